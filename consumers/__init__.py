@@ -1,0 +1,1 @@
+"""Bytes in, verdicts out: Kafka, the worker, the judge, the command line."""

@@ -1,0 +1,1 @@
+"""What a healthy shower looks like: geometry, flows, scores, references, artefacts."""

@@ -1,0 +1,1 @@
+"""What the scores say about the detector now: windows, tests, alarms, verdicts, metrics."""

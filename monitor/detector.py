@@ -1,0 +1,103 @@
+"""Detector: the tree of regions that fail as one, from a file of its own."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_REGIONS = 1024
+
+
+class DetectorError(ValueError):
+    """A detector file that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the detector that fails as one: module, tower, supermodule."""
+
+    id: int
+    """What producers write in a record's `region`, in [0, 65535]."""
+
+    name: str
+    sector: str
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A named detector and its regions, grouped in sectors.
+
+    Examples
+    --------
+    >>> detector = grid("calo", sectors=2, regions_per_sector=2)
+    >>> [region.name for region in detector.regions]
+    ['A1', 'A2', 'B1', 'B2']
+    >>> detector.sectors
+    {'A': (0, 1), 'B': (2, 3)}
+    """
+
+    name: str
+    regions: tuple[Region, ...]
+
+    def __post_init__(self) -> None:
+        ids = [region.id for region in self.regions]
+        names = [region.name for region in self.regions]
+        if not self.name or not 0 < len(ids) <= MAX_REGIONS:
+            raise DetectorError(f"a detector needs a name and 1 to {MAX_REGIONS} regions")
+        if len(set(ids)) != len(ids) or len(set(names)) != len(names):
+            raise DetectorError("region ids and names must be distinct")
+        if not all(0 <= i <= 65_535 for i in ids):
+            raise DetectorError("region ids must lie in [0, 65535]")
+
+    @cached_property
+    def by_id(self) -> dict[int, Region]:
+        """Return the regions by id."""
+        return {region.id: region for region in self.regions}
+
+    @cached_property
+    def sectors(self) -> dict[str, tuple[int, ...]]:
+        """Return the region ids of each sector, in order."""
+        sectors: dict[str, tuple[int, ...]] = {}
+        for region in self.regions:
+            sectors[region.sector] = (*sectors.get(region.sector, ()), region.id)
+        return sectors
+
+
+def grid(name: str, sectors: int, regions_per_sector: int) -> Detector:
+    """Return a detector of equal sectors A, B, ... with regions A1, A2, ..., ids from 0."""
+    letters = [_letters(s) for s in range(sectors)]
+    return Detector(
+        name,
+        tuple(
+            Region(s * regions_per_sector + r, f"{letter}{r + 1}", letter)
+            for s, letter in enumerate(letters)
+            for r in range(regions_per_sector)
+        ),
+    )
+
+
+def _letters(index: int) -> str:
+    return (_letters(index // 26 - 1) if index >= 26 else "") + chr(ord("A") + index % 26)
+
+
+def load(path: Path) -> Detector:
+    """Return the detector of a TOML file: `name`, and one `[[region]]` table a region.
+
+    Raises
+    ------
+    DetectorError
+        If the file cannot be read or does not describe a detector.
+    """
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        regions = tuple(Region(**region) for region in fields.pop("region"))
+        return Detector(regions=regions, **fields)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise DetectorError(f"{path}: {error}") from None
+    except DetectorError as error:
+        raise DetectorError(f"{path}: {error}") from None
