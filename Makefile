@@ -23,7 +23,9 @@ bench: install
 
 install: $(STAMP)
 
+# A bare Debian has python3 without venv: it is a package of its own there.
 $(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,embedded,root]'
