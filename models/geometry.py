@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ class Layer:
     depth_mm: tuple[float, float]
     """Front and back along the beam, mm from the front face, front < back."""
 
+    r_edges_mm: tuple[float, ...] = ()
+    """If given, the layer is polar: rows are equal steps in angle, columns lie between these."""
+
     def __post_init__(self) -> None:
         if not self.name or min(self.shape) < 1:
             raise GeometryError(f"layer {self.name!r}: shape {self.shape} must be two counts > 0")
@@ -45,6 +49,14 @@ class Layer:
         front, back = self.depth_mm
         if not 0 <= front < back < math.inf:
             raise GeometryError(f"layer {self.name!r}: depth_mm {self.depth_mm} must rise")
+        edges = self.r_edges_mm
+        if edges and not (
+            len(edges) == self.shape[1] + 1
+            and edges[0] >= 0
+            and edges[-1] < math.inf
+            and all(a < b for a, b in pairwise(edges))
+        ):
+            raise GeometryError(f"layer {self.name!r}: r_edges_mm must rise, one more than columns")
 
     @property
     def n_cells(self) -> int:
@@ -53,11 +65,21 @@ class Layer:
 
     def centres(self) -> NDArray[np.float64]:
         """Return the centres of the cells, mm, shape (n_cells, 3) for x, y and depth."""
+        if self.r_edges_mm:
+            angle = (np.arange(self.shape[0]) + 0.5) * 2 * np.pi / self.shape[0]
+            edges = np.asarray(self.r_edges_mm)
+            # The centre of a full ring is the axis, not a point on the ring.
+            radius = (edges[:-1] + edges[1:]) / 2 * (self.shape[0] > 1)
+            x, y = (np.outer(f(angle), radius) for f in (np.cos, np.sin))
+            return self._at_mid_depth(x, y)
         axes = [
             (np.arange(n) - (n - 1) / 2) * size
             for n, size in zip(self.shape, self.cell_mm, strict=True)
         ]
         x, y = np.meshgrid(*axes, indexing="ij")
+        return self._at_mid_depth(x, y)
+
+    def _at_mid_depth(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         z = np.full_like(x, sum(self.depth_mm) / 2)
         return np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
 
@@ -151,6 +173,7 @@ class Geometry:
                     "shape": list(layer.shape),
                     "cell_mm": list(layer.cell_mm),
                     "depth_mm": list(layer.depth_mm),
+                    **({"r_edges_mm": list(layer.r_edges_mm)} if layer.r_edges_mm else {}),
                 }
                 for layer in self.layers
             ],
@@ -188,15 +211,22 @@ def _layer(fields: dict[str, Any]) -> Layer:
         raise GeometryError(f"shape {fields['shape']} must be two whole numbers")
     width, height = (float(size) for size in fields["cell_mm"])
     front, back = (float(depth) for depth in fields["depth_mm"])
-    unknown = set(fields) - {"name", "shape", "cell_mm", "depth_mm"}
+    edges = tuple(float(edge) for edge in fields.get("r_edges_mm", ()))
+    unknown = set(fields) - {"name", "shape", "cell_mm", "depth_mm", "r_edges_mm"}
     if unknown:
         raise GeometryError(f"layer has unknown keys {sorted(unknown)}")
-    return Layer(str(fields["name"]), (rows, columns), (width, height), (front, back))
+    return Layer(str(fields["name"]), (rows, columns), (width, height), (front, back), edges)
 
 
 def load(path: Path) -> Geometry:
-    """Return the geometry of a file, or raise `GeometryError` with the file's name."""
+    """Return the geometry of a file, or raise `GeometryError` with the file's name.
+
+    A CaloChallenge binning (XML) is read too: see `models.binning`.
+    """
+    from . import binning  # noqa: PLC0415 - it builds on this module
+
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return binning.parse(text) if text.lstrip()[:1] == "<" else parse(text)
     except (OSError, UnicodeDecodeError, GeometryError) as error:
         raise GeometryError(f"{path}: {error}") from None
