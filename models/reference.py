@@ -1,0 +1,408 @@
+"""Reference: the population that "good" is measured against, as tables."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from models.geometry import Geometry
+
+BINS = 1024
+"""Bins H of a score histogram."""
+
+SPAN = 9.0
+"""The histograms reach from -SPAN to SPAN in asinh((score - median) / MAD): 4,000 MAD."""
+
+TAIL = 12
+"""Beyond the score that this many reference showers exceed, the tail is pooled over cells."""
+
+Origin = Literal["certified", "generated", "live"]
+
+
+class ReferenceError(ValueError):
+    """Arrays that cannot be a reference; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTable:
+    """A reference population of showers in K condition cells of reconstructed energy.
+
+    Letters as in the windows: S scores, H histogram bins, A levels, V cells, L layers, D latents,
+    B bins of p. The population is in two halves that share no shower: half 0 sets the cuts
+    (p-values), half 1 counts the exceedances that those cuts lead to.
+    """
+
+    edges: NDArray[np.float64]
+    """Edges of the condition cells in reconstructed energy, MeV, shape (K + 1,); from 0 to inf."""
+
+    median: NDArray[np.float64]
+    """Median of each score, the combined one last, shape (K, S + 1)."""
+
+    mad: NDArray[np.float64]
+    """Median absolute deviation of each score, > 0, shape (K, S + 1)."""
+
+    counts: NDArray[np.int64]
+    """Histograms of the halves in asinh((score - median) / MAD), shape (2, K, S + 1, H)."""
+
+    log_tail: NDArray[np.float64]
+    """log P(score beyond the lower edge of a bin), from half 0, shape (K, S + 1, H + 1)."""
+
+    n_cut: NDArray[np.int64]
+    """Effective showers of half 0, shape (K,)."""
+
+    cut_counts: NDArray[np.int64]
+    """Of them, with combined p <= α, for the α of `LEVELS`, shape (K, A)."""
+
+    n_ref: NDArray[np.int64]
+    """Effective showers of half 1: as many independent ones would fluctuate alike; shape (K,)."""
+
+    count_counts: NDArray[np.int64]
+    """Of them, with combined p <= α, shape (K, A)."""
+
+    p_counts: NDArray[np.int64]
+    """Histogram of each p-value, the combined one last, of half 1, shape (S + 1, B)."""
+
+    latent_moments: NDArray[np.float64]
+    """Mean of z, z², z³, z⁴ of the latents as windows quantise them, shape (4, K, D)."""
+
+    lit_rate: NDArray[np.float64]
+    """Share of showers in which a cell is lit, shape (K, V)."""
+
+    layer_mean: NDArray[np.float64]
+    """Mean visible energy of each layer, MeV, shape (K, L)."""
+
+    layer_var: NDArray[np.float64]
+    """Variance of it, MeV², shape (K, L)."""
+
+    showers: int
+    """Distinct showers of the population, before symmetries and fresh noise."""
+
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        k, s, d = self.n_cells, self.n_scores, self.latent_moments.shape[-1]
+        v, n_levels, n_bins = self.lit_rate.shape[-1], len(LEVELS), len(P_EDGES) - 1
+        shapes = {
+            "edges": (k + 1,),
+            "median": (k, s + 1),
+            "mad": (k, s + 1),
+            "counts": (2, k, s + 1, BINS),
+            "log_tail": (k, s + 1, BINS + 1),
+            "n_cut": (k,),
+            "cut_counts": (k, n_levels),
+            "n_ref": (k,),
+            "count_counts": (k, n_levels),
+            "p_counts": (s + 1, n_bins),
+            "latent_moments": (4, k, d),
+            "lit_rate": (k, v),
+            "layer_mean": (k, d - v),
+            "layer_var": (k, d - v),
+        }
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ReferenceError(f"{name} has shape {array.shape}, not {shape}")
+            if name != "edges" and not np.all(np.isfinite(array)):
+                raise ReferenceError(f"{name} holds values that are not finite")
+        if not (k >= 1 and np.all(np.diff(self.edges) > 0)):
+            raise ReferenceError("edges must rise")
+        if not (np.all(self.mad > 0) and np.all(self.counts >= 0)):
+            raise ReferenceError("MAD must be > 0 and counts >= 0")
+        if not (np.all(self.log_tail <= 0) and np.all(np.diff(self.log_tail) <= 0)):
+            raise ReferenceError("log_tail must fall from 0")
+        if self.origin not in {"certified", "generated", "live"}:
+            raise ReferenceError(f"unknown origin {self.origin!r}")
+
+    @property
+    def n_cells(self) -> int:
+        """Return K."""
+        return len(self.edges) - 1
+
+    @property
+    def n_scores(self) -> int:
+        """Return S, the combined one not counted."""
+        return self.median.shape[-1] - 1
+
+    @property
+    def id(self) -> str:
+        """Return a short name that changes with every number in it."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:12]
+
+    @property
+    def latent_mean(self) -> NDArray[np.float64]:
+        """Return the mean of each latent, shape (K, D)."""
+        return self.latent_moments[0]
+
+    @property
+    def latent_var(self) -> NDArray[np.float64]:
+        """Return the variance of each latent, shape (K, D)."""
+        variance: NDArray[np.float64] = self.latent_moments[1] - self.latent_moments[0] ** 2
+        return variance
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the tables by name, for a file."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in {"showers", "origin"}
+        }
+
+    def condition_cell(self, e_rec: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+        """Return the condition cell of each reconstructed energy in MeV, shape (N,)."""
+        return np.searchsorted(self.edges[1:-1], e_rec, side="right").astype(np.int64)
+
+    def position(
+        self, scores: NDArray[np.floating[Any]], cell: NDArray[np.int64], first: int = 0
+    ) -> NDArray[np.float64]:
+        """Return where scores fall on the histogram axis, in bins from 0 to H, shape (N, s).
+
+        Parameters
+        ----------
+        scores
+            Columns `first`, `first` + 1, ... of the family, shape (N, s).
+        cell
+            Condition cell of each shower, shape (N,).
+        """
+        columns = slice(first, first + scores.shape[1])
+        standard = (scores - self.median[cell, columns]) / self.mad[cell, columns]
+        return np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+
+    def p_values(
+        self, position: NDArray[np.float64], cell: NDArray[np.int64], first: int = 0
+    ) -> NDArray[np.float64]:
+        """Return P(score at least this strange | good, condition cell), in (0, 1], shape (N, s)."""
+        lower = np.minimum(position.astype(np.int64), BINS - 1)
+        column = np.arange(first, first + position.shape[1])
+        row = (cell[:, None] * (self.n_scores + 1) + column) * (BINS + 1) + lower
+        table = self.log_tail.ravel()
+        below, above = table[row], table[row + 1]
+        return np.exp(below + (position - lower) * (above - below))
+
+
+def bins(position: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the histogram bin of positions, in [0, H)."""
+    return np.minimum(position.astype(np.int64), BINS - 1)
+
+
+def harmonic_mean(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the harmonic mean of S p-values, shape (N,); small if any of them is small.
+
+    Valid under any dependence up to calibration: Wilson, PNAS 116 (2019) 1195, equation 1.
+    """
+    mean: NDArray[np.float64] = p.shape[1] / np.sum(1 / p, axis=1)
+    return mean
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """Scored showers that a reference is made of; rows may be images of one shower."""
+
+    e_rec: NDArray[np.float64]
+    """Reconstructed energy, MeV, shape (M,)."""
+
+    scores: NDArray[np.float32]
+    """Shape (M, S)."""
+
+    latents: NDArray[np.float32]
+    """Shape (M, D)."""
+
+    cells: NDArray[np.float32]
+    """Cell energies, MeV, shape (M, V)."""
+
+    shower: NDArray[np.int64]
+    """Which distinct shower a row is an image of, shape (M,)."""
+
+
+def build(
+    population: Population, geometry: Geometry, n_cells: int, origin: Origin
+) -> ReferenceTable:
+    """Return the reference that a population makes, in condition cells of equal counts.
+
+    A shower and its images (symmetries, fresh noise) stay in one half, and `n_cut`, `n_ref` and
+    their exceedances are scaled to the number of independent showers that fluctuate as much.
+    """
+    _, shower = np.unique(population.shower, return_inverse=True)
+    half = (shower % 2).astype(np.int64)
+    inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
+    edges = np.array([0.0, *inner, np.inf])
+    cell = np.searchsorted(inner, population.e_rec, side="right")
+    single = _Tables.fit(population.scores.astype(np.float64), cell, half, n_cells)
+    p = single.p_values(population.scores.astype(np.float64), cell)
+    combined = -np.log(harmonic_mean(p))[:, None]
+    last = _Tables.fit(combined, cell, half, n_cells)
+    p_all = np.column_stack([p, last.p_values(combined, cell)])
+    beyond = p_all[:, -1:] <= np.array(LEVELS)
+    n, k = _effective_counts(beyond, cell, half, shower, n_cells)
+    layers = np.stack(
+        [population.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], axis=1
+    )
+    lit = population.cells > LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
+    layer_mean = _mean(layers, cell, n_cells)
+    return ReferenceTable(
+        edges=edges,
+        median=np.concatenate([single.median, last.median], axis=1),
+        mad=np.concatenate([single.mad, last.mad], axis=1),
+        counts=np.concatenate([single.counts, last.counts], axis=2),
+        log_tail=np.concatenate([single.log_tail, last.log_tail], axis=1),
+        n_cut=n[0],
+        cut_counts=k[0],
+        n_ref=n[1],
+        count_counts=k[1],
+        p_counts=_p_counts(p_all[half == 1]),
+        latent_moments=_moments(population.latents, cell, n_cells),
+        lit_rate=_mean(lit, cell, n_cells),
+        layer_mean=layer_mean,
+        layer_var=np.maximum(_mean(layers**2, cell, n_cells) - layer_mean**2, 0.0),
+        showers=int(shower.max()) + 1,
+        origin=origin,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Median, MAD, histograms and tails of some scores."""
+
+    median: NDArray[np.float64]
+    mad: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    log_tail: NDArray[np.float64]
+
+    @classmethod
+    def fit(
+        cls,
+        scores: NDArray[np.float64],
+        cell: NDArray[np.int64],
+        half: NDArray[np.int64],
+        n_cells: int,
+    ) -> _Tables:
+        n_scores = scores.shape[1]
+        median, mad = np.zeros((n_cells, n_scores)), np.ones((n_cells, n_scores))
+        for k in range(n_cells):
+            mine = scores[(cell == k) & (half == 0)]
+            if len(mine) < 2 * TAIL:
+                raise ReferenceError(
+                    f"condition cell {k} has {len(mine)} showers to set cuts on; "
+                    f"at least {2 * TAIL} are needed: give more showers or fewer cells"
+                )
+            median[k] = np.median(mine, axis=0)
+            mad[k] = np.maximum(np.median(np.abs(mine - median[k]), axis=0), 1e-6)
+        standard = (scores - median[cell]) / mad[cell]
+        position = np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+        flat = ((half * n_cells + cell)[:, None] * n_scores + np.arange(n_scores)) * BINS
+        counts = np.bincount(
+            (flat + bins(position)).ravel(), minlength=2 * n_cells * n_scores * BINS
+        )
+        counts = counts.reshape(2, n_cells, n_scores, BINS)
+        return cls(median, mad, counts, _log_tail(counts[0]))
+
+    def p_values(self, scores: NDArray[np.float64], cell: NDArray[np.int64]) -> NDArray[np.float64]:
+        standard = (scores - self.median[cell]) / self.mad[cell]
+        position = np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+        lower = bins(position)
+        column = np.arange(scores.shape[1])
+        below = self.log_tail[cell[:, None], column, lower]
+        above = self.log_tail[cell[:, None], column, lower + 1]
+        return np.exp(below + (position - lower) * (above - below))
+
+
+def _log_tail(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return log P(beyond each bin edge): counted in the bulk, exponential in the far tail.
+
+    Beyond `TAIL` showers the count is continued as exp(-(score - there) / (β MAD)), with β the
+    mean excess over the 98 % quantile of the standardised score, pooled over condition cells.
+    """
+    n_cells, n_scores, _ = counts.shape
+    edges = np.sinh((np.arange(BINS + 1) / (BINS / 2) - 1) * SPAN)
+    centres = (edges[1:] + edges[:-1]) / 2
+    above = np.zeros((n_cells, n_scores, BINS + 1))
+    above[..., :-1] = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+    n = above[..., :1]
+    tail = np.log((above + 0.5) / (n + 0.5))
+    pooled = counts.sum(axis=0)
+    for s in range(n_scores):
+        cumulative = np.cumsum(pooled[s]) / pooled[s].sum()
+        start = int(np.searchsorted(cumulative, 0.98))
+        weights = pooled[s, start:] + 1e-12
+        excess = np.average(centres[start:], weights=weights) - edges[start]
+        beta = max(float(excess), 1e-3)
+        for k in range(n_cells):
+            last = int(np.nonzero(above[k, s] >= TAIL)[0][-1])
+            tail[k, s, last + 1 :] = tail[k, s, last] - (edges[last + 1 :] - edges[last]) / beta
+    # Below the smallest normal float64 a p-value would be 0; it is in (0, 1] by contract.
+    return np.minimum(np.maximum(tail, -600.0), 0.0)
+
+
+def _effective_counts(
+    beyond: NDArray[np.bool_],
+    cell: NDArray[np.int64],
+    half: NDArray[np.int64],
+    shower: NDArray[np.int64],
+    n_cells: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return showers (2, K) and exceedances (2, K, A) of both halves, as if independent.
+
+    The design effect is the variance of the exceedances summed over the images of a shower, over
+    the binomial one (Kish, Survey Sampling, 1965, section 5.4); the largest over the levels counts.
+    """
+    n = np.zeros((2, n_cells), np.int64)
+    k = np.zeros((2, n_cells, beyond.shape[1]), np.int64)
+    for h in range(2):
+        for c in range(n_cells):
+            mine = (half == h) & (cell == c)
+            rows = beyond[mine].astype(np.float64)
+            rate = rows.mean(axis=0)
+            _, image = np.unique(shower[mine], return_inverse=True)
+            sums = np.stack(
+                [np.bincount(image, weights=rows[:, a] - rate[a]) for a in range(len(rate))]
+            )
+            binomial = np.maximum(len(rows) * rate * (1 - rate), 1.0)
+            effect = max(1.0, float(((sums**2).sum(axis=1) / binomial).max()))
+            n[h, c] = max(1, round(len(rows) / effect))
+            k[h, c] = np.rint(rate * n[h, c]).astype(np.int64)
+    return n, k
+
+
+def _p_counts(p: NDArray[np.float64]) -> NDArray[np.int64]:
+    n_bins = len(P_EDGES) - 1
+    where = np.clip(np.searchsorted(P_EDGES, p, side="left") - 1, 0, n_bins - 1)
+    return np.stack([np.bincount(column, minlength=n_bins) for column in where.T]).astype(np.int64)
+
+
+def _mean(values: NDArray[Any], cell: NDArray[np.int64], n_cells: int) -> NDArray[np.float64]:
+    return np.stack([values[cell == k].mean(axis=0, dtype=np.float64) for k in range(n_cells)])
+
+
+def _moments(
+    latents: NDArray[np.float32], cell: NDArray[np.int64], n_cells: int
+) -> NDArray[np.float64]:
+    moments = np.zeros((4, n_cells, latents.shape[1]))
+    for k in range(n_cells):
+        z = np.clip(latents[cell == k], -Z_CLIP, Z_CLIP).astype(np.float64)
+        quantised = np.rint(z / Z_UNIT) * Z_UNIT
+        square = np.rint(z * z / Z_UNIT) * Z_UNIT
+        powers = (quantised, square, quantised * square, square * square)
+        moments[:, k] = [power.mean(axis=0) for power in powers]
+    return moments
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], *, showers: int, origin: str) -> ReferenceTable:
+    """Return the reference of a file's tables, or raise `ReferenceError`."""
+    expected = {f.name for f in fields(ReferenceTable)} - {"showers", "origin"}
+    if set(arrays) != expected:
+        raise ReferenceError(f"tables {sorted(set(arrays) ^ expected)} are missing or unknown")
+    if origin not in {"certified", "generated", "live"}:
+        raise ReferenceError(f"unknown origin {origin!r}")
+    return ReferenceTable(showers=showers, origin=origin, **arrays)  # type: ignore[arg-type]
