@@ -1,0 +1,157 @@
+"""Standings of a monitor in the moods that the crew meets: good, alarmed, thin, replayed."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.scored import Scored
+from monitor.alarms import (
+    Alarm,
+    CellShare,
+    Kind,
+    Level,
+    ReferenceSummary,
+    RegionShare,
+    Severity,
+    State,
+    WorstShower,
+)
+from monitor.detector import grid
+from monitor.metrics import Exposition, JudgeMetrics, WorkerMetrics
+from monitor.quality import Quality
+from monitor.view import Budget, History, RegionNow, SelfTest, Spectrum, Standing
+from monitor.windows import LEVELS, P_EDGES
+
+DETECTOR = grid("calo", sectors=4, regions_per_sector=4)
+SECOND = 1_795_000_000
+REFERENCE = ReferenceSummary("certified-7c7425b", "certified", 17_500, "5f" * 32)
+
+
+def alarm(place="B2", severity=Severity.PAGE, **changes):
+    """Return an alarm as the judge writes it: a hot cell in one region."""
+    region = next((r.id for r in DETECTOR.regions if r.name == place), 0)
+    fields = {
+        "id": f"{place}-exceedances-{SECOND - 41}",
+        "version": 1,
+        "state": State.RAISED,
+        "severity": severity,
+        "level": Level.REGION,
+        "place": place,
+        "test": "exceedances",
+        "onset_ns": (SECOND - 41) * 10**9,
+        "raised_ns": (SECOND - 36) * 10**9,
+        "now_ns": SECOND * 10**9,
+        "run": 456_789,
+        "lumisection": 12,
+        "showers": 2_562,
+        "observed": 187.0,
+        "expected": 25.7,
+        "expected_sd": 1.1,
+        "log10_odds": 14.2,
+        "reference": REFERENCE,
+        "kind": Kind.HOT,
+        "kind_margin": 3.1,
+        "regions": (RegionShare(region, place, 0.97),),
+        "cells": (CellShare(354, "middle[5,6]", 0.91), CellShare(353, "middle[5,5]", 0.04)),
+        "worst": tuple(
+            WorstShower(
+                2**53 + 4_211 + i, "calo.showers.v1", 3, 9_210 + i, 17 * i, region,
+                10.0 ** -(6.5 - i / 2), (SECOND - 5 - i) * 10**9,
+            )
+            for i in range(4)
+        ),
+        "children": (),
+        "summary": f"{place}: hot cell middle[5,6]",
+        "text": (
+            "187 strange showers of 2,562 where 25.7 ± 1.1 are expected "
+            "(certified reference of 17,500). Odds against chance 10^14. "
+            "Cell middle[5,6] carries 91 % of the excess."
+        ),
+        "runbook": "judge-alarm",
+    }  # fmt: skip
+    return Alarm(**(fields | changes))
+
+
+def history(length=600, boost=0.0):
+    """Return minutes of data at 1,000 showers/s; the last 40 s have `boost` times more anomalies."""
+    rng = np.random.default_rng(5)
+    showers = rng.poisson(1000, length)
+    rate = np.full(length, 0.01)
+    rate[-40:] *= 1 + boost
+    return History(
+        np.arange(SECOND - length + 1, SECOND + 1),
+        showers,
+        rng.poisson(showers * rate),
+        showers * 0.01,
+    )
+
+
+def spectra(boost=0.0):
+    """Return the combined p-value's spectrum over 60,000 showers."""
+    rng = np.random.default_rng(6)
+    expected = np.diff(P_EDGES) * 60_000
+    tail = np.where(P_EDGES[1:] <= 0.01, 1 + boost, 1.0)
+    return (Spectrum("combined", rng.poisson(expected * tail), expected),)
+
+
+def standing(**changes):
+    """Return a monitor's standing on a good day."""
+    board = tuple(
+        RegionNow(r.id, r.name, r.sector, Quality.GOOD, "", 3_750, 36 + r.id % 5, 37.5, SECOND)
+        for r in DETECTOR.regions
+    )
+    fields = {
+        "detector": DETECTOR.name,
+        "data_second": SECOND,
+        "run": 456_789,
+        "lumisection": 12,
+        "board": board,
+        "alarms": (),
+        "cleared": (),
+        "acknowledged": (),
+        "history": history(),
+        "budget": Budget(30.0, 3.2, 0),
+        "reference": REFERENCE,
+        "reference_distance": 0.004,
+        "spectra": spectra(),
+        "self_tests": (SelfTest("hot", 12, 12, 4.0), SelfTest("gain", 12, 11, 9.0)),
+    }
+    return Standing(**(fields | changes))
+
+
+def with_quality(now, **qualities):
+    """Return the standing with other verdicts: `with_quality(now, B2=Quality.BAD)`."""
+    board = tuple(
+        replace(row, quality=qualities[row.name], reason="see the alarm")
+        if row.name in qualities
+        else row
+        for row in now.board
+    )
+    return replace(now, board=board)
+
+
+def scored(n=10_000, seed=0, excess=0.0):
+    """Return scores of good showers in two condition cells, `excess` of them strange."""
+    rng = np.random.default_rng(seed)
+    p = rng.random((n, 3))
+    strange = rng.random(n) < excess
+    p[strange] = 10.0 ** -rng.uniform(3, 7, (int(strange.sum()), 3))
+    return Scored(
+        scores=-np.log(p).astype(np.float32),
+        p=p,
+        p_combined=p[:, 0],
+        latents=np.zeros((n, 4), np.float32),
+        condition_cell=rng.integers(0, 2, n),
+        valid=np.ones(n, bool),
+    )
+
+
+EXPECTED_RATE = np.tile(LEVELS, (2, 1))
+
+
+def expositions():
+    """Return an exposition with a worker and a judge in it, both of which have seen data."""
+    exposition = Exposition("0.1.0")
+    worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
+    judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
+    return exposition, worker, judge
