@@ -1,0 +1,262 @@
+"""Faults: what goes wrong in a calorimeter: kind, place, magnitude and time."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class FaultError(ValueError):
+    """A fault that cannot be; the message says which keys and values can."""
+
+
+class Kind(StrEnum):
+    """What goes wrong; `KEYS` has the magnitudes and their defaults."""
+
+    DEAD = "dead"
+    """Cells read exactly zero."""
+
+    HOT = "hot"
+    """Cells read `x` times the noise too much, in a `share` of the showers."""
+
+    NOISE = "noise"
+    """The electronics noise of cells is `x` times what it should be."""
+
+    PEDESTAL = "pedestal"
+    """Cells read `x` times the noise too much, always; negative for too little."""
+
+    GAIN = "gain"
+    """Cells read a share `x` too much (0.05 is +5 %); negative for too little."""
+
+    TRIP = "trip"
+    """High voltage lost: the response falls to `x` of what it was, the noise stays."""
+
+    SWAP = "swap"
+    """Two regions, or two cells, are cabled crosswise."""
+
+    SPIKE = "spike"
+    """One cell, any of those named, reads `mev` more, alone, in a `share` of the showers."""
+
+    BURST = "burst"
+    """Coherent noise: all cells move together by a draw of `x` times the noise, in a `share`."""
+
+    SHIFT = "shift"
+    """Conditions move, no shower is strange: energies are drawn with a weight E^`x`."""
+
+    PILE_UP = "pile-up"
+    """On average `x` soft photons of `mev` visible energy each, anywhere in the cells."""
+
+    SECOND = "second"
+    """The energy is that of two photons `mm` apart, the second with a share `x` of it."""
+
+    SILENT = "silent"
+    """The region sends nothing."""
+
+    LATE = "late"
+    """What the region sends arrives `seconds` late, with its true data time."""
+
+    CORRUPT = "corrupt"
+    """A `share` of the records arrives damaged."""
+
+
+KEYS: Mapping[Kind, Mapping[str, float]] = MappingProxyType(
+    {
+        Kind.DEAD: {},
+        # CMS ECAL calls a channel hot at 100 times the occupancy of its ring; at 50 sigma in
+        # three showers of ten, this one is.
+        Kind.HOT: {"x": 50.0, "share": 0.3},
+        # CMS ECAL barrel is red above an RMS of 3 ADC where 1 is normal; 2 is the harder case.
+        Kind.NOISE: {"x": 2.0},
+        Kind.PEDESTAL: {"x": 1.0},
+        Kind.GAIN: {"x": 0.05},
+        # One side of an electrode lost: half of the signal (ATLAS LAr).
+        Kind.TRIP: {"x": 0.5},
+        Kind.SWAP: {},
+        # One in 370 triggers has one in the CMS barrel at 7 TeV.
+        Kind.SPIKE: {"mev": 500.0, "share": 1 / 370},
+        Kind.BURST: {"x": 5.0, "share": 0.1},
+        Kind.SHIFT: {"x": 1.0},
+        Kind.PILE_UP: {"x": 20.0, "mev": 5.0},
+        Kind.SECOND: {"x": 0.3, "mm": 20.0, "share": 1.0},
+        Kind.SILENT: {},
+        Kind.LATE: {"seconds": 30.0},
+        Kind.CORRUPT: {"share": 0.1},
+    }
+)
+"""Magnitudes that each kind takes, with defaults of the size that experts call bad."""
+
+STREAM = frozenset({Kind.SHIFT, Kind.SILENT, Kind.LATE, Kind.CORRUPT})
+"""Kinds that act on the stream and not on energies: `apply` refuses them, a producer does them."""
+
+WHOLE_LAYER = frozenset({Kind.NOISE, Kind.PEDESTAL, Kind.BURST})
+"""Kinds that strike a whole layer if no cells are named."""
+
+_PLACELESS = frozenset({Kind.SECOND, Kind.PILE_UP}) | STREAM
+"""Kinds that name no cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: what, where, how much and when.
+
+    Examples
+    --------
+    >>> Fault(Kind.GAIN, magnitudes={"x": 0.02}, region=(3,), start=30.0, length=60.0).active(29.9)
+    False
+    >>> str(Fault(Kind.HOT, cells=(353,)))
+    'hot:cells=353,x=50,share=0.3'
+    """
+
+    kind: Kind
+    region: tuple[int, ...] = ()
+    """Region ids that are struck; empty: all."""
+
+    cells: tuple[int, ...] = ()
+    """Cells that are struck; empty: those of `layer`, or what `struck` chooses."""
+
+    layer: str = ""
+    """Name of a layer, struck as a whole."""
+
+    magnitudes: Mapping[str, float] = field(default_factory=dict)
+    """Values for the keys of `KEYS`; those not given take the default."""
+
+    start: float = 0.0
+    """Begin, seconds of stream time, >= 0."""
+
+    length: float = math.inf
+    """Seconds, > 0."""
+
+    def __post_init__(self) -> None:
+        allowed = KEYS[self.kind]
+        unknown = set(self.magnitudes) - set(allowed)
+        if unknown:
+            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not {', '.join(unknown)}")
+        object.__setattr__(self, "magnitudes", {**allowed, **self.magnitudes})
+        if not all(math.isfinite(value) for value in self.magnitudes.values()):
+            raise FaultError(f"{self.kind}: magnitudes must be finite numbers")
+        if not 0 < self.magnitudes.get("share", 1.0) <= 1:
+            raise FaultError(f"{self.kind}: share must lie in (0, 1]")
+        if not (0 <= self.start < math.inf and self.length > 0):
+            raise FaultError(f"{self.kind}: begins at a second >= 0 and lasts more than 0 s")
+        self._check_magnitude()
+        self._check_place()
+
+    def _check_magnitude(self) -> None:
+        x = self.magnitudes.get("x", 0.0)
+        allowed = {
+            Kind.NOISE: x >= 1,
+            Kind.TRIP: 0 <= x < 1,
+            Kind.GAIN: x > -1,
+            Kind.SECOND: 0 < x <= 0.5,
+            Kind.PILE_UP: 0 < x <= 1000 and self.magnitudes.get("mev", 0) > 0,
+            Kind.LATE: self.magnitudes.get("seconds", 0) > 0,
+        }
+        if not allowed.get(self.kind, True):
+            values = ", ".join(f"{k}={v:g}" for k, v in self.magnitudes.items())
+            raise FaultError(f"{self.kind}: {values} is outside of what can be")
+
+    def _check_place(self) -> None:
+        if self.cells and self.layer:
+            raise FaultError(f"{self.kind}: name cells or a layer, not both")
+        if (self.cells or self.layer) and self.kind in _PLACELESS:
+            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not cells or layer")
+        if self.kind is Kind.SWAP and 2 not in {len(self.cells), len(self.region)}:
+            raise FaultError("swap needs two regions (region=3+4) or two cells (cells=200+201)")
+
+    def active(self, seconds: float) -> bool:
+        """Return whether the fault is there at a second of stream time."""
+        return self.start <= seconds < self.start + self.length
+
+    def __str__(self) -> str:
+        parts = {
+            "region": "+".join(map(str, self.region)),
+            "cells": "+".join(map(str, self.cells)),
+            "layer": self.layer,
+            **{name: f"{value:g}" for name, value in self.magnitudes.items()},
+        }
+        given = ",".join(f"{name}={value}" for name, value in parts.items() if value)
+        lasts = "" if math.isinf(self.length) else f"+{self.length:g}"
+        when = f"@{self.start:g}{lasts}" if self.start or lasts else ""
+        return f"{self.kind}{':' if given else ''}{given}{when}"
+
+
+def _keys(kind: Kind) -> str:
+    places = ["region"] if kind in _PLACELESS else ["region", "cells", "layer"]
+    return ", ".join([*places, *KEYS[kind]])
+
+
+_FORM = re.compile(
+    r"(?P<kind>[a-z-]+)(?::(?P<keys>[^@]*))?(?:@(?P<start>[^+]*)(?:\+(?P<length>.*))?)?"
+)
+
+
+def parse(text: str, regions: Mapping[str, int] | None = None) -> Fault:
+    """Return the fault of the form KIND:KEY=VALUE,...@START+LENGTH.
+
+    All but KIND may be left out; START and LENGTH are seconds of stream time; lists are joined by
+    `+`, ranges written `a-b`.
+
+    Parameters
+    ----------
+    regions
+        Ids of the regions by name, so that both may be written.
+
+    Raises
+    ------
+    FaultError
+        If the text is no such form: one line with what is allowed.
+
+    Examples
+    --------
+    >>> parse("hot:region=3,cells=200+201,x=10@30+60")
+    Fault(kind=<Kind.HOT: 'hot'>, region=(3,), cells=(200, 201), layer='', ...
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None or match["kind"] not in set(Kind):
+        raise FaultError(
+            f"{text!r}: a fault is KIND:KEY=VALUE,...@START+LENGTH; KIND is one of "
+            f"{', '.join(Kind)}"
+        )
+    kind = Kind(match["kind"])
+    pairs = [pair.partition("=") for pair in (match["keys"] or "").split(",") if pair]
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    if len(values) != len(pairs) or not all(values.values()):
+        raise FaultError(f"{text!r}: write each KEY=VALUE once; {kind} takes {_keys(kind)}")
+    region = _whole(values.pop("region", ""), "region", regions or {})
+    cells = _whole(values.pop("cells", ""), "cells", {})
+    layer = values.pop("layer", "")
+    unknown = set(values) - set(KEYS[kind])
+    if unknown:
+        raise FaultError(f"{text!r}: {kind} takes {_keys(kind)}, not {', '.join(sorted(unknown))}")
+    start = _number(match["start"] or "0", "START")
+    length = _number(match["length"] or "inf", "LENGTH")
+    magnitudes = {name: _number(value, name) for name, value in values.items()}
+    return Fault(kind, region, cells, layer, magnitudes, start, length)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise FaultError(f"{name} must be a number, not {text!r}") from None
+
+
+def _whole(text: str, name: str, known: Mapping[str, int]) -> tuple[int, ...]:
+    numbers: list[int] = []
+    for part in text.split("+") if text else []:
+        if part in known:
+            numbers.append(known[part])
+            continue
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
+        if match is None:
+            raise FaultError(f"{name} must be numbers joined by + (or a-b), not {part!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        numbers += range(first, last + 1)
+    return tuple(numbers)
