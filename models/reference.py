@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+from .scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from models.geometry import Geometry
+    from .geometry import Geometry
 
 BINS = 1024
 """Bins H of a score histogram."""
@@ -29,7 +29,7 @@ TAIL = 12
 Origin = Literal["certified", "generated", "live"]
 
 
-class ReferenceError(ValueError):
+class ReferenceTableError(ValueError):
     """Arrays that cannot be a reference; the message says why."""
 
 
@@ -111,17 +111,17 @@ class ReferenceTable:
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape:
-                raise ReferenceError(f"{name} has shape {array.shape}, not {shape}")
+                raise ReferenceTableError(f"{name} has shape {array.shape}, not {shape}")
             if name != "edges" and not np.all(np.isfinite(array)):
-                raise ReferenceError(f"{name} holds values that are not finite")
+                raise ReferenceTableError(f"{name} holds values that are not finite")
         if not (k >= 1 and np.all(np.diff(self.edges) > 0)):
-            raise ReferenceError("edges must rise")
+            raise ReferenceTableError("edges must rise")
         if not (np.all(self.mad > 0) and np.all(self.counts >= 0)):
-            raise ReferenceError("MAD must be > 0 and counts >= 0")
+            raise ReferenceTableError("MAD must be > 0 and counts >= 0")
         if not (np.all(self.log_tail <= 0) and np.all(np.diff(self.log_tail) <= 0)):
-            raise ReferenceError("log_tail must fall from 0")
+            raise ReferenceTableError("log_tail must fall from 0")
         if self.origin not in {"certified", "generated", "live"}:
-            raise ReferenceError(f"unknown origin {self.origin!r}")
+            raise ReferenceTableError(f"unknown origin {self.origin!r}")
 
     @property
     def n_cells(self) -> int:
@@ -293,7 +293,7 @@ class _Tables:
         for k in range(n_cells):
             mine = scores[(cell == k) & (half == 0)]
             if len(mine) < 2 * TAIL:
-                raise ReferenceError(
+                raise ReferenceTableError(
                     f"condition cell {k} has {len(mine)} showers to set cuts on; "
                     f"at least {2 * TAIL} are needed: give more showers or fewer cells"
                 )
@@ -399,10 +399,10 @@ def _moments(
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], *, showers: int, origin: str) -> ReferenceTable:
-    """Return the reference of a file's tables, or raise `ReferenceError`."""
+    """Return the reference of a file's tables, or raise `ReferenceTableError`."""
     expected = {f.name for f in fields(ReferenceTable)} - {"showers", "origin"}
     if set(arrays) != expected:
-        raise ReferenceError(f"tables {sorted(set(arrays) ^ expected)} are missing or unknown")
+        raise ReferenceTableError(f"tables {sorted(set(arrays) ^ expected)} are missing or unknown")
     if origin not in {"certified", "generated", "live"}:
-        raise ReferenceError(f"unknown origin {origin!r}")
+        raise ReferenceTableError(f"unknown origin {origin!r}")
     return ReferenceTable(showers=showers, origin=origin, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,300 @@
+"""Flux: a conditional autoencoder, and a conditional masked autoregressive flow over its latents and residuals.
+
+After Fanelli, Giroux and Papandreou, arXiv:2204.08609 (MLST 3 045012): the autoencoder takes up
+what the cells of a shower have in common (depth, width, ...), the flow what is left.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import zuko
+from torch import Tensor, nn
+
+from .flow import Evidence, Features, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+SLOPE = math.log(1e-3)
+"""zuko's bound on the log slope of an affine transformation: see `MonotonicAffineTransform`."""
+
+
+@dataclass(frozen=True)
+class FluxConfig:
+    """The shape of a flux model."""
+
+    n_cells: int
+    n_layers: int
+    n_context: int
+    group: tuple[int, ...]
+    """Place of each cell in the autoregressive order, shape (V,); equals are independent of each
+    other given what comes before. Few groups make generation fast."""
+
+    latents: int = 8
+    """Latents of the autoencoder."""
+
+    coder_hidden: int = 64
+    hidden: tuple[int, ...] = (256,)
+    bins: int = 8
+    """Bins of the spline that each dimension ends in."""
+
+    bound: float = 6.0
+    """The splines act within ±bound and are the identity beyond."""
+
+    def __post_init__(self) -> None:
+        counts = (self.n_cells, self.n_layers, self.n_context, self.latents, self.bins)
+        if min(counts) < 1 or len(self.group) != self.n_cells or not self.hidden:
+            raise ValueError(f"counts {counts} must be >= 1, and every cell needs a group")
+        if sorted(set(self.group)) != list(range(max(self.group) + 1)):
+            raise ValueError("groups must count 0, 1, 2, ... without a hole")
+
+    @property
+    def width(self) -> int:
+        """Return the dimensions of the flow: L - 1 layers, the latents, V residuals."""
+        return self.n_layers - 1 + self.latents + self.n_cells
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Return the place of each dimension of the flow in its order."""
+        head = self.n_layers - 1 + self.latents
+        return (*range(head), *(head + g for g in self.group))
+
+
+class Flux(nn.Module):
+    """The two networks; see `models.flow.Flow`."""
+
+    family = "flux"
+    stages = ("layers", "code", "cells")
+
+    latent_mean: Tensor
+    latent_scale: Tensor
+
+    def __init__(self, config: FluxConfig) -> None:
+        super().__init__()
+        self.shape = config
+        c, v, m, h = config.n_context, config.n_cells, config.latents, config.coder_hidden
+        self.encoder = nn.Sequential(nn.Linear(v + c, h), nn.SiLU(), nn.Linear(h, m))
+        self.decoder = nn.Sequential(nn.Linear(m + c, h), nn.SiLU(), nn.Linear(h, v))
+        self.register_buffer("latent_mean", torch.zeros(m))
+        self.register_buffer("latent_scale", torch.ones(m))
+        n_groups = max(config.order) + 1
+        stretch = math.ceil(config.width / n_groups)
+        autoregressive = zuko.flows.MaskedAutoregressiveTransform(
+            features=config.width,
+            context=c,
+            passes=n_groups,
+            # zuko divides the order by width/passes: this undoes it, so that groups stay groups.
+            order=torch.tensor(config.order) * stretch,
+            hidden_features=config.hidden,
+        )
+        spline = zuko.lazy.UnconditionalTransform(
+            _Spline(config.bound),
+            torch.zeros(config.width, config.bins),  # zeros are the identity
+            torch.zeros(config.width, config.bins - 1),
+        )
+        _calm(autoregressive.hyper)
+        self.flow = zuko.flows.Flow(
+            [autoregressive, spline],
+            zuko.lazy.UnconditionalDistribution(
+                zuko.distributions.DiagNormal,
+                torch.zeros(config.width),
+                torch.ones(config.width),
+                buffer=True,
+            ),
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs, as JSON values."""
+        return asdict(self.shape)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Flux:
+        """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
+        fields = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
+        return cls(FluxConfig(**fields))
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the two parts of a fit: the autoencoder, then the flow."""
+        coder = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return (
+            Phase("autoencoder", lambda _: None, coder, self._coder_loss),
+            Phase("flow", self._standardise, list(self.flow.parameters()), self._flow_loss),
+        )
+
+    def _coder_loss(self, features: Features) -> Tensor:
+        code = self.encoder(torch.cat([features.cells, features.context], 1))
+        again = self.decoder(torch.cat([code, features.context], 1))
+        return (features.cells - again).square().mean(1)
+
+    @torch.no_grad()
+    def _standardise(self, features: Features) -> None:
+        code = self.encoder(torch.cat([features.cells, features.context], 1))
+        self.latent_mean.copy_(code.mean(0))
+        self.latent_scale.copy_(code.std(0).clamp_min(1e-6))
+
+    def _flow_loss(self, features: Features) -> Tensor:
+        nll: Tensor = -self._density(features.context).log_prob(self._flat(features))
+        return nll
+
+    def _density(self, context: Tensor) -> zuko.distributions.NormalizingFlow:
+        return self.flow(context)
+
+    def _flat(self, features: Features) -> Tensor:
+        """Return layers 1 to L - 1, latents and residuals side by side, shape (N, width)."""
+        with torch.no_grad():
+            code = self.encoder(torch.cat([features.cells, features.context], 1))
+            again = self.decoder(torch.cat([code, features.context], 1))
+            standard = (code - self.latent_mean) / self.latent_scale
+            return torch.cat([features.layers[:, 1:], standard, features.cells - again], 1)
+
+    def log_prob(self, features: Features) -> Tensor:
+        """Return log p of the layers, the code and the cells, nats, shape (N, 3)."""
+        latents, jacobian = self._forward(features)
+        return self._stages(jacobian - 0.5 * latents.square() - HALF_LOG_2PI)
+
+    def latent(self, features: Features) -> Tensor:
+        """Return the latents, shape (N, D): cells, the response, layers 1 to L - 1."""
+        latents, _ = self._forward(features)
+        return self._arrange(latents, features)
+
+    def _forward(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return latents and log slope of every dimension of the flow, shape (N, width) each."""
+        flat = self._flat(features)
+        affine, spline = self.flow.transform.transforms
+        middle, log_scale = affine.meta(features.context, flat).base.call_and_ladj(flat)
+        latents, log_slope = spline().base.call_and_ladj(middle)
+        return latents, log_scale + log_slope
+
+    def _stages(self, terms: Tensor) -> Tensor:
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        parts = (terms[:, :head], terms[:, head:code], terms[:, code:])
+        return torch.stack([part.sum(1) for part in parts], 1)
+
+    def _arrange(self, latents: Tensor, features: Features) -> Tensor:
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        return torch.cat([latents[:, code:], features.layers[:, :1], latents[:, :head]], 1)
+
+    @torch.no_grad()
+    def sample(self, context: Tensor, generator: torch.Generator) -> Features:
+        """Return one generated shower for each row of the context, the response included."""
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        n = len(context)
+        z = torch.randn(n, self.shape.width, generator=generator, device=context.device)
+        flat = self.flow(context).transform.inv(z)
+        standard = flat[:, head:code] * self.latent_scale + self.latent_mean
+        cells = flat[:, code:] + self.decoder(torch.cat([standard, context], 1))
+        response = torch.randn(n, 1, generator=generator, device=context.device)
+        return Features(cells, torch.cat([response, flat[:, :head]], 1), context)
+
+    def compiled(self) -> Callable[[Features], Evidence]:
+        """Return the fast evaluation of the weights as they are now."""
+        return _Compiled(self)
+
+
+class _Spline:
+    """Monotonic rational-quadratic splines with even knots: no search at evaluation."""
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    def __call__(self, heights: Tensor, derivatives: Tensor) -> zuko.transforms.Transform:
+        spline = zuko.transforms.MonotonicRQSTransform(
+            torch.zeros_like(heights), heights, derivatives, bound=self.bound
+        )
+        return zuko.transforms.DependentTransform(spline, 1)
+
+
+def _calm(network: nn.Sequential) -> None:
+    """Begin near the identity: small last weights."""
+    with torch.no_grad():
+        network[-1].weight.mul_(0.1)
+        network[-1].bias.zero_()
+
+
+class _Compiled:
+    """`Flux` with masks applied, outputs untangled and splines as tables."""
+
+    def __init__(self, model: Flux) -> None:
+        shape = model.shape
+        self.head = shape.n_layers - 1
+        self.code = self.head + shape.latents
+        self.bins, self.bound = shape.bins, shape.bound
+        self.encoder = _linears(model.encoder)
+        self.decoder = _linears(model.decoder)
+        self.mean, self.scale = model.latent_mean.clone(), 1 / model.latent_scale
+        affine, spline = model.flow.transform.transforms
+        *hidden, (weight, bias) = _linears(affine.hyper)
+        self.hidden = hidden
+        # zuko interleaves shift and scale of the dimensions: two plain matrices are faster.
+        self.shift = (weight[:, 0::2].contiguous(), bias[0::2].contiguous())
+        self.log_scale = (weight[:, 1::2].contiguous(), bias[1::2].contiguous())
+        rqs = spline().base
+        low, high = rqs.vertical[:, :-1], rqs.vertical[:, 1:]
+        self.step = 2 * shape.bound / shape.bins
+        tables = (low, (high - low) / self.step, rqs.derivatives[:, :-1], rqs.derivatives[:, 1:])
+        self.tables = tuple(table.detach().contiguous().ravel() for table in tables)
+        self.offset = torch.arange(shape.width, device=weight.device) * shape.bins
+
+    @torch.inference_mode()
+    def __call__(self, features: Features) -> Evidence:
+        cells, layers, context = features
+        code = _coder(self.encoder, torch.cat([cells, context], 1))
+        residuals = cells - _coder(self.decoder, torch.cat([code, context], 1))
+        flat = torch.cat([layers[:, 1:], (code - self.mean) * self.scale, residuals], 1)
+        activity = torch.cat([flat, context], 1)
+        for weight, bias in self.hidden:
+            activity = torch.addmm(bias, activity, weight).relu_()
+        log_scale = torch.addmm(self.log_scale[1], activity, self.log_scale[0])
+        log_scale /= (log_scale / SLOPE).abs_().add_(1)
+        middle = torch.addmm(self.shift[1], activity, self.shift[0])
+        middle += flat * log_scale.exp()
+        latents, slope = self._spline(middle)
+        terms = slope.log_().add_(log_scale).sub_(latents.square().mul_(0.5)).sub_(HALF_LOG_2PI)
+        parts = (terms[:, : self.head], terms[:, self.head : self.code], terms[:, self.code :])
+        nll = torch.stack([part.sum(1) for part in parts], 1).neg_()
+        arranged = torch.cat([latents[:, self.code :], layers[:, :1], latents[:, : self.head]], 1)
+        return Evidence(nll, arranged, residuals)
+
+    def _spline(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return value and slope; Durkan et al., NeurIPS 2019 (arXiv:1906.04032), equations 4, 5."""
+        place = (x + self.bound).div_(self.step)
+        bin_ = place.clamp(0, self.bins - 1).floor_()
+        t = place.sub_(bin_)
+        index = bin_.to(torch.int64).add_(self.offset)
+        low, s, d0, d1 = (table[index] for table in self.tables)
+        u = t * (1 - t)
+        below = d0.add(d1).sub_(s, alpha=2).mul_(u).add_(s)
+        top = (s * t * t).add_(d0 * u)
+        value = top.div_(below).mul_(s).mul_(self.step).add_(low)
+        slope = (1 - t).square_().mul_(d0).add_(d1.mul_(t).mul_(t)).add_(u.mul_(s).mul_(2))
+        slope.mul_(s.div_(below).square_())
+        outside = (x < -self.bound) | (x > self.bound)
+        return torch.where(outside, x, value), slope.masked_fill_(outside, 1.0)
+
+
+def _linears(network: nn.Sequential) -> list[tuple[Tensor, Tensor]]:
+    """Return (weight transposed, bias) of each linear layer, masks applied."""
+    layers = []
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            mask = getattr(layer, "mask", None)
+            weight = layer.weight if mask is None else layer.weight * mask
+            layers.append((weight.detach().t().contiguous(), layer.bias.detach().clone()))
+    return layers
+
+
+def _coder(layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    (first, offset), (second, bias) = layers
+    hidden = torch.nn.functional.silu(torch.addmm(offset, x, first), inplace=True)
+    return torch.addmm(bias, hidden, second)

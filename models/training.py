@@ -1,0 +1,339 @@
+"""Training: fits any flow, phase by phase, with early stopping; resumable to the bit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from .flow import Features
+from .showers import Showers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from .features import FeatureMap
+    from .flow import Flow, Phase
+    from .geometry import Geometry
+
+HELD_OUT_MIN = 50
+"""Fewer held-out showers than this cannot tell when to stop."""
+
+
+class TrainingError(ValueError):
+    """Options or showers that a model cannot be trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long and how fast to train."""
+
+    epochs: int = 60
+    """At most, in each phase."""
+
+    patience: int = 8
+    """Epochs without a better held-out loss before a phase ends."""
+
+    batch: int = 256
+    learning_rate: float = 1e-3
+    """At the start; it falls to zero on a cosine over `epochs`."""
+
+    weight_decay: float = 0.0
+    seed: int = 1
+    flips: tuple[str, ...] = ()
+    """Axes, "x" and "y", in which the set-up is mirror symmetric: showers are flipped at random."""
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.patience, self.batch) < 1 or self.seed < 0:
+            raise TrainingError("epochs, patience and batch must be >= 1 and the seed >= 0")
+        if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
+            raise TrainingError("learning_rate must lie in (0, 1) and weight_decay in [0, 1)")
+        if not set(self.flips) <= {"x", "y"}:
+            raise TrainingError(f'flips {self.flips} may name "x" and "y" only')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Showers to draw from; clean ones get fresh noise every time they are drawn."""
+
+    showers: Showers
+    clean: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """True where cells are without noise and digitisation, shape (N,); empty if nowhere."""
+
+    @property
+    def n(self) -> int:
+        """Return the number of distinct showers."""
+        return self.showers.n
+
+    def __getitem__(self, index: NDArray[np.int64]) -> Pool:
+        """Return a selection."""
+        return Pool(self.showers[index], self.clean[index] if len(self.clean) else self.clean)
+
+    def draw(
+        self,
+        index: NDArray[np.int64],
+        geometry: Geometry,
+        rng: np.random.Generator,
+        images: tuple[NDArray[np.int64], ...],
+    ) -> Showers:
+        """Return showers as the detector reads them: a random image, fresh noise where clean."""
+        batch = self.showers[index]
+        cells = batch.cells.copy()
+        if len(images) > 1:
+            which = rng.integers(len(images), size=len(index))
+            for i, image in enumerate(images):
+                rows = which == i
+                cells[rows] = cells[rows][:, image]
+        if len(self.clean):
+            rows = self.clean[index]
+            cells[rows] = digitise(cells[rows], geometry, rng)
+        return Showers(cells, batch.e_inc, batch.conditions)
+
+
+def digitise(
+    cells: NDArray[np.float32], geometry: Geometry, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return cells with the geometry's noise and least count, MeV, shape (N, V)."""
+    noisy = cells + rng.normal(0, 1, cells.shape).astype(np.float32) * np.float32(
+        geometry.noise_mev
+    )
+    step = np.float32(geometry.least_count_mev)
+    digital: NDArray[np.float32] = np.rint(noisy / step) * step if step > 0 else noisy
+    return digital
+
+
+def images(geometry: Geometry, flips: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:
+    """Return the permutations of cells that mirror a shower, the identity first."""
+    permutations = [np.arange(geometry.n_cells)]
+    for axis, name in enumerate("xy"):
+        if name in flips:
+            grids = [
+                np.flip(np.arange(s.start, s.stop).reshape(layer.shape), axis).ravel()
+                for s, layer in zip(geometry.slices, geometry.layers, strict=True)
+            ]
+            mirror = np.concatenate(grids)
+            permutations += [permutation[mirror] for permutation in permutations]
+    return tuple(permutations)
+
+
+class Progress(NamedTuple):
+    """Where a fit is, after each epoch."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    train: float
+    """Mean loss a shower."""
+
+    held_out: float
+    best: float
+    """Best held-out loss so far."""
+
+
+class _Place(NamedTuple):
+    """All that a fit needs to go on after an epoch, but for the weights."""
+
+    phase: int
+    epoch: int
+    best: float
+    since_best: int
+
+
+def fit(
+    flow: Flow,
+    feature_map: FeatureMap,
+    geometry: Geometry,
+    train: Pool,
+    held_out: Pool,
+    options: Options,
+    *,
+    device: torch.device,
+    progress: Callable[[Progress], None],
+    checkpoint: Path | None = None,
+) -> None:
+    """Train a flow in place to the weights with the best held-out loss of each phase.
+
+    Parameters
+    ----------
+    checkpoint
+        Written after every epoch; a fit that finds it goes on where it was, and ends with the
+        same weights as one that was never interrupted.
+    """
+    if held_out.n < HELD_OUT_MIN:
+        raise TrainingError(f"{held_out.n} held-out showers; at least {HELD_OUT_MIN} are needed")
+    trainer = _Trainer(flow, feature_map, geometry, train, options, device)
+    rng = np.random.default_rng([options.seed, 1])
+    check = trainer.batch(held_out, np.arange(held_out.n), rng)
+    start, saved = _resume(checkpoint)
+    for number, phase in enumerate(flow.phases()):
+        if number < start.phase:
+            continue
+        place = _Place(number, 0, math.inf, 0)
+        if number == start.phase and saved:
+            place = start
+        trainer.run(phase, place, saved, check, progress, checkpoint)
+        saved = {}
+
+
+class _Trainer:
+    """The loop over epochs and batches."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        feature_map: FeatureMap,
+        geometry: Geometry,
+        train: Pool,
+        options: Options,
+        device: torch.device,
+    ) -> None:
+        self.flow, self.feature_map, self.geometry = flow, feature_map, geometry
+        self.train, self.options, self.device = train, options, device
+        self.images = images(geometry, options.flips)
+        self.module: nn.Module = flow  # type: ignore[assignment]
+        self.module.to(device)
+
+    def batch(self, pool: Pool, index: NDArray[np.int64], rng: np.random.Generator) -> Features:
+        """Return the features of a draw, de-digitised by half a least count."""
+        showers = pool.draw(index, self.geometry, rng, self.images)
+        features, _ = self.feature_map(showers, dither(showers.cells.shape, self.geometry, rng))
+        return Features(*(part.to(self.device) for part in features))
+
+    def run(
+        self,
+        phase: Phase,
+        place: _Place,
+        saved: dict[str, Tensor],
+        check: Features,
+        progress: Callable[[Progress], None],
+        checkpoint: Path | None,
+    ) -> None:
+        """Train one phase to its end."""
+        options = self.options
+        parameters = list(phase.parameters)
+        optimiser = torch.optim.AdamW(
+            parameters, lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        if saved:
+            _restore(self.module, optimiser, parameters, saved)
+        else:
+            rng = np.random.default_rng([options.seed, 2])
+            index = rng.permutation(self.train.n)[:4096]
+            phase.begin(self.batch(self.train, index, rng))
+        best = {
+            name: saved[f"best.{name}"] if saved else value.detach().clone()
+            for name, value in self.module.state_dict().items()
+        }
+        while place.epoch < options.epochs and place.since_best < options.patience:
+            rng = np.random.default_rng([options.seed, 3, place.phase, place.epoch])
+            mean = self._epoch(phase, optimiser, parameters, place.epoch, rng)
+            loss = self._loss(phase, check)
+            if loss < place.best:
+                best = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+            better = loss < place.best
+            place = _Place(
+                place.phase,
+                place.epoch + 1,
+                min(loss, place.best),
+                0 if better else place.since_best + 1,
+            )
+            progress(Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best))
+            if checkpoint is not None:
+                _save(checkpoint, self.module, optimiser, parameters, best, place)
+        self.module.load_state_dict(best)
+
+    def _epoch(
+        self,
+        phase: Phase,
+        optimiser: torch.optim.Optimizer,
+        parameters: list[nn.Parameter],
+        epoch: int,
+        rng: np.random.Generator,
+    ) -> float:
+        options = self.options
+        order = rng.permutation(self.train.n)
+        n_batches = max(1, len(order) // options.batch)
+        total = 0.0
+        for b, index in enumerate(np.array_split(order, n_batches)):
+            part = (epoch + b / n_batches) / options.epochs
+            optimiser.param_groups[0]["lr"] = (
+                options.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
+            )
+            loss = phase.loss(self.batch(self.train, index, rng)).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            # One shower with a wild cell must not throw the weights off.
+            torch.nn.utils.clip_grad_norm_(parameters, 50.0)
+            optimiser.step()
+            total += float(loss.detach()) * len(index)
+        if not math.isfinite(total):
+            raise TrainingError(f"the loss of {phase.name} is not finite: lower the learning rate")
+        return total / len(order)
+
+    @torch.no_grad()
+    def _loss(self, phase: Phase, features: Features) -> float:
+        parts = zip(*(torch.split(part, 1024) for part in features), strict=True)
+        losses = torch.cat([phase.loss(Features(*part)) for part in parts])
+        return float(losses.double().mean())
+
+
+def dither(
+    shape: tuple[int, ...], geometry: Geometry, rng: np.random.Generator
+) -> NDArray[np.float32] | None:
+    """Return what undoes the digitisation, MeV: uniform within one least count; None without."""
+    step = geometry.least_count_mev
+    if step == 0:
+        return None
+    return (rng.random(shape, np.float32) - np.float32(0.5)) * np.float32(step)
+
+
+_STATE = ("exp_avg", "exp_avg_sq", "step")
+
+
+def _save(
+    path: Path,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    best: dict[str, Tensor],
+    place: _Place,
+) -> None:
+    tensors = {f"now.{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for i, parameter in enumerate(parameters):
+        tensors |= {f"adam.{i}.{key}": optimiser.state[parameter][key] for key in _STATE}
+    tensors["place"] = torch.tensor(place, dtype=torch.float64)
+    partial = path.with_suffix(".partial")
+    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, partial)
+    partial.replace(path)  # a fit that is killed while it writes keeps the last whole one
+
+
+def _resume(path: Path | None) -> tuple[_Place, dict[str, Tensor]]:
+    if path is None or not path.exists():
+        return _Place(0, 0, math.inf, 0), {}
+    saved: dict[str, Tensor] = load_file(path)
+    phase, epoch, best, since = saved["place"].tolist()
+    return _Place(int(phase), int(epoch), best, int(since)), saved
+
+
+def _restore(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    saved: dict[str, Tensor],
+) -> None:
+    now = {name[4:]: value for name, value in saved.items() if name.startswith("now.")}
+    module.load_state_dict(now)
+    for i, parameter in enumerate(parameters):
+        optimiser.state[parameter] = {
+            key: saved[f"adam.{i}.{key}"].to("cpu" if key == "step" else parameter.device)
+            for key in _STATE
+        }
