@@ -1,0 +1,92 @@
+"""Acknowledgement: who has taken an alarm in hand, why, until when, and what is masked for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.geometry import Geometry
+    from monitor.detector import Detector
+
+MAX_TEXT = 500
+_RANGE = re.compile(r"^(?P<layer>[^\[\]:]+)\[(?P<row>\d+),(?P<column>\d+)\]$")
+
+
+class MaskError(ValueError):
+    """A mask that names what does not exist; the message says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A region, or cells of a region, that leave tests and references."""
+
+    region: int
+    """Region id."""
+
+    cells: tuple[int, ...] = ()
+    """Cells, sorted; empty means the whole region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """One act: an alarm is in hand, its cause is known, something may be masked."""
+
+    alarm: str
+    who: str
+    cause: str
+    time_ns: int
+    """When it was said, ns since 1970 UTC."""
+
+    masks: tuple[Mask, ...] = ()
+    until_ns: int | None = None
+    """Data time at which masks and acknowledgement end; None: until lifted."""
+
+    lifted: bool = False
+    """True takes an earlier acknowledgement of this alarm, and its masks, back."""
+
+    def __post_init__(self) -> None:
+        if not self.alarm or not self.who.strip() or not self.cause.strip():
+            raise ValueError("an acknowledgement needs an alarm, a name and a cause")
+        if max(len(self.who), len(self.cause)) > MAX_TEXT:
+            raise ValueError(f"name and cause may have {MAX_TEXT} characters")
+
+    def holds(self, time_ns: int) -> bool:
+        """Return whether it holds at a data time."""
+        return not self.lifted and (self.until_ns is None or time_ns < self.until_ns)
+
+
+def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:
+    """Return the mask that people write: `A3`, or `A3:middle[5,6]` with more cells after a `;`.
+
+    Examples
+    --------
+    >>> from models.geometry import SHIPPED, load
+    >>> from monitor.detector import grid
+    >>> calo = grid("calo", sectors=1, regions_per_sector=4)
+    >>> parse_mask("A3:middle[0,0];middle[0,1]", calo, load(SHIPPED / "pb-lar-504.json"))
+    Mask(region=2, cells=(288, 289))
+    """
+    name, _, rest = text.partition(":")
+    region = next((r for r in detector.regions if r.name == name.strip()), None)
+    if region is None:
+        names = ", ".join(r.name for r in detector.regions[:8])
+        raise MaskError(f"no region {name.strip()!r}; there are {names} ...")
+    cells = tuple(sorted(_cell(word.strip(), geometry) for word in rest.split(";") if word.strip()))
+    if ":" in text and not cells:
+        raise MaskError("no cell after the colon: leave it out to mask the whole region")
+    return Mask(region.id, cells)
+
+
+def _cell(word: str, geometry: Geometry) -> int:
+    match = _RANGE.match(word)
+    layers = {layer.name: i for i, layer in enumerate(geometry.layers)}
+    if match is None or match["layer"] not in layers:
+        raise MaskError(f"no cell {word!r}: write layer[row,column], layers are {list(layers)}")
+    index = layers[match["layer"]]
+    rows, columns = geometry.layers[index].shape
+    row, column = int(match["row"]), int(match["column"])
+    if row >= rows or column >= columns:
+        raise MaskError(f"no cell {word!r}: {match['layer']} has {rows} rows, {columns} columns")
+    return int(geometry.slices[index].start) + row * columns + column

@@ -1,0 +1,234 @@
+"""Cells: the tests on the latents of every cell and layer, every few data-seconds, at every place.
+
+One shower hardly shows a gain that is 2 % off or a cell that is dead at the edge. Thousands of
+showers shift the mean or the spread of that cell's latent, and only of that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri
+
+from monitor.rates import Test
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.expectation import Expectation
+    from monitor.rates import Floors
+
+SHIFTS = (0.06, 0.2, 0.7)
+"""Shifts of the mean that are looked for beyond what is tolerated, in standard deviations."""
+
+SPREADS = (0.15, 0.6, 0.87, 1.15, 1.6, 5.0)
+"""Ratios of the mean square that are looked for."""
+
+LIT_RATIOS = (0.05, 0.6, 1.4, 3.0, 20.0)
+"""Ratios of the rate at which a cell is lit that are looked for."""
+
+STEP_CAP = 6.0
+"""Log evidence that one step may give a stream: one wild shower is not a fault, persistence is."""
+
+INFLATION = 1.1
+"""The variance of a sum of latents is taken this much larger: latents are not exactly normal."""
+
+LAYER_SHARE = 0.25
+"""Share of the weight for the few latents of layer energies; gain shows there."""
+
+FAMILY_SHARE = {Test.LATENT_MEAN: 0.4, Test.LATENT_SPREAD: 0.3, Test.OCCUPANCY: 0.3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Sums over the showers of a step at each of P places."""
+
+    showers: NDArray[np.float64]
+    """Shape (P, K)."""
+
+    z: NDArray[np.float64]
+    """Sum of each latent, shape (P, D)."""
+
+    z_square: NDArray[np.float64]
+    """Shape (P, D)."""
+
+    lit: NDArray[np.float64]
+    """Showers in which a cell is lit, shape (P, V)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effects:
+    """How far the cells of each place are off, per shower; zeros where there are no showers."""
+
+    shift: NDArray[np.float64]
+    """Of the mean, in the latent's standard deviations, shape (P, D)."""
+
+    spread: NDArray[np.float64]
+    """Ratio of the mean square about the expected mean to the expected one, shape (P, D)."""
+
+    lit: NDArray[np.float64]
+    """Difference of the fraction of showers in which a cell is lit, shape (P, V)."""
+
+
+@dataclass(frozen=True)
+class CellTests:
+    """The tests of latents against one expectation."""
+
+    expectation: Expectation
+    floors: Floors
+    miscoverage: float
+
+    @property
+    def n_latents(self) -> int:
+        """Return D."""
+        return int(self.expectation.latent_mean.shape[1])
+
+    @property
+    def n_cells(self) -> int:
+        """Return V."""
+        return int(self.expectation.lit_rate.shape[1])
+
+    @cached_property
+    def kinds(self) -> tuple[Test, ...]:
+        """Return what each stream looks at, shape (F,)."""
+        d, v = self.n_latents, self.n_cells
+        return (
+            *[Test.LATENT_MEAN] * (d * 2 * len(SHIFTS)),
+            *[Test.LATENT_SPREAD] * (d * len(SPREADS)),
+            *[Test.OCCUPANCY] * (v * len(LIT_RATIOS)),
+        )
+
+    @cached_property
+    def latent(self) -> NDArray[np.int64]:
+        """Return which latent (cells first, then layers) each stream looks at, shape (F,)."""
+        d, v = np.arange(self.n_latents), np.arange(self.n_cells)
+        return np.concatenate(
+            [
+                np.repeat(d, 2 * len(SHIFTS)),
+                np.repeat(d, len(SPREADS)),
+                np.repeat(v, len(LIT_RATIOS)),
+            ]
+        )
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Return the prior weight of each stream, shape (F,), with sum 1."""
+        n_layers = self.n_latents - self.n_cells
+        weights = []
+        for family, n, grid in (
+            (Test.LATENT_MEAN, self.n_latents, 2 * len(SHIFTS)),
+            (Test.LATENT_SPREAD, self.n_latents, len(SPREADS)),
+            (Test.OCCUPANCY, self.n_cells, len(LIT_RATIOS)),
+        ):
+            each = np.full(n, 1.0 / n)
+            if n > self.n_cells:
+                each[: self.n_cells] = (1 - LAYER_SHARE) / self.n_cells
+                each[self.n_cells :] = LAYER_SHARE / n_layers
+            weights.append(np.repeat(each * FAMILY_SHARE[family] / grid, grid))
+        return np.concatenate(weights)
+
+    def log_e(self, sums: Sums) -> NDArray[np.float64]:
+        """Return the log e-values of a step, shape (P, F), none above `STEP_CAP`."""
+        moments = self._moments(sums.showers)
+        parts = [
+            self._mean(sums, moments),
+            self._spread(sums, moments),
+            self._lit(sums),
+        ]
+        return np.minimum(np.concatenate(parts, axis=1), STEP_CAP)
+
+    def effects(self, sums: Sums) -> Effects:
+        """Return how far each place is off."""
+        n = sums.showers.sum(1, keepdims=True)
+        some = np.maximum(n, 1)
+        moments = self._moments(sums.showers)
+        shift = (sums.z - moments.mean) / some / np.sqrt(moments.var / some)
+        spread = np.where(n > 0, sums.z_square / np.maximum(moments.square, 1e-9), 1.0)
+        lit = (sums.lit - sums.showers @ self.expectation.lit_rate) / some
+        return Effects(np.where(n > 0, shift, 0.0), spread, np.where(n > 0, lit, 0.0))
+
+    def _moments(self, showers: NDArray[np.float64]) -> _Moments:
+        reference = self.expectation
+        n = np.maximum(showers.sum(1, keepdims=True), 1)
+        var = np.maximum(reference.latent_square - np.square(reference.latent_mean), 1e-6)
+        # Variance of the expectation per shower, for this mix of condition cells.
+        weight = np.square(showers / n) / reference.latent_showers
+        return _Moments(
+            mean=showers @ reference.latent_mean,
+            var=np.maximum(showers @ var, 1e-9),
+            square=np.maximum(showers @ reference.latent_square, 1e-9),
+            square_var=np.maximum(showers @ reference.square_var, 1e-9),
+            mean_error=np.sqrt(weight @ var),
+            square_error=np.sqrt(weight @ reference.square_var),
+        )
+
+    def _sigma(self, bounds: int) -> float:
+        return float(-ndtri(self.miscoverage / (3 * bounds)))
+
+    def _mean(self, sums: Sums, m: _Moments) -> NDArray[np.float64]:
+        """Return normal likelihood ratios for a mean beyond what is tolerated, up and down."""
+        n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
+        sigma = np.sqrt(m.var / n)
+        tolerated = self.floors.mean * sigma + self._sigma(2 * self.n_latents) * m.mean_error
+        excess = (sums.z - m.mean) / sigma
+        slack = n * tolerated / sigma
+        shifts = np.array(SHIFTS)
+        penalty = (INFLATION * n / 2)[..., None] * shifts**2
+        up = (excess - slack)[..., None] * shifts - penalty
+        down = (-excess - slack)[..., None] * shifts - penalty
+        flat: NDArray[np.float64] = np.concatenate([up, down], axis=2).reshape(len(n), -1)
+        return flat
+
+    def _spread(self, sums: Sums, m: _Moments) -> NDArray[np.float64]:
+        """Return gamma likelihood ratios for the sum of squares, with its first two moments."""
+        n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
+        shape = m.square**2 / (INFLATION * m.square_var)
+        observed = sums.z_square / m.square * shape
+        error = self._sigma(2 * self.n_latents) * n * m.square_error / m.square
+        tolerated = self.floors.spread + error
+        ratios = np.array(SPREADS)
+        slack = np.where(
+            ratios > 1, 1 + tolerated[..., None], np.maximum(1 - tolerated, 0.05)[..., None]
+        )
+        log_e = observed[..., None] * (1 - 1 / ratios) / slack - shape[..., None] * np.log(ratios)
+        flat: NDArray[np.float64] = log_e.reshape(len(n), -1)
+        return flat
+
+    def _lit(self, sums: Sums) -> NDArray[np.float64]:
+        """Return Bernoulli likelihood ratios for the number of showers in which a cell is lit."""
+        upper, lower = self._lit_bounds(sums.showers)
+        ratios = np.array(LIT_RATIOS)
+        n = sums.showers.sum(1)[:, None, None]
+        bound = np.where(ratios > 1, upper[..., None], lower[..., None])
+        log_e = sums.lit[..., None] * np.log(ratios) - n * np.log1p((ratios - 1) * bound)
+        flat: NDArray[np.float64] = log_e.reshape(len(n), -1)
+        return flat
+
+    def _lit_bounds(
+        self, showers: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        reference = self.expectation
+        total = np.maximum(showers.sum(1, keepdims=True), 1)
+        weight = showers / total
+        rate = weight @ reference.lit_rate
+        spread = reference.lit_rate * (1 - reference.lit_rate)
+        error = self._sigma(2 * self.n_cells) * np.sqrt(
+            np.square(weight) / reference.latent_showers @ np.maximum(spread, 1e-4)
+        )
+        floor = self.floors.lit * np.minimum(rate, 1 - rate) + 1e-4
+        return np.minimum(rate + error + floor, 1.0), np.maximum(rate - error - floor, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moments:
+    """Expected sums over the showers of each place, shape (P, D), and errors per shower."""
+
+    mean: NDArray[np.float64]
+    var: NDArray[np.float64]
+    square: NDArray[np.float64]
+    square_var: NDArray[np.float64]
+    mean_error: NDArray[np.float64]
+    square_error: NDArray[np.float64]

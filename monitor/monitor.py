@@ -1,0 +1,506 @@
+"""Monitor: windows in, alarms and verdicts out. Pure: the same windows always say the same."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.scales import LEVELS, Z_UNIT
+from monitor import evidence, kinds, records
+from monitor.acknowledgements import Acknowledgement, Mask
+from monitor.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, Severity, State
+from monitor.budget import DAY, Allowance
+from monitor.cases import Casebook, Change
+from monitor.cells import Sums
+from monitor.expectation import Expectation, of_reference
+from monitor.ledger import Ledger
+from monitor.lumisections import OPEN, Lumisections, Span
+from monitor.places import Places
+from monitor.quality import Quality
+from monitor.rates import DOWN, UP, Floors, Test
+from monitor.sequential import e_benjamini_hochberg
+from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
+from monitor.watch import Rows, Watch, rows_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.geometry import Geometry
+    from models.reference import ReferenceTable
+    from monitor.cases import Case
+    from monitor.detector import Detector
+    from monitor.verdicts import Verdict
+    from monitor.windows import Window
+
+SECOND_NS = 1_000_000_000
+MINUTE = 60
+SPECTRUM_S = 300
+"""Data-seconds that the p spectra of the page span."""
+
+LISTED_FALSE = 0.05
+"""Share of a list of cells that may be there by chance."""
+
+MAX_CELLS = 8
+"""Cells that an alarm names."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorSettings:
+    """What an operator may set."""
+
+    allowance: Allowance = field(default_factory=Allowance)
+    floors: Floors = field(default_factory=Floors)
+    miscoverage: float = 0.05
+    """Probability, over references, that a bound on what the reference expects fails."""
+
+    cell_seconds: int = 3
+    """Data-seconds between steps of the cell tests."""
+
+    min_showers: int = 50
+    """Fewer showers of a region in a lumisection leave its verdict NULL."""
+
+    model: str = ""
+    """Content hash of the artefact that scores."""
+
+    score_names: tuple[str, ...] = ()
+    software: str = "0.1.0"
+
+
+class Monitor:
+    """Windows in, alarms and verdicts out.
+
+    Parameters
+    ----------
+    detector, geometry
+        What is watched.
+    reference
+        What good showers hold.
+    settings
+        What an operator may set.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        geometry: Geometry,
+        reference: ReferenceTable | Expectation,
+        settings: MonitorSettings | None = None,
+    ) -> None:
+        self.settings = settings or MonitorSettings()
+        self.places = Places(detector)
+        self.geometry = geometry
+        expectation = reference if isinstance(reference, Expectation) else of_reference(reference)
+        page_at = self.settings.allowance.page_at(self.places)
+        warn_at = self.settings.allowance.warn_at(self.places)
+        self.watch = Watch(
+            self.places,
+            expectation,
+            np.minimum(page_at, warn_at),
+            floors=self.settings.floors,
+            miscoverage=self.settings.miscoverage,
+            cell_seconds=self.settings.cell_seconds,
+        )
+        self._cases = Casebook(self.places, page_at, warn_at)
+        self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
+        self._sections = Lumisections(
+            self.places, self.settings.min_showers, self.settings.model, self.settings.software
+        )
+        self._sections.reference = expectation.id
+        self._alarms: dict[str, Alarm] = {}
+        self._acks: dict[str, Acknowledgement] = {}
+        self._spectra: deque[NDArray[np.int64]] = deque(maxlen=SPECTRUM_S)
+        self._run, self._lumisection = -1, -1
+        self._second: int | None = None
+        self._watched = 0
+        self._run_watched = 0
+
+    # What comes in
+
+    def observe(self, window: Window) -> tuple[Alarm | Verdict, ...]:
+        """Take in a closed data-second, or a late addition to one; return what it changes."""
+        rows = rows_of(window, self.places)
+        run, lumisection, second = window.key
+        new = self._second is None or second > self._second
+        out: list[Alarm | Verdict] = []
+        if new:
+            self._second = second
+            out += self._turn(run)
+            self._run, self._lumisection = run, lumisection
+            self._watched += 1
+            self._run_watched += 1
+        self._ledger.add(second, rows.showers, rows.exceedances)
+        self._spectra.append(rows.p_counts.sum(0))
+        out += self._judge(window.key, rows)
+        if run == self._run:  # what comes late for a past run amends its verdicts only
+            self.watch.step(second, rows, new=new)
+            changes = self._cases.step(self.watch, self._now, self._run_watched)
+            for change in changes:
+                out += self._tell(change)
+        return tuple(out)
+
+    def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
+        """Take in an act of the crew; return what it changes."""
+        self._acks[act.alarm] = act
+        return tuple(self._mask())
+
+    def close(self) -> tuple[Alarm | Verdict, ...]:
+        """Return verdicts on what is not judged yet: the stream has ended."""
+        return tuple(self._sections.close())
+
+    # What it does with it
+
+    @property
+    def _now(self) -> int:
+        return self._second if self._second is not None else 0
+
+    def _turn(self, run: int) -> list[Alarm | Verdict]:
+        """Start anew if a run begins; return what ends by itself at this time."""
+        if run != self._run:
+            self.watch.new_run()
+            self._run_watched = 0
+        ended = [
+            act
+            for act in self._acks.values()
+            if act.until_ns is not None and not act.lifted and not act.holds(self._now * SECOND_NS)
+        ]
+        if not ended:
+            return []
+        for act in ended:
+            del self._acks[act.alarm]
+        return self._mask()
+
+    def _judge(self, key: tuple[int, int, int], rows: Rows) -> list[Verdict]:
+        showers = rows.showers.astype(np.float64)
+        expected, _ = self.watch.rates.expected(showers)
+        at = LEVELS.index(0.01)
+        seen = rows.showers.sum(1)
+        return self._sections.add(
+            key, (seen + rows.unscored) > 0, seen, rows.exceedances[:, at], expected[:, at]
+        )
+
+    def _masks(self) -> list[tuple[Mask, str]]:
+        now = self._now * SECOND_NS
+        return [
+            (mask, f"{act.cause} ({act.who})")
+            for act in self._acks.values()
+            if act.holds(now)
+            for mask in act.masks
+        ]
+
+    def _mask(self) -> list[Alarm | Verdict]:
+        """Put the masks in force; cases that they cover wholly are closed."""
+        row_of = {region: row for row, region in enumerate(self.places.ids.tolist())}
+        masked = np.zeros(self.places.n_regions, bool)
+        cells = np.zeros((self.places.n_regions, self.watch.cells.n_latents), bool)
+        causes: dict[int, str] = {}
+        for mask, cause in self._masks():
+            row = row_of[mask.region]
+            if mask.cells:
+                cells[row, list(mask.cells)] = True
+            else:
+                masked[row], causes[row] = True, cause
+        self._sections.masked = causes
+        self.watch.mask_cells(cells)
+        self.watch.arrange(masked, self._cases.explained())
+        touched = masked | cells.any(1)
+        out: list[Alarm | Verdict] = []
+        for case in [c for c in self._cases.open if touched[c.regions].all()]:
+            out += self._tell(self._cases.close(case, self._now))
+        self.watch.forget(np.asarray(self.places.members[:, touched].any(1)))
+        self.watch.arrange(masked, self._cases.explained())
+        return out
+
+    # What it says
+
+    def _tell(self, change: Change) -> list[Alarm | Verdict]:
+        """Return the alarm of a change, and the verdicts that it amends."""
+        case = change.case
+        if change.state is State.CLEARED and case.id in self._alarms:
+            alarm = self._cleared(case)
+        else:
+            alarm = self._alarm(case, change.state)
+        self._alarms[case.id] = alarm
+        quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
+        end = OPEN if case.closed is None else max(case.last_high, case.onset) + 1
+        span = Span(case.id, case.onset, end, quality, alarm.summary)
+        return [alarm, *self._sections.claim(case.regions, span)]
+
+    def _cleared(self, case: Case) -> Alarm:
+        return replace(
+            self._alarms[case.id],
+            version=case.version,
+            state=State.CLEARED,
+            now_ns=self._now * SECOND_NS,
+            children=tuple(case.children),
+        )
+
+    def _alarm(self, case: Case, state: State) -> Alarm:
+        """Return the record of a case as it stands."""
+        showers, exceedances = self._ledger.since(case.onset)
+        rows = np.array(case.regions)
+        level = self._level(case)
+        mix = showers[rows].sum(0, keepdims=True).astype(np.float64)
+        expected, uncertainty = self.watch.rates.expected(mix)
+        observed = exceedances[rows].sum(0)
+        symptoms = self._symptoms(case, observed, expected[0])
+        kind, margin = kinds.likely(symptoms, self.geometry)
+        cells = self._cells(case, kind)
+        regions = self._regions(case, showers, exceedances)
+        place = self.places.names[case.place]
+        names = tuple(share.name for share in regions)
+        at = LEVELS.index(level)
+        reference = self.reference_summary()
+        alarm = Alarm(
+            id=case.id,
+            version=case.version,
+            state=state,
+            severity=case.severity,
+            level=self.places.levels[case.place],
+            place=place,
+            test=case.test.value,
+            onset_ns=case.onset * SECOND_NS,
+            raised_ns=case.raised * SECOND_NS,
+            now_ns=self._now * SECOND_NS,
+            run=self._run,
+            lumisection=self._lumisection,
+            showers=int(mix.sum()),
+            observed=float(observed[at]),
+            expected=float(expected[0, at]),
+            expected_sd=float(uncertainty[0, at]),
+            log10_odds=float(case.odds / np.log(10)),
+            reference=reference,
+            kind=kind,
+            kind_margin=margin,
+            regions=regions,
+            cells=cells,
+            worst=(),
+            children=tuple(case.children),
+            summary=evidence.summary(place, self.places.levels[case.place], names, kind, cells),
+            text="",
+            runbook=kind.value.replace(" ", "-"),
+        )
+        chance = max(case.once_in, float(np.exp(min(case.odds, 700.0))) * self._cases.share(case))
+        return replace(alarm, text=evidence.text(alarm, level, chance))
+
+    def _level(self, case: Case) -> float:
+        """Return the α at which the case's excess is counted."""
+        if case.test not in {Test.EXCEEDANCES, Test.TOO_FEW}:
+            return 0.01
+        grid = UP if case.test is Test.EXCEEDANCES else DOWN
+        levels = [level for level, ratios in grid.items() for _ in ratios]
+        offset = 0 if case.test is Test.EXCEEDANCES else sum(len(r) for r in UP.values())
+        return levels[case.stream - offset]
+
+    def _symptoms(
+        self, case: Case, observed: NDArray[np.int64], expected: NDArray[np.float64]
+    ) -> kinds.Symptoms:
+        """Return what the regions of a case show in the last steps since the onset."""
+        at = LEVELS.index(0.01)
+        recent = [rows for since, rows in self.watch.recent if since >= case.onset]
+        recent = recent or [rows for _, rows in list(self.watch.recent)[-1:]]
+        d, v = self.watch.cells.n_latents, self.watch.cells.n_cells
+        shift, spread, lit = np.zeros(d), np.ones(d), np.zeros(v)
+        energy, n = np.ones(self.geometry.n_layers), 0.0
+        if recent:
+            total = recent[0]
+            for rows in recent[1:]:
+                total += rows
+            effects, energy, n = self._effects(total, case)
+            shift, spread, lit = effects.shift[0], effects.spread[0], effects.lit[0]
+        return kinds.Symptoms(
+            test=case.test,
+            showers=n,
+            shift=shift,
+            spread=spread,
+            lit=lit,
+            rate=float(observed[at] / max(expected[at], 0.5)),
+            energy=energy,
+            share=len(case.regions) / self.places.n_regions,
+            n_regions=len(case.regions),
+        )
+
+    def _effects(self, total: Rows, case: Case) -> tuple[Any, NDArray[np.float64], float]:
+        """Return the effects at the regions of a case, its layer energies, its showers."""
+        rows = np.array(case.regions)
+        showers = total.showers[rows].sum(0, keepdims=True).astype(np.float64)
+        sums = Sums(
+            showers=showers,
+            z=total.z[rows].sum(0, keepdims=True) * Z_UNIT,
+            z_square=total.z_square[rows].sum(0, keepdims=True) * Z_UNIT,
+            lit=total.lit[rows].sum(0, keepdims=True).astype(np.float64),
+        )
+        expected = (showers @ self.watch.expectation.layer_energy)[0]
+        energy = total.layer_energy[rows].sum(0) / 1000 / np.maximum(expected, 1e-9)
+        return self.watch.cells.effects(sums), energy, float(showers.sum())
+
+    def _cells(self, case: Case, kind: Kind) -> tuple[CellShare, ...]:
+        """Return the cells that carry a case's evidence, listed by e-BH, with their shares."""
+        if kind in {Kind.SILENT, Kind.TRANSPORT}:
+            return ()
+        place = case.place
+        if not case.diffuse:
+            total = self.watch.total()[self.places.first_region :]
+            place = self.places.first_region + max(case.regions, key=lambda row: float(total[row]))
+        v = self.watch.cells.n_cells
+        e_values = self.watch.latent_evidence(place)[:v] / max(self._run_watched, MINUTE)
+        listed = e_benjamini_hochberg(e_values, LISTED_FALSE)
+        odds = np.where(listed, np.maximum(self.watch.latent_odds(place)[:v], 0), 0.0)
+        if not odds.sum() > 0:
+            return ()
+        order = np.argsort(-odds, kind="stable")[: min(MAX_CELLS, int(listed.sum()))]
+        return tuple(
+            CellShare(int(c), self.geometry.cell_name(int(c)), float(odds[c] / odds.sum()))
+            for c in order
+        )
+
+    def _regions(
+        self, case: Case, showers: NDArray[np.int64], exceedances: NDArray[np.int64]
+    ) -> tuple[RegionShare, ...]:
+        """Return the regions of a case with their shares of its excess, the largest first."""
+        at = LEVELS.index(self._level(case))
+        expected, _ = self.watch.rates.expected(showers.astype(np.float64))
+        excess = np.abs(exceedances[:, at] - expected[:, at])[case.regions]
+        if case.test not in {Test.EXCEEDANCES, Test.TOO_FEW}:
+            rows = self.places.first_region + np.array(case.regions)
+            excess = np.log1p(self.watch.total()[rows])
+        share = excess / max(float(excess.sum()), 1e-9)
+        regions = self.places.detector.regions
+        return tuple(
+            RegionShare(regions[row].id, regions[row].name, float(part))
+            for part, row in sorted(zip(share, case.regions, strict=True), key=lambda x: -x[0])
+        )
+
+    # What people are shown
+
+    def reference_summary(self) -> ReferenceSummary:
+        """Return what "good" is measured against now."""
+        expectation = self.watch.expectation
+        return ReferenceSummary(
+            expectation.id, expectation.origin, expectation.n, self.settings.model
+        )
+
+    def open_alarms(self) -> tuple[Alarm, ...]:
+        """Return the newest version of every open alarm."""
+        return tuple(self._alarms[case.id] for case in self._cases.open)
+
+    def standing(self) -> Standing:
+        """Return all that people are shown."""
+        second, showers, exceedances = self._ledger.rows(SPECTRUM_S)
+        at = LEVELS.index(0.01)
+        by_second = showers.sum(1)
+        expected, _ = self.watch.rates.expected(by_second.astype(np.float64))
+        now = self._now * SECOND_NS
+        return Standing(
+            detector=self.places.detector.name,
+            data_second=self._second,
+            run=max(self._run, 0),
+            lumisection=max(self._lumisection, 0),
+            board=self._board(),
+            alarms=self.open_alarms(),
+            cleared=tuple(self._alarms[case.id] for case in self._cases.closed[:10]),
+            acknowledged=tuple(
+                Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
+                for act in self._acks.values()
+                if act.holds(now)
+            ),
+            history=History(
+                second=second,
+                showers=by_second.sum(1),
+                exceedances=exceedances[..., at].sum(1),
+                expected=expected[:, at] if len(second) else np.zeros(0),
+            ),
+            budget=self.budget(),
+            reference=self.reference_summary(),
+            spectra=self._spectrum(),
+        )
+
+    def budget(self) -> Budget:
+        """Return the false pages allowed, the time watched and the pages raised."""
+        days = self.settings.allowance.days_per_page
+        return Budget(days, self._watched / DAY, self._cases.pages)
+
+    def _board(self) -> tuple[RegionNow, ...]:
+        showers, exceedances = self._ledger.since(self._now - MINUTE + 1)
+        expected, _ = self.watch.rates.expected(showers.astype(np.float64))
+        at = LEVELS.index(0.01)
+        last = self._ledger.last_seen()
+        board = []
+        for row, region in enumerate(self.places.detector.regions):
+            quality, reason = self._sections.current(row, self._now)
+            n = int(showers[row].sum())
+            if quality is Quality.GOOD and n < self.settings.min_showers:
+                quality, reason = Quality.NULL, "too few showers to say" if n else "no data"
+            board.append(
+                RegionNow(
+                    region=region.id,
+                    name=region.name,
+                    sector=region.sector,
+                    quality=quality,
+                    reason=reason,
+                    showers=n,
+                    exceedances=int(exceedances[row, at]),
+                    expected=float(expected[row, at]) if n else 0.0,
+                    last_second=int(last[row]) if last[row] >= 0 else None,
+                    masked=row in self._sections.masked,
+                )
+            )
+        return tuple(board)
+
+    def _spectrum(self) -> tuple[Spectrum, ...]:
+        if not self._spectra:
+            return ()
+        counts = np.sum(list(self._spectra), axis=0)
+        reference = self.watch.expectation.p_counts
+        share = reference / reference.sum(1, keepdims=True)
+        names = [*self.settings.score_names, "combined"]
+        names = (
+            names if len(names) == len(counts) else [f"score {i + 1}" for i in range(len(counts))]
+        )
+        return tuple(
+            Spectrum(name, counts[i], counts[i].sum() * share[i]) for i, name in enumerate(names)
+        )
+
+    # What a stand-by takes up
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything that changes, as arrays; `restore` is the inverse."""
+        out: dict[str, NDArray[Any]] = {
+            f"watch.{name}": array for name, array in self.watch.state().items()
+        }
+        out |= {f"ledger.{name}": array for name, array in self._ledger.state().items()}
+        out["spectra"] = np.array(list(self._spectra), np.int64)
+        words = {
+            "cases": self._cases.state(),
+            "sections": self._sections.state(),
+            "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
+            "acks": [records.to_json(act) for act in self._acks.values()],
+            "clock": [
+                self._run, self._lumisection, self._second, self._watched, self._run_watched
+            ],
+        }  # fmt: skip
+        out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
+        return out
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        words = json.loads(state["words"].tobytes())
+        self.watch.restore(_below("watch.", state))
+        self._ledger.restore(_below("ledger.", state))
+        self._spectra.clear()
+        self._spectra.extend(state["spectra"])
+        self._cases.restore(words["cases"])
+        self._sections.restore(words["sections"])
+        alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
+        self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
+        acks = [records.from_json(values) for values in words["acks"]]
+        self._acks = {act.alarm: act for act in acks if isinstance(act, Acknowledgement)}
+        clock = words["clock"]
+        self._run, self._lumisection, self._second, self._watched, self._run_watched = clock
+
+
+def _below(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

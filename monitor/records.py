@@ -1,0 +1,98 @@
+"""Records: alarms, verdicts and acknowledgements as JSON values, for the quality topic and files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import Enum
+from typing import Any
+
+from monitor.acknowledgements import Acknowledgement, Mask
+from monitor.alarms import (
+    Alarm,
+    CellShare,
+    Kind,
+    Level,
+    ReferenceSummary,
+    RegionShare,
+    Severity,
+    State,
+    WorstShower,
+)
+from monitor.quality import Quality
+from monitor.verdicts import Verdict
+
+Record = Alarm | Verdict | Acknowledgement
+_NAMES = {Alarm: "alarm", Verdict: "verdict", Acknowledgement: "acknowledgement"}
+
+
+class RecordError(ValueError):
+    """Values that are no record; the message says why."""
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return plain values with the record's type under `type`; `from_json` is the inverse."""
+    values: dict[str, Any] = _plain(asdict(record))
+    return {"type": _NAMES[type(record)], **values}
+
+
+def from_json(values: dict[str, Any]) -> Record:
+    """Return the record of plain values, or raise `RecordError`."""
+    try:
+        fields = dict(values)
+        name = fields.pop("type")
+        if name == "alarm":
+            return _alarm(fields)
+        if name == "verdict":
+            return _verdict(fields)
+        if name == "acknowledgement":
+            masks = tuple(Mask(m["region"], tuple(m["cells"])) for m in fields.pop("masks"))
+            return Acknowledgement(masks=masks, **fields)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"not a record: {error}") from None
+    raise RecordError(f"unknown type {name!r}")
+
+
+def key(record: Record) -> str:
+    """Return the Kafka key: records of one thing share it, the newest tells."""
+    if isinstance(record, Verdict):
+        return f"verdict/{record.run}/{record.lumisection}/{record.region}"
+    if isinstance(record, Alarm):
+        return f"alarm/{record.id}"
+    return f"acknowledgement/{record.alarm}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _alarm(fields: dict[str, Any]) -> Alarm:
+    return Alarm(
+        **fields
+        | {
+            "state": State(fields["state"]),
+            "severity": Severity(fields["severity"]),
+            "level": Level(fields["level"]),
+            "kind": Kind(fields["kind"]),
+            "reference": ReferenceSummary(**fields["reference"]),
+            "regions": tuple(RegionShare(**share) for share in fields["regions"]),
+            "cells": tuple(CellShare(**share) for share in fields["cells"]),
+            "worst": tuple(WorstShower(**shower) for shower in fields["worst"]),
+            "children": tuple(fields["children"]),
+        }
+    )
+
+
+def _verdict(fields: dict[str, Any]) -> Verdict:
+    return Verdict(
+        **fields
+        | {
+            "quality": Quality(fields["quality"]),
+            "known": tuple((int(a), int(b)) for a, b in fields["known"]),
+            "active": tuple((int(a), int(b)) for a, b in fields["active"]),
+            "alarms": tuple(fields["alarms"]),
+        }
+    )

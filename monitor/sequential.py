@@ -1,0 +1,148 @@
+"""Sequential tests: mixture Shiryaev-Roberts e-detectors, many streams at once.
+
+An e-detector is a process whose mean, while nothing is wrong, never exceeds the time gone by
+(Shin, Ramdas & Rinaldo, arXiv:2203.03532, definition 2.2). An alarm at the first time that it
+reaches H therefore comes, on average, after H or later (their theorem 2.4), whatever the
+dependence between the streams that are averaged. Here time is counted in data-seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CAP = 10.0
+"""A stream's evidence is held at this many times what it needs alone, so that it can fall again."""
+
+
+class Bank:
+    """F e-detectors of each of P places, and their weighted sum.
+
+    Parameters
+    ----------
+    n_places
+        P.
+    weights
+        Prior weight of each stream, shape (F,), positive, with a sum of at most 1.
+    horizon
+        Data-seconds to false alarm that a place's sum is held against, shape (P,).
+    """
+
+    def __init__(
+        self, n_places: int, weights: NDArray[np.float64], horizon: NDArray[np.float64]
+    ) -> None:
+        if not (weights > 0).all() or weights.sum() > 1 + 1e-9:
+            raise ValueError("weights must be positive and add up to at most 1")
+        self.weights = weights
+        self._cap = CAP * horizon[:, None] / weights
+        shape = (n_places, len(weights))
+        self.evidence = np.zeros(shape)
+        """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
+        self.path = np.zeros(shape)
+        """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
+        self.onset = np.zeros(shape, np.int64)
+        """Most likely onset of each stream, data-second, shape (P, F)."""
+
+    def step(self, log_e: NDArray[np.float64], seconds: int, since: int) -> None:
+        """Take in one step.
+
+        Parameters
+        ----------
+        log_e
+            Log e-values of the step, shape (P, F): the mean of exp is at most 1 if all is well.
+        seconds
+            New data-seconds in the step: 0 where it only adds late showers to a past one.
+        since
+            First data-second of the step.
+        """
+        self.evidence += seconds
+        self.evidence *= np.exp(np.minimum(log_e, 700.0))
+        np.minimum(self.evidence, self._cap, out=self.evidence)
+        if seconds:
+            np.copyto(self.onset, since, where=self.path <= 0)
+        np.maximum(self.path, 0, out=self.path)
+        self.path += log_e
+
+    def total(self) -> NDArray[np.float64]:
+        """Return the weighted sum over the streams of each place, data-seconds, shape (P,)."""
+        return self.evidence @ self.weights
+
+    def best_onset(self, place: int) -> int:
+        """Return the most likely onset at a place: that of the stream with the most to say."""
+        return int(self.onset[place, self.leading(place)])
+
+    def leading(self, place: int) -> int:
+        """Return the stream that carries most of a place's evidence."""
+        return int(np.argmax(self.evidence[place] * self.weights))
+
+    def log_odds(self, place: int) -> float:
+        """Return the natural log of the averaged likelihood ratio since the onset."""
+        logs = self.path[place] + np.log(self.weights)
+        top = float(logs.max())
+        return top + float(np.log(np.exp(logs - top).sum()))
+
+    def reset(self, places: NDArray[np.bool_] | slice = slice(None)) -> None:
+        """Forget what some places have said."""
+        self.evidence[places] = 0
+        self.path[places] = 0
+
+    def silence(self, place: int, streams: NDArray[np.bool_]) -> None:
+        """Take streams of a place out of its sum until the next step."""
+        self.evidence[place, streams] = 0
+        self.path[place, streams] = 0
+
+    def state(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+        """Return all that changes, as arrays."""
+        return {"evidence": self.evidence, "path": self.path, "onset": self.onset}
+
+    def restore(self, state: dict[str, NDArray[np.float64]]) -> None:
+        """Take up what `state` returned."""
+        self.evidence = state["evidence"].astype(np.float64)
+        self.path = state["path"].astype(np.float64)
+        self.onset = state["onset"].astype(np.int64)
+
+
+def log_ratio_bet(
+    observed: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    ratio: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return log e-values for a rate that is `ratio` times its bound.
+
+    For ratio > 1 the null is "at most the bound", for ratio < 1 "at least the bound": the mean
+    of ratio^k over k of n Bernoulli trials with mean rate p is at most (1 + (ratio - 1) p)^n.
+
+    Parameters
+    ----------
+    observed, trials, bound
+        Counts, trials and bounded rates; they broadcast together.
+    ratio
+        Broadcasts along the last axis, which is added.
+    """
+    shrink = np.log1p((ratio - 1) * bound[..., None])
+    log_e: NDArray[np.float64] = observed[..., None] * np.log(ratio) - trials[..., None] * shrink
+    return log_e
+
+
+def e_benjamini_hochberg(e_values: NDArray[np.float64], false_share: float) -> NDArray[np.bool_]:
+    """Return which of many e-values to list, so that a share of at most `false_share` is false.
+
+    Wang & Ramdas, arXiv:2009.02824, equation (3): holds under any dependence.
+
+    Examples
+    --------
+    >>> e_benjamini_hochberg(np.array([100.0, 1.0, 90.0, 0.1]), 0.05)
+    array([ True, False,  True, False])
+    """
+    n = len(e_values)
+    order = np.argsort(-e_values, kind="stable")
+    passing = e_values[order] * np.arange(1, n + 1) >= n / false_share
+    listed = np.zeros(n, bool)
+    if passing.any():
+        listed[order[: int(np.flatnonzero(passing)[-1]) + 1]] = True
+    return listed
