@@ -264,14 +264,14 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     limits = np.quantile(standard, [0.001, 0.999], axis=0)
     c = np.clip(standard[:, 0], *limits[:, 0])
     y = np.arcsinh(showers.cells / unit)
-    cell_mean, cell_log_scale = _moments(y, c)
+    cell_mean, cell_log_scale = polynomials(y, c)
     layers = np.arcsinh(core_energy / layer_unit)
-    layer_mean, layer_log_scale = _moments(layers, c)
+    layer_mean, layer_log_scale = polynomials(layers, c)
     known = ~np.isnan(showers.e_inc)
     if known.sum() >= 200:
         e_inc = showers.e_inc[known].astype(np.float64)
         at = np.clip((np.log(e_inc) - scale[0, 0]) / scale[1, 0], *limits[:, 0])
-        mean, log_scale = _moments(np.log(e_rec[known] / e_inc)[:, None], at)
+        mean, log_scale = polynomials(np.log(e_rec[known] / e_inc)[:, None], at)
         layer_mean[:, :1], layer_log_scale[:, :1] = mean, log_scale
     return FeatureMap(
         unit_mev=np.array([unit]),
@@ -328,7 +328,7 @@ def _calibration(
     return factors
 
 
-def _moments(
+def polynomials(
     y: NDArray[np.floating[Any]], c: NDArray[np.float64], n_bins: int = 24
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return polynomials of mean and log deviation of y against c, each of shape (P, ...)."""

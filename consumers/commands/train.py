@@ -1,0 +1,150 @@
+"""calodqm train: fit a model to showers of a good run or a simulation."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from consumers.failure import UserError
+from models import geometry as geometries
+from models import readers
+from models.showers import concatenate
+
+if TYPE_CHECKING:
+    import argparse
+
+    from models.geometry import Geometry
+    from models.recipe import Recipe
+    from models.training import Pool
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm train`."""
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files of good showers")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="artefact to write")
+    parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
+    parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
+    parser.add_argument("--epochs", type=int, help="at most, in each phase")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: all")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, certify, save; print where the artefact is and what it is worth."""
+    import torch  # noqa: PLC0415  takes seconds
+
+    from models import recipe as recipes  # noqa: PLC0415
+    from models.scorer import pick_device  # noqa: PLC0415
+    from models.training import TrainingError  # noqa: PLC0415
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    geometry = _geometry(args.geometry)
+    recipe = _recipe(args)
+    pool = read_pool(args.data, geometry)
+    args.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = args.out / "checkpoint.safetensors"
+    if not args.resume:
+        checkpoint.unlink(missing_ok=True)
+    console = Console(file=sys.stderr)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    tasks: dict[str, Any] = {}
+
+    def progress(state: Any) -> None:
+        if state.phase not in tasks:
+            tasks[state.phase] = bar.add_task(state.phase, total=state.epochs, loss="")
+        loss = f"train {state.train:.4f}  held out {state.held_out:.4f}  best {state.best:.4f}"
+        bar.update(tasks[state.phase], completed=state.epoch, loss=loss)
+
+    try:
+        with bar:
+            made = recipes.prepare(
+                recipe,
+                pool,
+                geometry,
+                device=pick_device(args.device),
+                progress=progress,
+                checkpoint=checkpoint,
+                card={"files": [path.name for path in args.data]},
+            )
+    except (TrainingError, ValueError) as error:
+        raise UserError(str(error)) from None
+    made.save(args.out)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
+    return 0
+
+
+def read_pool(paths: list[Path], geometry: Geometry) -> Pool:
+    """Return the showers of some files; those that state `noise_mev` = 0 are clean."""
+    from models.training import Pool  # noqa: PLC0415
+
+    batches, clean = [], []
+    for path in paths:
+        try:
+            showers = readers.read(path, geometry)
+        except (readers.ReaderError, OSError) as error:
+            raise UserError(str(error)) from None
+        batches.append(showers)
+        clean.append(np.full(showers.n, _is_clean(path, geometry)))
+    return Pool(concatenate(batches), np.concatenate(clean))
+
+
+def _is_clean(path: Path, geometry: Geometry) -> bool:
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return geometry.noise_mev > 0 and file.attrs.get("noise_mev", geometry.noise_mev) == 0
+
+
+def _geometry(path: Path | None) -> Geometry:
+    try:
+        return geometries.load(path or geometries.SHIPPED / "pb-lar-504.json")
+    except geometries.GeometryError as error:
+        raise UserError(str(error)) from None
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    from models.recipe import Recipe  # noqa: PLC0415
+    from models.training import Options, TrainingError  # noqa: PLC0415
+
+    fields: dict[str, Any] = {}
+    try:
+        if args.config is not None:
+            fields = tomllib.loads(args.config.read_text(encoding="utf-8"))
+        options = fields.pop("options", {})
+        options |= {
+            name: getattr(args, name)
+            for name in ("epochs", "seed")
+            if getattr(args, name) is not None
+        }
+        if args.family is not None:
+            fields["family"] = args.family
+        if "flips" in options:
+            options["flips"] = tuple(options["flips"])
+        if "conditions" in fields:
+            fields["conditions"] = tuple(fields["conditions"])
+        model = fields.get("model", {})
+        if "hidden" in model:
+            model["hidden"] = tuple(model["hidden"])
+        return Recipe(options=Options(**options), **fields)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise UserError(f"{args.config}: {error}") from None
+    except TrainingError as error:
+        raise UserError(str(error)) from None

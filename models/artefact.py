@@ -1,0 +1,257 @@
+"""Artefact: a trained model with its reference and its card, in one folder of plain files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from . import features, reference, scores
+from .geometry import Geometry, GeometryError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from .features import FeatureMap
+    from .flow import Flow
+    from .reference import ReferenceTable
+    from .scorer import Scorer
+    from .scores import ScoreMap
+
+FORMAT = "calodqm.artefact/1"
+FILES = (
+    "config.json",
+    "geometry.json",
+    "weights.safetensors",
+    "reference.safetensors",
+    "card.json",
+)
+HASH_FILE = "hash"
+MAX_BYTES = 1 << 30
+"""No file of an artefact is larger; a larger one is not read."""
+
+
+class ArtefactError(ValueError):
+    """A folder that is no usable artefact; one line that says which file and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """All that scoring needs, as one value.
+
+    Its hash is that of the files: it names the model in every record that the model leads to.
+    """
+
+    geometry: Geometry
+    feature_map: FeatureMap
+    flow: Flow
+    score_map: ScoreMap
+    reference: ReferenceTable
+    card: dict[str, Any]
+    """The model card: data, seeds, held-out figures; see `models.training`."""
+
+    hash: str
+    """SHA-256 over the files, hex."""
+
+    version: str
+    """What people call this model."""
+
+    @property
+    def family(self) -> str:
+        """Return the family of the flow."""
+        return self.flow.family
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Return the names of the S scores."""
+        return self.score_map.names
+
+    def scorer(self, device: str = "auto") -> Scorer:
+        """Return the fast evaluation on a device: auto, cpu or cuda."""
+        from .scorer import Examiner, Scorer, pick_device  # noqa: PLC0415  breaks no cycle: cost
+
+        where = pick_device(device)
+        _module(self.flow).to(where)
+        examiner = Examiner(self.feature_map, self.flow, self.geometry, where)
+        return Scorer(
+            examiner,
+            self.score_map,
+            self.reference,
+            self.geometry,
+            family=self.family,
+            hash=self.hash,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the folder; an existing artefact there is replaced."""
+        path.mkdir(parents=True, exist_ok=True)
+        contents = _contents(self)
+        for name, content in contents.items():
+            (path / name).write_bytes(content)
+        (path / HASH_FILE).write_text(_digest(contents) + "\n", encoding="ascii")
+
+    @classmethod
+    def load(cls, path: Path) -> Artefact:
+        """Return the artefact of a folder.
+
+        Raises
+        ------
+        ArtefactError
+            If a file is missing, too large, damaged, of another hash, or holds what cannot be.
+        """
+        contents = {name: _read(path, name) for name in FILES}
+        stated = _read(path, HASH_FILE).decode("ascii", "replace").strip()
+        digest = _digest(contents)
+        if stated != digest:
+            raise ArtefactError(
+                f"{path}: the files do not match their hash (stated {stated[:12]}, "
+                f"found {digest[:12]}): the artefact is damaged or was edited"
+            )
+        try:
+            return _parse(contents, digest)
+        except (
+            SafetensorError,
+            GeometryError,
+            features.FeatureError,
+            scores.ScoreError,
+            reference.ReferenceTableError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
+            line = " ".join(str(error).split())[:300]
+            raise ArtefactError(f"{path}: not a usable artefact: {line}") from None
+
+
+def make(
+    *,
+    geometry: Geometry,
+    feature_map: FeatureMap,
+    flow: Flow,
+    score_map: ScoreMap,
+    reference: ReferenceTable,
+    card: dict[str, Any],
+    version: str,
+) -> Artefact:
+    """Return an artefact of parts; its hash is that of the files it would be saved as."""
+    artefact = Artefact(geometry, feature_map, flow, score_map, reference, card, "", version)
+    digest = _digest(_contents(artefact))
+    return Artefact(geometry, feature_map, flow, score_map, reference, card, digest, version)
+
+
+def _contents(artefact: Artefact) -> dict[str, bytes]:
+    config = {
+        "format": FORMAT,
+        "version": artefact.version,
+        "family": artefact.family,
+        "flow": dict(artefact.flow.config),
+        "conditions": list(artefact.feature_map.condition_names),
+        "scores": list(artefact.score_names),
+        "reference": {
+            "showers": artefact.reference.showers,
+            "origin": artefact.reference.origin,
+        },
+    }
+    state = _module(artefact.flow).state_dict()
+    weights = {f"flow.{name}": value.cpu().numpy() for name, value in state.items()}
+    weights |= {f"features.{name}": value for name, value in artefact.feature_map.arrays().items()}
+    weights |= {f"scores.{name}": value for name, value in artefact.score_map.arrays().items()}
+    return {
+        "config.json": _json(config),
+        "geometry.json": artefact.geometry.to_json().encode(),
+        "weights.safetensors": _tensors(weights),
+        "reference.safetensors": _tensors(artefact.reference.arrays()),
+        "card.json": _json(artefact.card),
+    }
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _tensors(arrays: dict[str, NDArray[Any]]) -> bytes:
+    return save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())})
+
+
+def _digest(contents: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update(f"{name} {len(contents[name])}\n".encode())
+        digest.update(contents[name])
+    return digest.hexdigest()
+
+
+def _read(path: Path, name: str) -> bytes:
+    file = path / name
+    try:
+        size = file.stat().st_size
+        if size > MAX_BYTES:
+            raise ArtefactError(f"{file}: {size} bytes; no file of an artefact is that large")
+        return file.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{file}: {error.strerror or error}") from None
+
+
+def _parse(contents: dict[str, bytes], digest: str) -> Artefact:
+    config = json.loads(contents["config.json"])
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise ValueError(f'config.json: "format" must be "{FORMAT}"')
+    card = json.loads(contents["card.json"])
+    if not isinstance(card, dict):
+        raise TypeError("card.json must hold an object")
+    geometry = parse(contents["geometry.json"].decode())
+    weights = load_tensors(contents["weights.safetensors"])
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise ValueError(f"weights {name} are not all finite")
+    flow = _flow(config["family"], config["flow"], _part(weights, "flow"))
+    feature_map = features.from_arrays(_part(weights, "features"), tuple(config["conditions"]))
+    if (feature_map.n_cells, feature_map.n_layers) != (geometry.n_cells, geometry.n_layers):
+        raise ValueError(f"features are of {feature_map.n_cells} cells, not {geometry.n_cells}")
+    score_map = scores.from_arrays(tuple(config["scores"]), _part(weights, "scores"))
+    table = reference.from_arrays(
+        load_tensors(contents["reference.safetensors"]),
+        showers=int(config["reference"]["showers"]),
+        origin=config["reference"]["origin"],
+    )
+    n_latents = geometry.n_cells + geometry.n_layers
+    if (table.n_scores, table.latent_moments.shape[-1]) != (len(score_map.names), n_latents):
+        raise ValueError("the reference is of another model")
+    version = str(config["version"])
+    return Artefact(geometry, feature_map, flow, score_map, table, card, digest, version)
+
+
+def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    start = prefix + "."
+    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+
+
+def _flow(family: str, config: dict[str, Any], state: dict[str, NDArray[Any]]) -> Flow:
+    import torch  # noqa: PLC0415  takes seconds; whoever only reads a card need not wait
+
+    flow = families()[family](config)
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
+    _module(flow).load_state_dict(tensors)
+    return flow
+
+
+def families() -> dict[str, Callable[[dict[str, Any]], Flow]]:
+    """Return the constructors of the model families by name."""
+    from .flux import Flux  # noqa: PLC0415  see `_flow`
+
+    return {"flux": Flux.from_config}
+
+
+def _module(flow: Flow) -> torch.nn.Module:
+    return flow  # type: ignore[return-value]  # every family is a module
