@@ -15,7 +15,6 @@ from pyarrow import ipc
 
 from consumers.block import (
     COLUMNS,
-    MAX_CONDITIONS,
     MAX_SHOWERS,
     SCHEMA,
     Block,
@@ -27,7 +26,7 @@ from models.showers import Showers
 from monitor.rejection import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -37,6 +36,7 @@ MAX_EXPANDED_BYTES = 64 << 20
 """Most memory that the columns of one record may take once decompressed."""
 
 MAX_SCHEMA_BYTES = 64 << 10
+MAX_BUFFERS = 128
 _COUNTS = {
     "event_id": pa.uint64(),
     "run": pa.uint32(),
@@ -91,15 +91,13 @@ class _Batch(NamedTuple):
 
 def read(value: bytes, geometry: Geometry) -> Block:
     """Return the block of an Arrow stream, or raise `DecodeError`."""
-    try:
-        schema, batch = _read_stream(value, geometry)
-        batch.validate(full=True)
-    except DecodeError:
-        raise
-    # What pyarrow raises for damaged bytes; ArrowInvalid is a ValueError, others are of Python.
-    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, struct.error) as error:
-        raise DecodeError(Rejection.CORRUPT, _line(error)) from None
-    metadata = _text_metadata(schema)
+
+    def row_bytes(schema: Any) -> int:
+        _check_schema(schema, geometry)
+        return 4 * (geometry.n_cells + len(schema.names)) + 32
+
+    schema, batch = read_stream(value, row_bytes, MAX_SHOWERS)
+    metadata = text_metadata(schema)
     column = {name: batch.column(name) for name in schema.names}
     flat = column["showers"].values
     if flat.null_count or any(values.null_count for values in column.values()):
@@ -122,23 +120,58 @@ def read(value: bytes, geometry: Geometry) -> Block:
     )
 
 
-def _read_stream(value: bytes, geometry: Geometry) -> tuple[Any, Any]:
+def read_stream(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) -> tuple[Any, Any]:
+    """Return the schema and the one record batch of an Arrow stream, or raise `DecodeError`.
+
+    Parameters
+    ----------
+    row_bytes
+        Returns how much memory a row takes, or raises `DecodeError` if the schema is not right.
+    max_rows
+        Most rows that are taken.
+    """
+    try:
+        schema, batch = _read_messages(value, row_bytes, max_rows)
+        batch.validate(full=True)
+    except DecodeError:
+        raise
+    # What pyarrow raises for damaged bytes; ArrowInvalid is a ValueError, others are of Python.
+    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, struct.error) as error:
+        raise DecodeError(Rejection.CORRUPT, _line(error)) from None
+    return schema, batch
+
+
+def _read_messages(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) -> tuple[Any, Any]:
+    source, messages, schema = _open(value)
+    second = _next_message(messages)
+    bytes_of_row = row_bytes(schema)
+    if second is None or second.type != "record batch":
+        raise DecodeError(Rejection.TRUNCATED, "no record batch")
+    _check_batch(second, bytes_of_row, max_rows)
+    batch = ipc.read_record_batch(second, schema)
+    if _next_message(messages) is not None or source.tell() != len(value):
+        raise DecodeError(Rejection.CORRUPT, "goes on after its record batch")
+    return schema, batch
+
+
+def peek(value: bytes) -> dict[str, str]:
+    """Return the schema metadata of an Arrow stream without looking at its batch."""
+    try:
+        return text_metadata(_open(value)[2])
+    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
+        if type(error) is DecodeError:
+            raise
+        raise DecodeError(Rejection.CORRUPT, _line(error)) from None
+
+
+def _open(value: bytes) -> tuple[Any, Any, Any]:
     _check_frames(value)
     source = pa.BufferReader(value)
     messages = ipc.MessageReader.open_stream(source)
     first = _next_message(messages)
     if first is None or first.type != "schema":
         raise DecodeError(Rejection.CORRUPT, "no schema message")
-    schema = ipc.read_schema(first)
-    _check_schema(schema, geometry)
-    second = _next_message(messages)
-    if second is None or second.type != "record batch":
-        raise DecodeError(Rejection.TRUNCATED, "no record batch")
-    _check_batch(second, schema, geometry)
-    batch = ipc.read_record_batch(second, schema)
-    if _next_message(messages) is not None or source.tell() != len(value):
-        raise DecodeError(Rejection.CORRUPT, "goes on after its record batch")
-    return schema, batch
+    return source, messages, ipc.read_schema(first)
 
 
 def _check_frames(value: bytes) -> None:
@@ -171,7 +204,7 @@ def _check_schema(schema: Any, geometry: Geometry) -> None:
     if len(set(names)) != len(names) or not set(names) >= set(COLUMNS):
         missing = sorted(set(COLUMNS) - set(names))
         raise DecodeError(Rejection.SCHEMA, f"columns missing {missing} or twice")
-    metadata = _text_metadata(schema)
+    metadata = text_metadata(schema)
     if metadata.get("calodqm.schema") != str(SCHEMA):
         raise DecodeError(Rejection.SCHEMA, f"schema {metadata.get('calodqm.schema')!r}")
     check_geometry(metadata.get("calodqm.geometry"), geometry)
@@ -196,15 +229,14 @@ def _check_cells_type(kind: Any, geometry: Geometry) -> None:
         )
 
 
-def _check_batch(message: Any, schema: Any, geometry: Geometry) -> None:
+def _check_batch(message: Any, row_bytes: int, max_rows: int) -> None:
     """Compare what a batch's header claims with bounds, before anything is expanded."""
     body = memoryview(message.body) if message.body is not None else memoryview(b"")
     header = _batch_header(memoryview(message.metadata))
-    row_bytes = 4 * (geometry.n_cells + len(schema.names)) + 32
     if header.rows < 1:
         raise DecodeError(Rejection.SCHEMA, f"{header.rows} rows")
-    if header.rows > MAX_SHOWERS or header.rows * row_bytes > MAX_EXPANDED_BYTES:
-        raise DecodeError(Rejection.OVERSIZE, f"claims {header.rows} showers")
+    if header.rows > max_rows or header.rows * row_bytes > MAX_EXPANDED_BYTES:
+        raise DecodeError(Rejection.OVERSIZE, f"claims {header.rows} rows")
     expanded = 0
     for offset, length in header.buffers:
         if offset < 0 or length < 0 or offset + length > len(body):
@@ -241,7 +273,7 @@ def _batch_header(metadata: memoryview) -> _Batch:
     if vector:
         start = vector + struct.unpack_from("<I", metadata, vector)[0]
         (count,) = struct.unpack_from("<I", metadata, start)
-        if count > 4 * (MAX_CONDITIONS + len(COLUMNS)):
+        if count > MAX_BUFFERS:
             raise DecodeError(Rejection.CORRUPT, f"{count} buffers")
         pairs = struct.unpack_from(f"<{2 * count}q", metadata, start + 4)
         buffers = tuple(zip(pairs[::2], pairs[1::2], strict=True))
@@ -264,7 +296,8 @@ def _field(metadata: memoryview, table: int, index: int) -> int:
     return table + offset if offset else 0
 
 
-def _text_metadata(schema: Any) -> dict[str, str]:
+def text_metadata(schema: Any) -> dict[str, str]:
+    """Return the metadata of a schema as text."""
     raw: Mapping[bytes, bytes] = schema.metadata or {}
     try:
         return {key.decode(): text.decode() for key, text in raw.items()}

@@ -22,7 +22,7 @@ MAX_CONDITIONS = 16
 MAX_NAME = 64
 """Longest name of a producer, a geometry or a condition, characters."""
 
-MAX_SPAN_NS = 600 * 10**9
+MAX_SPAN_NS = 60 * 10**9
 """Longest stretch of data time in one record: a wrong clock must not scatter windows."""
 
 LATEST_NS = 2**62

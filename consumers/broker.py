@@ -181,7 +181,14 @@ class EmbeddedBroker:
             text = _PROPERTIES.format(port=self._port, controller=_free_port(), folder=self._folder)
             properties.write_text(text, encoding="utf-8")
             cluster = uuid4().hex[:22]
-            form = [programs / "kafka-storage.sh", "format", "-t", cluster, "-c", properties]
+            form = [
+                str(programs / "kafka-storage.sh"),
+                "format",
+                "-t",
+                cluster,
+                "-c",
+                str(properties),
+            ]
             done = subprocess.run(form, capture_output=True, text=True, check=False)  # noqa: S603
             if done.returncode != 0:
                 raise UserError(f"KAFKA_HOME={self._home}: {done.stderr.strip()[-300:]}")

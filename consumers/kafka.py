@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import struct
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from consumers import topics
 from consumers.record import Record, Refused, Unavailable
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
@@ -169,11 +169,17 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._consumer.seek(where, offset)
                 self._consumer.resume(where)
 
-    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return one beyond the newest offset of the partitions where it is known."""
+    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return how many offsets are still to be returned, for partitions where it is known."""
         # From the last fetch: asking the broker costs a round trip, and not all answer rightly.
-        found = {p: self._consumer.highwater(TopicPartition(self._topic, p)) for p in partitions}
-        return {p: int(end) for p, end in found.items() if end is not None}
+        places = {p: TopicPartition(self._topic, p) for p in partitions}
+        with translated():
+            ends = {p: self._consumer.highwater(place) for p, place in places.items()}
+            return {
+                p: int(end) - int(self._consumer.position(places[p]))
+                for p, end in ends.items()
+                if end is not None
+            }
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""

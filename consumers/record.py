@@ -57,8 +57,8 @@ class Source(Protocol):
     def start(self, offsets: Mapping[int, int | None]) -> None:
         """Begin to read partitions at their offsets, None for the oldest record there is."""
 
-    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return one beyond the newest offset of the partitions where it is known."""
+    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return how many offsets are still to be returned, for partitions where it is known."""
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""
@@ -72,3 +72,6 @@ class Log(Protocol):
 
     def read(self, topic: str, begin: int | None, end: int) -> Iterable[Record]:
         """Return the records of partition 0 in [begin, end), begin None for the oldest."""
+
+    def reported_end(self, topic: str) -> int:
+        """Return the end that the broker reports; the true one may lie a little beyond."""

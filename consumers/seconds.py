@@ -1,0 +1,118 @@
+"""Seconds: windows of many partitions become closed data-seconds, by a rule of the log alone.
+
+Nothing here reads a clock: time passes as the records of the windows topic say. So a replay of
+the topic closes the same seconds at the same records, and gives the same alarms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from consumers.ranges import Range
+    from monitor.windows import Window, WindowKey
+
+SECOND_NS = 10**9
+SLACK_NS = SECOND_NS
+"""An idle partition moves along this far behind the newest: its next record may be under way."""
+
+PATIENCE_NS = 5 * SECOND_NS
+"""A partition further behind than this, in data time, is not waited for ..."""
+
+PATIENCE_MS = 10_000
+"""... if it also said nothing for this long: a partition that catches up is waited for."""
+
+QUIET_MS = 5_000
+"""When nothing came for this long and all partitions are idle, what is open is closed."""
+
+JUMP_NS = 3600 * SECOND_NS
+"""A partition this far ahead of all others has a wrong clock, and does not set the pace."""
+
+
+@dataclass(slots=True)
+class _Stand:
+    """Where one source partition stands."""
+
+    watermark_ns: int
+    heard_ms: int
+    caught_up: bool = False
+
+
+@dataclass(slots=True)
+class Seconds:
+    """Windows that are still open, and how far each partition has come."""
+
+    stands: dict[int, _Stand] = field(default_factory=dict)
+    windows: dict[WindowKey, Window] = field(default_factory=dict)
+    closed: int = 0
+    """Seconds below this are closed; what still comes for them is a late addition."""
+
+    now_ms: int = 0
+    """Time of the newest record of the log."""
+
+    fed_ms: int = 0
+    """Time of the newest record that brought windows."""
+
+    def opened(self, partition: int, at_ms: int) -> None:
+        """Take note that a worker took a partition over: from now on it is waited for."""
+        self.now_ms = max(self.now_ms, at_ms)
+        stand = self.stands.setdefault(partition, _Stand(0, at_ms))
+        stand.caught_up = False
+        stand.heard_ms = self.now_ms
+
+    def add(self, entry: Range, windows: list[Window], at_ms: int) -> list[tuple[Window, bool]]:
+        """Take in a range; return late windows, and those of the seconds that it closes, in order.
+
+        Returns
+        -------
+        :
+            Windows, and whether each is a late addition to a second that is closed.
+        """
+        self.now_ms = max(self.now_ms, at_ms)
+        stand = self.stands.setdefault(entry.partition, _Stand(0, at_ms))
+        stand.watermark_ns = max(stand.watermark_ns, entry.watermark_ns)
+        stand.caught_up, stand.heard_ms = entry.caught_up, self.now_ms
+        if windows:
+            self.fed_ms = self.now_ms
+        late = [(window, True) for window in windows if window.key.second < self.closed]
+        for window in windows:
+            if window.key.second >= self.closed:
+                known = self.windows.get(window.key)
+                self.windows[window.key] = window if known is None else known + window
+        return late + [(window, False) for window in self._close(self._frontier())]
+
+    def _close(self, before: int) -> list[Window]:
+        if before <= self.closed:
+            return []
+        self.closed = before
+        ready = sorted(key for key in self.windows if key.second < before)
+        ready.sort(key=lambda key: key.second)
+        return [self.windows.pop(key) for key in ready]
+
+    def _frontier(self) -> int:
+        """Return the first second that may still get windows in time."""
+        newest = self._newest()
+        if newest == 0:
+            return self.closed
+        if self._quiet():
+            return max((key.second for key in self.windows), default=self.closed - 1) + 1
+        reached = [
+            max(stand.watermark_ns, newest - SLACK_NS) if stand.caught_up else stand.watermark_ns
+            for stand in self.stands.values()
+            if not self._given_up(stand, newest)
+        ]
+        return min(reached, default=0) // SECOND_NS
+
+    def _newest(self) -> int:
+        ordered = sorted((stand.watermark_ns for stand in self.stands.values()), reverse=True)
+        alone = len(ordered) > 1 and ordered[1] and ordered[0] - ordered[1] > JUMP_NS
+        return ordered[1] if alone else max(ordered, default=0)
+
+    def _given_up(self, stand: _Stand, newest: int) -> bool:
+        behind = newest - stand.watermark_ns > PATIENCE_NS
+        return behind and self.now_ms - stand.heard_ms > PATIENCE_MS
+
+    def _quiet(self) -> bool:
+        idle = all(stand.caught_up for stand in self.stands.values())
+        return idle and self.now_ms - self.fed_ms > QUIET_MS
