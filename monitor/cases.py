@@ -283,7 +283,7 @@ class Casebook:
         for case in (*same, fresh):
             rows[case.regions] = True
         named = self._places.smallest(rows)
-        wide = rows[self._places.members[named]].mean() > WIDE and rows.sum() > 1
+        wide = bool(rows[self._places.members[named]].mean() > WIDE and rows.sum() > 1)
         first.place, first.diffuse = named, wide
         first.regions = np.flatnonzero(self._places.members[named] if wide else rows).tolist()
         self._upgrade(first, fresh.severity)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from monitor.expectation import Expectation
     from monitor.rates import Floors
 
-SHIFTS = (0.06, 0.2, 0.7)
+SHIFTS = (0.08, 0.4)
 """Shifts of the mean that are looked for beyond what is tolerated, in standard deviations."""
 
-SPREADS = (0.15, 0.6, 0.87, 1.15, 1.6, 5.0)
+SPREADS = (0.3, 0.8, 1.25, 3.0)
 """Ratios of the mean square that are looked for."""
 
-LIT_RATIOS = (0.05, 0.6, 1.4, 3.0, 20.0)
+LIT_RATIOS = (0.3, 1.6, 8.0)
 """Ratios of the rate at which a cell is lit that are looked for."""
 
 STEP_CAP = 6.0
@@ -105,13 +105,8 @@ class CellTests:
     def latent(self) -> NDArray[np.int64]:
         """Return which latent (cells first, then layers) each stream looks at, shape (F,)."""
         d, v = np.arange(self.n_latents), np.arange(self.n_cells)
-        return np.concatenate(
-            [
-                np.repeat(d, 2 * len(SHIFTS)),
-                np.repeat(d, len(SPREADS)),
-                np.repeat(v, len(LIT_RATIOS)),
-            ]
-        )
+        streams = [np.tile(d, 2 * len(SHIFTS)), np.tile(d, len(SPREADS))]
+        return np.concatenate([*streams, np.tile(v, len(LIT_RATIOS))])
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
@@ -127,18 +122,20 @@ class CellTests:
             if n > self.n_cells:
                 each[: self.n_cells] = (1 - LAYER_SHARE) / self.n_cells
                 each[self.n_cells :] = LAYER_SHARE / n_layers
-            weights.append(np.repeat(each * FAMILY_SHARE[family] / grid, grid))
+            weights.append(np.tile(each * FAMILY_SHARE[family] / grid, grid))
         return np.concatenate(weights)
 
-    def log_e(self, sums: Sums) -> NDArray[np.float64]:
-        """Return the log e-values of a step, shape (P, F), none above `STEP_CAP`."""
+    def log_e(self, sums: Sums) -> NDArray[np.float32]:
+        """Return the log e-values of a step, shape (P, F), none above `STEP_CAP`.
+
+        Single precision: there are thousands of streams a place, and evidence needs no more.
+        """
         moments = self._moments(sums.showers)
-        parts = [
-            self._mean(sums, moments),
-            self._spread(sums, moments),
-            self._lit(sums),
-        ]
-        return np.minimum(np.concatenate(parts, axis=1), STEP_CAP)
+        out = np.empty((len(sums.showers), len(self.latent)), np.float32)
+        first = self._mean(sums, moments, out, 0)
+        first = self._spread(sums, moments, out, first)
+        self._lit(sums, out, first)
+        return np.minimum(out, np.float32(STEP_CAP), out=out)
 
     def effects(self, sums: Sums) -> Effects:
         """Return how far each place is off."""
@@ -168,44 +165,53 @@ class CellTests:
     def _sigma(self, bounds: int) -> float:
         return float(-ndtri(self.miscoverage / (3 * bounds)))
 
-    def _mean(self, sums: Sums, m: _Moments) -> NDArray[np.float64]:
-        """Return normal likelihood ratios for a mean beyond what is tolerated, up and down."""
+    def _mean(self, sums: Sums, m: _Moments, out: NDArray[np.float32], first: int) -> int:
+        """Write normal likelihood ratios for a mean beyond what is tolerated; return the next."""
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
         sigma = np.sqrt(m.var / n)
         tolerated = self.floors.mean * sigma + self._sigma(2 * self.n_latents) * m.mean_error
-        excess = (sums.z - m.mean) / sigma
-        slack = n * tolerated / sigma
-        shifts = np.array(SHIFTS)
-        penalty = (INFLATION * n / 2)[..., None] * shifts**2
-        up = (excess - slack)[..., None] * shifts - penalty
-        down = (-excess - slack)[..., None] * shifts - penalty
-        flat: NDArray[np.float64] = np.concatenate([up, down], axis=2).reshape(len(n), -1)
-        return flat
+        excess = ((sums.z - m.mean) / sigma).astype(np.float32)
+        slack = (n * tolerated / sigma).astype(np.float32)
+        for shift in SHIFTS:
+            penalty = (INFLATION * shift**2 / 2 * n).astype(np.float32)
+            for sign in (np.float32(shift), -np.float32(shift)):
+                last = first + self.n_latents
+                part = out[:, first:last]
+                np.multiply(excess, sign, out=part)
+                part -= np.float32(shift) * slack
+                part -= penalty
+                first = last
+        return first
 
-    def _spread(self, sums: Sums, m: _Moments) -> NDArray[np.float64]:
-        """Return gamma likelihood ratios for the sum of squares, with its first two moments."""
+    def _spread(self, sums: Sums, m: _Moments, out: NDArray[np.float32], first: int) -> int:
+        """Write gamma likelihood ratios for the sum of squares, with its first two moments."""
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
         shape = m.square**2 / (INFLATION * m.square_var)
         observed = sums.z_square / m.square * shape
         error = self._sigma(2 * self.n_latents) * n * m.square_error / m.square
         tolerated = self.floors.spread + error
-        ratios = np.array(SPREADS)
-        slack = np.where(
-            ratios > 1, 1 + tolerated[..., None], np.maximum(1 - tolerated, 0.05)[..., None]
-        )
-        log_e = observed[..., None] * (1 - 1 / ratios) / slack - shape[..., None] * np.log(ratios)
-        flat: NDArray[np.float64] = log_e.reshape(len(n), -1)
-        return flat
+        above = (observed / (1 + tolerated)).astype(np.float32)
+        below = (observed / np.maximum(1 - tolerated, 0.05)).astype(np.float32)
+        shape32 = shape.astype(np.float32)
+        for ratio in SPREADS:
+            last = first + self.n_latents
+            part = out[:, first:last]
+            np.multiply(above if ratio > 1 else below, np.float32(1 - 1 / ratio), out=part)
+            part -= np.float32(np.log(ratio)) * shape32
+            first = last
+        return first
 
-    def _lit(self, sums: Sums) -> NDArray[np.float64]:
-        """Return Bernoulli likelihood ratios for the number of showers in which a cell is lit."""
+    def _lit(self, sums: Sums, out: NDArray[np.float32], first: int) -> None:
+        """Write Bernoulli likelihood ratios for the showers in which a cell is lit."""
         upper, lower = self._lit_bounds(sums.showers)
-        ratios = np.array(LIT_RATIOS)
-        n = sums.showers.sum(1)[:, None, None]
-        bound = np.where(ratios > 1, upper[..., None], lower[..., None])
-        log_e = sums.lit[..., None] * np.log(ratios) - n * np.log1p((ratios - 1) * bound)
-        flat: NDArray[np.float64] = log_e.reshape(len(n), -1)
-        return flat
+        lit = sums.lit.astype(np.float32)
+        n = sums.showers.sum(1, keepdims=True)
+        for ratio in LIT_RATIOS:
+            last = first + self.n_cells
+            part = out[:, first:last]
+            np.multiply(lit, np.float32(np.log(ratio)), out=part)
+            part -= (n * np.log1p((ratio - 1) * (upper if ratio > 1 else lower))).astype(np.float32)
+            first = last
 
     def _lit_bounds(
         self, showers: NDArray[np.float64]

@@ -8,7 +8,7 @@ dependence between the streams that are averaged. Here time is counted in data-s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,24 +30,30 @@ class Bank:
         Prior weight of each stream, shape (F,), positive, with a sum of at most 1.
     horizon
         Data-seconds to false alarm that a place's sum is held against, shape (P,).
+    dtype
+        Of the evidence: single precision does where there are very many streams.
     """
 
     def __init__(
-        self, n_places: int, weights: NDArray[np.float64], horizon: NDArray[np.float64]
+        self,
+        n_places: int,
+        weights: NDArray[np.float64],
+        horizon: NDArray[np.float64],
+        dtype: type[np.float32 | np.float64] = np.float64,
     ) -> None:
         if not (weights > 0).all() or weights.sum() > 1 + 1e-9:
             raise ValueError("weights must be positive and add up to at most 1")
-        self.weights = weights
-        self._cap = CAP * horizon[:, None] / weights
+        self.weights: NDArray[np.floating[Any]] = weights.astype(dtype)
+        self._cap = (CAP * horizon[:, None] / weights).astype(dtype)
         shape = (n_places, len(weights))
-        self.evidence = np.zeros(shape)
+        self.evidence: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
-        self.path = np.zeros(shape)
+        self.path: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
         self.onset = np.zeros(shape, np.int64)
         """Most likely onset of each stream, data-second, shape (P, F)."""
 
-    def step(self, log_e: NDArray[np.float64], seconds: int, since: int) -> None:
+    def step(self, log_e: NDArray[np.floating[Any]], seconds: int, since: int) -> None:
         """Take in one step.
 
         Parameters
@@ -60,7 +66,8 @@ class Bank:
             First data-second of the step.
         """
         self.evidence += seconds
-        self.evidence *= np.exp(np.minimum(log_e, 700.0))
+        # exp(80) in a step is beyond any cap, and still a single-precision number.
+        self.evidence *= np.exp(np.minimum(log_e, 80.0))
         np.minimum(self.evidence, self._cap, out=self.evidence)
         if seconds:
             np.copyto(self.onset, since, where=self.path <= 0)
@@ -69,7 +76,7 @@ class Bank:
 
     def total(self) -> NDArray[np.float64]:
         """Return the weighted sum over the streams of each place, data-seconds, shape (P,)."""
-        return self.evidence @ self.weights
+        return np.asarray(np.dot(self.evidence, self.weights), np.float64)
 
     def best_onset(self, place: int) -> int:
         """Return the most likely onset at a place: that of the stream with the most to say."""
@@ -90,19 +97,14 @@ class Bank:
         self.evidence[places] = 0
         self.path[places] = 0
 
-    def silence(self, place: int, streams: NDArray[np.bool_]) -> None:
-        """Take streams of a place out of its sum until the next step."""
-        self.evidence[place, streams] = 0
-        self.path[place, streams] = 0
-
-    def state(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
         return {"evidence": self.evidence, "path": self.path, "onset": self.onset}
 
-    def restore(self, state: dict[str, NDArray[np.float64]]) -> None:
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
-        self.evidence = state["evidence"].astype(np.float64)
-        self.path = state["path"].astype(np.float64)
+        self.evidence = state["evidence"].astype(self.evidence.dtype)
+        self.path = state["path"].astype(self.path.dtype)
         self.onset = state["onset"].astype(np.int64)
 
 

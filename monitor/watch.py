@@ -122,7 +122,7 @@ class Watch:
         self._cell_seconds = cell_seconds
         self.adopt(expectation)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
-        self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed)
+        self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
         self.recent: deque[tuple[int, Rows]] = deque(maxlen=RECENT_STEPS)
         """First second and counts of the last steps of the cell tests."""
         self._pending: Rows | None = None
