@@ -190,7 +190,7 @@ class Casebook:
             claimed = np.isin(np.arange(self._places.n_regions), case.regions)
             if (rows & ~claimed).any():
                 continue
-            if not case.diffuse or place == case.place:
+            if not case.diffuse or place < self._places.first_region:
                 return True
             others = float(np.median(total[self._places.first_region :][claimed]))
             later = watch.leading(place)[2] > case.raised
