@@ -14,7 +14,7 @@ from monitor.quality import Quality
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from monitor.alarms import Alarm, ReferenceSummary
+    from monitor.alarms import Alarm, ReferenceSummary, WorstShower
 
 RANK = {Quality.GOOD: 0, Quality.NULL: 1, Quality.MEDIUM: 2, Quality.BAD: 3}
 """Order of concern when qualities are shown together: NULL never hides a BAD."""
@@ -134,6 +134,8 @@ class Standing:
 
     spectra: tuple[Spectrum, ...] = ()
     self_tests: tuple[SelfTest, ...] = ()
+    worst: tuple[WorstShower, ...] = ()
+    """The strangest showers of the last minutes, alarm or not."""
 
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""

@@ -1,0 +1,327 @@
+// The live page: polls /api/state and says at once when what it shows is no longer true.
+"use strict";
+
+const POLL_MS = 1000;
+const CUT_OFF_S = 4;       // no answer from the server for so long: not live
+const SILENT_S = 10;       // no word from the judge, or no newer data, for so long: not live
+const OLD_S = 30;          // data older than this is a backlog or a replay: said, not hidden
+const LEVEL = { page: "bad", warning: "medium", ticket: "null" };
+
+const $ = (id) => document.getElementById(id);
+const NS = "http://www.w3.org/2000/svg";
+const theme = new URLSearchParams(location.search).get("theme");
+if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
+const dark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
+
+let answer = null;         // the last answer, and when it came by this page's own monotonic clock
+let answeredAt = -Infinity;
+const chosen = new Map();  // alarms that somebody has opened or folded by hand
+
+// Elements are made with text only: nothing that comes over the wire is ever read as HTML.
+function make(tag, text, attributes = {}, children = []) {
+  const element = document.createElement(tag);
+  if (text !== null && text !== undefined) element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes, text) {
+  const element = document.createElementNS(NS, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+function mark(quality) {
+  const icon = draw("svg", { class: "mark", "aria-hidden": "true" });
+  icon.append(draw("use", { href: `#${quality}` }));
+  return icon;
+}
+
+const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
+const number = (value, digits = 0) =>
+  value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits });
+
+function span(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 100) return `${s} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
+  return `${Math.round(s / 86400)} days`;
+}
+
+// ---- freshness ------------------------------------------------------------------------------
+
+function freshness() {
+  const waited = (performance.now() - answeredAt) / 1000;
+  if (answer === null) return { stale: true, what: "Waiting for the monitor", why: "Nothing below is known to be true." };
+  if (waited > CUT_OFF_S) {
+    return { stale: true, what: `No answer for ${span(waited)}`, why: "The monitor or the network is gone. Nothing below is live." };
+  }
+  if (answer.role !== "active") {
+    return { stale: true, what: "Stand-by", why: "Another judge is active; look at its page. Nothing below is live." };
+  }
+  const since = (ns) => (answer.served_ns - ns) / 1e9 + waited;
+  if (since(answer.published_ns) > SILENT_S) {
+    return { stale: true, what: `The judge has been silent for ${span(since(answer.published_ns))}`, why: "It has stopped or hangs. Nothing below is live." };
+  }
+  const now = answer.now;
+  if (now.data_second !== null && since(answer.advanced_ns) > SILENT_S) {
+    return { stale: true, what: `No new data for ${span(since(answer.advanced_ns))}`, why: `What is shown below ended at ${clock(now.data_second)} UTC.` };
+  }
+  const behind = now.data_second === null ? null : since(now.data_second * 1e9) - 1;
+  return { stale: false, behind };
+}
+
+function tick() {
+  const fresh = freshness();
+  document.body.classList.toggle("stale", fresh.stale);
+  $("stale-what").textContent = fresh.what || "";
+  $("stale-why").textContent = fresh.why || "";
+  const old = !fresh.stale && fresh.behind > OLD_S;
+  $("behind").textContent = fresh.stale || fresh.behind === null ? "–" : span(fresh.behind) + (old ? ", old data" : "");
+  $("behind").classList.toggle("old", old);
+  const quality = fresh.stale ? "null" : answer.now.quality;
+  document.title = (fresh.stale ? "STALE" : { good: "Good", medium: "Warning", bad: "BAD", null: "Not known" }[quality]) + " · calodqm";
+  icon(quality);
+  $("deadman").classList.toggle("renewed");   // restarts the animation that would show it
+}
+
+let shownIcon = "";
+function icon(quality) {
+  if (shownIcon === quality) return;
+  shownIcon = quality;
+  const colour = { good: "%2300795a", medium: "%23f0a33a", bad: "%23c22f10", null: "%23888" }[quality];
+  const shape = { good: "M2 9l4 4 8-9", medium: "M8 2l6 12H2z", bad: "M3 3l10 10M13 3L3 13", null: "M3 8h10" }[quality];
+  $("icon").href = `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='${shape}' fill='none' stroke='${colour}' stroke-width='3'/></svg>`;
+}
+
+async function poll() {
+  try {
+    const reply = await fetch("/api/state", { cache: "no-store", signal: AbortSignal.timeout(3000) });
+    if (reply.ok) {
+      answer = await reply.json();
+      answeredAt = performance.now();
+      if (answer.now !== null) show(answer);
+    }
+  } catch (problem) {
+    console.warn("no answer:", problem.message);   // freshness() tells the crew
+  }
+  tick();
+  setTimeout(poll, POLL_MS);
+}
+
+// ---- what is shown --------------------------------------------------------------------------
+
+function show({ now, service }) {
+  document.body.dataset.quality = now.quality;
+  $("detector").textContent = now.detector;
+  $("run").textContent = now.run;
+  $("lumisection").textContent = now.lumisection;
+  $("clock").textContent = now.data_second === null ? "–" : clock(now.data_second);
+  const last = now.history.showers.slice(-10);
+  $("rate").textContent = last.length ? number(last.reduce((a, b) => a + b, 0) / last.length) : "–";
+  $("hero-mark").setAttribute("href", `#${now.quality}`);
+  $("headline").textContent = now.headline;
+  const loud = now.alarms.filter((alarm) => !alarm.taken);
+  const first = loud.length ? Math.min(...loud.map((alarm) => alarm.onset_ns)) / 1e9 : null;
+  $("since").textContent = first === null ? "" : `since ${clock(first)} UTC, ${span(now.data_second - first)} of data`;
+  board(now);
+  alarms(now);
+  worst(now);
+  charts(now);
+  trust(now, service);
+}
+
+function board(now) {
+  const sectors = new Map();
+  for (const region of now.board) sectors.set(region.sector, [...(sectors.get(region.sector) || []), region]);
+  const columns = Math.max(...[...sectors.values()].map((regions) => regions.length));
+  $("board").classList.toggle("many", columns > 8);
+  $("board").style.setProperty("--columns", Math.min(columns, 16));
+  $("board").replaceChildren(...[...sectors].map(([name, regions]) =>
+    make("div", null, { class: "sector" }, [make("b", name), ...regions.map(tile)])));
+}
+
+function tile(region) {
+  const ratio = region.expected > 0 ? region.exceedances / region.expected : null;
+  const words = region.masked ? "masked" : { null: "–" }[region.quality] || (ratio === null ? "–" : `${ratio.toFixed(ratio < 10 ? 1 : 0)}×`);
+  const title = `${region.name}: ${region.quality}. ${number(region.exceedances)} strange of ${number(region.showers)} showers, ${number(region.expected, 1)} expected. ${region.reason}`;
+  return make("div", null, { class: "region", "data-quality": region.quality, title }, [make("b", region.name), mark(region.quality), make("span", words)]);
+}
+
+function alarms(now) {
+  const order = ["page", "warning", "ticket"];
+  const sorted = [...now.alarms].sort((a, b) =>
+    Boolean(a.taken) - Boolean(b.taken) || order.indexOf(a.severity) - order.indexOf(b.severity) || a.onset_ns - b.onset_ns);
+  $("alarm-count").textContent = sorted.length ? `${sorted.length} open` : "";
+  const loud = sorted.filter((alarm) => !alarm.taken);
+  const cards = sorted.map((alarm) => card(alarm, now, loud.length < 2 ? !alarm.taken : alarm === loud[0]));
+  if (!cards.length) cards.push(make("p", "No open alarm: nothing to do.", { class: "calm" }));
+  const past = now.cleared.slice(0, 3).map((alarm) => `${alarm.summary}, ${clock(alarm.onset_ns / 1e9)} to ${clock(alarm.now_ns / 1e9)}`);
+  if (past.length) cards.push(make("p", `Over: ${past.join("; ")}`, { class: "past" }));
+  keep($("alarms"), cards);
+}
+
+function card(alarm, now, open) {
+  const onset = alarm.onset_ns / 1e9;
+  const children = [
+    make("summary", null, {}, [
+      make("h3", null, {}, [make("em", alarm.taken ? "in hand" : alarm.severity), make("span", alarm.summary)]),
+      make("p", `Since ${clock(onset)} UTC (${span(now.data_second - onset)} of data), ${alarm.level} ${alarm.place}, ${alarm.test}`, { class: "when" }),
+    ]),
+    make("p", alarm.text),
+  ];
+  const regions = alarm.regions.length > 1 ? alarm.regions : [];
+  const shares = [...regions, ...alarm.cells].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
+  if (shares.length) children.push(make("ul", null, { class: "shares" }, shares));
+  children.push(alarm.taken ? taken(alarm.taken) : acts(alarm));
+  const quality = alarm.taken ? "null" : LEVEL[alarm.severity];
+  const details = make("details", null, { class: alarm.taken ? "alarm taken" : "alarm", "data-quality": quality, id: `alarm-${alarm.id}` }, children);
+  details.open = chosen.get(alarm.id) ?? open;
+  details.addEventListener("toggle", () => { if (details.isConnected && details.open !== (chosen.get(alarm.id) ?? open)) chosen.set(alarm.id, details.open); });
+  return details;
+}
+
+function taken(act) {
+  const until = act.until_ns === null ? "" : ` until ${clock(act.until_ns / 1e9)} UTC`;
+  return make("p", `${act.who}: ${act.cause}${until}`, { class: "acts" });
+}
+
+function acts(alarm) {
+  const command = `calodqm ack ${alarm.id} --cause "..."`;
+  const button = make("button", "Copy", { type: "button" });
+  button.addEventListener("click", () => navigator.clipboard?.writeText(command));
+  return make("div", null, { class: "acts" }, [
+    make("a", "What to do", { href: `/runbooks/${encodeURIComponent(alarm.runbook)}` }),
+    make("span", "When it is in hand:"), make("code", command), button,
+  ]);
+}
+
+function worst(now) {
+  const seen = new Map();
+  for (const shower of [...now.alarms.flatMap((alarm) => alarm.worst), ...now.worst]) {
+    seen.set([shower.topic, shower.partition, shower.offset, shower.row].join("/"), shower);
+  }
+  const strangest = [...seen].sort(([, a], [, b]) => a.p - b.p).slice(0, 4);
+  const names = new Map(now.board.map((region) => [region.region, region.name]));
+  const figures = strangest.map(([place, shower]) => {
+    const image = make("img", null, { src: `/pictures/${place}.svg?theme=${dark() ? "dark" : "light"}`, alt: `Shower ${shower.event_id}` });
+    const caption = make("figcaption", null, { title: place }, [
+      make("b", `${names.get(shower.region) ?? shower.region}, p = ${shower.p.toExponential(0)}`),
+      document.createTextNode(`, ${clock(Math.floor(shower.time_ns / 1e9))} UTC, event ${shower.event_id}`)]);
+    return make("figure", null, { id: `shower-${place}` }, [make("a", null, { href: `/pictures/${place}.png` }, [image]), caption]);
+  });
+  if (!figures.length) figures.push(make("p", "None to show.", { class: "calm" }));
+  keep($("worst"), figures);
+}
+
+// Elements that are the same are kept, so that pictures do not flicker and text stays selected.
+function keep(parent, children) {
+  const old = [...parent.children];
+  const same = (a, b) => a && a.outerHTML === b.outerHTML;
+  parent.replaceChildren(...children.map((child, i) => (same(old[i], child) ? old[i] : child)));
+}
+
+// ---- charts ---------------------------------------------------------------------------------
+
+function charts(now) {
+  const { second, showers, exceedances, expected } = now.history;
+  const smooth = 5;
+  const strange = mean(exceedances, smooth), hoped = mean(expected, smooth);
+  const spread = hoped.map((e) => 3 * Math.sqrt(Math.max(e, 1e-9) / smooth));
+  lines($("chart-strange"), second, strange, { mean: hoped, low: hoped.map((e, i) => Math.max(0, e - spread[i])), high: hoped.map((e, i) => e + spread[i]) });
+  lines($("chart-showers"), second, showers);
+  const combined = now.spectra.find((spectrum) => spectrum.name === "combined") || now.spectra.at(-1);
+  spectrum($("chart-p"), combined);
+}
+
+function mean(values, width) {
+  return values.map((_, i) => {
+    const part = values.slice(Math.max(0, i - width + 1), i + 1);
+    return part.reduce((a, b) => a + b, 0) / part.length;
+  });
+}
+
+function frame(svg, left = 52) {
+  const { width, height } = svg.getBoundingClientRect();
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.replaceChildren();
+  return { width, height, left, right: width - 8, top: 8, bottom: height - 22 };
+}
+
+function nice(top) {
+  const power = 10 ** Math.floor(Math.log10(top || 1));
+  return [1, 2, 2.5, 5, 10].map((m) => m * power).find((value) => value >= top) || 1;
+}
+
+function lines(svg, second, seen, band) {
+  const box = frame(svg);
+  if (seen.length < 2) return svg.append(draw("text", { x: box.left, y: 30 }, "Not enough data yet"));
+  const top = nice(1.02 * Math.max(...seen, ...(band ? band.high : []), 1e-9));
+  const from = second[0], length = Math.max(1, second.at(-1) - from);
+  const x = (i) => box.left + ((second[i] - from) / length) * (box.right - box.left);
+  const y = (v) => box.bottom - (v / top) * (box.bottom - box.top);
+  for (const v of [0, top / 2, top]) {
+    svg.append(draw("path", { class: "axis", d: `M${box.left} ${y(v)}H${box.right}` }));
+    svg.append(draw("text", { x: box.left - 8, y: y(v) + 5, "text-anchor": "end" }, number(v, 2)));
+  }
+  for (const share of [0, 0.5, 1]) {
+    const anchor = { 0: "start", 0.5: "middle", 1: "end" }[share];
+    svg.append(draw("text", { x: box.left + share * (box.right - box.left), y: box.bottom + 18, "text-anchor": anchor }, clock(Math.round(from + share * length))));
+  }
+  // A hole in the data is drawn as a hole, never as a straight line.
+  const path = (values) => values.map((v, i) => `${i && second[i] - second[i - 1] <= 2 ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("");
+  if (band) {
+    const back = band.low.map((v, i) => `L${x(i).toFixed(1)} ${y(v).toFixed(1)}`).reverse().join("");
+    svg.append(draw("path", { class: "band", d: band.high.map((v, i) => `${i ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`).join("") + back + "Z" }));
+    svg.append(draw("path", { class: "mean", d: path(band.mean) }));
+  }
+  svg.append(draw("path", { class: "seen", d: path(seen) }));
+}
+
+function spectrum(svg, p) {
+  const box = frame(svg, 40);
+  if (!p || !p.counts.some((n) => n > 0)) return svg.append(draw("text", { x: box.left, y: 30 }, "Not enough data yet"));
+  const n = p.counts.length, step = (box.right - box.left) / n;
+  const most = 4;                                  // ratios 1/4 to 4 on a log scale; beyond is drawn at the edge
+  const y = (ratio) => (box.top + box.bottom) / 2 - (Math.log(Math.min(most, Math.max(1 / most, ratio))) / Math.log(most)) * ((box.bottom - box.top) / 2 - 6);
+  for (const [ratio, text] of [[0.25, "¼"], [0.5, "½"], [1, "1"], [2, "2"], [4, "4"]]) {
+    svg.append(draw("path", { class: ratio === 1 ? "mean" : "axis", d: `M${box.left} ${y(ratio)}H${box.right}` }));
+    svg.append(draw("text", { x: box.left - 8, y: y(ratio) + 5, "text-anchor": "end" }, text));
+  }
+  p.counts.forEach((count, i) => {
+    const expected = p.expected[i];
+    if (!(expected > 0)) return;
+    const error = Math.max(1, Math.sqrt(expected)) / expected, ratio = count / expected;
+    const out = Math.abs(count - expected) > 4 * Math.max(1, Math.sqrt(expected));
+    const x = box.left + (i + 0.5) * step;
+    svg.append(draw("path", { class: out ? "bar-out" : "bar-in", d: `M${x} ${y(ratio - error)}V${y(ratio + error)}` }));
+    svg.append(out ? draw("rect", { class: "out", x: x - 5, y: y(ratio) - 5, width: 10, height: 10 }) : draw("circle", { class: "in", cx: x, cy: y(ratio), r: 4 }));
+  });
+  svg.append(draw("text", { x: box.left, y: box.bottom + 18 }, "p < 0.0001"));
+  svg.append(draw("text", { x: box.right, y: box.bottom + 18, "text-anchor": "end" }, "p near 1"));
+}
+
+// ---- trust ----------------------------------------------------------------------------------
+
+function trust(now, service) {
+  const { budget, reference } = now;
+  const rows = [
+    ["False pages", `one allowed in ${number(budget.days)} days; ${number(budget.allowed, 2)} allowed so far, ${budget.pages} page${budget.pages === 1 ? "" : "s"} raised`],
+    ["Watched", `${span(budget.watched_days * 86400)} of data`],
+    ["Measured against", `${reference.origin} reference of ${number(reference.showers)} showers`],
+  ];
+  if (now.reference_distance !== null) rows.push(["Live against certified", `distance ${number(now.reference_distance, 4)}`]);
+  for (const test of now.self_tests) {
+    const worry = test.injected >= 5 && test.found < 0.8 * test.injected;
+    const delay = test.delay_s === null ? "" : `, after ${number(test.delay_s)} s`;
+    rows.push([`Self-test: ${test.fault}`, `${test.found} of ${test.injected} found${delay}`, worry]);
+  }
+  for (const [name, entry] of Object.entries(service)) rows.push([name, entry.text, entry.worry]);
+  keep($("trust"), rows.flatMap(([name, text, worry]) => [make("dt", name), make("dd", text, worry ? { class: "worry" } : {})]));
+}
+
+setInterval(tick, 500);
+poll();
