@@ -70,6 +70,7 @@ class Flux(nn.Module):
 
     family = "flux"
     stages = ("layers", "code", "cells")
+    reconstructs = True
 
     latent_mean: Tensor
     latent_scale: Tensor
@@ -268,19 +269,19 @@ class _Compiled:
 
     def _spline(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return value and slope; Durkan et al., NeurIPS 2019 (arXiv:1906.04032), equations 4, 5."""
-        place = (x + self.bound).div_(self.step)
-        bin_ = place.clamp(0, self.bins - 1).floor_()
+        inside = x.clamp(-self.bound, self.bound)
+        place = inside.add(self.bound).div_(self.step)
+        bin_ = place.floor().clamp_(max=self.bins - 1)
         t = place.sub_(bin_)
         index = bin_.to(torch.int64).add_(self.offset)
-        low, s, d0, d1 = (table[index] for table in self.tables)
+        low, s, d0, d1 = (torch.take(table, index) for table in self.tables)
         u = t * (1 - t)
         below = d0.add(d1).sub_(s, alpha=2).mul_(u).add_(s)
-        top = (s * t * t).add_(d0 * u)
-        value = top.div_(below).mul_(s).mul_(self.step).add_(low)
-        slope = (1 - t).square_().mul_(d0).add_(d1.mul_(t).mul_(t)).add_(u.mul_(s).mul_(2))
+        value = (s * t).mul_(t).addcmul_(d0, u).mul_(s).div_(below).mul_(self.step).add_(low)
+        slope = (1 - t).square_().mul_(d0).addcmul_(d1.mul_(t), t).addcmul_(u, s, value=2)
         slope.mul_(s.div_(below).square_())
-        outside = (x < -self.bound) | (x > self.bound)
-        return torch.where(outside, x, value), slope.masked_fill_(outside, 1.0)
+        # The end knots have slope 1, so beyond them the clamped argument gives slope 1 too.
+        return value.add_(x.sub_(inside)), slope
 
 
 def _linears(network: nn.Sequential) -> list[tuple[Tensor, Tensor]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .scores import ScoreMap
     from .showers import Showers
 
-CHUNK = 256
+CHUNK = 128
 """Showers evaluated at a time: what they need stays in the cache of a core."""
 
 
@@ -35,10 +35,9 @@ class Examiner:
     ) -> None:
         self.feature_map = feature_map
         self.device = device
-        self.raw_scores = RawScores(geometry, device)
+        self.raw_scores = RawScores(geometry)
         self.evaluate = flow.compiled()
         self.n_latents = geometry.n_cells + geometry.n_layers
-        self.n_scores = len(flow.stages) + 7
 
     def __call__(
         self, showers: Showers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,22 +51,26 @@ def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
     return (*head, "typicality", "block", "excess", "cell", "occupancy", *tail, "response")
 
 
-def blocks(geometry: Geometry) -> NDArray[np.float32]:
-    """Return which cells belong to which block, shape (V, b): whole layers first."""
-    columns = []
-    for index in range(geometry.n_layers):
-        columns.append(geometry.layer_of_cell == index)
-    for cells, layer in zip(geometry.slices, geometry.layers, strict=True):
-        rows, cols = layer.shape
-        height, width = min(BLOCK, rows), min(BLOCK, cols)
-        for row in range(rows - height + 1):
-            for col in range(cols - width + 1):
-                grid = np.zeros(layer.shape, np.bool_)
-                grid[row : row + height, col : col + width] = True
-                column = np.zeros(geometry.n_cells, np.bool_)
-                column[cells] = grid.ravel()
-                columns.append(column)
-    return np.stack(columns, axis=1).astype(np.float32)
+def block_sums(x: Tensor, shape: tuple[int, int]) -> tuple[Tensor, int]:
+    """Return the sums over all blocks of a layer, shape (N, b), and the cells of a block.
+
+    Parameters
+    ----------
+    x
+        A value of each cell of the layer, shape (N, rows * columns).
+    shape
+        Rows and columns.
+    """
+    height, width = (min(BLOCK, n) for n in shape)
+    grid = x.reshape(-1, *shape)
+    # Sums of shifted slices: far cheaper than a product with the blocks' membership.
+    down = grid[:, : shape[0] - height + 1]
+    for shift in range(1, height):
+        down = down + grid[:, shift : shift + shape[0] - height + 1]
+    sums = down[:, :, : shape[1] - width + 1]
+    for shift in range(1, width):
+        sums = sums + down[:, :, shift : shift + shape[1] - width + 1]
+    return sums.flatten(1), height * width
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +133,11 @@ def from_arrays(names: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> S
 class RawScores:
     """The raw family of N showers, before standardisation."""
 
-    def __init__(self, geometry: Geometry, device: torch.device) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.n_cells = geometry.n_cells
+        self.slices = geometry.slices
+        self.shapes = tuple(layer.shape for layer in geometry.layers)
         self.threshold = LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
-        member = blocks(geometry)
-        size = member.sum(axis=0)
-        # s_G = (sum of z² - |G|) / sqrt(2 |G|), and sum of z / sqrt(|G|).
-        self.chi2 = torch.from_numpy(member / np.sqrt(2 * size)).to(device)
-        self.chi2_mean = torch.from_numpy(np.sqrt(size / 2)).to(device)
-        self.sum = torch.from_numpy(member / np.sqrt(size)).to(device)
 
     @torch.inference_mode()
     def __call__(
@@ -153,12 +154,21 @@ class RawScores:
         """
         z = evidence.latents[:, : self.n_cells]
         square = z.square()
+        chi2, excess = [], []
+        for layer, shape in zip(self.slices, self.shapes, strict=True):
+            sums, size = block_sums(square[:, layer], shape)
+            n = shape[0] * shape[1]
+            # s_G = (sum of z² - |G|) / sqrt(2 |G|) of the layer and of its strangest block.
+            chi2 += [(square[:, layer].sum(1) - n) / math.sqrt(2 * n)]
+            chi2 += [(sums.amax(1) - size) / math.sqrt(2 * size)]
+            sums, size = block_sums(z[:, layer], shape)
+            excess.append(sums.amax(1) / math.sqrt(size))
         lit = (cells > self.threshold).sum(axis=1) + tie
         columns: list[Tensor] = [
             *evidence.nll.unbind(1),
             square.sum(1),
-            ((square @ self.chi2) - self.chi2_mean).amax(1),
-            (z @ self.sum).amax(1),
+            torch.stack(chi2).amax(0),
+            torch.stack(excess).amax(0),
             square.amax(1),
             torch.from_numpy(lit.astype(np.float32)).to(z.device),
         ]
