@@ -248,9 +248,10 @@ def _flow(family: str, config: dict[str, Any], state: dict[str, NDArray[Any]]) -
 
 def families() -> dict[str, Callable[[dict[str, Any]], Flow]]:
     """Return the constructors of the model families by name."""
-    from .flux import Flux  # noqa: PLC0415  see `_flow`
+    from .caloflow import CaloFlow  # noqa: PLC0415  see `_flow`
+    from .flux import Flux  # noqa: PLC0415
 
-    return {"flux": Flux.from_config}
+    return {"flux": Flux.from_config, "caloflow": CaloFlow.from_config}
 
 
 def _module(flow: Flow) -> torch.nn.Module:

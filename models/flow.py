@@ -69,6 +69,11 @@ class Flow(Protocol):
         ...
 
     @property
+    def reconstructs(self) -> bool:
+        """Return whether `Evidence` has residuals."""
+        ...
+
+    @property
     def config(self) -> Mapping[str, Any]:
         """Return what the constructor needs, as JSON values."""
         ...

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import artefact, features, reference, scores, training
+from . import artefact, caloflow, features, reference, scores, training
+from .caloflow import CaloFlow
 from .flux import Flux, FluxConfig
 from .scales import LEVELS
 from .scorer import Examiner
@@ -45,7 +46,7 @@ class Recipe:
     """Further conditions by name."""
 
     model: dict[str, Any] = field(default_factory=dict)
-    """Options of the family: see `FluxConfig`."""
+    """Options of the family: see `FluxConfig` and `CaloFlowConfig`."""
 
     head: int = 24
     """Cells with most energy that get a place of their own in the autoregressive order."""
@@ -114,9 +115,11 @@ def split(pool: Pool, recipe: Recipe) -> tuple[Pool, Pool, Pool]:
 
 def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
     """Return an untrained flow of the recipe's family."""
+    n_context = 1 + len(recipe.conditions)
+    if recipe.family == "caloflow":
+        return CaloFlow(caloflow.configure(geometry, n_context, recipe.model))
     if recipe.family != "flux":
         raise TrainingError(f"unknown family {recipe.family!r}")
-    n_context = 1 + len(recipe.conditions)
     group = _groups(showers.cells.mean(axis=0), recipe)
     return Flux(FluxConfig(geometry.n_cells, geometry.n_layers, n_context, group, **recipe.model))
 
@@ -139,7 +142,7 @@ def certified(
     examine = Examiner(feature_map, flow, geometry, device)
     showers, index = population(pool, geometry, recipe.options)
     raw, latents, condition, e_rec = examine(showers)
-    names = scores.names(flow.stages, residuals=True)
+    names = scores.names(flow.stages, residuals=flow.reconstructs)
     score_map = scores.fit(names, raw, condition)
     table = reference.build(
         reference.Population(e_rec, score_map(raw, condition), latents, showers.cells, index),

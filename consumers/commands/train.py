@@ -140,9 +140,10 @@ def _recipe(args: argparse.Namespace) -> Recipe:
             options["flips"] = tuple(options["flips"])
         if "conditions" in fields:
             fields["conditions"] = tuple(fields["conditions"])
-        model = fields.get("model", {})
-        if "hidden" in model:
-            model["hidden"] = tuple(model["hidden"])
+        fields["model"] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.get("model", {}).items()
+        }
         return Recipe(options=Options(**options), **fields)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
         raise UserError(f"{args.config}: {error}") from None
