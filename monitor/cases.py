@@ -24,11 +24,8 @@ SAME_FAULT_S = 15
 REOPEN_S = 600
 """A place that crosses again this soon after it cleared goes on with the same alarm."""
 
-MELTED = 0.01
-"""An alarm may clear when its evidence is below this fraction of what a warning needs."""
-
-CLEAR_AFTER_S = 30
-"""And has been for this many data-seconds."""
+CLEAR_AFTER_S = 45
+"""An alarm clears when so many data-seconds, or as many as it took to find, speak against it."""
 
 UPDATE_AGES_S = (5, 15, 60, 300)
 """An open alarm says how it stands at these ages; then at every last of them."""
@@ -74,8 +71,17 @@ class Case:
     """Data-seconds after which chance alone would bring as much, the largest so far."""
 
     version: int = 0
-    last_high: int = 0
-    """Newest data-second at which the evidence was not melted."""
+    peak: float = 0.0
+    """Largest log likelihood ratio of the stream that found it."""
+
+    peak_at: int = 0
+    """Data-second of it: the most likely end, once it is over."""
+
+    checked: int = 0
+    """Data-second of the last look at whether it goes on."""
+
+    checked_path: float = 0.0
+    """Log likelihood ratio then."""
 
     said: int = 0
     """Data-second of the newest version."""
@@ -142,7 +148,7 @@ class Casebook:
         if place is not None:
             changes += self._take(place, total, watch, now, watched)
             watch.arrange(watch.masked, self.explained())
-        changes += self._follow(total, now)
+        changes += self._follow(total, watch, now)
         if any(change.state is State.CLEARED for change in changes):
             watch.arrange(watch.masked, self.explained())
         return changes
@@ -217,7 +223,10 @@ class Casebook:
             stream=stream,
             odds=odds,
             once_in=once_in,
-            last_high=now,
+            peak=odds,
+            peak_at=now,
+            checked=now,
+            checked_path=odds,
         )
         same = [
             case
@@ -289,33 +298,52 @@ class Casebook:
         self._upgrade(first, fresh.severity)
         if fresh.odds > first.odds:
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
+            first.peak, first.checked, first.checked_path = fresh.odds, now, 0.0
         first.once_in = max(first.once_in, fresh.once_in)
-        first.last_high = now
         return [*changes, self._say(first, State.UPDATED, now)]
 
-    def _follow(self, total: NDArray[np.float64], now: int) -> list[Change]:
-        """Return updates of open cases, and clear those whose evidence has melted."""
+    def _follow(self, total: NDArray[np.float64], watch: Watch, now: int) -> list[Change]:
+        """Return updates of open cases, and clear those that are over."""
         changes = []
         for case in list(self.open):
-            rows = [self._places.first_region + row for row in case.regions]
-            watched = [case.place] if case.diffuse else rows
-            ratio = float((total[watched] / self._warn_at[watched]).max())
-            if ratio >= MELTED:
-                case.last_high = now
-            severity = self._severity(total, watched)
-            once_in = float(max(total[p] * self._shares[p] for p in watched))
+            rows = self._rows(case)
+            once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
-            if severity is Severity.PAGE and case.severity is not Severity.PAGE:
-                self._upgrade(case, severity)
+            if self._severity(total, rows) is not case.severity is Severity.WARNING:
+                self._upgrade(case, Severity.PAGE)
                 changes.append(self._say(case, State.UPDATED, now))
-            elif now - case.last_high >= CLEAR_AFTER_S:
-                self.open.remove(case)
-                case.closed = now
-                self.closed = [case, *self.closed][:KEPT]
-                changes.append(self._say(case, State.CLEARED, now))
+            elif self._over(case, watch, now):
+                changes.append(self.close(case, now))
+                watch.forget(self._inside(case))
             elif _due(case, now):
                 changes.append(self._say(case, State.UPDATED, now))
         return changes
+
+    def _rows(self, case: Case) -> list[int]:
+        """Return the places whose evidence is the case's."""
+        return (
+            [case.place] if case.diffuse else [self._places.first_region + r for r in case.regions]
+        )
+
+    def _inside(self, case: Case) -> NDArray[np.bool_]:
+        """Return the places that a case claims wholly, shape (P,)."""
+        claimed = np.isin(np.arange(self._places.n_regions), case.regions)
+        return np.asarray(~(self._places.members & ~claimed).any(1))
+
+    def _over(self, case: Case, watch: Watch, now: int) -> bool:
+        """Return whether the last stretch speaks against a case.
+
+        The likelihood ratio of the stream that found it, over as long as it took to find: what is
+        still there goes on to add evidence at the same pace.
+        """
+        path = float(watch.path(case.test, case.stream)[self._rows(case)].sum())
+        if path > case.peak:
+            case.peak, case.peak_at = path, now
+        if now - case.checked < max(CLEAR_AFTER_S, case.raised - case.onset):
+            return False
+        over = path <= max(case.checked_path, 0.0)
+        case.checked, case.checked_path = now, path
+        return over
 
     def close(self, case: Case, now: int) -> Change:
         """Clear a case by hand: what it was about is masked."""

@@ -99,7 +99,7 @@ class Monitor:
         self.watch = Watch(
             self.places,
             expectation,
-            np.minimum(page_at, warn_at),
+            page_at,
             floors=self.settings.floors,
             miscoverage=self.settings.miscoverage,
             cell_seconds=self.settings.cell_seconds,
@@ -225,7 +225,7 @@ class Monitor:
             alarm = self._alarm(case, change.state)
         self._alarms[case.id] = alarm
         quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
-        end = OPEN if case.closed is None else max(case.last_high, case.onset) + 1
+        end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
         span = Span(case.id, case.onset, end, quality, alarm.summary)
         return [alarm, *self._sections.claim(case.regions, span)]
 

@@ -83,8 +83,8 @@ class Bank:
         return int(self.onset[place, self.leading(place)])
 
     def leading(self, place: int) -> int:
-        """Return the stream that carries most of a place's evidence."""
-        return int(np.argmax(self.evidence[place] * self.weights))
+        """Return the stream that explains a place best: its path is not capped."""
+        return int(np.argmax(self.path[place] + np.log(self.weights)))
 
     def log_odds(self, place: int) -> float:
         """Return the natural log of the averaged likelihood ratio since the onset."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.scales import Z_UNIT
 from monitor.cells import CellTests, Sums
+from monitor.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.rates import Counts, Floors, RateTests, Test
 from monitor.sequential import Bank
 
@@ -100,7 +101,7 @@ class Watch:
     expectation
         What good showers hold.
     needed
-        Evidence that the lowest tier of alarm needs at each place, data-seconds, shape (P,).
+        Evidence that a page needs at each place, data-seconds, shape (P,).
     floors, miscoverage
         Of the tests.
     cell_seconds
@@ -256,6 +257,11 @@ class Watch:
         stream = bank.leading(place)
         odds = np.logaddexp(self._rate_bank.log_odds(place), self._cell_bank.log_odds(place))
         return tests[stream], stream, bank.best_onset(place), float(odds)
+
+    def path(self, test: Test, stream: int) -> NDArray[np.float64]:
+        """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""
+        bank = self._rate_bank if test in RATE_FAMILIES else self._cell_bank
+        return np.maximum(bank.path[:, stream].astype(np.float64), 0.0)
 
     def latent_evidence(self, place: int) -> NDArray[np.float64]:
         """Return the evidence of each latent at a place, data-seconds, shape (D,)."""
