@@ -120,7 +120,12 @@ def read(value: bytes, geometry: Geometry) -> Block:
     )
 
 
-def read_stream(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) -> tuple[Any, Any]:
+def read_stream(
+    value: bytes,
+    row_bytes: Callable[[Any], int],
+    max_rows: int,
+    max_bytes: int = MAX_EXPANDED_BYTES,
+) -> tuple[Any, Any]:
     """Return the schema and the one record batch of an Arrow stream, or raise `DecodeError`.
 
     Parameters
@@ -129,9 +134,11 @@ def read_stream(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) ->
         Returns how much memory a row takes, or raises `DecodeError` if the schema is not right.
     max_rows
         Most rows that are taken.
+    max_bytes
+        Most memory that the columns may take once decompressed.
     """
     try:
-        schema, batch = _read_messages(value, row_bytes, max_rows)
+        schema, batch = _read_messages(value, row_bytes, max_rows, max_bytes)
         batch.validate(full=True)
     except DecodeError:
         raise
@@ -141,13 +148,15 @@ def read_stream(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) ->
     return schema, batch
 
 
-def _read_messages(value: bytes, row_bytes: Callable[[Any], int], max_rows: int) -> tuple[Any, Any]:
+def _read_messages(
+    value: bytes, row_bytes: Callable[[Any], int], max_rows: int, max_bytes: int
+) -> tuple[Any, Any]:
     source, messages, schema = _open(value)
     second = _next_message(messages)
     bytes_of_row = row_bytes(schema)
     if second is None or second.type != "record batch":
         raise DecodeError(Rejection.TRUNCATED, "no record batch")
-    _check_batch(second, bytes_of_row, max_rows)
+    _check_batch(second, bytes_of_row, max_rows, max_bytes)
     batch = ipc.read_record_batch(second, schema)
     if _next_message(messages) is not None or source.tell() != len(value):
         raise DecodeError(Rejection.CORRUPT, "goes on after its record batch")
@@ -229,20 +238,20 @@ def _check_cells_type(kind: Any, geometry: Geometry) -> None:
         )
 
 
-def _check_batch(message: Any, row_bytes: int, max_rows: int) -> None:
+def _check_batch(message: Any, row_bytes: int, max_rows: int, max_bytes: int) -> None:
     """Compare what a batch's header claims with bounds, before anything is expanded."""
     body = memoryview(message.body) if message.body is not None else memoryview(b"")
     header = _batch_header(memoryview(message.metadata))
     if header.rows < 1:
         raise DecodeError(Rejection.SCHEMA, f"{header.rows} rows")
-    if header.rows > max_rows or header.rows * row_bytes > MAX_EXPANDED_BYTES:
+    if header.rows > max_rows or header.rows * row_bytes > max_bytes:
         raise DecodeError(Rejection.OVERSIZE, f"claims {header.rows} rows")
     expanded = 0
     for offset, length in header.buffers:
         if offset < 0 or length < 0 or offset + length > len(body):
             raise DecodeError(Rejection.TRUNCATED, "a buffer lies outside of the record")
         expanded += _expanded(body, offset, length) if header.compressed else length
-        if expanded > MAX_EXPANDED_BYTES:
+        if expanded > max_bytes:
             raise DecodeError(Rejection.OVERSIZE, "would expand beyond the bound")
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 MAX_ROWS = 4096
+MAX_BYTES = 512 << 20
+"""Most memory that the windows of a range may take."""
+
 MAX_WORST = 8
 """Most worst showers that a range points at."""
 
@@ -64,7 +67,12 @@ class WindowForm:
             "unscored": (),
         }
 
-    def row_bytes(self, schema: Any) -> int:
+    @cached_property
+    def row_bytes(self) -> int:
+        """Return the memory of a row's dense fields."""
+        return 8 * (4 + sum(math.prod(shape) for shape in self.rows.values()))
+
+    def check(self, schema: Any) -> int:
         """Return the memory of a row, or raise `DecodeError` unless a schema is of this form."""
         wanted = {*_KEY, "regions", *self.rows, *_SPARSE}
         if set(schema.names) != wanted or len(schema.names) != len(wanted):
@@ -73,7 +81,7 @@ class WindowForm:
             kind = schema.field(name).type
             if not pa.types.is_fixed_size_list(kind) or kind.list_size != math.prod(shape):
                 raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}, not {shape}")
-        return 8 * (4 + sum(math.prod(shape) for shape in self.rows.values()))
+        return self.row_bytes
 
     def bins_per_row(self, window: Window) -> NDArray[np.int64]:
         """Return how many occupied score bins each region of a window has."""
@@ -159,6 +167,13 @@ def encode_said(entry: Said) -> bytes:
 
 def encode_range(entry: Range, windows: Sequence[Window], form: WindowForm) -> bytes:
     """Return the wire form of a range with its windows."""
+    return encode_windows(windows, form, {"calodqm.range": orjson.dumps(asdict(entry)).decode()})
+
+
+def encode_windows(
+    windows: Sequence[Window], form: WindowForm, further: dict[str, str] | None = None
+) -> bytes:
+    """Return windows as an Arrow stream; `windows` reads them."""
     rows = [len(w.regions) for w in windows]
     columns: dict[str, Any] = {
         name: pa.array(np.repeat([getattr(w.key, name) for w in windows], rows).astype(np.int64))
@@ -173,7 +188,7 @@ def encode_range(entry: Range, windows: Sequence[Window], form: WindowForm) -> b
     for name in _SPARSE:
         flat = pa.array(_joined([getattr(w, name) for w in windows]))
         columns[name] = pa.ListArray.from_arrays(starts, flat)
-    metadata = {"calodqm.windows": FORMAT, "calodqm.range": orjson.dumps(asdict(entry)).decode()}
+    metadata = {"calodqm.windows": FORMAT, **(further or {})}
     schema = pa.schema([(n, c.type) for n, c in columns.items()], metadata=metadata)
     sink = pa.BufferOutputStream()
     # Counts are small numbers in wide fields: zstd makes a tenth of them.
@@ -218,7 +233,7 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
     """
     if _is_bare(value):
         return []
-    _, batch = arrow_form.read_stream(value, form.row_bytes, MAX_ROWS)
+    _, batch = arrow_form.read_stream(value, form.check, MAX_ROWS, MAX_BYTES)
     try:
         return _windows(batch, form)
     except (KeyError, TypeError, ValueError) as error:

@@ -75,3 +75,12 @@ class Log(Protocol):
 
     def reported_end(self, topic: str) -> int:
         """Return the end that the broker reports; the true one may lie a little beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """A job's connections to the broker."""
+
+    source: Source
+    sink: Sink
+    log: Log

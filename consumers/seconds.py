@@ -7,7 +7,7 @@ the topic closes the same seconds at the same records, and gives the same alarms
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from consumers.ranges import Range
@@ -31,7 +31,7 @@ JUMP_NS = 3600 * SECOND_NS
 
 
 @dataclass(slots=True)
-class _Stand:
+class Stand:
     """Where one source partition stands."""
 
     watermark_ns: int
@@ -43,7 +43,7 @@ class _Stand:
 class Seconds:
     """Windows that are still open, and how far each partition has come."""
 
-    stands: dict[int, _Stand] = field(default_factory=dict)
+    stands: dict[int, Stand] = field(default_factory=dict)
     windows: dict[WindowKey, Window] = field(default_factory=dict)
     closed: int = 0
     """Seconds below this are closed; what still comes for them is a late addition."""
@@ -54,10 +54,17 @@ class Seconds:
     fed_ms: int = 0
     """Time of the newest record that brought windows."""
 
+    @classmethod
+    def from_json(cls, stands: list[Any], clock: list[int]) -> Seconds:
+        """Return seconds with no open windows, as they stood in a snapshot."""
+        closed, now_ms, fed_ms = clock
+        known = {partition: Stand(**fields) for partition, fields in stands}
+        return cls(known, {}, closed, now_ms, fed_ms)
+
     def opened(self, partition: int, at_ms: int) -> None:
         """Take note that a worker took a partition over: from now on it is waited for."""
         self.now_ms = max(self.now_ms, at_ms)
-        stand = self.stands.setdefault(partition, _Stand(0, at_ms))
+        stand = self.stands.setdefault(partition, Stand(0, at_ms))
         stand.caught_up = False
         stand.heard_ms = self.now_ms
 
@@ -70,7 +77,7 @@ class Seconds:
             Windows, and whether each is a late addition to a second that is closed.
         """
         self.now_ms = max(self.now_ms, at_ms)
-        stand = self.stands.setdefault(entry.partition, _Stand(0, at_ms))
+        stand = self.stands.setdefault(entry.partition, Stand(0, at_ms))
         stand.watermark_ns = max(stand.watermark_ns, entry.watermark_ns)
         stand.caught_up, stand.heard_ms = entry.caught_up, self.now_ms
         if windows:
@@ -109,7 +116,7 @@ class Seconds:
         alone = len(ordered) > 1 and ordered[1] and ordered[0] - ordered[1] > JUMP_NS
         return ordered[1] if alone else max(ordered, default=0)
 
-    def _given_up(self, stand: _Stand, newest: int) -> bool:
+    def _given_up(self, stand: Stand, newest: int) -> bool:
         behind = newest - stand.watermark_ns > PATIENCE_NS
         return behind and self.now_ms - stand.heard_ms > PATIENCE_MS
 

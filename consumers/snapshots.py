@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -51,6 +51,9 @@ class Manifest:
     """Offsets of the chunks on the state topic."""
 
     sha256: str
+    totals: dict[str, int]
+    """Showers, records and rejects of all ranges that counted."""
+
     turn: int
     """Counts snapshots; its parity chooses the keys."""
 
@@ -58,7 +61,7 @@ class Manifest:
     """Of model, detector and settings: a judge of another kind cannot take the state over."""
 
 
-NOTHING = Manifest(0, 0, Fence().to_json(), (), "", 0, "")
+NOTHING = Manifest(0, 0, Fence().to_json(), (), "", {}, 0, "")
 """What is known before the first snapshot."""
 
 
@@ -68,7 +71,6 @@ class Snapshots:
 
     log: Log
     sink: Sink
-    _ends: int = field(default=0)
 
     def newest(self) -> Manifest:
         """Return the manifest that reaches furthest, `NOTHING` if there is none."""
@@ -105,10 +107,11 @@ class Snapshots:
         at: int,
         quality_at: int,
         fence: Fence,
+        totals: dict[str, int],
         turn: int,
         fingerprint: str,
-    ) -> None:
-        """Append a snapshot and wait until it is safe."""
+    ) -> Manifest:
+        """Append a snapshot, wait until it is safe and return its manifest."""
         packed = zstandard.ZstdCompressor(level=1).compress(save(arrays))
         pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)]
         under_way = [
@@ -121,11 +124,13 @@ class Snapshots:
             fence=fence.to_json(),
             chunks=tuple(append.offset() for append in under_way),
             sha256=hashlib.sha256(packed).hexdigest(),
+            totals=totals,
             turn=turn,
             fingerprint=fingerprint,
         )
         value = orjson.dumps({"manifest": asdict(manifest)})
         self.sink.append(topics.STATE, value, key=f"manifest/{turn % 2}", partition=0).offset()
+        return manifest
 
     def _manifests(self, begin: int | None, end: int) -> list[Manifest]:
         found = []

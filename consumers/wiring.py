@@ -1,0 +1,332 @@
+"""Wiring: settings become jobs; the one place where the parts of the service are put together."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consumers import kafka, topics
+from consumers.failure import UserError
+from consumers.gallery import Gallery
+from consumers.judge import Judge, JudgeSettings, fingerprint
+from consumers.page import Health, Line, Page, Server
+from consumers.ranges import WindowForm
+from consumers.record import Clients, Refused
+from consumers.service import keep_running
+from consumers.worker import Model, Worker, WorkerSettings
+from models import geometry as geometries
+from monitor import detector as detectors
+from monitor.budget import Allowance
+from monitor.metrics import Exposition, JudgeMetrics, JudgeState, WorkerMetrics
+from monitor.monitor import Monitor, MonitorSettings
+from monitor.windows import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from consumers.judge import Bench
+    from consumers.settings import Settings
+    from models.artefact import Artefact
+    from models.geometry import Geometry
+    from models.reference import ReferenceTable
+    from monitor.detector import Detector
+    from monitor.view import Standing
+
+logger = logging.getLogger(__name__)
+
+VERSION = "0.1.0"
+
+
+def detector_of(settings: Settings) -> Detector:
+    """Return the detector of the settings, or raise `UserError`."""
+    if settings.detector is None:
+        return detectors.grid("calo", sectors=4, regions_per_sector=4)
+    try:
+        return detectors.load(settings.detector)
+    except detectors.DetectorError as error:
+        raise UserError(str(error)) from None
+
+
+def geometry_of(settings: Settings) -> Geometry:
+    """Return the geometry of the artefact, without loading its model, or raise `UserError`."""
+    try:
+        return geometries.load(settings.artefact / "geometry.json")
+    except geometries.GeometryError as error:
+        raise UserError(f"artefact {error}") from None
+
+
+def artefact_of(settings: Settings) -> Artefact:
+    """Return the artefact of the settings, or raise `UserError`."""
+    import torch  # noqa: PLC0415 - takes seconds, and not every command needs it
+
+    from models.artefact import Artefact, ArtefactError  # noqa: PLC0415
+
+    torch.set_num_threads(settings.threads)
+    try:
+        return Artefact.load(settings.artefact)
+    except ArtefactError as error:
+        raise UserError(str(error)) from None
+
+
+def expected_rate(reference: ReferenceTable) -> NDArray[np.float64]:
+    """Return how often a good shower exceeds each level, per condition cell, shape (K, A)."""
+    n = np.maximum(reference.n_ref, 1)[:, None]
+    counted: NDArray[np.float64] = reference.count_counts / n
+    return np.where(reference.n_ref[:, None] > 0, counted, np.array(LEVELS))
+
+
+@dataclass
+class Program:
+    """Jobs in threads, with their HTTP server; all stop together, and one crash stops all."""
+
+    settings: Settings
+    artefact: Artefact
+    detector: Detector
+    stopping: threading.Event = field(default_factory=threading.Event)
+    health: Health = field(default_factory=Health)
+    on_show: Callable[[Standing, Bench, JudgeState], None] = lambda *_: None
+
+    def __post_init__(self) -> None:
+        geometry = self.artefact.geometry
+        self._connection = self.settings.connection()
+        self._exposition = Exposition(VERSION)
+        reference = self.artefact.reference
+        shape = (reference.n_cells, len(self.artefact.score_names), self._bins())
+        self._form = WindowForm(shape, geometry.n_cells, geometry.n_layers)
+        self._jobs: list[tuple[str, Callable[[], None]]] = []
+        self._gallery = Gallery(geometry, self.detector, self.settings.topic)
+        self._page: Page | None = None
+        self._errors: list[BaseException] = []
+
+    def _bins(self) -> int:
+        from models.reference import BINS  # noqa: PLC0415
+
+        return BINS
+
+    # What there is to do
+
+    def add_worker(self) -> None:
+        """Add a score worker."""
+        settings = self.settings
+        metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
+        artefact = self.artefact
+        metrics.model(artefact.family, artefact.hash, artefact.version)
+        model = Model(
+            artefact.scorer(settings.device),
+            tuple(artefact.feature_map.condition_names),
+            expected_rate(artefact.reference),
+        )
+        worker_settings = WorkerSettings(
+            name=settings.name,
+            topic=settings.topic,
+            emit_s=settings.emit_s,
+            batch=settings.batch,
+        )
+
+        def job() -> None:
+            with self._clients(settings.topic, settings.group, settings.instance) as clients:
+                worker = Worker(
+                    model, self.detector, clients, worker_settings, metrics, self.health.beat
+                )
+                self.health.ready(yes=True)
+                worker.run(self.stopping)
+
+        self._jobs.append(("worker", job))
+
+    def add_judge(self) -> None:
+        """Add a judge with its page."""
+        settings, artefact = self.settings, self.artefact
+        metrics = JudgeMetrics(self._exposition, self.detector, topic=topics.WINDOWS)
+        monitor_settings = MonitorSettings(
+            allowance=Allowance(days_per_page=settings.budget_days),
+            model=artefact.hash,
+            score_names=tuple(artefact.score_names),
+            software=VERSION,
+        )
+        make_monitor = partial(
+            Monitor, self.detector, artefact.geometry, artefact.reference, monitor_settings
+        )
+        judge_settings = JudgeSettings(
+            name=settings.name,
+            model=artefact.hash,
+            fingerprint=fingerprint(artefact.hash, self.detector, monitor_settings, VERSION),
+            snapshot_s=settings.snapshot_s,
+        )
+        self._page = Page(shower=self._gallery.picture)
+
+        def job() -> None:
+            with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
+                judge = Judge(
+                    make_monitor, self._form, clients, judge_settings, metrics, self._show
+                )
+                self.health.ready(yes=True)
+                judge.run(self.stopping)
+
+        self._jobs.append(("judge", job))
+        self._jobs.append(("gallery", self._follow))
+
+    def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
+        return _Connected(self._connection, topic, group, self.settings.session_s, instance)
+
+    def _follow(self) -> None:
+        log = kafka.KafkaLog(self._connection)
+        try:
+            self._gallery.follow(log, self.stopping)
+        finally:
+            log.close()
+
+    def _show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
+        self.health.beat()
+        if self._page is not None:
+            self._page.show(standing, self._lines(bench), role)
+        self.on_show(standing, bench, role)
+
+    def _lines(self, bench: Bench) -> dict[str, Line]:
+        totals = bench.totals
+        bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
+        return {
+            "model": Line(f"{self.artefact.family} {self.artefact.hash[:8]}"),
+            "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
+            "rejected": Line(f"{bad:,} records", worry=bad > 0),
+            "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
+        }
+
+    # Doing it
+
+    def prepare(self) -> None:
+        """Wait for the broker and create the topics that are missing."""
+        settings = self.settings
+
+        def create() -> None:
+            made = kafka.ensure_topics(
+                self._connection,
+                partitions=settings.partitions,
+                replication=settings.replication,
+                showers=settings.topic,
+            )
+            logger.info("created topics: %s", made)
+            raise _Done
+
+        try:
+            keep_running(create, "topics", self.stopping)
+        except _Done:
+            return
+        except Refused as error:
+            raise UserError(f"broker {settings.bootstrap} refuses us: {error}") from None
+
+    def serve(self) -> Server:
+        """Start the HTTP server."""
+        settings = self.settings
+        try:
+            server = Server(
+                self._exposition,
+                self.health,
+                self._page,
+                host=settings.http_host,
+                port=settings.http_port,
+            )
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {settings.http_host}:{settings.http_port}: {error}; "
+                "choose another with --http-port"
+            ) from None
+        server.start()
+        return server
+
+    def start(self) -> list[threading.Thread]:
+        """Start every job in a thread of its own."""
+        threads = [
+            threading.Thread(target=self._run_job, args=(name, job), name=name)
+            for name, job in self._jobs
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _run_job(self, name: str, job: Callable[[], None]) -> None:
+        try:
+            keep_running(job, name, self.stopping)
+        except BaseException as error:  # noqa: BLE001 - told by the main thread, below
+            self._errors.append(error)
+            self.stopping.set()
+
+    def finish(self, threads: list[threading.Thread]) -> None:
+        """Wait for the jobs; raise what one of them crashed with."""
+        for thread in threads:
+            thread.join()
+        for error in self._errors:
+            if isinstance(error, Refused):
+                raise UserError(f"broker {self.settings.bootstrap} refuses us: {error}")
+            raise error
+
+
+class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error
+    pass
+
+
+class _Connected:
+    """Connections of one run of a job, closed at its end."""
+
+    def __init__(
+        self,
+        connection: kafka.Connection,
+        topic: str,
+        group: str,
+        session_s: float,
+        instance: str | None,
+    ) -> None:
+        self._make_source = partial(
+            kafka.KafkaSource, connection, topic, group, session_s=session_s, instance=instance
+        )
+        self._connection = connection
+        self._sink: kafka.KafkaSink | None = None
+        self._log: kafka.KafkaLog | None = None
+
+    def __enter__(self) -> Clients:
+        self._sink = kafka.KafkaSink(self._connection)
+        self._log = kafka.KafkaLog(self._connection)
+        return Clients(self._make_source(), self._sink, self._log)
+
+    def __exit__(self, *_: object) -> None:
+        if self._log is not None:
+            self._log.close()
+        if self._sink is not None:
+            self._sink.close()
+
+
+def stop_on_signals(stopping: threading.Event) -> None:
+    """Have SIGINT and SIGTERM set the event; the second SIGINT ends the program at once."""
+
+    def stop(number: int, _: object) -> None:
+        if stopping.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
+    """Run the service until a signal comes; return its exit code."""
+    program = Program(settings, artefact_of(settings), detector_of(settings))
+    stop_on_signals(program.stopping)
+    program.prepare()
+    if worker:
+        program.add_worker()
+    if judge:
+        program.add_judge()
+    server = program.serve()
+    logger.info("on %s", server.url)
+    try:
+        program.finish(program.start())
+    finally:
+        server.stop()
+    return 0
