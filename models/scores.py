@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from .flow import Evidence
     from .geometry import Geometry
 
-BLOCK = 3
-"""Blocks are BLOCK x BLOCK cells, all that fit into a layer, and each whole layer."""
+BLOCKS = ((1, 5), (5, 1), (3, 3))
+"""Rows and columns of the blocks whose latents are summed; each whole layer is one more."""
+
+TAIL = 6.0
+"""Squares of a latent above this count for the tail: about one cell in seventy has one."""
 
 TWO_SIDED = ("typicality", "occupancy", "response")
 """Scores for which too little is as strange as too much."""
@@ -39,7 +42,7 @@ def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
     nll_<stage>           -log p of a stage of the model
     typicality            sum of the squared cell latents, too large or too small
     block                 largest χ² of the latents over blocks of cells and layers
-    excess                largest sum of the latents over blocks: energy that is added
+    tail                  sum of what squared latents have above `TAIL`: a few strange cells
     cell                  largest squared latent of a cell
     occupancy             number of lit cells, too large or too small
     reconstruction        squared error of the autoencoder
@@ -48,29 +51,37 @@ def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
     """
     head = [f"nll_{stage}" for stage in stages]
     tail = ["reconstruction"] if residuals else []
-    return (*head, "typicality", "block", "excess", "cell", "occupancy", *tail, "response")
+    return (*head, "typicality", "block", "tail", "cell", "occupancy", *tail, "response")
 
 
-def block_sums(x: Tensor, shape: tuple[int, int]) -> tuple[Tensor, int]:
-    """Return the sums over all blocks of a layer, shape (N, b), and the cells of a block.
+def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
+    """Return the sums over all blocks of cells of a layer, shape (N, rows', columns').
 
     Parameters
     ----------
-    x
-        A value of each cell of the layer, shape (N, rows * columns).
-    shape
-        Rows and columns.
+    grid
+        A value of each cell of the layer, shape (N, rows, columns).
+    height, width
+        Of the blocks, in cells; a layer that is smaller is summed whole.
     """
-    height, width = (min(BLOCK, n) for n in shape)
-    grid = x.reshape(-1, *shape)
+    rows, columns = grid.shape[1:]
+    height, width = min(height, rows), min(width, columns)
     # Sums of shifted slices: far cheaper than a product with the blocks' membership.
-    down = grid[:, : shape[0] - height + 1]
+    down = grid[:, : rows - height + 1]
     for shift in range(1, height):
-        down = down + grid[:, shift : shift + shape[0] - height + 1]
-    sums = down[:, :, : shape[1] - width + 1]
+        down = down + grid[:, shift : shift + rows - height + 1]
+    sums = down[:, :, : columns - width + 1]
     for shift in range(1, width):
-        sums = sums + down[:, :, shift : shift + shape[1] - width + 1]
-    return sums.flatten(1), height * width
+        sums = sums + down[:, :, shift : shift + columns - width + 1]
+    return sums
+
+
+def standard_chi2(chi2: Tensor, n: int) -> Tensor:
+    """Return a χ² of n cells as a normal deviate, whatever n is, so that blocks compare.
+
+    Wilson and Hilferty, PNAS 17 (1931) 684.
+    """
+    return ((chi2 / n).pow(1 / 3) - (1 - 2 / (9 * n))) / math.sqrt(2 / (9 * n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,28 +163,32 @@ class RawScores:
         tie
             A number in (0, 1) of each shower, shape (N,): breaks the ties of the occupancy.
         """
-        z = evidence.latents[:, : self.n_cells]
-        square = z.square()
-        chi2, excess = [], []
-        for layer, shape in zip(self.slices, self.shapes, strict=True):
-            sums, size = block_sums(square[:, layer], shape)
-            n = shape[0] * shape[1]
-            # s_G = (sum of z² - |G|) / sqrt(2 |G|) of the layer and of its strangest block.
-            chi2 += [(square[:, layer].sum(1) - n) / math.sqrt(2 * n)]
-            chi2 += [(sums.amax(1) - size) / math.sqrt(2 * size)]
-            sums, size = block_sums(z[:, layer], shape)
-            excess.append(sums.amax(1) / math.sqrt(size))
+        square = evidence.latents[:, : self.n_cells].square()
         lit = (cells > self.threshold).sum(axis=1) + tie
         columns: list[Tensor] = [
             *evidence.nll.unbind(1),
             square.sum(1),
-            torch.stack(chi2).amax(0),
-            torch.stack(excess).amax(0),
+            self._block(square),
+            (square - TAIL).clamp_(min=0).sum(1),
             square.amax(1),
-            torch.from_numpy(lit.astype(np.float32)).to(z.device),
+            torch.from_numpy(lit.astype(np.float32)).to(square.device),
         ]
         if evidence.residuals is not None:
             columns.append(evidence.residuals.square().mean(1))
         columns.append(evidence.latents[:, self.n_cells])
         raw: NDArray[np.float32] = torch.stack(columns, 1).cpu().numpy()
         return raw
+
+    def _block(self, square: Tensor) -> Tensor:
+        """Return the largest standardised χ² over blocks and layers, shape (N,)."""
+        largest = []
+        for layer, shape in zip(self.slices, self.shapes, strict=True):
+            grid = square[:, layer].reshape(-1, *shape)
+            sizes = {(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}
+            for height, width in sorted(sizes | {shape}):
+                whole = (height, width) == shape
+                sums = grid if whole else block_sums(grid, height, width)
+                chi2 = sums.flatten(1)
+                chi2 = chi2.sum(1) if whole else chi2.amax(1)
+                largest.append(standard_chi2(chi2, height * width))
+        return torch.stack(largest).amax(0)
