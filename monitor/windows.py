@@ -208,9 +208,7 @@ def tally(
     bins, counts = np.unique(score_bin(region[ok], cell, score_bins[ok], shape), return_counts=True)
     onehot = np.zeros((r, int(ok.sum())), np.float64)
     onehot[row_ok, np.arange(len(row_ok))] = 1
-    z = np.clip(scored.latents[ok], -Z_CLIP, Z_CLIP).astype(np.float64)
-    quantised = np.rint(z / Z_UNIT)
-    squares = np.rint(z * z / Z_UNIT)
+    quantised, squares = _quantised(scored.latents[ok])
     energies = np.stack([showers.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], 1)
     lit = showers.cells > LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
     return Window(
@@ -220,14 +218,26 @@ def tally(
         exceedances=np.stack(exceedances, axis=2),
         p_counts=_p_histograms(row_ok, p_all, r),
         # Products of whole numbers below 2**53 are exact in float64, and BLAS is fast.
-        z_sum=(onehot @ quantised).astype(np.int64),
-        z_square=(onehot @ squares).astype(np.int64),
+        z_sum=(onehot @ quantised.astype(np.float64)).astype(np.int64),
+        z_square=(onehot @ squares.astype(np.float64)).astype(np.int64),
         lit=(onehot @ lit[ok].astype(np.float64)).astype(np.int64),
         layer_energy=(onehot @ np.rint(energies[ok] * 1000)).astype(np.int64),
         unscored=np.bincount(row[~ok], minlength=r),
         score_bins=bins.astype(np.int64),
         score_counts=counts.astype(np.int64),
     )
+
+
+def _quantised(
+    latents: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return latents and their squares in units of `Z_UNIT`, as whole numbers, shape (N, D) each.
+
+    Rounding in single precision takes an eighth of the time, and both are below 2**24.
+    """
+    root = np.float32(Z_UNIT**-0.5)
+    z = np.clip(latents, -Z_CLIP, Z_CLIP) * root
+    return np.rint(z * root), np.rint(z * z)
 
 
 def _p_histograms(
