@@ -47,6 +47,9 @@ LISTED_FALSE = 0.05
 MAX_CELLS = 8
 """Cells that an alarm names."""
 
+LEAST_SHARE = 0.03
+"""Share of the excess that a cell needs to be named."""
+
 
 @dataclass(frozen=True, slots=True)
 class MonitorSettings:
@@ -248,7 +251,7 @@ class Monitor:
         observed = exceedances[rows].sum(0)
         symptoms = self._symptoms(case, observed, expected[0])
         kind, margin = kinds.likely(symptoms, self.geometry)
-        cells = self._cells(case, kind)
+        cells = self._cells(symptoms, kind)
         regions = self._regions(case, showers, exceedances)
         place = self.places.names[case.place]
         names = tuple(share.name for share in regions)
@@ -300,31 +303,7 @@ class Monitor:
     ) -> kinds.Symptoms:
         """Return what the regions of a case show in the last steps since the onset."""
         at = LEVELS.index(0.01)
-        recent = [rows for since, rows in self.watch.recent if since >= case.onset]
-        recent = recent or [rows for _, rows in list(self.watch.recent)[-1:]]
-        d, v = self.watch.cells.n_latents, self.watch.cells.n_cells
-        shift, spread, lit = np.zeros(d), np.ones(d), np.zeros(v)
-        energy, n = np.ones(self.geometry.n_layers), 0.0
-        if recent:
-            total = recent[0]
-            for rows in recent[1:]:
-                total += rows
-            effects, energy, n = self._effects(total, case)
-            shift, spread, lit = effects.shift[0], effects.spread[0], effects.lit[0]
-        return kinds.Symptoms(
-            test=case.test,
-            showers=n,
-            shift=shift,
-            spread=spread,
-            lit=lit,
-            rate=float(observed[at] / max(expected[at], 0.5)),
-            energy=energy,
-            share=len(case.regions) / self.places.n_regions,
-            n_regions=len(case.regions),
-        )
-
-    def _effects(self, total: Rows, case: Case) -> tuple[Any, NDArray[np.float64], float]:
-        """Return the effects at the regions of a case, its layer energies, its showers."""
+        total = self.watch.since(case.onset)
         rows = np.array(case.regions)
         showers = total.showers[rows].sum(0, keepdims=True).astype(np.float64)
         sums = Sums(
@@ -333,28 +312,41 @@ class Monitor:
             z_square=total.z_square[rows].sum(0, keepdims=True) * Z_UNIT,
             lit=total.lit[rows].sum(0, keepdims=True).astype(np.float64),
         )
-        expected = (showers @ self.watch.expectation.layer_energy)[0]
-        energy = total.layer_energy[rows].sum(0) / 1000 / np.maximum(expected, 1e-9)
-        return self.watch.cells.effects(sums), energy, float(showers.sum())
+        effects = self.watch.cells.effects(sums)
+        lit_expected = (showers @ self.watch.expectation.lit_rate)[0] / max(showers.sum(), 1)
+        return kinds.Symptoms(
+            test=case.test,
+            showers=float(showers.sum()),
+            shift=effects.shift[0],
+            spread=effects.spread[0],
+            lit=lit_expected + effects.lit[0],
+            lit_expected=lit_expected,
+            listed=self._listed(case),
+            rate=float(observed[at] / max(expected[at], 0.5)),
+            share=len(case.regions) / self.places.n_regions,
+            n_regions=len(case.regions),
+        )
 
-    def _cells(self, case: Case, kind: Kind) -> tuple[CellShare, ...]:
-        """Return the cells that carry a case's evidence, listed by e-BH, with their shares."""
-        if kind in {Kind.SILENT, Kind.TRANSPORT}:
-            return ()
+    def _listed(self, case: Case) -> NDArray[np.bool_]:
+        """Return the cells whose own evidence stands out, by e-BH, shape (V,)."""
         place = case.place
         if not case.diffuse:
             total = self.watch.total()[self.places.first_region :]
             place = self.places.first_region + max(case.regions, key=lambda row: float(total[row]))
-        v = self.watch.cells.n_cells
-        e_values = self.watch.latent_evidence(place)[:v] / max(self._run_watched, MINUTE)
-        listed = e_benjamini_hochberg(e_values, LISTED_FALSE)
-        odds = np.where(listed, np.maximum(self.watch.latent_odds(place)[:v], 0), 0.0)
-        if not odds.sum() > 0:
+        evidence_ = self.watch.latent_evidence(place)[: self.watch.cells.n_cells]
+        return e_benjamini_hochberg(evidence_ / max(self._run_watched, MINUTE), LISTED_FALSE)
+
+    def _cells(self, symptoms: kinds.Symptoms, kind: Kind) -> tuple[CellShare, ...]:
+        """Return the cells that carry the evidence, with their shares of what all cells say."""
+        if kind in {Kind.SILENT, Kind.TRANSPORT} or not symptoms.listed.any():
             return ()
-        order = np.argsort(-odds, kind="stable")[: min(MAX_CELLS, int(listed.sum()))]
+        said = np.where(symptoms.listed, kinds.information(symptoms), 0.0)
+        share = said / max(float(said.sum()), 1e-9)
+        order = np.argsort(-share, kind="stable")[:MAX_CELLS]
         return tuple(
-            CellShare(int(c), self.geometry.cell_name(int(c)), float(odds[c] / odds.sum()))
+            CellShare(int(c), self.geometry.cell_name(int(c)), float(share[c]))
             for c in order
+            if share[c] >= LEAST_SHARE
         )
 
     def _regions(

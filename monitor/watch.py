@@ -244,6 +244,17 @@ class Watch:
             lit = np.where(masked, rows.showers @ self.expectation.lit_rate, lit)
         return Sums(showers=w @ rows.showers, z=w @ z, z_square=w @ square, lit=w @ lit)
 
+    def since(self, second: int) -> Rows:
+        """Return the counts of the last steps from a data-second on, or else of the last one."""
+        steps = [*self.recent]
+        if self._pending is not None:
+            steps.append((self._pending_since, self._pending))
+        chosen = [rows for first, rows in steps if first >= second] or [steps[-1][1]]
+        total = chosen[0]
+        for rows in chosen[1:]:
+            total += rows
+        return total
+
     def total(self) -> NDArray[np.float64]:
         """Return the evidence against each place, data-seconds, shape (P,)."""
         return self._rate_bank.total() + self._cell_bank.total()
@@ -270,12 +281,6 @@ class Watch:
             self._cell_bank.evidence[place] * self.cells.weights,
             minlength=self.cells.n_latents,
         ) / np.bincount(self.cells.latent, self.cells.weights, minlength=self.cells.n_latents)
-
-    def latent_odds(self, place: int) -> NDArray[np.float64]:
-        """Return the largest log likelihood ratio of each latent at a place, shape (D,)."""
-        best = np.zeros(self.cells.n_latents)
-        np.maximum.at(best, self.cells.latent, self._cell_bank.path[place])
-        return best
 
     def state(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64] | NDArray[np.bool_]]:
         """Return all that changes, as arrays."""
