@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import kolmogorov
 
 from .scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
 
@@ -23,8 +25,14 @@ BINS = 1024
 SPAN = 9.0
 """The histograms reach from -SPAN to SPAN in asinh((score - median) / MAD): 4,000 MAD."""
 
+POOL_FROM = 0.10
+"""Beyond the score that this share of a condition cell exceeds, its tail is the pooled one."""
+
+POOL_TEST = 1e-3
+"""A cell whose tail differs from the pooled one at this level keeps its own."""
+
 TAIL = 12
-"""Beyond the score that this many reference showers exceed, the tail is pooled over cells."""
+"""Beyond the score that this many rows exceed, the tail is continued as an exponential."""
 
 Origin = Literal["certified", "generated", "live"]
 
@@ -56,6 +64,10 @@ class ReferenceTable:
 
     log_tail: NDArray[np.float64]
     """log P(score beyond the lower edge of a bin), from half 0, shape (K, S + 1, H + 1)."""
+
+    pooling_p: NDArray[np.float64]
+    """P-value of the test that a cell's tail is that of all cells together (Kolmogorov-Smirnov,
+    beyond the `POOL_FROM` quantile), shape (K, S + 1); below `POOL_TEST` the cell keeps its own."""
 
     n_cut: NDArray[np.int64]
     """Effective showers of half 0, shape (K,)."""
@@ -98,6 +110,7 @@ class ReferenceTable:
             "mad": (k, s + 1),
             "counts": (2, k, s + 1, BINS),
             "log_tail": (k, s + 1, BINS + 1),
+            "pooling_p": (k, s + 1),
             "n_cut": (k,),
             "cut_counts": (k, n_levels),
             "n_ref": (k,),
@@ -239,10 +252,11 @@ def build(
     inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
     edges = np.array([0.0, *inner, np.inf])
     cell = np.searchsorted(inner, population.e_rec, side="right")
-    single = _Tables.fit(population.scores.astype(np.float64), cell, half, n_cells)
+    images = len(shower) / (int(shower.max()) + 1)
+    single = _Tables.fit(population.scores.astype(np.float64), cell, half, n_cells, images)
     p = single.p_values(population.scores.astype(np.float64), cell)
     combined = -np.log(harmonic_mean(p))[:, None]
-    last = _Tables.fit(combined, cell, half, n_cells)
+    last = _Tables.fit(combined, cell, half, n_cells, images)
     p_all = np.column_stack([p, last.p_values(combined, cell)])
     beyond = p_all[:, -1:] <= np.array(LEVELS)
     n, k = _effective_counts(beyond, cell, half, shower, n_cells)
@@ -257,6 +271,7 @@ def build(
         mad=np.concatenate([single.mad, last.mad], axis=1),
         counts=np.concatenate([single.counts, last.counts], axis=2),
         log_tail=np.concatenate([single.log_tail, last.log_tail], axis=1),
+        pooling_p=np.concatenate([single.pooling_p, last.pooling_p], axis=1),
         n_cut=n[0],
         cut_counts=k[0],
         n_ref=n[1],
@@ -279,6 +294,7 @@ class _Tables:
     mad: NDArray[np.float64]
     counts: NDArray[np.int64]
     log_tail: NDArray[np.float64]
+    pooling_p: NDArray[np.float64]
 
     @classmethod
     def fit(
@@ -287,6 +303,7 @@ class _Tables:
         cell: NDArray[np.int64],
         half: NDArray[np.int64],
         n_cells: int,
+        images: float,
     ) -> _Tables:
         n_scores = scores.shape[1]
         median, mad = np.zeros((n_cells, n_scores)), np.ones((n_cells, n_scores))
@@ -306,7 +323,7 @@ class _Tables:
             (flat + bins(position)).ravel(), minlength=2 * n_cells * n_scores * BINS
         )
         counts = counts.reshape(2, n_cells, n_scores, BINS)
-        return cls(median, mad, counts, _log_tail(counts[0]))
+        return cls(median, mad, counts, *_log_tail(counts[0], images))
 
     def p_values(self, scores: NDArray[np.float64], cell: NDArray[np.int64]) -> NDArray[np.float64]:
         standard = (scores - self.median[cell]) / self.mad[cell]
@@ -318,31 +335,63 @@ class _Tables:
         return np.exp(below + (position - lower) * (above - below))
 
 
-def _log_tail(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return log P(beyond each bin edge): counted in the bulk, exponential in the far tail.
+def _log_tail(
+    counts: NDArray[np.int64], images: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return log P(beyond each bin edge), shape (K, S, H + 1), and the tests of pooling (K, S).
 
-    Beyond `TAIL` showers the count is continued as exp(-(score - there) / (β MAD)), with β the
-    mean excess over the 98 % quantile of the standardised score, pooled over condition cells.
+    Parameters
+    ----------
+    counts
+        Histograms of the half that sets the cuts, shape (K, S, H).
+    images
+        Rows to each distinct shower: so many fewer are independent, at worst.
     """
     n_cells, n_scores, _ = counts.shape
-    edges = np.sinh((np.arange(BINS + 1) / (BINS / 2) - 1) * SPAN)
-    centres = (edges[1:] + edges[:-1]) / 2
     above = np.zeros((n_cells, n_scores, BINS + 1))
     above[..., :-1] = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
-    n = above[..., :1]
-    tail = np.log((above + 0.5) / (n + 0.5))
-    pooled = counts.sum(axis=0)
+    own = np.log((above + 0.5) / (above[..., :1] + 0.5))
+    tail = np.zeros_like(own)
+    test = np.ones((n_cells, n_scores))
+    edges = np.sinh((np.arange(BINS + 1) / (BINS / 2) - 1) * SPAN)
     for s in range(n_scores):
-        cumulative = np.cumsum(pooled[s]) / pooled[s].sum()
-        start = int(np.searchsorted(cumulative, 0.98))
-        weights = pooled[s, start:] + 1e-12
-        excess = np.average(centres[start:], weights=weights) - edges[start]
-        beta = max(float(excess), 1e-3)
+        total = above[:, s].sum(axis=0)
+        pooled = _continued(total, edges)
         for k in range(n_cells):
-            last = int(np.nonzero(above[k, s] >= TAIL)[0][-1])
-            tail[k, s, last + 1 :] = tail[k, s, last] - (edges[last + 1 :] - edges[last]) / beta
+            n = above[k, s, 0]
+            start = int(np.nonzero(above[k, s] >= POOL_FROM * n)[0][-1])
+            test[k, s] = _same_tail(above[k, s, start:], (total - above[k, s])[start:], images)
+            tail[k, s] = own[k, s]
+            if test[k, s] >= POOL_TEST:
+                tail[k, s, start:] = own[k, s, start] + pooled[start:] - pooled[start]
+            else:
+                tail[k, s] = _continued(above[k, s], edges)
     # Below the smallest normal float64 a p-value would be 0; it is in (0, 1] by contract.
-    return np.minimum(np.maximum(tail, -600.0), 0.0)
+    return np.minimum(np.maximum(tail, -600.0), 0.0), test
+
+
+def _continued(above: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log P(beyond each edge): counted, then exponential beyond the last `TAIL` rows.
+
+    The exponential has the mean excess over the 98 % quantile as its scale.
+    """
+    tail: NDArray[np.float64] = np.log((above + 0.5) / (above[0] + 0.5))
+    start = int(np.nonzero(above >= 0.02 * above[0])[0][-1])
+    inside = -np.diff(above[start:])
+    centres = (edges[start + 1 :] + edges[start:-1]) / 2
+    scale = max(float(np.average(centres, weights=inside + 1e-12)) - edges[start], 1e-3)
+    last = int(np.nonzero(above >= min(TAIL, above[0]))[0][-1])
+    tail[last + 1 :] = tail[last] - (edges[last + 1 :] - edges[last]) / scale
+    return tail
+
+
+def _same_tail(mine: NDArray[np.float64], others: NDArray[np.float64], images: float) -> float:
+    """Return the p-value of two tails (rows beyond each edge) to be of one shape."""
+    if others[0] <= 0 or mine[0] <= 0:
+        return 1.0
+    distance = float(np.abs(mine / mine[0] - others / others[0]).max())
+    n = 1 / (images / mine[0] + images / others[0])
+    return float(kolmogorov(math.sqrt(n) * distance))
 
 
 def _effective_counts(
@@ -355,24 +404,26 @@ def _effective_counts(
     """Return showers (2, K) and exceedances (2, K, A) of both halves, as if independent.
 
     The design effect is the variance of the exceedances summed over the images of a shower, over
-    the binomial one (Kish, Survey Sampling, 1965, section 5.4); the largest over the levels counts.
+    the binomial one (Kish, Survey Sampling, 1965, section 5.4). It is taken over all cells, where
+    it is known best, and as the largest over the levels.
     """
-    n = np.zeros((2, n_cells), np.int64)
-    k = np.zeros((2, n_cells, beyond.shape[1]), np.int64)
-    for h in range(2):
-        for c in range(n_cells):
-            mine = (half == h) & (cell == c)
-            rows = beyond[mine].astype(np.float64)
-            rate = rows.mean(axis=0)
-            _, image = np.unique(shower[mine], return_inverse=True)
-            sums = np.stack(
-                [np.bincount(image, weights=rows[:, a] - rate[a]) for a in range(len(rate))]
-            )
-            binomial = np.maximum(len(rows) * rate * (1 - rate), 1.0)
-            effect = max(1.0, float(((sums**2).sum(axis=1) / binomial).max()))
-            n[h, c] = max(1, round(len(rows) / effect))
-            k[h, c] = np.rint(rate * n[h, c]).astype(np.int64)
-    return n, k
+    rows, columns = half * n_cells + cell, beyond.shape[1]
+    n = np.bincount(rows, minlength=2 * n_cells).astype(np.float64)
+    k = np.stack(
+        [np.bincount(rows, weights=beyond[:, a], minlength=2 * n_cells) for a in range(columns)], 1
+    )
+    rate = k / n[:, None]
+    excess = beyond - rate[rows]
+    sums = np.stack([np.bincount(shower, weights=excess[:, a]) for a in range(columns)], 1)
+    binomial = np.maximum((n[:, None] * rate * (1 - rate)).sum(axis=0), 1.0)
+    effect = max(1.0, float(((sums**2).sum(axis=0) / binomial).max()))
+    effective = np.maximum(np.rint(n / effect), 1.0)
+    exceedances = np.rint(rate * effective[:, None])
+    shape = (2, n_cells)
+    return (
+        effective.reshape(shape).astype(np.int64),
+        exceedances.reshape(*shape, columns).astype(np.int64),
+    )
 
 
 def _p_counts(p: NDArray[np.float64]) -> NDArray[np.int64]:
