@@ -57,6 +57,13 @@ def core_cell(geometry: Geometry, layer: int) -> NDArray[np.int64]:
     return np.array([cells.start + int(np.argmin(np.round(distance, 6)))])
 
 
+def quiet_cell(geometry: Geometry, layer: int) -> NDArray[np.int64]:
+    """Return a cell of a layer half-way out, where good showers leave little, shape (1,)."""
+    cells = geometry.slices[layer]
+    order = np.argsort(np.hypot(*geometry.centres[cells, :2].T), kind="stable")
+    return np.array([cells.start + int(order[len(order) // 2])])
+
+
 def apply(
     fault: Fault,
     showers: Showers,

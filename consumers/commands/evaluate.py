@@ -1,0 +1,170 @@
+"""calodqm evaluate: measure a model on good and anomalous showers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from consumers.failure import UserError
+from models import readers
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from models.artefact import Artefact
+    from models.evaluation import Calibration, Row
+    from models.geometry import Geometry
+    from models.power import Curve
+    from models.showers import Showers
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm evaluate`."""
+    parser.add_argument("--artefact", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--good", type=Path, required=True, metavar="FILE", help="good showers, not trained on"
+    )
+    parser.add_argument(
+        "--anomaly",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="anomalous showers; may be given several times",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots and report.html")
+    parser.add_argument("--no-faults", action="store_true", help="inject no faults of its own")
+    parser.add_argument("--no-windows", action="store_true", help="skip the power of windows")
+    parser.add_argument("--seed", type=int, default=1, help="of the injected faults and windows")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, compare, print a table; write JSON and plots where asked."""
+    from models import evaluation, power  # noqa: PLC0415  torch and scipy take seconds
+
+    artefact = _artefact(args.artefact)
+    good = _read(args.good, artefact.geometry)
+    anomalies = dict(_anomaly(text, artefact.geometry) for text in args.anomaly)
+    rng = np.random.default_rng(args.seed)
+    faults = {} if args.no_faults else evaluation.injected(artefact.geometry)
+    scorer = artefact.scorer(args.device)
+    first, *strange = evaluation.samples(scorer, good, anomalies, faults, rng)
+    n_cells = artefact.reference.n_cells
+    names = artefact.score_names
+    rows = [evaluation.compare(first, sample, names, n_cells) for sample in strange]
+    calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
+    curves = () if args.no_windows else power.curves(first, strange, rng)
+    _print(artefact, good.n, rows, calibrations, curves)
+    if args.json is not None:
+        text = json.dumps(_facts(artefact, args, good.n, rows, calibrations, curves), indent=2)
+        args.json.write_text(text + "\n", encoding="utf-8")
+    if args.plots is not None:
+        from models import report  # noqa: PLC0415
+
+        plots = report.figures(
+            artefact.geometry, names, [first, *strange], rows, calibrations, curves
+        )
+        title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
+        about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
+        print(report.write(args.plots, plots, title, about, rows, curves))
+    return 0
+
+
+def _artefact(path: Path) -> Artefact:
+    from models.artefact import Artefact, ArtefactError  # noqa: PLC0415
+
+    try:
+        return Artefact.load(path)
+    except ArtefactError as error:
+        raise UserError(str(error)) from None
+
+
+def _read(path: Path, geometry: Geometry) -> Showers:
+    try:
+        return readers.read(path, geometry)
+    except readers.ReaderError as error:
+        raise UserError(str(error)) from None
+
+
+def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise UserError(f"--anomaly {text}: write NAME=FILE")
+    return name, _read(Path(path), geometry)
+
+
+def _facts(
+    artefact: Artefact,
+    args: argparse.Namespace,
+    good: int,
+    rows: Sequence[Row],
+    calibrations: Sequence[Calibration],
+    curves: Sequence[Curve],
+) -> dict[str, Any]:
+    facts = {
+        "model": {"hash": artefact.hash, "family": artefact.family, "version": artefact.version},
+        "good": {"file": str(args.good), "showers": good},
+        "seed": args.seed,
+        "anomalies": [asdict(row) for row in rows],
+        "calibration": [asdict(row) for row in calibrations],
+        "windows": [{**asdict(curve), "needed": curve.needed} for curve in curves],
+    }
+    plain: dict[str, Any] = _plain(facts)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values: keys as text, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _print(
+    artefact: Artefact,
+    good: int,
+    rows: Sequence[Row],
+    calibrations: Sequence[Calibration],
+    curves: Sequence[Curve],
+) -> None:
+    from models.evaluation import FPR, NOMINAL  # noqa: PLC0415
+    from models.report import window  # noqa: PLC0415
+
+    console = Console()
+    needed = {curve.name: window(curve) for curve in curves}
+    table = Table(title=f"{artefact.family} {artefact.version}, {good} good showers", box=None)
+    for head in ("anomaly", "showers", "AUC", *(f"TPR at {f:g}" for f in FPR), "SIC", "window"):
+        table.add_column(head, justify="left" if head == "anomaly" else "right")
+    for row in rows:
+        s = row.scores["combined"]
+        rates = [f"{s.tpr[f].value:.3f} ({s.tpr[f].low:.3f}–{s.tpr[f].high:.3f})" for f in FPR]
+        table.add_row(
+            row.name,
+            str(row.showers),
+            f"{s.auc:.3f}",
+            *rates,
+            f"{s.sic[FPR[0]]:.1f}",
+            needed.get(row.name, ""),
+        )
+    console.print(table)
+    table = Table(title="Achieved exceedance of good showers over nominal", box=None)
+    for head in ("energy, GeV", "showers", *(f"α = {level:g}" for level in NOMINAL)):
+        table.add_column(head, justify="right")
+    for c in calibrations:
+        where = "all" if c.cell < 0 else f"{c.low_mev / 1000:.1f}–{c.high_mev / 1000:.1f}"
+        rates = [
+            f"{c.achieved[a].value / a:.2f} ({c.achieved[a].low / a:.2f}–{c.achieved[a].high / a:.2f})"
+            for a in NOMINAL
+        ]
+        table.add_row(where, str(c.achieved[NOMINAL[0]].n), *rates)
+    console.print(table)

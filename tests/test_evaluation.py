@@ -1,0 +1,180 @@
+"""Evaluation: figures that mean what they say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
+
+from consumers import command
+from models import evaluation, power
+from models import geometry as geo
+from models.evaluation import Sample, auc, calibration, rate, roc, separation
+from models.scored import Scored
+from models.showers import Showers
+
+ROOT = Path(__file__).parents[1]
+SHOWERS = ROOT / "deploy" / "showers" / "pb-lar"
+ARTEFACT = ROOT / "models" / "artefacts" / "pb-lar-flux"
+
+
+def scored(rng, n, shift=0.0, cells=3):
+    """Return n showers with 4 normal latents, the first of them shifted."""
+    z = rng.normal(0, 1, (n, 4)).astype(np.float32)
+    z[:, 0] += shift
+    p = rng.random((n, 1))
+    return Scored(
+        np.zeros((n, 1), np.float32), p, p[:, 0], z, rng.integers(cells, size=n), np.ones(n, bool)
+    )
+
+
+def sample(name, s, *, paired=True):
+    n = len(s.valid)
+    return Sample(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
+
+
+@given(st.integers(1, 60), st.data())
+@settings(max_examples=30)
+def test_an_interval_covers_the_rates_that_it_should(n, data):
+    k = data.draw(st.integers(0, n))
+    r = rate(k, n)
+    assert r.low <= r.value <= r.high
+    if k:
+        assert binom.sf(k - 1, n, r.low) == pytest.approx(0.025, rel=1e-6)
+    if k < n:
+        assert binom.cdf(k, n, r.high) == pytest.approx(0.025, rel=1e-6)
+
+
+def test_the_area_is_that_under_the_curve():
+    rng = np.random.default_rng(1)
+    good, strange = norm.sf(rng.normal(0, 1, 20_000)), norm.sf(rng.normal(1.5, 1, 20_000))
+    assert auc(good, strange) == pytest.approx(norm.cdf(1.5 / np.sqrt(2)), abs=5e-3)
+    fpr, tpr = roc(good, strange)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(auc(good, strange), abs=1e-3)
+
+
+def test_ties_separate_nothing():
+    same = np.full(50, 0.3)
+    s = separation(same, same)
+    assert s.auc == 0.5
+    assert s.tpr[1e-2].k == 0
+
+
+def test_the_cut_lets_no_more_good_showers_pass_than_stated():
+    good = np.arange(1, 1001) / 1000
+    strange = np.array([0.0005, 0.0105, 0.011, 0.5])
+    s = separation(good, strange)
+    assert s.tpr[1e-2].k == 2  # 10 good showers lie below 0.011
+    assert s.tpr[1e-3].k == 1
+    assert s.sic[1e-2] == pytest.approx(0.5 / 0.1)
+
+
+def test_calibration_counts_every_cell_and_all_together():
+    rng = np.random.default_rng(2)
+    rows = calibration(scored(rng, 6000), np.array([0, 1, 2, np.inf]))
+    assert [row.cell for row in rows] == [0, 1, 2, -1]
+    assert sum(row.achieved[0.1].k for row in rows[:-1]) == rows[-1].achieved[0.1].k
+    assert rows[-1].achieved[0.1].low <= 0.1 <= rows[-1].achieved[0.1].high
+
+
+def test_windows_of_good_showers_are_called_bad_as_rarely_as_stated():
+    rng = np.random.default_rng(3)
+    good = sample("good", scored(rng, 1500))
+    base = power.terms(good.scored)
+    standard = (base.values - base.values.mean(0)) / np.maximum(base.values.std(0), 0.02)
+    thresholds = power._thresholds(power._largest(standard, base.channel, 200, 4000, rng))
+    alarms = (power._largest(standard, base.channel, 200, 4000, rng) > thresholds).any(1).sum()
+    assert alarms <= binom.ppf(0.999, 4000, 2 * power.FALSE_ALARMS)
+
+
+def test_a_shift_is_found_when_theory_says_so_and_its_place_is_named():
+    rng = np.random.default_rng(4)
+    base = scored(rng, 2000)
+    shifted = base.latents.copy()
+    shifted[:, 0] += 0.1
+    strange = sample("shift", replace(base, latents=shifted))
+    (curve,) = power.curves(sample("good", base), [strange], rng, sizes=(100, 2000, 5000))
+    # 0.1 √n against a threshold near 4: at 1 in 100, 1/2 near 1600, surely at 5000.
+    assert curve.power[0] < 0.1
+    assert 0.3 < curve.power[1] < 0.95
+    assert curve.power[2] > 0.99
+    assert curve.needed == 5000
+    assert curve.worst == "z of latent 0"
+
+
+def test_a_sample_of_its_own_is_not_drawn_beyond_half_its_size():
+    rng = np.random.default_rng(5)
+    other = sample("other", scored(rng, 300), paired=False)
+    good = sample("good", scored(rng, 1000))
+    (curve,) = power.curves(good, [other], rng, sizes=(50, 100, 200))
+    assert curve.sizes == (50, 100)
+    assert max(curve.power) < 0.1  # they are the same: nothing to find
+
+
+def test_the_faults_fit_every_geometry():
+    names = evaluation.injected(geo.load(geo.SHIPPED / "pb-lar-504.json"))
+    assert "hot quiet cell 5σ" in names
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("evaluate")
+    with (
+        h5py.File(SHOWERS / "gamma_test.h5") as source,
+        h5py.File(directory / "good.h5", "w") as few,
+    ):
+        for name in ("showers", "incident_energies"):
+            few[name] = source[name][:400]
+    code = command.main(
+        [
+            "evaluate",
+            f"--artefact={ARTEFACT}",
+            f"--good={directory / 'good.h5'}",
+            f"--anomaly=mu={SHOWERS / 'mu.h5'}",
+            f"--json={directory / 'figures.json'}",
+            f"--plots={directory / 'plots'}",
+        ]
+    )
+    assert code == 0
+    return directory
+
+
+def test_the_command_writes_figures_that_tell_muons_from_photons(report):
+    facts = json.loads((report / "figures.json").read_text())
+    mu = next(row for row in facts["anomalies"] if row["name"] == "mu")
+    assert mu["scores"]["combined"]["auc"] > 0.99
+    assert mu["scores"]["combined"]["tpr"]["0.01"]["n"] == 500
+    dead = next(row for row in facts["windows"] if row["name"] == "dead core cell")
+    assert dead["needed"] <= 100
+    assert facts["calibration"][-1]["achieved"]["0.1"]["n"] == 400
+
+
+def test_the_command_draws_every_plot_into_a_page_that_stands_alone(report):
+    page = (report / "plots" / "report.html").read_text()
+    for name in ("roc", "scores", "energy", "calibration", "maps", "power"):
+        assert (report / "plots" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert f'alt="{name}"' in page
+    assert "http" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--artefact=/none", "--good=/none.h5"], "/none"),
+        ([f"--artefact={ARTEFACT}", "--good=/none.h5"], "No such file"),
+        (
+            [f"--artefact={ARTEFACT}", f"--good={SHOWERS / 'mu.h5'}", "--anomaly=mu"],
+            "NAME=FILE",
+        ),
+    ],
+)
+def test_wrong_use_ends_with_one_line(words, says, capsys):
+    assert command.main(["evaluate", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
