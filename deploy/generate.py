@@ -7,10 +7,12 @@ the exporter. So they are code, their output is committed, and a test holds the 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import yaml
+from grafana import dashboards
 from prometheus import rules
 
 HERE = Path(__file__).parent
@@ -18,7 +20,12 @@ HERE = Path(__file__).parent
 
 def outputs() -> dict[Path, str]:
     """Return every generated file and its text."""
-    return {HERE / "prometheus" / "calodqm.rules.yml": rule_file()}
+    boards = {
+        HERE / "grafana" / "dashboards" / name: json.dumps(board, indent=1, ensure_ascii=False)
+        + "\n"
+        for name, board in dashboards.all_dashboards().items()
+    }
+    return {HERE / "prometheus" / "calodqm.rules.yml": rule_file()} | boards
 
 
 def rule_file(scale: float = 1.0) -> str:

@@ -1,0 +1,70 @@
+"""Check PromQL offline: it parses, and names only series and labels that somebody exports."""
+
+import re
+
+import promql_parser
+from prometheus_client.parser import text_string_to_metric_families
+
+TARGET_LABELS = {"job", "instance", "detector"}
+COUNTERS_LIVE_IN = {"rate", "increase", "irate", "resets", "changes"}
+
+
+def filled(expression):
+    """Return an expression with a dashboard's variables filled in."""
+    expression = re.sub(r"\$__(rate_interval|interval|range)\b", "5m", expression)
+    return re.sub(r"\$\{?\w+(:\w+)?\}?", ".*", expression)
+
+
+def exported(text):
+    """Return the labels of every sample of a scrape by name, and the counters among them."""
+    labels, counters = {}, set()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels.setdefault(sample.name, set(TARGET_LABELS)).update(sample.labels)
+            if family.type == "counter" or sample.name.endswith(("_bucket", "_sum", "_count")):
+                counters.add(sample.name)
+    return labels, counters
+
+
+class Series:
+    """What may be named: exported samples, recorded series, Prometheus' own."""
+
+    def __init__(self, scrape, rules=()):
+        self.labels, self.counters = exported(scrape)
+        for rule in rules:
+            if "record" in rule:
+                self.labels[rule["record"]] = None  # any label: it is what its expression leaves
+        self.labels |= {"up": set(TARGET_LABELS), "ALERTS": None}
+        self.labels["process_resident_memory_bytes"] = set(TARGET_LABELS)
+
+    def faults(self, expression):
+        """Return what is wrong with an expression, as lines."""
+        try:
+            tree = promql_parser.parse(filled(expression))
+        except ValueError as error:
+            return [f"does not parse: {str(error).splitlines()[0]}"]
+        return [fault for node, above in walk(tree) for fault in self._node(node, above)]
+
+    def _node(self, node, above):
+        if type(node).__name__ != "VectorSelector":
+            return
+        if node.name not in self.labels:
+            yield f"nobody exports {node.name}"
+            return
+        known = self.labels[node.name]
+        for matcher in node.matchers.matchers:
+            if known is not None and matcher.name not in known:
+                yield f"{node.name} has no label {matcher.name}"
+        calls = {n.func.name for n in above if type(n).__name__ == "Call"}
+        if node.name in self.counters and not calls & COUNTERS_LIVE_IN:
+            yield f"counter {node.name} outside of rate or increase"
+
+
+def walk(node, above=()):
+    """Yield every node of a syntax tree with those above it."""
+    yield node, above
+    for name in ("expr", "lhs", "rhs", "param", "vector_selector", "args"):
+        child = getattr(node, name, None)
+        for part in child if isinstance(child, list) else [child]:
+            if part is not None:
+                yield from walk(part, (*above, node))

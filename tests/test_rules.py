@@ -1,0 +1,190 @@
+"""The Prometheus rules: fresh, clean, tested alert by alert, and the tests notice when one changes."""
+
+import copy
+import re
+import subprocess
+
+import pytest
+import yaml
+from deployed import DEPLOY, RULES, alerts, generate, rules
+from promql import Series
+from standings import expositions, standing
+
+UNIT_TESTS = [
+    DEPLOY / "prometheus" / name for name in ("calodqm.test.yml", "calodqm.long.test.yml")
+]
+
+
+def promtool(*arguments, **options):
+    return subprocess.run(
+        ["promtool", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        **options,
+    )
+
+
+def test_what_is_generated_is_fresh():
+    assert [str(p) for p, text in generate.outputs().items() if p.read_text() != text] == []
+
+
+@pytest.mark.parametrize("scale", [1, 12, 60])
+def test_promtool_accepts_the_rules_at_every_scale(scale, tmp_path):
+    path = tmp_path / "rules.yml"
+    path.write_text(generate.rule_file(scale))
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(path))
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_scale_divides_every_duration_but_leaves_a_rate_its_scrapes():
+    fast = yaml.safe_load(generate.rule_file(60))
+    named = {r.get("alert", r.get("record")): r for g in fast["groups"] for r in g["rules"]}
+    assert named["CaloRegionSilent"]["for"] == "1s"
+    assert "[30s]" in named["CaloMonitorBlind"]["expr"]
+    assert "[4s]" in named["region:calodqm_showers_scored:rate20s"]["expr"]
+
+
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_every_alert_fires_when_it_must_and_only_then(path):
+    ran = promtool("test", "rules", str(path))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def unit_tests():
+    """Return the groups of unit tests by alert, with their evaluation interval."""
+    found = {}
+    for path in UNIT_TESTS:
+        document = yaml.safe_load(path.read_text())
+        for group in document["tests"]:
+            found.setdefault(group["name"], []).append((document["evaluation_interval"], group))
+    return found
+
+
+def test_every_alert_has_a_unit_test():
+    assert set(unit_tests()) == set(alerts())
+
+
+@pytest.mark.parametrize("name", sorted(alerts()))
+def test_an_alert_tells_how_bad_what_to_do_and_where_to_look(name):
+    alert = alerts()[name]
+    notes = alert["annotations"]
+    assert alert["labels"]["severity"] in {"page", "warning", "ticket", "none"}
+    assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert notes["runbook_url"].endswith(f"/runbooks/{name}")
+    assert (DEPLOY / "runbooks" / f"{name}.md").is_file()
+    board = re.search(r"/d/([\w-]+)\?", notes["dashboard_url"])[1]
+    assert (DEPLOY / "grafana" / "dashboards" / f"{board}.json").is_file()
+    assert len(notes["summary"]) > 10
+    assert len(notes["description"]) > 10
+
+
+def test_rules_name_only_what_the_exporter_exports():
+    exposition, _, judge = expositions()
+    judge.standing(standing())
+    series = Series(exposition.render()[0].decode(), rules())
+    found = {
+        rule.get("alert", rule.get("record")): faults
+        for rule in rules()
+        if (faults := series.faults(rule["expr"]))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        ("sum(rate(calodqm_showers_scored_total[5m])", "does not parse"),
+        ("calodqm_showers_counted_total > 0", "nobody exports"),
+        ('rate(calodqm_showers_scored_total{board="x"}[5m])', "no label board"),
+        ("calodqm_showers_scored_total > 5", "outside of rate"),
+        ("histogram_quantile(0.9, calodqm_anomaly_score_bucket)", "outside of rate"),
+        ("topk(3, calodqm_lag)", "nobody exports calodqm_lag"),
+    ],
+)
+def test_the_checker_sees_what_is_wrong_with_an_expression(expression, fault):
+    exposition, *_ = expositions()
+    assert fault in " ".join(Series(exposition.render()[0].decode()).faults(expression))
+
+
+def mutants(rule):
+    """Yield changed copies of an alert, each with a mistake that somebody could make."""
+
+    def changed(what, **fields):
+        return what, copy.deepcopy(rule) | fields
+
+    expression = rule["expr"]
+    for match in re.finditer(r"(>=|>|<) (\d+(?:\.\d+)?)(?![\w.]*\])", expression):
+        value = float(match[2])
+        for factor in (0.5, 2.0) if value else ():
+            text = f"{match[1]} {value * factor:g}"
+            yield changed(
+                f"{match[0]} -> {text}",
+                expr=expression[: match.start()] + text + expression[match.end() :],
+            )
+        flipped = f"{'<' if '>' in match[1] else '>'} {match[2]}"
+        yield changed(
+            f"{match[0]} -> {flipped}",
+            expr=expression[: match.start()] + flipped + expression[match.end() :],
+        )
+    for match in re.finditer(r"\[(\d+)([smh])\]", expression):
+        longer = f"[{int(match[1]) * 6}{match[2]}]"
+        yield changed(
+            f"{match[0]} -> {longer}",
+            expr=expression[: match.start()] + longer + expression[match.end() :],
+        )
+    for word, other in ((" unless ", " and "), (" or ", " and "), ("!=", "="), ("== 1", "== 0")):
+        if word in expression:
+            yield changed(f"{word} -> {other}", expr=expression.replace(word, other, 1))
+    for key in ("for", "keep_firing_for"):
+        if key in rule:
+            less = copy.deepcopy(rule)
+            del less[key]
+            yield f"no {key}", less
+            yield changed(f"{key} x 5", **{key: f"{5 * int(rule[key][:-1])}{rule[key][-1]}"})
+    yield changed(
+        "severity none", labels={"severity": "none" if rule["alert"] != "Watchdog" else "page"}
+    )
+
+
+def killed(rule, folder):
+    """Return whether the unit tests of an alert notice that it is now `rule`."""
+    document = yaml.safe_load(RULES.read_text())
+    for group in document["groups"]:
+        # Records, and the alert alone: the others only cost time.
+        group["rules"] = [r for r in group["rules"] if "record" in r and _needs(rule, r)] + (
+            [rule] if any(r.get("alert") == rule["alert"] for r in group["rules"]) else []
+        )
+    (folder / "rules.yml").write_text(yaml.safe_dump(document))
+    for i, (interval, group) in enumerate(unit_tests()[rule["alert"]]):
+        tests = {"rule_files": ["rules.yml"], "evaluation_interval": interval, "tests": [group]}
+        path = folder / f"test{i}.yml"
+        path.write_text(yaml.safe_dump(tests))
+        if promtool("test", "rules", str(path)).returncode:
+            return True
+    return False
+
+
+def _needs(rule, record):
+    return record["record"].split(":")[0] + ":" in rule["expr"] and (
+        record["record"].rsplit("rate", 1)[1] in re.findall(r"rate(\d+\w)", rule["expr"])
+    )
+
+
+MUTANTS = [
+    pytest.param(mutant, id=f"{name}: {what}")
+    for name, rule in sorted(alerts().items())
+    for what, mutant in mutants(rule)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_unit_tests_notice_a_changed_rule(mutant, tmp_path):
+    assert killed(mutant, tmp_path)
+
+
+def test_the_unit_tests_pass_for_the_rules_as_they_are_one_by_one(tmp_path):
+    sample = ["CaloAnomalySpike", "CaloJudgeDown", "CaloLagGrowing"]
+    assert [name for name in sample if killed(alerts()[name], tmp_path)] == []
