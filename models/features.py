@@ -26,6 +26,9 @@ DEGREE = 3
 CORE = 0.95
 """The core of a layer is the fewest cells that hold this share of its mean energy."""
 
+FILL_ROUNDS = 6
+"""Rounds in which the energy of masked cells converges: a core cell holds up to half of it."""
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -138,8 +141,8 @@ class FeatureMap:
         dither
             Added to the cells, MeV, shape (N, V): undoes the digitisation in training.
         """
-        cells = showers.cells if dither is None else showers.cells + dither
-        core = cells @ self.core.T
+        cells: NDArray[np.float32] = showers.cells if dither is None else showers.cells + dither
+        core: NDArray[np.float32] = cells @ self.core.T
         e_rec = self._e_rec(core)
         context = self.context(e_rec, showers.conditions)
         layers = self._layers(core, e_rec, context, showers)
@@ -158,7 +161,8 @@ class FeatureMap:
             raise FeatureError(f"showers lack the conditions {missing}")
         raw = np.column_stack([np.log(e_rec), *(conditions[name] for name in self.condition_names)])
         standard = (raw - self.scale[0]) / self.scale[1]
-        return np.clip(standard, self.limits[0], self.limits[1]).astype(np.float32)
+        clamped: NDArray[np.float32] = np.clip(standard, *self.limits).astype(np.float32)
+        return clamped
 
     def _layers(
         self,
@@ -182,11 +186,28 @@ class FeatureMap:
             # An unknown response is drawn from its null, so that nothing downstream is special.
             u = uniform(keys(showers), 1)[:, 0]
             layers[:, 0] = np.where(known, layers[:, 0], _normal_quantile(u))
-        return layers.astype(np.float32)
+        standard: NDArray[np.float32] = layers.astype(np.float32)
+        return standard
 
     def _at(self, e_inc: NDArray[np.float64]) -> NDArray[np.float64]:
         standard = (np.log(e_inc) - self.scale[0, 0]) / self.scale[1, 0]
-        return np.clip(standard, self.limits[0, 0], self.limits[1, 0])
+        clamped: NDArray[np.float64] = np.clip(standard, *self.limits[:, 0])
+        return clamped
+
+    def fill(self, showers: Showers, mask: NDArray[np.bool_]) -> Showers:
+        """Return showers whose masked cells, shape (N, V), hold their mean at the energy.
+
+        The energy is reconstructed with them, so a few rounds are needed until both agree.
+        """
+        columns = np.flatnonzero(mask.any(axis=0))
+        cells = showers.cells.copy()
+        cells[mask] = 0.0
+        for _ in range(FILL_ROUNDS):
+            condition = self.context(self.e_rec(cells), showers.conditions)[:, 0]
+            mean = basis(condition) @ self.cell_mean[:, columns]
+            energy = np.sinh(mean) * np.float32(self.unit_mev[0])
+            cells[:, columns] = np.where(mask[:, columns], energy, cells[:, columns])
+        return Showers(cells, showers.e_inc, showers.conditions)
 
     def inverse(self, cells: Tensor, context: Tensor) -> NDArray[np.float32]:
         """Return the cell energies, MeV, that standardised cells stand for, shape (N, V)."""

@@ -98,7 +98,7 @@ class Flux(nn.Module):
             torch.zeros(config.width, config.bins),  # zeros are the identity
             torch.zeros(config.width, config.bins - 1),
         )
-        _calm(autoregressive.hyper)
+        _calm(autoregressive.hyper[-1])
         self.flow = zuko.flows.Flow(
             [autoregressive, spline],
             zuko.lazy.UnconditionalDistribution(
@@ -117,7 +117,7 @@ class Flux(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Flux:
         """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
-        fields = {
+        fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
         }
         return cls(FluxConfig(**fields))
@@ -133,7 +133,8 @@ class Flux(nn.Module):
     def _coder_loss(self, features: Features) -> Tensor:
         code = self.encoder(torch.cat([features.cells, features.context], 1))
         again = self.decoder(torch.cat([code, features.context], 1))
-        return (features.cells - again).square().mean(1)
+        loss: Tensor = (features.cells - again).square().mean(1)
+        return loss
 
     @torch.no_grad()
     def _standardise(self, features: Features) -> None:
@@ -216,11 +217,11 @@ class _Spline:
         return zuko.transforms.DependentTransform(spline, 1)
 
 
-def _calm(network: nn.Sequential) -> None:
+def _calm(last: nn.Linear) -> None:
     """Begin near the identity: small last weights."""
     with torch.no_grad():
-        network[-1].weight.mul_(0.1)
-        network[-1].bias.zero_()
+        last.weight.mul_(0.1)
+        last.bias.zero_()
 
 
 class _Compiled:

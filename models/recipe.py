@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import artefact, caloflow, features, reference, scores, training
-from .caloflow import CaloFlow
+from . import artefact, features, reference, scores, training
+from .caloflow import CaloFlow, CaloFlowConfig
 from .flux import Flux, FluxConfig
 from .scales import LEVELS
 from .scorer import Examiner
 from .showers import Showers, concatenate
-from .training import Options, Pool, TrainingError
+from .training import Options, Pool, Session, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from .artefact import Artefact
     from .flow import Flow
     from .geometry import Geometry
-    from .training import Progress
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,11 @@ class Recipe:
     """Share of the showers that training is stopped on."""
 
     certify: float = 0.25
-    """Share of the showers that the reference is made of; no training sees them."""
+    """Share of the showers that the reference is made of, if none are given for it; no training
+    sees them."""
+
+    draws: int = 2
+    """Times that noise is drawn for each image of a clean shower of the reference."""
 
     condition_cells: int = 6
     conditions: tuple[str, ...] = ()
@@ -57,71 +57,81 @@ class Recipe:
     def __post_init__(self) -> None:
         if not (0 < self.held_out < 1 and 0 < self.certify < 1 > self.held_out + self.certify):
             raise TrainingError("held_out and certify must be shares that leave some for training")
-        if self.condition_cells < 1 or self.head < 0 or self.group < 1:
-            raise TrainingError("condition_cells and group must be >= 1, head >= 0")
+        if min(self.condition_cells, self.draws, self.group) < 1 or self.head < 0:
+            raise TrainingError("condition_cells, draws and group must be >= 1, head >= 0")
 
 
 def prepare(
     recipe: Recipe,
     pool: Pool,
     geometry: Geometry,
+    session: Session,
     *,
-    device: torch.device,
-    progress: Callable[[Progress], None],
-    checkpoint: Path | None = None,
+    certify: Pool | None = None,
     card: dict[str, Any] | None = None,
 ) -> Artefact:
     """Return the artefact that a recipe makes of a pool of good showers.
 
     Parameters
     ----------
+    certify
+        Good showers for the reference, which training must not see: those of the pool that are
+        among them (the same incident energy, to the bit) are left out of it. If not given, a
+        share of the pool is set aside.
     card
         What only the caller knows (files, programs), put into the model card.
     """
-    train, held_out, certify = split(pool, recipe)
+    train, held_out, certify = split(pool, recipe, certify)
     torch.manual_seed(recipe.options.seed)
     rng = np.random.default_rng([recipe.options.seed, 4])
     seen = train.draw(np.arange(train.n), geometry, rng, training.images(geometry, ()))
     feature_map = features.fit(seen, geometry, recipe.conditions)
     flow = new_flow(recipe, seen, geometry)
-    training.fit(
-        flow,
-        feature_map,
-        geometry,
-        train,
-        held_out,
-        recipe.options,
-        device=device,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    made = certified(recipe, flow, feature_map, geometry, certify, device)
+    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    examine = Examiner(feature_map, flow, geometry, session.device)
+    score_map, table, figures = certified(recipe, examine, geometry, certify)
     facts = {
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,
         "flips": list(recipe.options.flips),
-        **(card or {}),
     }
-    return artefact.make(**{**made, "card": {**facts, **made["card"]}}, version=recipe.version)
+    return artefact.make(
+        geometry=geometry,
+        feature_map=feature_map,
+        flow=flow,
+        score_map=score_map,
+        reference=table,
+        card={**facts, **(card or {}), "certified": figures},
+        version=recipe.version,
+    )
 
 
-def split(pool: Pool, recipe: Recipe) -> tuple[Pool, Pool, Pool]:
+def split(pool: Pool, recipe: Recipe, certify: Pool | None) -> tuple[Pool, Pool, Pool]:
     """Return the showers to train on, to stop on and to certify with; none is in two."""
+    if certify is not None:
+        twins = np.isin(pool.showers.e_inc, certify.showers.e_inc)
+        pool = pool[np.flatnonzero(~twins | np.isnan(pool.showers.e_inc))]
     order = np.random.default_rng([recipe.options.seed, 5]).permutation(pool.n)
-    n_stop, n_certify = round(pool.n * recipe.held_out), round(pool.n * recipe.certify)
-    stop, certify, train = np.split(order, [n_stop, n_stop + n_certify])
-    return pool[train], pool[stop], pool[certify]
+    n_stop = round(pool.n * recipe.held_out)
+    n_certify = round(pool.n * recipe.certify) if certify is None else 0
+    stop, aside, train = np.split(order, [n_stop, n_stop + n_certify])
+    return pool[train], pool[stop], pool[aside] if certify is None else certify
 
 
 def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
-    """Return an untrained flow of the recipe's family."""
+    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown."""
     n_context = 1 + len(recipe.conditions)
-    if recipe.family == "caloflow":
-        return CaloFlow(caloflow.configure(geometry, n_context, recipe.model))
-    if recipe.family != "flux":
-        raise TrainingError(f"unknown family {recipe.family!r}")
-    group = _groups(showers.cells.mean(axis=0), recipe)
-    return Flux(FluxConfig(geometry.n_cells, geometry.n_layers, n_context, group, **recipe.model))
+    try:
+        if recipe.family == "caloflow":
+            layers = tuple(layer.n_cells for layer in geometry.layers)
+            return CaloFlow(CaloFlowConfig(layers, n_context, **recipe.model))
+        if recipe.family == "flux":
+            group = _groups(showers.cells.mean(axis=0), recipe)
+            shape = (geometry.n_cells, geometry.n_layers, n_context, group)
+            return Flux(FluxConfig(*shape, **recipe.model))
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"model options of {recipe.family}: {error}") from None
+    raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")
 
 
 def _groups(energy: NDArray[np.float32], recipe: Recipe) -> tuple[int, ...]:
@@ -131,74 +141,51 @@ def _groups(energy: NDArray[np.float32], recipe: Recipe) -> tuple[int, ...]:
 
 
 def certified(
-    recipe: Recipe,
-    flow: Flow,
-    feature_map: features.FeatureMap,
-    geometry: Geometry,
-    pool: Pool,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Return the parts of an artefact: the flow, scores standardised and a certified reference."""
-    examine = Examiner(feature_map, flow, geometry, device)
-    showers, index = population(pool, geometry, recipe.options)
-    raw, latents, condition, e_rec = examine(showers)
-    names = scores.names(flow.stages, residuals=flow.reconstructs)
-    score_map = scores.fit(names, raw, condition)
-    table = reference.build(
-        reference.Population(e_rec, score_map(raw, condition), latents, showers.cells, index),
-        geometry,
-        recipe.condition_cells,
-        "certified",
+    recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
+) -> tuple[scores.ScoreMap, reference.ReferenceTable, dict[str, Any]]:
+    """Return the scores, standardised on good showers, their reference, and what the card says."""
+    showers, index = population(pool, geometry, recipe)
+    seen = examine(showers)
+    score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
+    people = reference.Population(
+        e_rec=seen.e_rec,
+        scores=score_map(seen.raw, seen.condition),
+        latents=seen.latents,
+        cells=showers.cells,
+        shower=index,
     )
-    n_stages = len(flow.stages)
+    table = reference.build(people, geometry, recipe.condition_cells, "certified")
     figures = {
-        "nll": {s: float(raw[:, i].mean()) for i, s in enumerate(flow.stages[:n_stages])},
-        "latent_square": float(np.square(latents, dtype=np.float64).mean()),
-        "latent_mean_abs_max": float(np.abs(table.latent_mean).max()),
+        "nll": {
+            stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
+            for i, stage in enumerate(examine.stages)
+        },
+        # 1 for a model that fits: the cheapest guard against a wrong preprocessing.
+        "latent_square": round(float(np.square(seen.latents, dtype=np.float64).mean()), 4),
+        "condition_edges_mev": [round(float(e), 1) for e in table.edges[1:-1]],
+        "effective_showers": table.n_ref.tolist(),
         "exceedance": {
-            str(level): [
-                round(float(k / n), 6)
-                for k, n in zip(table.count_counts[:, a], table.n_ref, strict=True)
-            ]
+            str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
             for a, level in enumerate(LEVELS)
         },
-        "condition_edges_mev": [round(float(e), 1) for e in table.edges[1:-1]],
     }
-    return {
-        "geometry": geometry,
-        "feature_map": feature_map,
-        "flow": flow,
-        "score_map": score_map,
-        "reference": table,
-        "card": {"certified": figures},
-    }
+    return score_map, table, figures
 
 
-def population(
-    pool: Pool, geometry: Geometry, options: Options
-) -> tuple[Showers, NDArray[np.int64]]:
-    """Return every image of every shower of a pool, and which shower each is an image of."""
-    rng = np.random.default_rng([options.seed, 6])
+def population(pool: Pool, geometry: Geometry, recipe: Recipe) -> tuple[Showers, NDArray[np.int64]]:
+    """Return every image of every shower of a pool, and which shower each row is an image of."""
+    rng = np.random.default_rng([recipe.options.seed, 6])
     everything = np.arange(pool.n)
-    batches = [
-        pool.draw(everything, geometry, rng, (image,))
-        if i == 0
-        else _image(pool, everything, geometry, rng, image)
-        for i, image in enumerate(training.images(geometry, options.flips))
-    ]
-    return concatenate(batches), np.tile(everything, len(batches))
+    clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
+    batches, rows = [], []
+    for image in training.images(geometry, recipe.options.flips):
+        mirrored = replace(pool, showers=_mirrored(pool.showers, image))
+        for draw in range(recipe.draws):
+            index = everything if draw == 0 else clean
+            batches.append(mirrored.draw(index, geometry, rng, (image,)))
+            rows.append(index)
+    return concatenate(batches), np.concatenate(rows)
 
 
-def _image(
-    pool: Pool,
-    index: NDArray[np.int64],
-    geometry: Geometry,
-    rng: np.random.Generator,
-    image: NDArray[np.int64],
-) -> Showers:
-    flipped = replace(pool, showers=_flip(pool.showers, image))
-    return flipped.draw(index, geometry, rng, (image,))
-
-
-def _flip(showers: Showers, image: NDArray[np.int64]) -> Showers:
+def _mirrored(showers: Showers, image: NDArray[np.int64]) -> Showers:
     return Showers(showers.cells[:, image], showers.e_inc, showers.conditions)

@@ -144,7 +144,7 @@ class ReferenceTable:
     @property
     def n_scores(self) -> int:
         """Return S, the combined one not counted."""
-        return self.median.shape[-1] - 1
+        return int(self.median.shape[-1]) - 1
 
     @property
     def id(self) -> str:
@@ -157,7 +157,8 @@ class ReferenceTable:
     @property
     def latent_mean(self) -> NDArray[np.float64]:
         """Return the mean of each latent, shape (K, D)."""
-        return self.latent_moments[0]
+        mean: NDArray[np.float64] = self.latent_moments[0]
+        return mean
 
     @property
     def latent_var(self) -> NDArray[np.float64]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from .features import keys, uniform
-from .flow import Features
+from .flow import Evidence, Features
 from .reference import BINS, bins, harmonic_mean
 from .scored import Scored
-from .scores import RawScores
+from .scores import RawScores, names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .features import FeatureMap
-    from .flow import Evidence, Flow
+    from .flow import Flow
     from .geometry import Geometry
     from .reference import ReferenceTable
     from .scores import ScoreMap
@@ -27,8 +27,24 @@ CHUNK = 128
 """Showers evaluated at a time: what they need stays in the cache of a core."""
 
 
+class Seen(NamedTuple):
+    """What the flow makes of N showers, before there is a reference."""
+
+    raw: NDArray[np.float32]
+    """Raw scores, shape (N, S)."""
+
+    latents: NDArray[np.float32]
+    """Shape (N, D)."""
+
+    condition: NDArray[np.float32]
+    """Standardised log of the reconstructed energy, shape (N,)."""
+
+    e_rec: NDArray[np.float64]
+    """Reconstructed energy, MeV, shape (N,)."""
+
+
 class Examiner:
-    """What scoring needs before there is a reference: features, flow and raw scores."""
+    """Features, flow and raw scores: the part of scoring that needs no reference."""
 
     def __init__(
         self, feature_map: FeatureMap, flow: Flow, geometry: Geometry, device: torch.device
@@ -38,29 +54,70 @@ class Examiner:
         self.raw_scores = RawScores(geometry)
         self.evaluate = flow.compiled()
         self.n_latents = geometry.n_cells + geometry.n_layers
+        self.stages = flow.stages
+        self.score_names = names(flow.stages, residuals=flow.family == "flux")
 
-    def __call__(
-        self, showers: Showers
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
-        """Return raw scores (N, S), latents (N, D), condition (N,) and energies in MeV (N,)."""
-        parts = [
-            self._chunk(showers[slice(start, start + CHUNK)])
-            for start in range(0, showers.n, CHUNK)
-        ]
-        raw, latents, condition, e_rec = (
-            np.concatenate(column) for column in zip(*parts, strict=True)
-        )
-        return raw, latents, condition, e_rec
+    def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
+        """Return raw scores and latents of N >= 1 showers.
 
-    def _chunk(
-        self, showers: Showers
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+        Parameters
+        ----------
+        mask
+            True for cells that must not count, shape (V,) or (N, V).
+        """
+        parts = []
+        for start in range(0, showers.n, CHUNK):
+            rows = slice(start, start + CHUNK)
+            if mask is None or not mask.any():
+                parts.append(self._chunk(showers[rows]))
+            else:
+                mine = mask if mask.ndim == 1 else mask[rows]
+                parts.append(
+                    self._masked(showers[rows], np.broadcast_to(mine, showers.cells[rows].shape))
+                )
+        return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _chunk(self, showers: Showers) -> Seen:
         features, e_rec = self.feature_map(showers)
         condition = features.context[:, 0].numpy()
-        evidence: Evidence = self.evaluate(Features(*(part.to(self.device) for part in features)))
+        evidence = self._evidence(features)
         tie = uniform(keys(showers), 2)[:, 1]
         raw = self.raw_scores(evidence, showers.cells, tie)
-        return raw, evidence.latents.cpu().numpy(), condition, e_rec
+        return Seen(raw, evidence.latents.cpu().numpy(), condition, e_rec)
+
+    def _evidence(self, features: Features) -> Evidence:
+        return self.evaluate(Features(*(part.to(self.device) for part in features)))
+
+    def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
+        """Return what is seen with masked cells where the flow expects them: latent 0.
+
+        The place is found by two secant steps, all cells at once: a later cell moves with an
+        earlier one, but little. Each masked cell then counts as much as it does on average.
+        """
+        filled = self.feature_map.fill(showers, mask)
+        features, e_rec = self.feature_map(filled)
+        hidden = torch.from_numpy(mask.copy())
+        n_cells = mask.shape[1]
+        before = torch.where(hidden, 0.0, features.cells)
+        z_before = self._evidence(features._replace(cells=before)).latents[:, :n_cells].cpu()
+        now = torch.where(hidden, -z_before.clamp(-5, 5), before)
+        z_now = self._evidence(features._replace(cells=now)).latents[:, :n_cells].cpu()
+        step = z_now - z_before
+        slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
+        best = torch.where(hidden, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
+        evidence = self._evidence(features._replace(cells=best))
+        latents = evidence.latents.cpu().clone()
+        latents[:, :n_cells][hidden] = 0.0
+        residuals = evidence.residuals
+        clean = Evidence(
+            evidence.nll.cpu(), latents, None if residuals is None else residuals.cpu()
+        )
+        tie = uniform(keys(showers), 2)[:, 1]
+        raw = self.raw_scores(clean, filled.cells, tie)
+        n_masked = hidden.sum(1).numpy()
+        raw[:, self.score_names.index("typicality")] += n_masked
+        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked
+        return Seen(raw, latents.numpy(), features.context[:, 0].numpy(), e_rec)
 
 
 class Scorer:
@@ -89,18 +146,27 @@ class Scorer:
         """Return K condition cells, S scores, H bins: the shape of a window's score histogram."""
         return self.reference.n_cells, len(self.score_names), BINS
 
-    def score(self, showers: Showers) -> Scored:
-        """Return scores, p-values and latents of a batch of N >= 0 showers."""
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+        """Return scores, p-values and latents of a batch of N >= 0 showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that are known to be bad, shape (V,) or (N, V): whatever they hold,
+            they are taken to hold what the others let expect, and their latents are 0.
+        """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
                 f"{showers.cells.shape[1]} cells a shower; the model has {self.geometry.n_cells}"
             )
         if showers.n == 0:
             return self._empty()
-        raw, latents, condition, e_rec = self._examine(showers)
-        scores = self._score_map(raw, condition)
-        valid = np.isfinite(scores).all(axis=1) & np.isfinite(latents).all(axis=1)
-        cell = self.reference.condition_cell(e_rec)
+        seen = self._examine(showers, mask)
+        scores, latents = self._score_map(seen.raw, seen.condition), seen.latents
+        valid: NDArray[np.bool_] = np.isfinite(scores).all(axis=1) & np.isfinite(latents).all(
+            axis=1
+        )
+        cell = self.reference.condition_cell(seen.e_rec)
         position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
         p = self.reference.p_values(position, cell)
         combined = -np.log(harmonic_mean(p))[:, None]

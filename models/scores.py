@@ -115,7 +115,8 @@ class ScoreMap:
             Standardised log energy of each shower, shape (N,).
         """
         powers = basis(context)
-        scores = (raw - powers @ self.mean) * np.exp(-(powers @ self.log_scale))
+        scores: NDArray[np.float32] = raw - powers @ self.mean
+        scores *= np.exp(-(powers @ self.log_scale))
         for index in self._two_sided():
             np.abs(scores[:, index], out=scores[:, index])
         return scores

@@ -138,6 +138,19 @@ class Progress(NamedTuple):
     """Best held-out loss so far."""
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a fit runs and whom it tells."""
+
+    device: torch.device = torch.device("cpu")
+    progress: Callable[[Progress], None] = lambda _: None
+    """Called after every epoch."""
+
+    checkpoint: Path | None = None
+    """Written after every epoch; a fit that finds it goes on where it was, and ends with the same
+    weights as one that was never interrupted."""
+
+
 class _Place(NamedTuple):
     """All that a fit needs to go on after an epoch, but for the weights."""
 
@@ -154,32 +167,22 @@ def fit(
     train: Pool,
     held_out: Pool,
     options: Options,
-    *,
-    device: torch.device,
-    progress: Callable[[Progress], None],
-    checkpoint: Path | None = None,
+    session: Session,
 ) -> None:
-    """Train a flow in place to the weights with the best held-out loss of each phase.
-
-    Parameters
-    ----------
-    checkpoint
-        Written after every epoch; a fit that finds it goes on where it was, and ends with the
-        same weights as one that was never interrupted.
-    """
+    """Train a flow in place to the weights with the best held-out loss of each phase."""
     if held_out.n < HELD_OUT_MIN:
         raise TrainingError(f"{held_out.n} held-out showers; at least {HELD_OUT_MIN} are needed")
-    trainer = _Trainer(flow, feature_map, geometry, train, options, device)
+    trainer = _Trainer(flow, feature_map, geometry, train, options, session)
     rng = np.random.default_rng([options.seed, 1])
     check = trainer.batch(held_out, np.arange(held_out.n), rng)
-    start, saved = _resume(checkpoint)
+    start, saved = _resume(session.checkpoint)
     for number, phase in enumerate(flow.phases()):
         if number < start.phase:
             continue
         place = _Place(number, 0, math.inf, 0)
         if number == start.phase and saved:
             place = start
-        trainer.run(phase, place, saved, check, progress, checkpoint)
+        trainer.run(phase, place, saved, check)
         saved = {}
 
 
@@ -193,19 +196,19 @@ class _Trainer:
         geometry: Geometry,
         train: Pool,
         options: Options,
-        device: torch.device,
+        session: Session,
     ) -> None:
         self.flow, self.feature_map, self.geometry = flow, feature_map, geometry
-        self.train, self.options, self.device = train, options, device
+        self.train, self.options, self.session = train, options, session
         self.images = images(geometry, options.flips)
         self.module: nn.Module = flow  # type: ignore[assignment]
-        self.module.to(device)
+        self.module.to(session.device)
 
     def batch(self, pool: Pool, index: NDArray[np.int64], rng: np.random.Generator) -> Features:
         """Return the features of a draw, de-digitised by half a least count."""
         showers = pool.draw(index, self.geometry, rng, self.images)
         features, _ = self.feature_map(showers, dither(showers.cells.shape, self.geometry, rng))
-        return Features(*(part.to(self.device) for part in features))
+        return Features(*(part.to(self.session.device) for part in features))
 
     def run(
         self,
@@ -213,8 +216,6 @@ class _Trainer:
         place: _Place,
         saved: dict[str, Tensor],
         check: Features,
-        progress: Callable[[Progress], None],
-        checkpoint: Path | None,
     ) -> None:
         """Train one phase to its end."""
         options = self.options
@@ -245,9 +246,11 @@ class _Trainer:
                 min(loss, place.best),
                 0 if better else place.since_best + 1,
             )
-            progress(Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best))
-            if checkpoint is not None:
-                _save(checkpoint, self.module, optimiser, parameters, best, place)
+            self.session.progress(
+                Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
+            )
+            if self.session.checkpoint is not None:
+                _save(self.session.checkpoint, self.module, optimiser, parameters, best, place)
         self.module.load_state_dict(best)
 
     def _epoch(

@@ -29,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm train`."""
     parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files of good showers")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="artefact to write")
+    parser.add_argument(
+        "--certify",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="good showers for the reference; default: a share of DATA that is not trained on",
+    )
     parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
     parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
@@ -45,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     from models import recipe as recipes  # noqa: PLC0415
     from models.scorer import pick_device  # noqa: PLC0415
-    from models.training import TrainingError  # noqa: PLC0415
+    from models.training import Session, TrainingError  # noqa: PLC0415
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
@@ -78,10 +86,9 @@ def run(args: argparse.Namespace) -> int:
                 recipe,
                 pool,
                 geometry,
-                device=pick_device(args.device),
-                progress=progress,
-                checkpoint=checkpoint,
-                card={"files": [path.name for path in args.data]},
+                Session(pick_device(args.device), progress, checkpoint),
+                certify=read_pool(args.certify, geometry) if args.certify else None,
+                card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None

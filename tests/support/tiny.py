@@ -12,7 +12,7 @@ from models import geometry, readers
 from models.artefact import Artefact
 from models.recipe import Recipe, prepare
 from models.showers import Showers
-from models.training import Options, Pool
+from models.training import Options, Pool, Session
 
 SHOWERS = Path(__file__).parents[2] / "deploy" / "showers" / "pb-lar"
 GEOMETRY = geometry.load(geometry.SHIPPED / "pb-lar-504.json")
@@ -41,4 +41,4 @@ def artefact() -> Artefact:
     good = showers()
     pool = Pool(good, np.zeros(good.n, np.bool_))
     torch.set_num_threads(1)
-    return prepare(RECIPE, pool, GEOMETRY, device=torch.device("cpu"), progress=lambda _: None)
+    return prepare(RECIPE, pool, GEOMETRY, Session())
