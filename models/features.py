@@ -146,7 +146,7 @@ class FeatureMap:
         e_rec = self._e_rec(core)
         context = self.context(e_rec, showers.conditions)
         layers = self._layers(core, e_rec, context, showers)
-        y = _asinh(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
+        y = compress(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
         powers = torch.from_numpy(basis(context[:, 0]))
         y -= powers @ torch.from_numpy(self.cell_mean)
         y *= (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
@@ -220,7 +220,7 @@ class FeatureMap:
         return energy
 
 
-def _asinh(x: Tensor) -> Tensor:
+def compress(x: Tensor) -> Tensor:
     """Return asinh by functions that PyTorch vectorises: ten times as fast as its own."""
     return (x * x).add_(1).sqrt_().add_(x.abs()).log_().copysign_(x)
 
@@ -289,7 +289,7 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     standard = (raw - scale[0]) / scale[1]
     limits = np.quantile(standard, [0.001, 0.999], axis=0)
     c = np.clip(standard[:, 0], *limits[:, 0])
-    y = np.arcsinh(showers.cells / unit)
+    y = compress(torch.from_numpy(showers.cells / np.float32(unit))).numpy()
     cell_mean, cell_log_scale = polynomials(y, c)
     layers = np.arcsinh(core_energy / layer_unit)
     layer_mean, layer_log_scale = polynomials(layers, c)
