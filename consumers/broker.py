@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import psutil
 
+from consumers import children
 from consumers.failure import UserError
 
 if TYPE_CHECKING:
@@ -97,14 +98,7 @@ class EmbeddedBroker:
         """Start the broker on its port and wait until it answers."""
         command = self._kafka() if self._home else self._tansu()
         with (Path(self._folder) / "broker.log").open("ab") as output:
-            self._child = subprocess.Popen(  # noqa: S603 - a binary of our own choice
-                [*_dies_with_parent(), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # Ctrl-C is for the program, which stops the broker last.
-                start_new_session=True,
-            )
+            self._child = children.start(command, output=output)
         deadline = time.monotonic() + _START_S[self.name]
         while not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
@@ -118,12 +112,7 @@ class EmbeddedBroker:
         """Stop the broker, gently first."""
         if self._child is None:
             return
-        self._child.terminate()
-        try:
-            self._child.wait(5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        children.stop(self._child)
         self._child = None
 
     def kill(self) -> None:
@@ -193,12 +182,6 @@ class EmbeddedBroker:
             if done.returncode != 0:
                 raise UserError(f"KAFKA_HOME={self._home}: {done.stderr.strip()[-300:]}")
         return [str(programs / "kafka-server-start.sh"), str(properties)]
-
-
-def _dies_with_parent() -> list[str]:
-    """Return the prefix that has the kernel end a command with its parent, where it is known."""
-    tool = shutil.which("setpriv")  # util-linux
-    return [tool, "--pdeathsig", "KILL"] if tool else []
 
 
 def _free_port() -> int:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
+# What it logs comes to us as errors too, and we say it once, in a line.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 DELIVERY_S = 20.0
 """A record that is not taken within this is given up, and what it belongs to is done again."""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 UNDER_WAY = 256
 """Records that may be on their way: the producer's memory is bounded by this."""
 
+SOON_S = 60.0
+"""A stream that begins this soon, in data time, waits for its time to come."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm simulate`."""
@@ -42,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="data time to make")
     parser.add_argument(
-        "--data-time-start", metavar="TIME", help="ISO 8601; default: now. Implies --fast"
+        "--data-time-start", metavar="TIME", help="ISO 8601; default: now; waits if soon"
     )
     parser.add_argument("--fast", action="store_true", help="as fast as it goes, not in real time")
     parser.add_argument("--block", type=int, default=256, help="most showers in a record")
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 sink,
                 settings.topic,
                 stopping,
-                paced=not (args.fast or args.data_time_start),
+                paced=not args.fast,
             )
         finally:
             sink.close()
@@ -121,7 +124,8 @@ def play(
     beam: Beam, sink: KafkaSink, topic: str, stopping: threading.Event, *, paced: bool
 ) -> dict[str, int | float]:
     """Send a beam's records when they are due; return what was sent and is safe."""
-    began = time.monotonic()
+    lead = beam.start_ns / 1e9 - time.time()
+    began = time.monotonic() + (lead if paced and 0 < lead < SOON_S else 0.0)
     under_way: list[Append] = []
     showers = records = spoilt = 0
     for sent in Stream(beam):
