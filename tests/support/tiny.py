@@ -23,7 +23,7 @@ RECIPE = Recipe(
     held_out=0.1,
     certify=0.4,
     condition_cells=2,
-    model={"hidden": (32,), "coder_hidden": 16, "latents": 4, "bins": 4},
+    model={"hidden": (32,), "coder_hidden": 16, "latents": 4},
     head=8,
     group=16,
 )
