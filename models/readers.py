@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 << 30
 """`read` refuses files whose cells would take more memory than this; `chunks` reads any size."""
 
+SIMULATED = "gflash:"
+"""Paths that begin so are simulated and not read."""
+
+MAX_SIMULATED = 1_000_000
+
 CHUNK = 8192
 """Showers a chunk: 16 MB of cells for 504 cells."""
 
@@ -158,7 +163,15 @@ def read(path: Path, geometry: Geometry) -> Showers:
 
 
 def read_recording(path: Path, geometry: Geometry) -> Recording:
-    """Return all showers of a file with their stream columns, or raise `ReaderError`."""
+    """Return all showers of a file with their stream columns, or raise `ReaderError`.
+
+    A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S` is no file: showers of the
+    fast simulation, with energies even in the range, stand in for it. All but `gflash:` may be
+    left out.
+    """
+    if str(path).startswith(SIMULATED):
+        with _named(path):
+            return Recording(_simulate(str(path).removeprefix(SIMULATED), geometry))
     source = open_source(path, geometry)
     needed = source.n * geometry.n_cells * 4
     if needed > MAX_BYTES:
@@ -172,6 +185,27 @@ def read_recording(path: Path, geometry: Geometry) -> Recording:
         if getattr(parts[0], name) is not None
     }
     return Recording(concatenate([part.showers for part in parts]), **columns)
+
+
+def _simulate(text: str, geometry: Geometry) -> Showers:
+    from .simulation import simulate_showers  # noqa: PLC0415  scipy takes a second
+
+    values = {"n": 10_000.0, "low": 1000.0, "high": 20_000.0, "seed": 1.0}
+    particle, *pairs = (text or "gamma").split(",")
+    form = f"write {SIMULATED}PARTICLE,{','.join(f'{k}={v:g}' for k, v in values.items())}"
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key not in values or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
+            raise TableError(f"{pair!r}: {form}")
+        values[key] = float(value)
+    n, low, high, seed = values.values()
+    if not (1 <= n <= MAX_SIMULATED and low <= high):
+        raise TableError(f"1 to {MAX_SIMULATED} showers, low <= high: {form}")
+    rng = np.random.default_rng(int(seed))
+    try:
+        return simulate_showers(geometry, rng.uniform(low, high, int(n)), rng, particle)
+    except ValueError as error:
+        raise TableError(f"{error}: {form}") from None
 
 
 def _check_cells(shapes: Any, cells: tuple[str, ...], geometry: Geometry, n: int) -> None:
