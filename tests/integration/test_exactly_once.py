@@ -1,0 +1,92 @@
+"""Whatever is killed and restarted, every shower is counted once: real processes, real broker."""
+
+import json
+
+import pytest
+from services import Services, newest_manifest, recount, wait_until
+
+from consumers import quality_log, topics
+from consumers.broker import EmbeddedBroker
+from consumers.kafka import Connection, KafkaLog
+from consumers.ranges import WindowForm
+from consumers.settings import ARTEFACT
+from models.artefact import Artefact
+from models.reference import BINS
+
+SECONDS = 14
+RATE = 1000
+
+
+@pytest.fixture(scope="module")
+def form():
+    artefact = Artefact.load(ARTEFACT)
+    shape = (artefact.reference.n_cells, len(artefact.score_names), BINS)
+    return WindowForm(shape, artefact.geometry.n_cells, artefact.geometry.n_layers)
+
+
+@pytest.fixture
+def services(tmp_path):
+    with EmbeddedBroker() as broker:
+        started = Services(broker.bootstrap, tmp_path)
+        try:
+            yield started
+        finally:
+            started.end()
+
+
+def produced(services):
+    return json.loads(services.log("simulate").splitlines()[-1])
+
+
+def test_kills_of_workers_and_judges_lose_nothing_and_count_nothing_twice(services, form):
+    for name, job in (
+        ("judge-a", "judge"),
+        ("judge-b", "judge"),
+        ("worker-a", "score"),
+        ("worker-b", "score"),
+    ):
+        services.start(name, job)
+    services.wait_for("worker-a", "partitions: [")
+    services.wait_for("worker-b", "partitions: [")
+    wait_until(
+        lambda: any("in office" in services.log(name) for name in ("judge-a", "judge-b")),
+        30,
+        "a judge in office",
+    )
+    simulate = services.simulate("--rate", str(RATE), "--seconds", str(SECONDS))
+    wait_until(
+        lambda: newest_manifest(services.bootstrap).totals.get("showers", 0) > 1000, 30, "data"
+    )
+    services.kill("worker-a")
+    active, other = sorted(
+        ("judge-a", "judge-b"), key=lambda name: "in office" not in services.log(name)
+    )
+    services.kill(active)
+    services.start("worker-c", "score")
+    assert simulate.wait(60) == 0
+    sent = produced(services)
+    wait_until(
+        lambda: newest_manifest(services.bootstrap).totals.get("showers", 0) >= sent["showers"],
+        60,
+        "the judge to count all",
+    )
+    for name in ("worker-b", "worker-c", other):
+        assert services.stop(name) == 0
+    count = recount(services.bootstrap, form)
+    assert count.showers == count.tallied == sent["showers"]
+    assert count.overlaps == count.missing == 0
+    assert count.opens > 4  # partitions did change hands
+    assert newest_manifest(services.bootstrap).totals["showers"] == sent["showers"]
+    said = published(services.bootstrap)
+    assert len(said) == len(set(said))
+
+
+def published(bootstrap):
+    log = KafkaLog(Connection(bootstrap))
+    try:
+        end = log.reported_end(topics.QUALITY)
+        return [
+            quality_log.identity(s) for s in quality_log.read(log.read(topics.QUALITY, None, end))
+        ]
+    finally:
+        log.close()

@@ -1,0 +1,146 @@
+"""Real processes of the service, to be killed; and an own count of what the topics say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import TYPE_CHECKING, Any
+
+from consumers import ranges, topics
+from consumers.block import DecodeError
+from consumers.fence import Fence
+from consumers.kafka import Connection, KafkaLog
+from consumers.ranges import Open, Range
+from consumers.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from consumers.snapshots import Manifest
+
+ROOT = Path(__file__).parents[2]
+POOL = ROOT / "deploy" / "showers" / "pb-lar" / "gamma_demo.h5"
+
+
+@dataclass
+class Services:
+    """Starts `calodqm` commands against one broker and ends all of them at the end."""
+
+    bootstrap: str
+    folder: Path
+    children: dict[str, Popen[bytes]] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self, name: str, *arguments: str) -> Popen[bytes]:
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "CALODQM_BOOTSTRAP": self.bootstrap,
+            "CALODQM_HTTP_PORT": "0",
+            "CALODQM_SESSION_S": "3",
+            "CALODQM_SNAPSHOT_S": "2",
+            "CALODQM_NAME": name,
+            **self.environment,
+        }
+        with (self.folder / f"{name}.log").open("ab") as log:
+            child = Popen(
+                [sys.executable, "-m", "consumers", "-v", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.children[name] = child
+        return child
+
+    def simulate(self, *arguments: str, source: Path = POOL) -> Popen[bytes]:
+        return self.start("simulate", "simulate", "--source", str(source), "--json", *arguments)
+
+    def kill(self, name: str) -> None:
+        child = self.children.pop(name)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+    def stop(self, name: str) -> int:
+        child = self.children.pop(name)
+        child.terminate()
+        return child.wait(60)
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def wait_for(self, name: str, text: str, seconds: float = 60) -> None:
+        wait_until(lambda: text in self.log(name), seconds, f"{name} to say {text!r}")
+
+    def end(self) -> None:
+        for name in list(self.children):
+            self.kill(name)
+
+
+def wait_until(condition: Any, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.1)
+
+
+@dataclass
+class Count:
+    """What the windows topic comes to, read from its beginning by nobody's code but this."""
+
+    showers: int = 0
+    tallied: int = 0
+    """Showers in the windows themselves."""
+
+    refused: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    missing: int = 0
+    opens: int = 0
+    overlaps: int = 0
+    """Accepted ranges that cover an offset twice."""
+
+
+def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
+    """Count what the accepted ranges hold."""
+    log = KafkaLog(Connection(bootstrap))
+    fence, count = Fence(), Count()
+    covered: dict[int, int] = {}
+    try:
+        # The reported end may lie a little below the true one; a record of our own would not.
+        for record in log.read(topics.WINDOWS, None, log.reported_end(topics.WINDOWS)):
+            try:
+                entry = ranges.header(record.value)
+            except DecodeError:
+                continue
+            if isinstance(entry, Open):
+                count.opens += 1
+                fence.open(record.offset, entry)
+            elif isinstance(entry, Range):
+                reason = fence.accept(entry)
+                if reason:
+                    count.refused[reason] += 1
+                    continue
+                count.overlaps += entry.begin < covered.get(entry.partition, 0)
+                covered[entry.partition] = entry.end
+                count.showers += entry.showers
+                count.rejects.update(entry.rejects)
+                count.missing += entry.missing
+                count.tallied += sum(w.n for w in ranges.windows(record.value or b"", form))
+    finally:
+        log.close()
+    return count
+
+
+def newest_manifest(bootstrap: str) -> Manifest:
+    """Return the judge's newest snapshot."""
+    log = KafkaLog(Connection(bootstrap))
+    try:
+        return Snapshots(log, None).newest()
+    finally:
+        log.close()
