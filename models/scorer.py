@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .scores import ScoreMap
     from .showers import Showers
 
-CHUNK = 128
+CHUNK = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
 
 
@@ -55,7 +55,7 @@ class Examiner:
         self.evaluate = flow.compiled()
         self.n_latents = geometry.n_cells + geometry.n_layers
         self.stages = flow.stages
-        self.score_names = names(flow.stages, residuals=flow.family == "flux")
+        self.score_names = names(flow.stages, residuals=flow.reconstructs)
 
     def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
         """Return raw scores and latents of N >= 1 showers.
