@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots and report.html")
     parser.add_argument("--no-faults", action="store_true", help="inject no faults of its own")
     parser.add_argument("--no-windows", action="store_true", help="skip the power of windows")
+    parser.add_argument(
+        "--unknown-energy",
+        action="store_true",
+        help="forget the incident energies: what does it cost to reconstruct them?",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the injected faults and windows")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
@@ -53,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     artefact = _artefact(args.artefact)
     good = _read(args.good, artefact.geometry)
     anomalies = dict(_anomaly(text, artefact.geometry) for text in args.anomaly)
+    if args.unknown_energy:
+        good = _forget(good)
+        anomalies = {name: _forget(showers) for name, showers in anomalies.items()}
     rng = np.random.default_rng(args.seed)
     faults = {} if args.no_faults else evaluation.injected(artefact.geometry)
     scorer = artefact.scorer(args.device)
@@ -94,6 +102,10 @@ def _read(path: Path, geometry: Geometry) -> Showers:
         raise UserError(str(error)) from None
 
 
+def _forget(showers: Showers) -> Showers:
+    return replace(showers, e_inc=np.full_like(showers.e_inc, np.nan))
+
+
 def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
     name, _, path = text.partition("=")
     if not (name and path):
@@ -113,6 +125,7 @@ def _facts(
         "model": {"hash": artefact.hash, "family": artefact.family, "version": artefact.version},
         "good": {"file": str(args.good), "showers": good},
         "seed": args.seed,
+        "incident energies": "unknown" if args.unknown_energy else "known",
         "anomalies": [asdict(row) for row in rows],
         "calibration": [asdict(row) for row in calibrations],
         "windows": [{**asdict(curve), "needed": curve.needed} for curve in curves],
