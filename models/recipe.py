@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from . import artefact, features, reference, scores, training
-from .caloflow import CaloFlow, CaloFlowConfig
+from .caloflow import CaloFlow, configure
 from .flux import Flux, FluxConfig
 from .scales import LEVELS
 from .scorer import Examiner
@@ -123,8 +123,7 @@ def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
     n_context = 1 + len(recipe.conditions)
     try:
         if recipe.family == "caloflow":
-            layers = tuple(layer.n_cells for layer in geometry.layers)
-            return CaloFlow(CaloFlowConfig(layers, n_context, **recipe.model))
+            return CaloFlow(configure(geometry, n_context, recipe.model))
         if recipe.family == "flux":
             group = _groups(showers.cells.mean(axis=0), recipe)
             shape = (geometry.n_cells, geometry.n_layers, n_context, group)
