@@ -15,6 +15,7 @@ import orjson
 from consumers import topics
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
+from monitor.references import ReferenceAct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +50,7 @@ class QualityReader:
 
 def identity(said: records.Record) -> tuple[str, int]:
     """Return what makes a record the same as another: its key and version."""
-    if isinstance(said, Acknowledgement):
+    if isinstance(said, Acknowledgement | ReferenceAct):
         return f"{records.key(said)}/{said.time_ns}", 0
     return records.key(said), said.version
 

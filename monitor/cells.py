@@ -75,11 +75,17 @@ class Effects:
 
 @dataclass(frozen=True)
 class CellTests:
-    """The tests of latents against one expectation."""
+    """The tests of latents against what one reference, or several at once, expect."""
 
-    expectation: Expectation
+    references: tuple[tuple[Expectation, float], ...]
+    """Expectations, and the probability that any bound on one fails; the last one is shown."""
+
     floors: Floors
-    miscoverage: float
+
+    @property
+    def expectation(self) -> Expectation:
+        """Return the newest reference."""
+        return self.references[-1][0]
 
     @property
     def n_latents(self) -> int:
@@ -130,7 +136,10 @@ class CellTests:
 
         Single precision: there are thousands of streams a place, and evidence needs no more.
         """
-        moments = self._moments(sums.showers)
+        moments = [
+            (_moments(sums.showers, reference), _sigma(miscoverage, 2 * self.n_latents))
+            for reference, miscoverage in self.references
+        ]
         out = np.empty((len(sums.showers), len(self.latent)), np.float32)
         first = self._mean(sums, moments, out, 0)
         first = self._spread(sums, moments, out, first)
@@ -141,57 +150,65 @@ class CellTests:
         """Return how far each place is off."""
         n = sums.showers.sum(1, keepdims=True)
         some = np.maximum(n, 1)
-        moments = self._moments(sums.showers)
+        moments = _moments(sums.showers, self.expectation)
         shift = (sums.z - moments.mean) / some / np.sqrt(moments.var / some)
         spread = np.where(n > 0, sums.z_square / np.maximum(moments.square, 1e-9), 1.0)
         lit = (sums.lit - sums.showers @ self.expectation.lit_rate) / some
         return Effects(np.where(n > 0, shift, 0.0), spread, np.where(n > 0, lit, 0.0))
 
-    def _moments(self, showers: NDArray[np.float64]) -> _Moments:
-        reference = self.expectation
-        n = np.maximum(showers.sum(1, keepdims=True), 1)
-        var = np.maximum(reference.latent_square - np.square(reference.latent_mean), 1e-6)
-        # Variance of the expectation per shower, for this mix of condition cells.
-        weight = np.square(showers / n) / reference.latent_showers
-        return _Moments(
-            mean=showers @ reference.latent_mean,
-            var=np.maximum(showers @ var, 1e-9),
-            square=np.maximum(showers @ reference.latent_square, 1e-9),
-            square_var=np.maximum(showers @ reference.square_var, 1e-9),
-            mean_error=np.sqrt(weight @ var),
-            square_error=np.sqrt(weight @ reference.square_var),
-        )
-
-    def _sigma(self, bounds: int) -> float:
-        return float(-ndtri(self.miscoverage / (3 * bounds)))
-
-    def _mean(self, sums: Sums, m: _Moments, out: NDArray[np.float32], first: int) -> int:
+    def _mean(
+        self,
+        sums: Sums,
+        moments: list[tuple[_Moments, float]],
+        out: NDArray[np.float32],
+        first: int,
+    ) -> int:
         """Write normal likelihood ratios for a mean beyond what is tolerated; return the next."""
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
-        sigma = np.sqrt(m.var / n)
-        tolerated = self.floors.mean * sigma + self._sigma(2 * self.n_latents) * m.mean_error
-        excess = ((sums.z - m.mean) / sigma).astype(np.float32)
-        slack = (n * tolerated / sigma).astype(np.float32)
+        newest = moments[-1][0]
+        sigma = np.sqrt(newest.var / n)
+        slack = [
+            self.floors.mean * n * np.sqrt(m.var / n) + quantile * n * m.mean_error
+            for m, quantile in moments
+        ]
+        highest = np.min([m.mean + s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
+        lowest = np.max([m.mean - s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
+        above = ((sums.z - highest) / sigma).astype(np.float32)
+        below = ((lowest - sums.z) / sigma).astype(np.float32)
         for shift in SHIFTS:
             penalty = (INFLATION * shift**2 / 2 * n).astype(np.float32)
-            for sign in (np.float32(shift), -np.float32(shift)):
+            for excess in (above, below):
                 last = first + self.n_latents
                 part = out[:, first:last]
-                np.multiply(excess, sign, out=part)
-                part -= np.float32(shift) * slack
+                np.multiply(excess, np.float32(shift), out=part)
                 part -= penalty
                 first = last
         return first
 
-    def _spread(self, sums: Sums, m: _Moments, out: NDArray[np.float32], first: int) -> int:
+    def _spread(
+        self,
+        sums: Sums,
+        moments: list[tuple[_Moments, float]],
+        out: NDArray[np.float32],
+        first: int,
+    ) -> int:
         """Write gamma likelihood ratios for the sum of squares, with its first two moments."""
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
-        shape = m.square**2 / (INFLATION * m.square_var)
-        observed = sums.z_square / m.square * shape
-        error = self._sigma(2 * self.n_latents) * n * m.square_error / m.square
-        tolerated = self.floors.spread + error
-        above = (observed / (1 + tolerated)).astype(np.float32)
-        below = (observed / np.maximum(1 - tolerated, 0.05)).astype(np.float32)
+        newest = moments[-1][0]
+        shape = newest.square**2 / (INFLATION * newest.square_var)
+        slack = [
+            self.floors.spread * m.square + quantile * n * m.square_error for m, quantile in moments
+        ]
+        highest = np.min([m.square + s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
+        lowest = np.max(
+            [
+                np.maximum(m.square - s, 0.05 * m.square)
+                for (m, _), s in zip(moments, slack, strict=True)
+            ],
+            axis=0,
+        )
+        above = (sums.z_square / highest * shape).astype(np.float32)
+        below = (sums.z_square / lowest * shape).astype(np.float32)
         shape32 = shape.astype(np.float32)
         for ratio in SPREADS:
             last = first + self.n_latents
@@ -203,7 +220,9 @@ class CellTests:
 
     def _lit(self, sums: Sums, out: NDArray[np.float32], first: int) -> None:
         """Write Bernoulli likelihood ratios for the showers in which a cell is lit."""
-        upper, lower = self._lit_bounds(sums.showers)
+        bounds = [self._lit_bounds(sums.showers, *reference) for reference in self.references]
+        upper = np.min([bound[0] for bound in bounds], axis=0)
+        lower = np.max([bound[1] for bound in bounds], axis=0)
         lit = sums.lit.astype(np.float32)
         n = sums.showers.sum(1, keepdims=True)
         for ratio in LIT_RATIOS:
@@ -214,14 +233,13 @@ class CellTests:
             first = last
 
     def _lit_bounds(
-        self, showers: NDArray[np.float64]
+        self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        reference = self.expectation
         total = np.maximum(showers.sum(1, keepdims=True), 1)
         weight = showers / total
         rate = weight @ reference.lit_rate
         spread = reference.lit_rate * (1 - reference.lit_rate)
-        error = self._sigma(2 * self.n_cells) * np.sqrt(
+        error = _sigma(miscoverage, 2 * self.n_cells) * np.sqrt(
             np.square(weight) / reference.latent_showers @ np.maximum(spread, 1e-4)
         )
         floor = self.floors.lit * np.minimum(rate, 1 - rate) + 1e-4
@@ -238,3 +256,24 @@ class _Moments:
     square_var: NDArray[np.float64]
     mean_error: NDArray[np.float64]
     square_error: NDArray[np.float64]
+
+
+def _moments(showers: NDArray[np.float64], reference: Expectation) -> _Moments:
+    """Return what a reference expects of showers by place and condition cell, (P, K)."""
+    n = np.maximum(showers.sum(1, keepdims=True), 1)
+    var = np.maximum(reference.latent_square - np.square(reference.latent_mean), 1e-6)
+    # Variance of the expectation per shower, for this mix of condition cells.
+    weight = np.square(showers / n) / reference.latent_showers
+    return _Moments(
+        mean=showers @ reference.latent_mean,
+        var=np.maximum(showers @ var, 1e-9),
+        square=np.maximum(showers @ reference.latent_square, 1e-9),
+        square_var=np.maximum(showers @ reference.square_var, 1e-9),
+        mean_error=np.sqrt(weight @ var),
+        square_error=np.sqrt(weight @ reference.square_var),
+    )
+
+
+def _sigma(miscoverage: float, bounds: int) -> float:
+    """Return the normal quantile at which so many bounds, in each of three families, hold."""
+    return float(-ndtri(miscoverage / (3 * bounds)))

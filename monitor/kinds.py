@@ -74,7 +74,7 @@ class Signs:
     """Mean shift of the layer with most spread, in standard deviations."""
 
     odd: float
-    """Share of all cells that are off."""
+    """Share of all cells that have moved or spread."""
 
     response: float
     """Shift of the total energy's latent, in standard deviations, >= 0."""
@@ -92,7 +92,7 @@ def signs(s: Symptoms, geometry: Geometry) -> Signs:
     error = 1 / np.sqrt(max(s.showers, 1.0))
     shift, spread = s.shift[:v], s.spread[:v]
     up, wider = shift > 0.3 + 5 * error, spread > 1.2 + 8 * error
-    off = (np.abs(shift) > 0.15 + 5 * error) | wider | (spread < 0.8 - 4 * error)
+    off = (np.abs(shift) > 0.15 + 5 * error) | wider
     gone = (s.lit_expected > 0.05 + 3 * error) & (s.lit < 0.2 * s.lit_expected)
     still = (spread < 0.4) & (s.showers > 50)
     by_layer = [float(wider[cells].mean()) for cells in geometry.slices]
@@ -139,10 +139,12 @@ def log_odds(symptoms: Symptoms, geometry: Geometry) -> dict[Kind, float]:
         Kind.NOISE: _sum((wide and not raised, 1.2), (g.lift < 0.05 + 0.5 * g.response, 0.4))
         - 2.0 * (g.dark or everywhere),
         Kind.PEDESTAL: _sum((raised, 1.6)) - g.dark,
-        Kind.GAIN: _sum((g.response > 0.1, 0.8), (quiet, 0.6), (g.mismatch < 2, 0.2)),
+        Kind.GAIN: _sum(
+            (g.response > max(0.1, g.profile), 0.8), (quiet, 0.6), (g.mismatch < 2, 0.2)
+        ),
         Kind.SWAP: _sum((g.mismatch > 3, 1.4), (quiet, 0.2), (symptoms.n_regions == 2, 0.6)),
         Kind.SECOND: _second(g, symptoms.rate),
-        Kind.CONDITIONS: _sum((everywhere, 1.0), (g.profile > 0.1 or symptoms.rate < 2, 0.4)),
+        Kind.CONDITIONS: _sum((everywhere, 1.0), (g.profile > max(0.1, g.response), 0.5)),
         Kind.MODEL: _sum((everywhere and g.wide_layers > 1, 1.8)),
         Kind.UNKNOWN: 0.0,
     }

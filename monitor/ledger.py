@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LENGTH = 900
+LENGTH = 600
 """Data-seconds that are kept."""
 
 
@@ -90,7 +90,7 @@ class Ledger:
 
     def restore(self, state: dict[str, NDArray[np.int64]]) -> None:
         """Take up what `state` returned."""
-        self.second = state["second"].copy()
-        self._counts = state["counts"].copy()
-        self._total = state["total"].copy()
+        self.second = state["second"].astype(np.int64)
+        self._counts = state["counts"].astype(np.int64)
+        self._total = state["total"].astype(np.int64)
         self._next = int(state["next"])

@@ -22,6 +22,7 @@ from monitor.lumisections import OPEN, Lumisections, Span
 from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import DOWN, UP, Floors, Test
+from monitor.references import LiveReference, LiveSettings, ReferenceAct
 from monitor.sequential import e_benjamini_hochberg
 from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
 from monitor.watch import Rows, Watch, rows_of
@@ -71,6 +72,7 @@ class MonitorSettings:
 
     score_names: tuple[str, ...] = ()
     software: str = "0.1.0"
+    live: LiveSettings = field(default_factory=LiveSettings)
 
 
 class Monitor:
@@ -107,6 +109,7 @@ class Monitor:
             miscoverage=self.settings.miscoverage,
             cell_seconds=self.settings.cell_seconds,
         )
+        self.live = LiveReference(expectation, self.settings.live, self.places.n_regions)
         self._cases = Casebook(self.places, page_at, warn_at)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._sections = Lumisections(
@@ -135,7 +138,7 @@ class Monitor:
             self._run, self._lumisection = run, lumisection
             self._watched += 1
             self._run_watched += 1
-        self._ledger.add(second, rows.showers, rows.exceedances)
+        self._ledger.add(second, rows.showers, rows.exceedances.sum(1))
         self._spectra.append(rows.p_counts.sum(0))
         out += self._judge(window.key, rows)
         if run == self._run:  # what comes late for a past run amends its verdicts only
@@ -143,7 +146,14 @@ class Monitor:
             changes = self._cases.step(self.watch, self._now, self._run_watched)
             for change in changes:
                 out += self._tell(change)
+            flagged = self._cases.claimed() | self.watch.untrusted
+            self._believe(self.live.step(second, rows, flagged))
         return tuple(out)
+
+    def act(self, act: ReferenceAct) -> None:
+        """Take in an order about the live reference."""
+        self.live.obey(act, self.places.n_regions)
+        self._believe(self.live.take_up(), forced=True)
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -176,13 +186,20 @@ class Monitor:
             del self._acks[act.alarm]
         return self._mask()
 
+    def _believe(self, live: Expectation | None, *, forced: bool = False) -> None:
+        """Test against a live reference from now on; None leaves things as they are."""
+        if live is None and not forced:
+            return
+        self.watch.adopt(live, max(self.live.epoch, 1), guarded=self.settings.live.guarded)
+        self._sections.reference = self.watch.expectation.id
+
     def _judge(self, key: tuple[int, int, int], rows: Rows) -> list[Verdict]:
         showers = rows.showers.astype(np.float64)
         expected, _ = self.watch.rates.expected(showers)
         at = LEVELS.index(0.01)
         seen = rows.showers.sum(1)
         return self._sections.add(
-            key, (seen + rows.unscored) > 0, seen, rows.exceedances[:, at], expected[:, at]
+            key, (seen + rows.unscored) > 0, seen, rows.exceedances[..., at].sum(1), expected[:, at]
         )
 
     def _masks(self) -> list[tuple[Mask, str]]:
@@ -227,6 +244,9 @@ class Monitor:
         else:
             alarm = self._alarm(case, change.state)
         self._alarms[case.id] = alarm
+        if self.live.flag(case.regions, case.onset) and self.live.taken.n:
+            # What has been subtracted must not be believed any longer.
+            self._believe(self.live.take_up(), forced=True)
         quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
         end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
         span = Span(case.id, case.onset, end, quality, alarm.summary)
@@ -407,6 +427,7 @@ class Monitor:
             ),
             budget=self.budget(),
             reference=self.reference_summary(),
+            reference_distance=self.live.distance(),
             spectra=self._spectrum(),
         )
 
@@ -464,6 +485,7 @@ class Monitor:
             f"watch.{name}": array for name, array in self.watch.state().items()
         }
         out |= {f"ledger.{name}": array for name, array in self._ledger.state().items()}
+        out |= {f"live.{name}": array for name, array in self.live.state().items()}
         out["spectra"] = np.array(list(self._spectra), np.int64)
         words = {
             "cases": self._cases.state(),
@@ -475,15 +497,17 @@ class Monitor:
             ],
         }  # fmt: skip
         out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
-        return out
+        return {name: _small(array) for name, array in out.items()}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         words = json.loads(state["words"].tobytes())
         self.watch.restore(_below("watch.", state))
         self._ledger.restore(_below("ledger.", state))
+        self.live.restore(_below("live.", state))
+        self._believe(self.live.expectation(), forced=True)
         self._spectra.clear()
-        self._spectra.extend(state["spectra"])
+        self._spectra.extend(state["spectra"].astype(np.int64))
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
@@ -492,6 +516,17 @@ class Monitor:
         self._acks = {act.alarm: act for act in acks if isinstance(act, Acknowledgement)}
         clock = words["clock"]
         self._run, self._lumisection, self._second, self._watched, self._run_watched = clock
+
+
+def _small(array: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers in the smallest type that holds them: snapshots travel often."""
+    if array.dtype != np.int64 or not array.size:
+        return array
+    least, most = int(array.min()), int(array.max())
+    for kind in (np.int16, np.int32):
+        if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max:
+            return array.astype(kind)
+    return array
 
 
 def _below(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -125,21 +125,22 @@ class Counts:
 
 @dataclass(frozen=True)
 class RateTests:
-    """The tests of counts against one expectation.
+    """The tests of counts against what one reference, or several at once, expect.
 
-    Parameters
-    ----------
-    expectation
-        What good showers hold.
-    floors
-        What is tolerated.
-    miscoverage
-        Probability, over references, that any bound on the expectation fails.
+    A null hypothesis holds only if every reference allows it: a live reference can narrow what the
+    certified one leaves open, never widen it.
     """
 
-    expectation: Expectation
+    references: tuple[tuple[Expectation, float], ...]
+    """Expectations, and the probability that any bound on one fails; the last one is shown."""
+
     floors: Floors
-    miscoverage: float
+    """What is tolerated."""
+
+    @property
+    def expectation(self) -> Expectation:
+        """Return the newest reference."""
+        return self.references[-1][0]
 
     @cached_property
     def kinds(self) -> tuple[Test, ...]:
@@ -181,12 +182,19 @@ class RateTests:
         self, showers: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return upper and lower bounds on the exceedance rates at each place, shape (P, A)."""
-        reference = self.expectation
+        bounds = [self._bounds_of(showers, *reference) for reference in self.references]
+        upper = np.min([bound[0] for bound in bounds], axis=0)
+        lower = np.max([bound[1] for bound in bounds], axis=0)
+        return upper, lower
+
+    def _bounds_of(
+        self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         rate, variance = mixed_rate(showers, reference.exceedances, reference.showers)
         total = np.maximum(showers.sum(1, keepdims=True), 1)
         step = (showers / total / reference.showers).max(1, keepdims=True)
         step = np.maximum(step, 1 / reference.showers.sum())
-        each = self.miscoverage / self.bounds
+        each = miscoverage / self.bounds
         upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), each)
         lower = lower_rate(rate, variance, each)
         return np.minimum(upper * (1 + self.floors.tail), 1.0), lower * (1 - self.floors.tail)
@@ -204,17 +212,24 @@ class RateTests:
     def _log_bets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return log of the bets on the bins (G, B), and of their bounded means (S + 1, G)."""
         bets = _bets()
-        counts = self.expectation.p_counts
-        n = counts.sum(1, keepdims=True)
-        share = counts / n
+        means = [self._mean_bet(bets, *reference) for reference in self.references]
+        return np.log(bets), np.log(np.min(means, axis=0))
+
+    def _mean_bet(
+        self, bets: NDArray[np.float64], reference: Expectation, miscoverage: float
+    ) -> NDArray[np.float64]:
+        n = reference.p_counts.sum(1, keepdims=True)
+        share = reference.p_counts / n
         mean = share @ bets.T
         variance = np.maximum(share @ np.square(bets).T - mean**2, 0) / n
-        sigma = _normal_quantile(self.miscoverage / self.bounds / len(bets))
+        sigma = _normal_quantile(miscoverage / self.bounds / len(bets))
         # Half a count in every bin: what the reference happened not to hold can still come.
         unseen = bets.max(1) / (2 * n)
         spread = share @ np.abs(bets - 1).T
-        bound = mean + sigma * np.sqrt(variance) + unseen + self.floors.density * spread
-        return np.log(bets), np.log(bound)
+        bound: NDArray[np.float64] = (
+            mean + sigma * np.sqrt(variance) + unseen + self.floors.density * spread
+        )
+        return bound
 
     def _histogram(self, counts: Counts) -> NDArray[np.float64]:
         """Return log e-values of the products of bets on every shower's p, shape (P, (S+1) G)."""

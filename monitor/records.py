@@ -19,10 +19,16 @@ from monitor.alarms import (
     WorstShower,
 )
 from monitor.quality import Quality
+from monitor.references import Order, ReferenceAct
 from monitor.verdicts import Verdict
 
-Record = Alarm | Verdict | Acknowledgement
-_NAMES = {Alarm: "alarm", Verdict: "verdict", Acknowledgement: "acknowledgement"}
+Record = Alarm | Verdict | Acknowledgement | ReferenceAct
+_NAMES = {
+    Alarm: "alarm",
+    Verdict: "verdict",
+    Acknowledgement: "acknowledgement",
+    ReferenceAct: "reference",
+}
 
 
 class RecordError(ValueError):
@@ -47,6 +53,8 @@ def from_json(values: dict[str, Any]) -> Record:
         if name == "acknowledgement":
             masks = tuple(Mask(m["region"], tuple(m["cells"])) for m in fields.pop("masks"))
             return Acknowledgement(masks=masks, **fields)
+        if name == "reference":
+            return ReferenceAct(**fields | {"order": Order(fields["order"])})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"not a record: {error}") from None
     raise RecordError(f"unknown type {name!r}")
@@ -58,6 +66,8 @@ def key(record: Record) -> str:
         return f"verdict/{record.run}/{record.lumisection}/{record.region}"
     if isinstance(record, Alarm):
         return f"alarm/{record.id}"
+    if isinstance(record, ReferenceAct):
+        return f"reference/{record.time_ns}"
     return f"acknowledgement/{record.alarm}"
 
 

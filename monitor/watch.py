@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
-RECENT_STEPS = 20
+RECENT_STEPS = 8
 """Steps of the cell tests whose sums are kept for the evidence."""
 
 FADE_S = 600.0
@@ -42,7 +43,7 @@ class Rows:
     """Shape (R, K)."""
 
     exceedances: NDArray[np.int64]
-    """Shape (R, A)."""
+    """Shape (R, K, A)."""
 
     p_counts: NDArray[np.int64]
     """Shape (R, S + 1, B)."""
@@ -81,7 +82,7 @@ def rows_of(window: Window, places: Places) -> Rows:
 
     return Rows(
         showers=spread(window.showers),
-        exceedances=spread(window.exceedances.sum(1)),
+        exceedances=spread(window.exceedances),
         p_counts=spread(window.p_counts),
         unscored=spread(window.unscored),
         z=spread(window.z_sum),
@@ -121,7 +122,8 @@ class Watch:
         self._places = places
         self._floors, self._miscoverage = floors, miscoverage
         self._cell_seconds = cell_seconds
-        self.adopt(expectation)
+        self.certified = expectation
+        self.adopt(None)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
         self.recent: deque[tuple[int, Rows]] = deque(maxlen=RECENT_STEPS)
@@ -135,11 +137,28 @@ class Watch:
         self._members = places.members
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
-    def adopt(self, expectation: Expectation) -> None:
-        """Test against another expectation from now on; evidence so far stays."""
-        self.expectation = expectation
-        self.rates = RateTests(expectation, self._floors, self._miscoverage / 2)
-        self.cells = CellTests(expectation, self._floors, self._miscoverage / 2)
+    def adopt(self, live: Expectation | None, epoch: int = 1, *, guarded: bool = True) -> None:
+        """Test against this live reference too from now on; evidence so far stays.
+
+        Parameters
+        ----------
+        live
+            None: against the certified reference alone.
+        epoch
+            Which live reference this is: the k-th has a share 6 / (π k)² of the miscoverage, so
+            that all of them together keep it.
+        guarded
+            Whether the certified reference still bounds what is believed.
+        """
+        each = self._miscoverage / 4  # counts and latents, certified and live
+        references: list[tuple[Expectation, float]] = []
+        if guarded or live is None:
+            references.append((self.certified, each))
+        if live is not None:
+            references.append((live, each * 6 / (math.pi * epoch) ** 2))
+        self.expectation = references[-1][0]
+        self.rates = RateTests(tuple(references), self._floors)
+        self.cells = CellTests(tuple(references), self._floors)
 
     def arrange(self, masked: NDArray[np.bool_], explained: NDArray[np.bool_]) -> None:
         """Set which regions count where.
@@ -160,6 +179,12 @@ class Watch:
         whole = ~self._masked_cells.any(1)
         self._rate_weights = self._weights * whole
         self.forget(changed)
+
+    @property
+    def untrusted(self) -> NDArray[np.bool_]:
+        """Return the regions of which something is masked, shape (R,)."""
+        rows: NDArray[np.bool_] = self.masked | self._masked_cells.any(1)
+        return rows
 
     def mask_cells(self, cells: NDArray[np.bool_]) -> None:
         """Set which latents of which regions are left out, shape (R, D)."""
@@ -187,7 +212,7 @@ class Watch:
         total = float(seen[~self.masked].sum())
         counts = Counts(
             showers=w @ rows.showers,
-            exceedances=w @ rows.exceedances,
+            exceedances=w @ rows.exceedances.sum(1),
             p_counts=(w @ rows.p_counts.reshape(len(seen), -1)).reshape(
                 len(w), *rows.p_counts.shape[1:]
             ),
