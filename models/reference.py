@@ -32,7 +32,10 @@ POOL_TEST = 1e-3
 """A cell whose tail differs from the pooled one at this level keeps its own."""
 
 TAIL = 12
-"""Beyond the score that this many rows exceed, the tail is continued as an exponential."""
+"""Beyond the score that this many rows exceed, the tail is continued as a power law."""
+
+P_MIN = 1e-12
+"""No p-value is smaller: no reference knows more."""
 
 Origin = Literal["certified", "generated", "live"]
 
@@ -354,10 +357,9 @@ def _log_tail(
     own = np.log((above + 0.5) / (above[..., :1] + 0.5))
     tail = np.zeros_like(own)
     test = np.ones((n_cells, n_scores))
-    edges = np.sinh((np.arange(BINS + 1) / (BINS / 2) - 1) * SPAN)
     for s in range(n_scores):
         total = above[:, s].sum(axis=0)
-        pooled = _continued(total, edges)
+        pooled = _continued(total)
         for k in range(n_cells):
             n = above[k, s, 0]
             start = int(np.nonzero(above[k, s] >= POOL_FROM * n)[0][-1])
@@ -366,23 +368,22 @@ def _log_tail(
             if test[k, s] >= POOL_TEST:
                 tail[k, s, start:] = own[k, s, start] + pooled[start:] - pooled[start]
             else:
-                tail[k, s] = _continued(above[k, s], edges)
-    # Below the smallest normal float64 a p-value would be 0; it is in (0, 1] by contract.
-    return np.minimum(np.maximum(tail, -600.0), 0.0), test
+                tail[k, s] = _continued(above[k, s])
+    return np.clip(tail, math.log(P_MIN), 0.0), test
 
 
-def _continued(above: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log P(beyond each edge): counted, then exponential beyond the last `TAIL` rows.
+def _continued(above: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log P(beyond each edge): counted, then a power law beyond the last `TAIL` rows.
 
-    The exponential has the mean excess over the 98 % quantile as its scale.
+    It is linear on the asinh axis, with the mean excess over the 98 % quantile as its scale: a
+    guess, for the order of the strangest, that claims less than an exponential would.
     """
     tail: NDArray[np.float64] = np.log((above + 0.5) / (above[0] + 0.5))
     start = int(np.nonzero(above >= 0.02 * above[0])[0][-1])
     inside = -np.diff(above[start:])
-    centres = (edges[start + 1 :] + edges[start:-1]) / 2
-    scale = max(float(np.average(centres, weights=inside + 1e-12)) - edges[start], 1e-3)
+    scale = max(float(np.average(np.arange(len(inside)) + 0.5, weights=inside + 1e-12)), 0.5)
     last = int(np.nonzero(above >= min(TAIL, above[0]))[0][-1])
-    tail[last + 1 :] = tail[last] - (edges[last + 1 :] - edges[last]) / scale
+    tail[last + 1 :] = tail[last] - np.arange(1, len(tail) - last) / scale
     return tail
 
 
