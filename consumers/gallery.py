@@ -14,6 +14,10 @@ from monitor.pictures import ShowerPicture
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from consumers.evidence_form import StrangeShower
     from consumers.kafka import KafkaLog
@@ -32,8 +36,22 @@ LOOK_BACK = 500
 class Gallery:
     """Follows the anomalies topic in a thread and hands out pictures in others."""
 
-    def __init__(self, geometry: Geometry, detector: Detector, topic: str) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        detector: Detector,
+        topic: str,
+        typical: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> None:
+        """Prepare a gallery.
+
+        Parameters
+        ----------
+        typical
+            Returns unremarkable showers of the energies of those given, MeV, shape (N, V).
+        """
         self._geometry = geometry
+        self._typical = typical
         self._detector = detector
         self._topic = topic
         self._showers: OrderedDict[Place, StrangeShower] = OrderedDict()
@@ -66,7 +84,7 @@ class Gallery:
         return ShowerPicture(
             geometry=self._geometry,
             cells=shower.cells,
-            expected=None,
+            expected=self._typical(shower.cells[None])[0],
             pull=shower.pull,
             title=f"{name}{energy}, p = {shower.p:.1e}",
         )

@@ -102,7 +102,9 @@ class Program:
         shape = (reference.n_cells, len(self.artefact.score_names), self._bins())
         self._form = WindowForm(shape, geometry.n_cells, geometry.n_layers)
         self._jobs: list[tuple[str, Callable[[], None]]] = []
-        self._gallery = Gallery(geometry, self.detector, self.settings.topic)
+        self._gallery = Gallery(
+            geometry, self.detector, self.settings.topic, self.artefact.feature_map.typical
+        )
         self._page: Page | None = None
         self._errors: list[BaseException] = []
 

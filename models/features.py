@@ -219,6 +219,16 @@ class FeatureMap:
         energy: NDArray[np.float32] = (y.clamp(-12, 12).sinh() * float(self.unit_mev[0])).numpy()
         return energy
 
+    def typical(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cells, MeV, of unremarkable showers of the same energies, shape (N, V).
+
+        Further conditions are taken at their means: this is for people to look at.
+        """
+        means = zip(self.condition_names, self.scale[0, 1:], strict=True)
+        conditions = {name: np.full(len(cells), mean, np.float32) for name, mean in means}
+        context = self.context(self.e_rec(cells), conditions)
+        return self.inverse(torch.zeros(cells.shape), torch.from_numpy(context))
+
 
 def compress(x: Tensor) -> Tensor:
     """Return asinh by functions that PyTorch vectorises: ten times as fast as its own."""
