@@ -5,7 +5,7 @@ import re
 
 import pytest
 from deployed import DEPLOY, rules
-from promql import Series
+from promql import Series, expressions
 from standings import expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -28,19 +28,6 @@ def series():
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
 def board(request):
     return json.loads(request.param.read_text())
-
-
-def expressions(board):
-    for panel in board["panels"]:
-        for target in panel.get("targets", []):
-            yield f"{panel['title']} {target['refId']}", target["expr"]
-    for entry in board["annotations"]["list"]:
-        if "expr" in entry:
-            yield f"annotation {entry['name']}", entry["expr"]
-    for variable in board["templating"]["list"]:
-        found = re.fullmatch(r"label_values\((.+), \w+\)", variable.get("definition", ""))
-        if found:
-            yield f"variable {variable['name']}", f"rate({found[1]}[5m])"
 
 
 def test_there_are_the_four_that_people_need():

@@ -595,8 +595,8 @@ def dashboard(name: str, title: str, text: str, layout: Layout, *variables: Json
                 _variable("region", f"label_values(calodqm_showers_scored_total{{{HERE}}}, region)", "Region"),
                 {
                     "type": "constant", "name": "page", "label": "Page", "hide": 2,
-                    "skipUrlSync": True, "query": "http://127.0.0.1:8080", "options": [],
-                    "current": {"text": "http://127.0.0.1:8080", "value": "http://127.0.0.1:8080"},
+                    "skipUrlSync": True, "query": "http://127.0.0.1:9108", "options": [],
+                    "current": {"text": "http://127.0.0.1:9108", "value": "http://127.0.0.1:9108"},
                 },
                 *variables,
             ]

@@ -68,3 +68,17 @@ def walk(node, above=()):
         for part in child if isinstance(child, list) else [child]:
             if part is not None:
                 yield from walk(part, (*above, node))
+
+
+def expressions(board):
+    """Yield every expression of a dashboard, and where it stands."""
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            yield f"{panel['title']} {target['refId']}", target["expr"]
+    for entry in board["annotations"]["list"]:
+        if "expr" in entry:
+            yield f"annotation {entry['name']}", entry["expr"]
+    for variable in board["templating"]["list"]:
+        found = re.fullmatch(r"label_values\((.+), \w+\)", variable.get("definition", ""))
+        if found:
+            yield f"variable {variable['name']}", f"rate({found[1]}[5m])"

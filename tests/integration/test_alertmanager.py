@@ -1,0 +1,148 @@
+"""A real Alertmanager with our routes: one fault is one message, whatever the storm."""
+
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+import stack
+from deployed import alerts
+
+
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory):
+    receiver = stack.Receiver()
+    process, url = stack.alertmanager(tmp_path_factory.mktemp("crew"), receiver)
+    yield url, receiver
+    process.stop()
+    receiver.stop()
+
+
+def alert(detector, name, **labels):
+    now = datetime.now(UTC)
+    notes = {key: f"{key} of {name}" for key in ("summary", "description", "runbook_url")}
+    severity = alerts()[name]["labels"]["severity"]
+    return {
+        "labels": {"alertname": name, "detector": detector, "severity": severity, **labels},
+        "annotations": notes | {"dashboard_url": "http://grafana/d/x?from=now-1h&to=now"},
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(minutes=5)).isoformat(),
+    }
+
+
+def send(url, several):
+    requests.post(f"{url}/api/v2/alerts", json=several, timeout=5).raise_for_status()
+
+
+def page(detector, region):
+    return alert(detector, "CaloAlarmPage", region=region, place=region, level="region")
+
+
+FIRST = [
+    *(alert("storm", "CaloAnomalyElevated", region=f"R{i}") for i in range(200)),
+    *(page("many", f"R{i}") for i in range(20)),
+    page("lines", "B2"),
+    alert("sector", "CaloAlarmPage", place="B", level="sector"),
+    alert("absent", "CaloMonitorAbsent"),
+]
+THEN = [
+    alert("lines", "CaloAnomalySpike", region="B2"),
+    alert("lines", "CaloAnomalySpike", region="C1"),
+    *(alert("sector", "CaloAnomalySpike", region=f"B{i}") for i in range(1, 5)),
+    *(alert("absent", name) for name in ("CaloJudgeDown", "CaloProcessDown", "CaloDataStale")),
+    alert("silenced", "CaloAnomalySpike", region="B2"),
+    alert("silenced", "CaloAnomalySpike", region="C1"),
+    alert("budget", "CaloBudgetSpent"),
+    alert("", "Watchdog"),
+]
+
+
+@pytest.fixture(scope="module")
+def night(crew):
+    """Send a bad night, each case from a detector of its own, and wait until it is calm."""
+    url, receiver = crew
+    subprocess.run(
+        [
+            "amtool", f"--alertmanager.url={url}", "silence", "add", "alertname=CaloAnomalySpike",
+            "region=B2", "detector=silenced", "--duration=1h", "--author=shift", "--comment=known",
+        ],
+        capture_output=True, timeout=20, check=True,
+    )  # fmt: skip
+    send(url, FIRST)
+    time.sleep(0.5)
+    send(url, THEN)
+    stack.wait_until(lambda: receiver.mails)
+    while len(receiver.posts) != (before := len(receiver.posts)) or not before:
+        time.sleep(1)
+    time.sleep(4)  # two rounds of group_interval in which nothing more may come
+    return receiver
+
+
+def calls(receiver, detector):
+    """Return the alerts of each call to the phone about a detector, as (name, region)."""
+    return [
+        sorted((a["labels"]["alertname"], a["labels"].get("region", "")) for a in body["alerts"])
+        for _, body in receiver.on("/phone")
+        if body["groupLabels"]["detector"] == detector
+    ]
+
+
+def chats(receiver, detector):
+    titles = [body["attachments"][0]["title"] for _, body in receiver.on("/chat")]
+    return [title for title in titles if f"] {detector}:" in title]
+
+
+def test_a_storm_of_two_hundred_regions_is_one_message(night):
+    assert chats(night, "storm") == ["[WARNING] storm: 200 alerts CaloAnomalyElevated"]
+    assert calls(night, "storm") == []
+
+
+def test_pages_of_many_regions_are_one_call_and_one_chat_message(night):
+    assert [len(call) for call in calls(night, "many")] == [20]
+    assert chats(night, "many") == ["[PAGE] many: 20 alerts CaloAlarmPage"]
+
+
+def test_the_first_line_keeps_the_second_quiet_for_its_region_only(night):
+    assert {pair for call in calls(night, "lines") for pair in call} == {
+        ("CaloAlarmPage", "B2"),
+        ("CaloAnomalySpike", "C1"),
+    }
+
+
+def test_an_alarm_of_a_sector_explains_its_regions(night):
+    assert calls(night, "sector") == [[("CaloAlarmPage", "")]]
+
+
+def test_nobody_watching_is_the_only_message(night):
+    assert calls(night, "absent") == [[("CaloMonitorAbsent", "")]]
+    assert len(chats(night, "absent")) == 1
+
+
+def test_a_silence_holds_for_its_region(night):
+    assert calls(night, "silenced") == [[("CaloAnomalySpike", "C1")]]
+
+
+def test_tickets_go_to_the_expert_by_mail_and_wake_nobody(night):
+    [(_, mail)] = night.mails
+    assert "Subject: [TICKET] budget: summary of CaloBudgetSpent" in mail
+    assert "What to do: runbook_url of CaloBudgetSpent" in mail
+    assert calls(night, "budget") == chats(night, "budget") == []
+
+
+def test_the_dead_mans_switch_is_heard_on_its_own_line(night):
+    assert night.on("/deadman")
+    assert calls(night, "") == []
+
+
+def test_what_is_over_is_called_off(crew, night):
+    url, _ = crew
+    send(url, [page("brief", "B2")])
+    stack.wait_until(lambda: calls(night, "brief"))
+    send(url, [page("brief", "B2") | {"endsAt": datetime.now(UTC).isoformat()}])
+    stack.wait_until(lambda: len(calls(night, "brief")) == 2)
+    states = [b["status"] for _, b in night.on("/phone") if b["groupLabels"]["detector"] == "brief"]
+    assert states == ["firing", "resolved"]
+    assert stack.wait_until(lambda: chats(night, "brief")[1:]) == [
+        "[OVER] brief: summary of CaloAlarmPage"
+    ]

@@ -1,0 +1,188 @@
+"""A real Prometheus scrapes the real exposition, and its rules see a spike, a silence and a death."""
+
+import json
+import threading
+import time
+import urllib.parse
+
+import numpy as np
+import pytest
+import stack
+from deployed import DEPLOY
+from promql import expressions, filled
+from standings import DETECTOR, EXPECTED_RATE, alarm, expositions, scored, standing
+
+from consumers.page import Health, Server
+from monitor.metrics import JudgeState
+
+
+class Detector:
+    """A worker and a judge that count, fed by a thread; faults are switched on by hand."""
+
+    def __init__(self):
+        self.exposition, self.worker, self.judge = expositions()
+        self.server = Server(self.exposition, Health())
+        self.strange, self.silent, self.standing = {}, set(), standing()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self):
+        self.server.start()
+        self._thread.start()
+        return self
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+        self.server.stop()
+
+    def _run(self):
+        rng = np.random.default_rng(7)
+        self.judge.state(JudgeState.ACTIVE)
+        while not self._stop.wait(0.1):
+            now = time.time()
+            for region in DETECTOR.regions:
+                if region.name in self.silent:
+                    continue
+                batch = scored(
+                    1000, seed=int(rng.integers(2**31)), excess=self.strange.get(region.name, 0)
+                )
+                self.worker.scored(
+                    batch, np.full(batch.n, region.id), EXPECTED_RATE, where=where, at=now
+                )
+            self.worker.consumed(1)
+            self.worker.published(int(now * 1e9), 456_789, 12, now)
+            self.judge.standing(standing(alarms=self.standing.alarms, data_second=int(now)))
+
+
+def where(index):
+    return {"event": str(index), "record": f"calo.showers.v1/0/7/{index}"}
+
+
+@pytest.fixture(scope="module")
+def detector():
+    made = Detector().start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    made = stack.Receiver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def crew(detector, receiver, tmp_path_factory):
+    """Prometheus and Alertmanager at work on the detector."""
+    folder = tmp_path_factory.mktemp("crew")
+    manager, manager_url = stack.alertmanager(folder, receiver)
+    prom, url = stack.prometheus(folder, [f"127.0.0.1:{detector.server.port}"], manager_url)
+    stack.wait_until(lambda: stack.ask(url, 'up{job="calodqm"} == 1'))
+    yield url, manager_url
+    prom.stop()
+    manager.stop()
+
+
+def firing(url):
+    return {labels["alertname"] for labels, _ in stack.ask(url, 'ALERTS{alertstate="firing"}')}
+
+
+def test_rates_and_expectations_come_through_and_agree(crew, detector):
+    url, _ = crew
+    burn = 'avg(region:calodqm_anomaly_burn:ratio_rate5m{level="0.1"})'
+    [(_, value)] = stack.wait_until(lambda: stack.ask(url, f"{burn} > 0"))
+    assert value == pytest.approx(1.0, abs=0.15)
+    assert "Watchdog" in stack.wait_until(lambda: firing(url))
+
+
+def test_every_expression_of_the_dashboards_is_answered(crew):
+    url, _ = crew
+    empty = []
+    for path in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
+        for name, expression in expressions(json.loads(path.read_text())):
+            if not stack.ask(url, filled(expression)):
+                empty.append(f"{path.stem}: {name}")
+    # No alarm is open, no fault is injected, nothing failed: these have nothing to show now.
+    assert all(
+        any(
+            word in name
+            for word in ("alarm", "annotation", "Self-test", "firing", "Models", "rejected")
+        )
+        for name in empty
+    ), empty
+
+
+def test_exemplars_lead_back_to_showers(crew, detector):
+    url, _ = crew
+    query = urllib.parse.urlencode(
+        {
+            "query": "calodqm_anomalous_showers_total",
+            "start": time.time() - 60,
+            "end": time.time() + 5,
+        }
+    )
+
+    def found():
+        series = json.loads(stack.get(f"{url}/api/v1/query_exemplars?{query}"))["data"]
+        return [e["labels"]["record"] for s in series for e in s["exemplars"]]
+
+    assert stack.wait_until(found)[0].startswith("calo.showers.v1/0/7/")
+
+
+def test_a_spike_reaches_phone_and_chat_in_seconds_and_is_called_off(crew, detector, receiver):
+    url, _ = crew
+    stack.wait_until(lambda: stack.ask(url, "region:calodqm_anomaly_burn:ratio_rate5m"))
+    detector.strange["B2"] = 0.2
+    began = time.monotonic()
+
+    def called(status):
+        return [
+            (when, body)
+            for when, body in receiver.on("/phone")
+            if body["status"] == status and when > began
+        ]
+
+    when, body = stack.wait_until(lambda: called("firing"), 30)[0]
+    assert when - began < 20
+    alert = body["alerts"][0]
+    assert alert["labels"]["region"] == "B2"
+    assert alert["labels"]["alertname"] in {"CaloAnomalyFlood", "CaloAnomalySpike"}
+    assert "page_url" not in alert["labels"]
+    assert "B2: strange showers at" in alert["annotations"]["summary"]
+    chats = stack.wait_until(lambda: [b for t, b in receiver.on("/chat") if t > began])
+    text = json.dumps(chats[0])
+    assert "[PAGE] calo: B2: strange showers at" in text
+    assert "http://page/runbooks/CaloAnomaly" in text
+    assert "var-region=B2&from=1" in text.replace("\\u0026", "&")  # an absolute time
+    del detector.strange["B2"]
+    assert stack.wait_until(lambda: called("resolved"), 45)
+
+
+@pytest.mark.usefixtures("crew")
+def test_an_alarm_of_the_judge_is_sent_on_with_its_kind(detector, receiver):
+    began = time.monotonic()
+    detector.standing = standing(alarms=(alarm("C3"),))
+    bodies = stack.wait_until(
+        lambda: [
+            b
+            for t, b in receiver.on("/phone")
+            if t > began and any(a["labels"]["alertname"] == "CaloAlarmPage" for a in b["alerts"])
+        ],
+        20,
+    )
+    alerts = [a for a in bodies[0]["alerts"] if a["labels"]["alertname"] == "CaloAlarmPage"]
+    assert alerts[0]["annotations"]["summary"].startswith("region C3: hot since 20")
+    assert alerts[0]["labels"]["region"] == "C3"
+    detector.standing = standing()
+
+
+def test_a_silent_region_is_told_apart_from_no_data(crew, detector, receiver):
+    url, _ = crew
+    detector.silent.add("D4")
+    stack.wait_until(lambda: "CaloRegionSilent" in firing(url), 30)
+    assert "CaloNoData" not in firing(url)
+    [(labels, _)] = stack.ask(url, 'ALERTS{alertname="CaloRegionSilent",alertstate="firing"}')
+    assert labels["region"] == "D4"
+    detector.silent.clear()
