@@ -62,7 +62,7 @@ class EmbeddedBroker:
         self._memory_limit = memory_limit
         self._home = os.environ.get("KAFKA_HOME", "")
         self._folder = ""
-        self._port = _free_port()
+        self._port = free_port()
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -167,7 +167,7 @@ class EmbeddedBroker:
         programs = Path(self._home) / "bin"
         properties = Path(self._folder) / "server.properties"
         if not properties.exists():
-            text = _PROPERTIES.format(port=self._port, controller=_free_port(), folder=self._folder)
+            text = _PROPERTIES.format(port=self._port, controller=free_port(), folder=self._folder)
             properties.write_text(text, encoding="utf-8")
             cluster = uuid4().hex[:22]
             form = [
@@ -184,7 +184,8 @@ class EmbeddedBroker:
         return [str(programs / "kafka-server-start.sh"), str(properties)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -22,6 +22,7 @@ from monitor import records
 from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm, State, WorstShower
 from monitor.metrics import JudgeState
+from monitor.references import ReferenceAct
 
 if TYPE_CHECKING:
     import threading
@@ -289,10 +290,13 @@ class Judge:
         except records.RecordError as error:
             logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
             return
-        if isinstance(act, Acknowledgement):
+        if isinstance(act, Acknowledgement | ReferenceAct):
             self._say(act, record.offset, writer)
+        if isinstance(act, Acknowledgement):
             for said in self._bench.monitor.acknowledge(act):
                 self._say(said, record.offset, writer)
+        elif isinstance(act, ReferenceAct):
+            self._bench.monitor.act(act)
 
     def _say(self, said: records.Record, at: int, writer: QualityWriter) -> None:
         if isinstance(said, Alarm):

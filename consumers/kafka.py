@@ -92,6 +92,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         session_s: float = 10.0,
         instance: str | None = None,
+        max_records: int = 500,
     ) -> None:
         """Join a group.
 
@@ -101,8 +102,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             The others take over after this, if we die without a word.
         instance
             Name for static membership: a restart within the session moves no partition.
+        max_records
+            Most records that a poll returns.
         """
         self._topic = topic
+        self._max_records = max_records
         self._came: set[int] = set()
         self._went: set[int] = set()
         with translated():
@@ -145,7 +149,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
         with translated():
-            found = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=500)
+            found = self._consumer.poll(
+                timeout_ms=int(seconds * 1000), max_records=self._max_records
+            )
         return [
             Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
             for records in found.values()

@@ -79,7 +79,7 @@ class WorkerSettings:
     range_bytes: int = 1 << 20
     """Memory of windows at which a range is said before its time: it must fit into a record."""
 
-    batch: int = 8192
+    batch: int = 4096
     """Most showers scored at once."""
 
     heartbeat_s: float = 5.0
