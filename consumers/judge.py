@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 SHOWN_WORST = 6
 """Worst showers that an alarm points at."""
 
+SHOWN_S = 300
+"""Data-seconds from which the page shows the strangest showers."""
+
 KEPT_WORST = 8
 """Worst showers of each region that are remembered for the next alarm."""
 
@@ -189,7 +192,7 @@ class Judge:
             self._metrics.state(role)
             for behind in self._source.lag([0] if self._writer else []).values():
                 self._metrics.lag(behind)
-            standing = self._bench.monitor.standing()
+            standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
                 self._metrics.standing(standing)
             self._show(standing, self._bench, role)
@@ -304,6 +307,16 @@ class Judge:
         if writer.publish(said, at) and isinstance(said, Alarm) and said.state is State.RAISED:
             self._metrics.raised(said)
             logger.info("alarm: %s", said.summary)
+
+    def _with_showers(self, standing: Standing) -> Standing:
+        """Return the standing with the strangest showers: of each alarm, and of the last minutes."""
+        since_ns = ((standing.data_second or 0) - SHOWN_S) * 1_000_000_000
+        late = [w for kept in self._bench.worst.values() for w in kept if w.time_ns >= since_ns]
+        return replace(
+            standing,
+            alarms=tuple(replace(alarm, worst=self._worst(alarm)) for alarm in standing.alarms),
+            worst=tuple(sorted(late, key=lambda w: (w.p, w.event_id))[:SHOWN_WORST]),
+        )
 
     def _worst(self, alarm: Alarm) -> tuple[WorstShower, ...]:
         """Return the worst showers in the alarm's regions since its onset."""
