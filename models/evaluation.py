@@ -168,6 +168,17 @@ class Row:
     bins: tuple[Separation | None, ...]
     """The combined p-value in each condition cell; None where there are too few showers."""
 
+    @property
+    def one_shower(self) -> str:
+        """Return whether one shower shows the anomaly at 1 % false positives: yes, partly or no.
+
+        Yes: in half of them or more. No: not twice as often as in good ones.
+        """
+        found = self.scores["combined"].tpr[FPR[0]]
+        if found.value >= 0.5:
+            return "yes"
+        return "partly" if found.low > 2 * FPR[0] else "no"
+
 
 FEWEST = 20
 """Showers of either kind below which a condition cell gives no figure."""

@@ -176,7 +176,8 @@ def _maps(geometry: Geometry, samples: Sequence[Sample]) -> Figure:
         error = np.sqrt(2 / len(z))
         significance = (np.nanmean(z, axis=0) - base)[: geometry.n_cells] / error
         _draw_layers(axes, significance, geometry, sample.name)
-    figure.suptitle("Shift of each cell's mean latent, in standard errors (colour ±10)")
+    title = "Shift of each cell's mean latent, in standard errors (colour ±10)"
+    figure.suptitle(title, y=1 - 0.15 / height, va="top")
     return figure
 
 
@@ -258,6 +259,7 @@ def _table(rows: Sequence[Row], curves: Sequence[Curve]) -> str:
                 for r in (combined.tpr[level] for level in FPR)
             ),
             f"{combined.sic[FPR[0]]:.1f}",
+            row.one_shower,
             f"{html.escape(best)} {row.scores[best].auc:.3f}",
             window(curve) if curve is not None else "",
         ]
@@ -268,6 +270,7 @@ def _table(rows: Sequence[Row], curves: Sequence[Curve]) -> str:
         "AUC",
         *(f"TPR at FPR {level:g}" for level in FPR),
         f"SIC at {FPR[0]:g}",
+        "seen in one shower",
         "best single score, AUC",
         "window for power 0.9",
     ]

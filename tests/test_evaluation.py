@@ -149,6 +149,8 @@ def test_the_command_writes_figures_that_tell_muons_from_photons(report):
     mu = next(row for row in facts["anomalies"] if row["name"] == "mu")
     assert mu["scores"]["combined"]["auc"] > 0.99
     assert mu["scores"]["combined"]["tpr"]["0.01"]["n"] == 500
+    said = {row["name"]: row["one_shower"] for row in facts["anomalies"]}
+    assert (said["mu"], said["gain +1 %"], said["hot core cell 5σ"]) == ("yes", "no", "no")
     dead = next(row for row in facts["windows"] if row["name"] == "dead core cell")
     assert dead["needed"] <= 100
     assert facts["calibration"][-1]["achieved"]["0.1"]["n"] == 400

@@ -126,7 +126,7 @@ def _facts(
         "good": {"file": str(args.good), "showers": good},
         "seed": args.seed,
         "incident energies": "unknown" if args.unknown_energy else "known",
-        "anomalies": [asdict(row) for row in rows],
+        "anomalies": [{**asdict(row), "one_shower": row.one_shower} for row in rows],
         "calibration": [asdict(row) for row in calibrations],
         "windows": [{**asdict(curve), "needed": curve.needed} for curve in curves],
     }
@@ -156,7 +156,15 @@ def _print(
     console = Console()
     needed = {curve.name: window(curve) for curve in curves}
     table = Table(title=f"{artefact.family} {artefact.version}, {good} good showers", box=None)
-    for head in ("anomaly", "showers", "AUC", *(f"TPR at {f:g}" for f in FPR), "SIC", "window"):
+    for head in (
+        "anomaly",
+        "showers",
+        "AUC",
+        *(f"TPR at {f:g}" for f in FPR),
+        "SIC",
+        "one",
+        "window",
+    ):
         table.add_column(head, justify="left" if head == "anomaly" else "right")
     for row in rows:
         s = row.scores["combined"]
@@ -167,6 +175,7 @@ def _print(
             f"{s.auc:.3f}",
             *rates,
             f"{s.sic[FPR[0]]:.1f}",
+            row.one_shower,
             needed.get(row.name, ""),
         )
     console.print(table)
