@@ -179,10 +179,9 @@ class Judge:
             self._writer = None
         if came:
             self._take_office()
-        if self._writer is not None:
+        elif self._writer is not None:  # what was fetched before we took office is read again
             for record in found:
-                if record.offset >= self._bench.at:  # else fetched before we took office
-                    self._take(record, self._writer)
+                self._take(record, self._writer)
         self._look_round(time.monotonic())
 
     def _look_round(self, now: float) -> None:

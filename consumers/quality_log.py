@@ -16,7 +16,6 @@ from consumers import topics
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
 from monitor.references import ReferenceAct
-from monitor.references import ReferenceAct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

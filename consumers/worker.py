@@ -148,8 +148,9 @@ class Worker:
         self._beat()
         wait = max(0.0, min(self._settings.emit_s, self._due - time.monotonic()))
         records = self._source.poll(wait)
-        self._change_hands()
-        self._take(records)
+        came = self._change_hands()
+        # What was fetched before a partition came is not where its ranges go on.
+        self._take([record for record in records if record.partition not in came])
         now = time.monotonic()
         if now >= self._due:
             self._look_round()
@@ -158,10 +159,11 @@ class Worker:
 
     # Partitions come and go
 
-    def _change_hands(self) -> None:
+    def _change_hands(self) -> set[int]:
+        """Return the partitions that came."""
         came, went = self._source.changes()
         if not came and not went:
-            return
+            return came
         for partition in went:
             # What was not said yet is read again by whoever has the partition now.
             self._stretches.pop(partition, None)
@@ -170,6 +172,7 @@ class Worker:
             self._open(came)
         self._metrics.assigned(self._stretches)
         logger.info("partitions: %s", sorted(self._stretches))
+        return came
 
     def _open(self, partitions: set[int]) -> None:
         """Append an `Open` for each partition and begin where the ranges before it end."""

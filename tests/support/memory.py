@@ -1,0 +1,178 @@
+"""A broker in memory and a scorer without a model, for laws that need thousands of deaths."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from consumers.record import Clients, Record, Unavailable
+from models.geometry import Geometry, Layer
+from models.scored import Scored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from models.showers import Showers
+    from monitor.windows import Window
+
+TINY = Geometry(
+    "tiny",
+    (Layer("front", (1, 4), (1.0, 1.0), (0.0, 1.0)), Layer("back", (1, 2), (2.0, 2.0), (1.0, 3.0))),
+    noise_mev=0.1,
+)
+
+
+class PlainScorer:
+    """Every shower's p-value is written in its first cell."""
+
+    geometry = TINY
+    score_names = ("first",)
+    hash = "plain"
+    shape = (1, 1, 4)
+
+    def score(self, showers: Showers) -> Scored:
+        p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
+        latents = np.zeros((showers.n, TINY.n_cells + TINY.n_layers), np.float32)
+        return Scored(
+            scores=-np.log(p).astype(np.float32),
+            p=p,
+            p_combined=p[:, 0],
+            latents=latents,
+            condition_cell=np.zeros(showers.n, np.int64),
+            valid=np.ones(showers.n, np.bool_),
+        )
+
+    def score_bins(self, scored: Scored) -> np.ndarray[Any, Any]:
+        return np.clip((scored.scores / 4).astype(np.int64), 0, 3)
+
+
+@dataclass
+class MemoryBroker:
+    """Topics as lists; its clock goes on by a millisecond a record."""
+
+    topics: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
+    now_ms: int = 1_767_225_600_000
+    down: bool = False
+
+    def append(self, topic: str, value: bytes, key: str, partition: int | None = None) -> int:
+        if self.down:
+            raise Unavailable("down")
+        self.now_ms += 1
+        records = self.topics[topic, partition or 0]
+        offset = len(records)
+        records.append(Record(topic, partition or 0, offset, self.now_ms, key.encode(), value))
+        return offset
+
+    def clients(self, source: MemorySource) -> Clients:
+        return Clients(source, MemorySink(self), MemoryLog(self))
+
+
+@dataclass
+class _Appended:
+    where: int
+
+    def offset(self) -> int:
+        return self.where
+
+
+@dataclass
+class MemorySink:
+    broker: MemoryBroker
+
+    def append(
+        self, topic: str, value: bytes, *, key: str, partition: int | None = None
+    ) -> _Appended:
+        return _Appended(self.broker.append(topic, value, key, partition))
+
+
+@dataclass
+class MemoryLog:
+    broker: MemoryBroker
+
+    def read(self, topic: str, begin: int | None, end: int) -> list[Record]:
+        return self.broker.topics[topic, 0][begin or 0 : end]
+
+    def reported_end(self, topic: str) -> int:
+        return len(self.broker.topics[topic, 0])
+
+
+@dataclass
+class MemorySource:
+    """Partitions come and go as the test says."""
+
+    broker: MemoryBroker
+    topic: str
+    most: int = 3
+    """Records of a poll."""
+
+    positions: dict[int, int] = field(default_factory=dict)
+    committed: dict[int, int] = field(default_factory=dict)
+    came: set[int] = field(default_factory=set)
+    went: set[int] = field(default_factory=set)
+    left: bool = False
+
+    def give(self, *partitions: int) -> None:
+        self.came |= set(partitions)
+
+    def take(self, *partitions: int) -> None:
+        self.went |= set(partitions) - self.came
+        self.came -= set(partitions)
+        for partition in partitions:
+            self.positions.pop(partition, None)
+
+    def poll(self, seconds: float) -> list[Record]:
+        found: list[Record] = []
+        for partition, position in self.positions.items():
+            new = self.broker.topics[self.topic, partition][position : position + self.most]
+            self.positions[partition] += len(new)
+            found += new
+        return found
+
+    def changes(self) -> tuple[set[int], set[int]]:
+        came, went, self.came, self.went = self.came, self.went, set(), set()
+        return came, went
+
+    def start(self, offsets: Mapping[int, int | None]) -> None:
+        self.positions |= {p: offset or 0 for p, offset in offsets.items()}
+
+    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+        return {
+            p: len(self.broker.topics[self.topic, p]) - self.positions[p]
+            for p in partitions
+            if p in self.positions
+        }
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        self.committed |= offsets
+
+    def close(self) -> None:
+        self.left = True
+
+
+class CountingMonitor:
+    """Remembers what it observed; raises nothing."""
+
+    def __init__(self) -> None:
+        self.showers: dict[tuple[int, int, int], int] = {}
+        self.order: list[int] = []
+
+    def observe(self, window: Window) -> tuple[()]:
+        key = tuple(window.key)
+        if key not in self.showers:
+            self.order.append(key[2])
+        self.showers[key] = self.showers.get(key, 0) + window.n
+        return ()
+
+    def standing(self) -> None:
+        return None
+
+    def state(self) -> dict[str, Any]:
+        rows = [[*key, n] for key, n in self.showers.items()]
+        return {"rows": np.array(rows, np.int64).reshape(-1, 4), "order": np.array(self.order)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.showers = {tuple(row[:3]): row[3] for row in state["rows"].tolist()}
+        self.order = state["order"].tolist()

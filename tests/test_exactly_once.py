@@ -1,0 +1,247 @@
+"""The law of the windows topic: whatever dies, and in whatever order, all is counted once."""
+
+import numpy as np
+import pytest
+from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScorer
+
+from consumers import ranges, topics
+from consumers.block import Block
+from consumers.codec import encode
+from consumers.fence import Fence
+from consumers.judge import Judge, JudgeSettings
+from consumers.ranges import Open, Range, WindowForm
+from consumers.record import Unavailable
+from consumers.snapshots import Snapshots
+from consumers.worker import Model, Worker, WorkerSettings
+from models.showers import Showers
+from monitor.detector import grid
+from monitor.metrics import Exposition, JudgeMetrics, WorkerMetrics
+
+PARTITIONS = 3
+FORM = WindowForm((1, 1, 4), TINY.n_cells, TINY.n_layers)
+DETECTOR = grid("calo", sectors=2, regions_per_sector=2)
+SECOND_NS = 10**9
+
+
+class Stage:
+    """A broker with workers and judges that can be started, stopped in the middle, and revived."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.broker = MemoryBroker()
+        self.start_ns = self.broker.now_ms * 1_000_000
+        self.sent = {}
+        self.seqs = [0] * PARTITIONS
+        self.workers = []
+        self.judge = None
+        self.owner = dict.fromkeys(range(PARTITIONS))
+        exposition = Exposition("test")
+        self.worker_metrics = WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS)
+        self.judge_metrics = JudgeMetrics(exposition, DETECTOR, topic=topics.WINDOWS)
+
+    def produce(self, *, spoilt=False):
+        partition = int(self.rng.integers(PARTITIONS))
+        n = int(self.rng.integers(1, 6))
+        second = sum(self.seqs) // 6
+        cells = self.rng.random((n, TINY.n_cells)).astype(np.float32)
+        numbers = np.ones(n, np.int64)
+        time_ns = self.start_ns + second * SECOND_NS + np.sort(self.rng.integers(0, SECOND_NS, n))
+        block = Block(
+            Showers(cells, np.ones(n, np.float32)),
+            np.arange(n, dtype=np.uint64),
+            time_ns,
+            numbers,
+            numbers,
+            self.rng.integers(0, 4, n),
+            f"p{partition}",
+            self.seqs[partition],
+        )
+        self.seqs[partition] += 1
+        value = b"spoilt" if spoilt else encode(block, TINY)
+        self.broker.append(topics.SHOWERS, value, "k", partition)
+        if not spoilt:
+            for t in time_ns:
+                key = (1, 1, int(t // SECOND_NS))
+                self.sent[key] = self.sent.get(key, 0) + 1
+
+    def start_worker(self):
+        source = MemorySource(self.broker, topics.SHOWERS)
+        settings = WorkerSettings(f"w{len(self.workers)}", emit_s=0.0, heartbeat_s=1e9)
+        model = Model(PlainScorer(), (), np.full((1, 3), 0.1))
+        clients = self.broker.clients(source)
+        worker = Worker(model, DETECTOR, clients, settings, self.worker_metrics)
+        self.workers.append((worker, source))
+        return source
+
+    def assign(self, partition, source, *, tell_old):
+        old = self.owner[partition]
+        if old is not None and tell_old:
+            old.take(partition)
+        source.give(partition)
+        self.owner[partition] = source
+
+    def start_judge(self):
+        source = MemorySource(self.broker, topics.WINDOWS, most=5)
+        source.give(0)
+        self.monitor = None
+
+        def make():
+            self.monitor = CountingMonitor()
+            return self.monitor
+
+        settings = JudgeSettings("j", "plain", "f", snapshot_s=1e9, show_s=1e9)
+        clients = self.broker.clients(source)
+        self.judge = Judge(make, FORM, clients, settings, self.judge_metrics, lambda *_: None)
+
+    def step_worker(self):
+        if self.workers:
+            self.workers[self.rng.integers(len(self.workers))][0]._step()
+
+    def finish(self):
+        """Let a last worker and a last judge come to the end of what is there."""
+        source = self.start_worker()
+        for partition in range(PARTITIONS):
+            self.assign(partition, source, tell_old=False)
+        worker = self.workers[-1][0]
+        for _ in range(200):
+            worker._step()
+        self.broker.now_ms += 60_000
+        worker._settings = WorkerSettings("last", emit_s=0.0, heartbeat_s=-1.0)
+        worker._step()
+        for _ in range(400):
+            self.judge._step()
+        return self.monitor
+
+
+def chaos(seed, actions=250):  # noqa: C901 - a list of what may happen
+    stage = Stage(seed)
+    stage.start_judge()
+    for _ in range(actions):
+        match int(stage.rng.choice(9, p=[0.3, 0.32, 0.2, 0.04, 0.05, 0.03, 0.02, 0.02, 0.02])):
+            case 0:
+                stage.produce()
+            case 1:
+                stage.step_worker()
+            case 2:
+                stage.judge._step()
+            case 3:
+                stage.start_worker()
+            case 4 if stage.workers:  # a hand-over in good order
+                source = stage.workers[-1][1]
+                stage.assign(int(stage.rng.integers(PARTITIONS)), source, tell_old=True)
+            case 5 if stage.workers:  # the old owner lives on and does not know
+                source = stage.workers[-1][1]
+                stage.assign(int(stage.rng.integers(PARTITIONS)), source, tell_old=False)
+            case 6 if stage.workers:  # killed: what it had not said is gone
+                stage.workers.pop(int(stage.rng.integers(len(stage.workers))))
+            case 7:
+                stage.start_judge()  # the old one is killed
+            case 8:
+                stage.judge._snapshot()
+            case _:
+                stage.produce(spoilt=True)
+    return stage
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_whatever_dies_every_shower_is_judged_once(seed):
+    stage = chaos(seed)
+    monitor = stage.finish()
+    assert monitor.showers == stage.sent
+
+
+@pytest.mark.parametrize("seed", (20, 21, 22))
+def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
+    stage = chaos(seed)
+    with_snapshots = stage.finish()
+    totals = stage.judge._bench.totals
+    stage.broker.topics[topics.STATE, 0].clear()
+    stage.start_judge()
+    for _ in range(400):
+        stage.judge._step()
+    assert stage.monitor.showers == with_snapshots.showers
+    assert stage.monitor.order == with_snapshots.order
+    assert stage.judge._bench.totals == totals
+
+
+def test_chaos_does_fence_ranges_off():
+    stage = chaos(3)
+    stage.finish()
+    fence, refused = Fence(), 0
+    for record in stage.broker.topics[topics.WINDOWS, 0]:
+        entry = ranges.header(record.value)
+        if isinstance(entry, Open):
+            fence.open(record.offset, entry)
+        elif isinstance(entry, Range):
+            refused += bool(fence.accept(entry))
+    assert refused > 0
+
+
+def test_a_damaged_snapshot_is_not_believed():
+    stage = chaos(1)
+    stage.judge._snapshot()
+    state = stage.broker.topics[topics.STATE, 0]
+    chunk = next(i for i, record in enumerate(state) if record.key.startswith(b"chunk"))
+    for i, record in enumerate(state):
+        if record.key.startswith(b"chunk"):
+            damaged = bytearray(record.value)
+            damaged[len(damaged) // 2] ^= 1
+            state[i] = type(record)(
+                record.topic, 0, i, record.timestamp_ms, record.key, bytes(damaged)
+            )
+    assert chunk >= 0
+    stage.start_judge()
+    assert stage.finish().showers == stage.sent
+
+
+def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
+    stage = chaos(2)
+    stage.judge._snapshot()
+    snapshots = Snapshots(stage.judge._log, stage.judge._sink)
+    before = snapshots.newest()
+    assert before.at > 0
+    stage.start_judge()
+    stage.judge._settings = JudgeSettings("j", "plain", "other", snapshot_s=1e9, show_s=1e9)
+    stage.judge._step()
+    assert stage.judge._bench.at >= before.at
+    assert stage.judge._bench.fence.ends.items() >= dict(before.fence["ends"]).items()
+
+
+def test_nothing_is_lost_while_the_broker_is_away():
+    stage = Stage(0)
+    stage.start_judge()
+    source = stage.start_worker()
+    stage.assign(0, source, tell_old=False)
+    worker = stage.workers[-1][0]
+    for _ in range(30):
+        stage.produce()
+    worker._settings = WorkerSettings("w", emit_s=1e9)
+    worker._step()
+    worker._step()
+    stage.broker.down = True
+    with pytest.raises(Unavailable):
+        worker._emit(1e12)
+    stage.broker.down = False
+    stage.workers.clear()  # what `keep_running` does: the job begins anew
+    assert stage.finish().showers == stage.sent
+
+
+def test_a_hole_in_a_producers_count_shows_across_workers():
+    stage = Stage(0)
+    for worker in range(3):
+        for _ in range(5):
+            stage.produce()
+        stage.seqs = [seq + 2 for seq in stage.seqs] if worker < 2 else stage.seqs
+        source = stage.start_worker()
+        for partition in range(PARTITIONS):
+            stage.assign(partition, source, tell_old=True)
+        for _ in range(10):
+            stage.workers[-1][0]._step()
+    entries = [ranges.header(r.value) for r in stage.broker.topics[topics.WINDOWS, 0]]
+    missing = sum(e.missing for e in entries if isinstance(e, Range))
+    seen_after = sum(
+        any(e.partition == p and e.records for e in entries[-10:] if isinstance(e, Range))
+        for p in range(PARTITIONS)
+    )
+    assert missing >= 2
+    assert seen_after > 0
