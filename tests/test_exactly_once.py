@@ -164,17 +164,28 @@ def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     assert stage.judge._bench.totals == totals
 
 
-def test_chaos_does_fence_ranges_off():
-    stage = chaos(3)
-    stage.finish()
-    fence, refused = Fence(), 0
+def test_a_worker_that_was_thought_dead_is_fenced_off():
+    stage = Stage(0)
+    stage.start_judge()
+    for _ in range(30):
+        stage.produce()
+    stage.assign(0, stage.start_worker(), tell_old=True)
+    zombie = stage.workers[-1][0]
+    zombie._step()
+    stage.assign(0, stage.start_worker(), tell_old=False)
+    heir = stage.workers[-1][0]
+    for _ in range(12):
+        heir._step()
+        zombie._step()
+    fence, reasons = Fence(), []
     for record in stage.broker.topics[topics.WINDOWS, 0]:
         entry = ranges.header(record.value)
         if isinstance(entry, Open):
             fence.open(record.offset, entry)
         elif isinstance(entry, Range):
-            refused += bool(fence.accept(entry))
-    assert refused > 0
+            reasons.append(fence.accept(entry))
+    assert "fenced" in reasons
+    assert stage.finish().showers == stage.sent
 
 
 def test_a_damaged_snapshot_is_not_believed():
