@@ -150,7 +150,7 @@ def test_whatever_dies_every_shower_is_judged_once(seed):
     assert monitor.showers == stage.sent
 
 
-@pytest.mark.parametrize("seed", (20, 21, 22))
+@pytest.mark.parametrize("seed", [20, 21, 22])
 def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     stage = chaos(seed)
     with_snapshots = stage.finish()
