@@ -13,6 +13,7 @@ const theme = new URLSearchParams(location.search).get("theme");
 if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
 const dark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
 
+// Times in ns come as text, because they are beyond what a number holds exactly; dividing reads them.
 let answer = null;         // the last answer, and when it came by this page's own monotonic clock
 let answeredAt = -Infinity;
 const chosen = new Map();  // alarms that somebody has opened or folded by hand
@@ -200,11 +201,14 @@ function acts(alarm) {
 }
 
 function worst(now) {
+  // Showers of open alarms first: they are what the words above are about.
+  const byP = (showers) => [...showers].sort((a, b) => a.p - b.p);
   const seen = new Map();
-  for (const shower of [...now.alarms.flatMap((alarm) => alarm.worst), ...now.worst]) {
-    seen.set([shower.topic, shower.partition, shower.offset, shower.row].join("/"), shower);
+  for (const shower of [...byP(now.alarms.flatMap((alarm) => alarm.worst)), ...byP(now.worst)]) {
+    const place = [shower.topic, shower.partition, shower.offset, shower.row].join("/");
+    if (!seen.has(place)) seen.set(place, shower);
   }
-  const strangest = [...seen].sort(([, a], [, b]) => a.p - b.p).slice(0, 4);
+  const strangest = [...seen].slice(0, 4);
   const names = new Map(now.board.map((region) => [region.region, region.name]));
   const figures = strangest.map(([place, shower]) => {
     const image = make("img", null, { src: `/pictures/${place}.svg?theme=${dark() ? "dark" : "light"}`, alt: `Shower ${shower.event_id}` });

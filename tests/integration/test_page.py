@@ -1,0 +1,331 @@
+"""The live page in a real browser: what it says, when it is stale, and that nothing can break it."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import requests
+import stack
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from standings import alarm, expositions, history, spectra, standing, with_quality
+
+from consumers.page import Health, Line, Page, Place, Server
+from models import geometry as geometries
+from monitor.metrics import JudgeState
+from monitor.pictures import ShowerPicture
+from monitor.quality import Quality
+from monitor.view import Acknowledged
+
+GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
+KEPT = Place("calo.showers.v1", 3, 9_210, 0)
+
+
+def shower(place):
+    cells = np.random.default_rng(place.row).exponential(5, GEOMETRY.n_cells).astype(np.float32)
+    return (
+        ShowerPicture(GEOMETRY, cells, cells, cells - 5, "event") if place.offset < 10_000 else None
+    )
+
+
+class Show:
+    """A judge that shows one standing every half second, as if it were now."""
+
+    def __init__(self):
+        self.exposition, *_ = expositions()
+        self.page, self.health = Page(shower=shower), Health()
+        self.server = Server(self.exposition, self.health, self.page)
+        self.put()
+        self._second = int(time.time())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.server.start()
+        self._thread.start()
+
+    def _run(self):
+        while True:
+            if self.moving:
+                self._second = int(time.time()) - self.behind
+            if self.judging:
+                self.page.show(
+                    replace(self.now, data_second=self._second), {"Model": Line("flux")}, self.role
+                )
+            if self._stop.wait(0.3):
+                return
+
+    def put(self, now=None, *, role=JudgeState.ACTIVE, judging=True, moving=True, behind=0):
+        self.now, self.role, self.judging, self.moving = now or standing(), role, judging, moving
+        self.behind = behind
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+        self.server.stop()
+
+
+@pytest.fixture(scope="module")
+def show():
+    made = Show()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    for word in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--disable-background-networking", "--window-size=1920,1080",
+        # A page that asks for anything from outside fails.
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    ):  # fmt: skip
+        options.add_argument(word)
+    options.binary_location = "/usr/bin/chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, show):
+    show.put()
+    browser.set_window_size(1920, 1080)
+    browser.get(show.server.url)
+    stack.wait_until(lambda: not stale(browser))
+    yield browser
+    loud = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert loud == []
+
+
+def text(browser, selector):
+    return browser.find_element(By.CSS_SELECTOR, selector).text
+
+
+def stale(browser):
+    return "stale" in browser.find_element(By.TAG_NAME, "body").get_attribute("class")
+
+
+def warned(browser, words, seconds=20):
+    stack.wait_until(lambda: stale(browser) and words in text(browser, "#stale"), seconds)
+
+
+BAD = with_quality(
+    standing(alarms=(alarm(),), history=history(boost=4), spectra=spectra(3.0)), B2=Quality.BAD
+)
+
+
+def test_a_good_day_is_seen_at_a_glance(page):
+    assert text(page, "#headline") == "All 16 regions good"
+    assert len(page.find_elements(By.CSS_SELECTOR, ".region[data-quality=good]")) == 16
+    assert "No open alarm" in text(page, "#alarms")
+    assert page.title.startswith("Good")
+    assert text(page, "#run") == "456789"
+
+
+def test_an_alarm_is_told_in_words_with_its_evidence_and_what_to_do(page, show):
+    show.put(BAD)
+    stack.wait_until(lambda: text(page, "#headline") == "B2: hot cell middle[5,6]")
+    assert page.title.startswith("BAD")
+    assert "187 strange showers of 2,562 where 25.7 ± 1.1 are expected" in text(page, "#alarms")
+    assert "middle[5,6] 91 %" in text(page, ".shares")
+    tile = page.find_element(By.CSS_SELECTOR, ".region[data-quality=bad]")
+    assert tile.text.startswith("B2")
+    link = page.find_element(By.LINK_TEXT, "What to do").get_attribute("href")
+    assert link.startswith(show.server.url + "/runbooks/")
+    assert f"calodqm ack {alarm().id}" in text(page, ".acts")
+
+
+def test_the_strangest_showers_are_drawn(page, show):
+    show.put(BAD)
+
+    def drawn():
+        images = page.find_elements(By.CSS_SELECTOR, "#worst img")
+        return [page.execute_script("return arguments[0].naturalWidth", i) > 100 for i in images]
+
+    assert len(stack.wait_until(lambda: (found := drawn()) and all(found) and found)) == 4
+
+
+def test_an_acknowledged_alarm_is_quiet_and_says_who_has_it(page, show):
+    taken = Acknowledged(alarm().id, "Ada", "known cell", None)
+    show.put(standing(alarms=(alarm(),), acknowledged=(taken,)))
+    stack.wait_until(lambda: page.find_elements(By.CSS_SELECTOR, ".alarm.taken"))
+    assert text(page, "#headline") == "All 16 regions good"
+    assert text(page, ".alarm em").lower() == "in hand"
+    page.find_element(By.CSS_SELECTOR, ".alarm summary").click()
+    stack.wait_until(lambda: "Ada: known cell" in text(page, "#alarms"))
+    time.sleep(1.5)  # a new state must not fold it again
+    assert "Ada: known cell" in text(page, "#alarms")
+
+
+def test_the_page_says_at_once_when_data_stand_still(page, show):
+    show.put(moving=False)
+    warned(page, "No new data for")
+    assert page.title.startswith("STALE")
+    show.put()
+    stack.wait_until(lambda: not stale(page))
+
+
+def test_the_page_says_when_the_judge_has_stopped(page, show):
+    show.put(judging=False)
+    warned(page, "The judge has been silent")
+
+
+def test_a_stand_by_never_looks_live(page, show):
+    show.put(role=JudgeState.STANDBY)
+    warned(page, "Stand-by")
+
+
+def test_the_page_says_when_the_server_is_gone(browser, show):
+    other = Show()
+    browser.get(other.server.url)
+    stack.wait_until(lambda: not stale(browser))
+    other.stop()
+    warned(browser, "No answer for")
+    browser.get(show.server.url)
+    browser.get_log("browser")  # refused connections are what this test is about
+
+
+def test_a_page_whose_script_dies_covers_itself(page):
+    hidden = 'return getComputedStyle(document.getElementById("deadman")).visibility'
+    assert page.execute_script(hidden) == "hidden"
+    page.execute_script("let id = setTimeout(() => 0); while (id) clearTimeout(id--);")
+    stack.wait_until(lambda: page.execute_script(hidden) == "visible", 12)
+
+
+def test_old_data_are_called_old_but_not_stale(page, show):
+    show.put(behind=7_200)
+    stack.wait_until(lambda: text(page, "#behind") == "2 h 0 min, old data")
+    assert not stale(page)
+
+
+def test_names_from_outside_are_text_and_never_markup(page, show):
+    evil = '<img src=x onerror="document.title=1">'
+    show.put(standing(alarms=(alarm(summary=evil, text=evil),)))
+    stack.wait_until(lambda: text(page, "#headline") == evil)
+    assert page.find_elements(By.CSS_SELECTOR, "#alarms img") == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1920, 1080), (3840, 2160)])
+def test_nothing_sticks_out_at_any_width(page, show, width, height):
+    show.put(BAD)
+    page.set_window_size(width, height)
+    stack.wait_until(lambda: "hot cell" in text(page, "#headline"))
+    outside = page.execute_script(
+        "const w = document.documentElement.clientWidth;"
+        "return [...document.querySelectorAll('body *')].filter(e => !e.closest('.chart, #deadman, #stale')"
+        " && e.getBoundingClientRect().right > w + 1).map(e => e.tagName + '.' + e.className)"
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast_in_both_themes(page, show, theme):
+    show.put(BAD)
+    page.get(f"{show.server.url}/?theme={theme}")
+    stack.wait_until(lambda: "hot cell" in text(page, "#headline"))
+    ratios = page.execute_script(CONTRAST)
+    assert min(ratios.values()) > 4.5, ratios
+
+
+CONTRAST = """
+const lum = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map(v => v / 255)
+  .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const ground = (e) => { for (; e; e = e.parentElement) {
+  const c = getComputedStyle(e).backgroundColor; if (!/, 0\\)$/.test(c)) return c; } return "rgb(255,255,255)"; };
+const out = {};
+for (const s of ["#headline", "#since", ".region b", ".region[data-quality=bad] b", ".alarm h3 span", ".alarm em",
+                 ".alarm p", ".shares li", "h2 small", "header dt", "figcaption", "#trust dt", "#trust dd"]) {
+  const e = document.querySelector(s), a = lum(getComputedStyle(e).color), b = lum(ground(e));
+  out[s] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}
+return out;
+"""
+
+
+# Without a browser: what the server gives and what it refuses.
+
+
+def test_probes_tell_a_hanging_loop_and_a_process_that_is_not_ready(show, monkeypatch):
+    url = show.server.url
+    show.health.beat()
+    assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"{url}/readyz", timeout=5).status_code == 503
+    show.health.ready(yes=True)
+    assert requests.get(f"{url}/readyz", timeout=5).status_code == 200
+    monkeypatch.setattr("consumers.page.HANG_S", -1.0)
+    assert requests.get(f"{url}/healthz", timeout=5).status_code == 503
+
+
+def test_pictures_come_as_png_and_svg_by_coordinates(show):
+    place = f"{show.server.url}/pictures/{KEPT.topic}/{KEPT.partition}/{KEPT.offset}/{KEPT.row}"
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        reply = requests.get(f"{place}.{kind}?theme=dark", timeout=5)
+        assert reply.content.startswith(start)
+        assert "max-age" in reply.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pictures/calo.showers.v1/3/99999/0.png",  # not kept
+        "/pictures/calo.showers.v1/3/9210/0.gif",
+        "/pictures/calo.showers.v1/3/9210/0.svg?theme=pink",
+        "/pictures/../../../etc/passwd",
+        "/pictures/%2e%2e/%2e%2e/etc/passwd",
+        "/pictures/t/-1/0/0.png",
+        "/pictures/t/1/" + "9" * 30 + "/0.png",
+        "/runbooks/../../pyproject",
+        "/runbooks/%2e%2e%2fgenerate",
+        "/runbooks/NoSuchPage",
+        "/page.py",
+        "/api/",
+        "//etc/passwd",
+    ],
+)
+def test_what_is_not_there_is_a_plain_404(show, path):
+    connection = requests.Session()
+    request = requests.Request("GET", show.server.url).prepare()
+    request.url = show.server.url + path
+    reply = connection.send(request, timeout=5)
+    assert (reply.status_code, reply.text) == (404, "not found\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_changed_over_http(show, method):
+    assert requests.request(method, f"{show.server.url}/api/state", timeout=5).status_code == 501
+
+
+def test_every_reply_forbids_scripts_and_frames_from_outside(show):
+    for path in ("/", "/api/state", "/metrics", "/nothing"):
+        headers = requests.get(show.server.url + path, timeout=5).headers
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_head_gives_the_headers_alone(show):
+    reply = requests.head(show.server.url, timeout=5)
+    assert reply.status_code == 200
+    assert int(reply.headers["Content-Length"]) > 1000
+    assert reply.content == b""
+
+
+def test_a_worker_without_a_page_has_metrics_and_says_what_it_is():
+    exposition, *_ = expositions()
+    server = Server(exposition, Health())
+    server.start()
+    try:
+        assert "A score worker" in requests.get(server.url, timeout=5).text
+        assert requests.get(f"{server.url}/metrics", timeout=5).status_code == 200
+        assert requests.get(f"{server.url}/api/state", timeout=5).status_code == 404
+    finally:
+        server.stop()
+
+
+def test_runbooks_can_be_read_from_the_page(show):
+    reply = requests.get(f"{show.server.url}/runbooks/hot", timeout=5)
+    assert "**It means:**" in reply.text
