@@ -99,7 +99,7 @@ class Monitor:
         self.places = Places(detector)
         self.geometry = geometry
         expectation = reference if isinstance(reference, Expectation) else of_reference(reference)
-        page_at = self.settings.allowance.page_at(self.places)
+        page_at = self._page_at = self.settings.allowance.page_at(self.places)
         warn_at = self.settings.allowance.warn_at(self.places)
         self.watch = Watch(
             self.places,
@@ -153,7 +153,7 @@ class Monitor:
     def act(self, act: ReferenceAct) -> None:
         """Take in an order about the live reference."""
         self.live.obey(act, self.places.n_regions)
-        self._believe(self.live.take_up(), forced=True)
+        self.adopt_live()
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -430,6 +430,14 @@ class Monitor:
             reference_distance=self.live.distance(),
             spectra=self._spectrum(),
         )
+
+    def adopt_live(self) -> None:
+        """Test against what has been accepted so far, from now on."""
+        self._believe(self.live.take_up(), forced=True)
+
+    def largest_evidence(self) -> float:
+        """Return the largest evidence over what a page needs, over all places."""
+        return float((self.watch.total() / self._page_at).max())
 
     def budget(self) -> Budget:
         """Return the false pages allowed, the time watched and the pages raised."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers import bench_ingest, settings, wiring
+from consumers import bench_alarms, bench_ingest, settings, wiring
 from consumers.commands.demo import SOURCE
 from consumers.failure import UserError
 
@@ -30,10 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     settings.add_arguments(parser, "artefact", "threads", "partitions")
+    parts = parser.add_subparsers(dest="part", metavar="[alarms]")
+    text = "false pages, delays, places and kinds of the alarms, by simulation"
+    bench_alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and tell."""
+    if args.part == "alarms":
+        return bench_alarms.run(args)
     if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
         raise UserError("at least one repeat, 10000 showers and a rate > 0")
     console = Console(stderr=True)
