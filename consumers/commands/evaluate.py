@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,7 @@ def _print(
     from models.evaluation import FPR, NOMINAL  # noqa: PLC0415
     from models.report import window  # noqa: PLC0415
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 132)
     needed = {curve.name: window(curve) for curve in curves}
     table = Table(title=f"{artefact.family} {artefact.version}, {good} good showers", box=None)
     for head in (
