@@ -15,7 +15,7 @@ class Features(NamedTuple):
     """What a flow sees of N showers, float32; made by `models.features.FeatureMap`."""
 
     cells: Tensor
-    """Standardised asinh energy of each cell, shape (N, V)."""
+    """Standardised energy of each cell, shape (N, V)."""
 
     layers: Tensor
     """Layer-energy coordinates, shape (N, L): the response to the incident energy, which is
