@@ -265,13 +265,7 @@ class KafkaLog:
 
     def read(self, topic: str, begin: int | None, end: int) -> Iterator[Record]:
         """Return the records of partition 0 in [begin, end), begin None for the oldest."""
-        where = TopicPartition(topic, 0)
-        with translated():
-            self._consumer.assign([where])
-            if begin is None:
-                self._consumer.seek_to_beginning(where)
-            else:
-                self._consumer.seek(where, begin)
+        where = self._place(topic, begin)
         silent = time.monotonic()
         # Compaction leaves holes, so the end is where the position stands, not a record.
         while self._position(where) < end:
@@ -283,6 +277,17 @@ class KafkaLog:
             for r in records:
                 if r.offset < end:
                     yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+
+    def read_all(self, topic: str, begin: int | None = None) -> Iterator[Record]:
+        """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
+        where = self._place(topic, begin)
+        deadline = time.monotonic() + DELIVERY_S
+        while not self._at_end(where):
+            for r in self._poll(where):
+                deadline = time.monotonic() + DELIVERY_S
+                yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{topic}[0] gives no records")
 
     def reported_end(self, topic: str) -> int:
         """Return the end that the broker reports; it may lie below the true one."""
@@ -321,6 +326,22 @@ class KafkaLog:
             self._consumer.close(autocommit=False, timeout_ms=1000)
         except _GONE as error:
             log.info("closing a log: %s", error)
+
+    def _place(self, topic: str, begin: int | None) -> TopicPartition:
+        where = TopicPartition(topic, 0)
+        with translated():
+            self._consumer.assign([where])
+            if begin is None:
+                self._consumer.seek_to_beginning(where)
+            else:
+                self._consumer.seek(where, begin)
+        return where
+
+    def _at_end(self, where: TopicPartition) -> bool:
+        # As the last fetch said: what brokers report when asked may lie below the true end.
+        with translated():
+            end = self._consumer.highwater(where)
+        return end is not None and self._position(where) >= end
 
     def _position(self, where: TopicPartition) -> int:
         with translated():

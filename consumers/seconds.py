@@ -20,7 +20,7 @@ SLACK_NS = SECOND_NS
 PATIENCE_NS = 5 * SECOND_NS
 """A partition further behind than this, in data time, is not waited for ..."""
 
-PATIENCE_MS = 10_000
+PATIENCE_MS = 15_000
 """... if it also said nothing for this long: a partition that catches up is waited for."""
 
 QUIET_MS = 5_000

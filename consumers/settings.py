@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     snapshot_s: float = Field(default=20.0, gt=0, le=3600)
     """Wall-clock time between snapshots of the judge, s."""
 
-    batch: int = Field(default=4096, ge=1, le=131_072)
+    batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
 
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")

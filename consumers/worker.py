@@ -79,11 +79,11 @@ class WorkerSettings:
     range_bytes: int = 1 << 20
     """Memory of windows at which a range is said before its time: it must fit into a record."""
 
-    batch: int = 4096
+    batch: int = 2048
     """Most showers scored at once."""
 
-    heartbeat_s: float = 5.0
-    """An idle partition says so this often, s."""
+    heartbeat_s: float = 3.0
+    """A partition without news says so this often, s."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class Worker:
         self._under_way: list[Append] = []
         self._covered: dict[int, int] = {}
         self._due = 0.0
+        self._polled: dict[int, int] = {}
+        """Newest offset that was polled of each partition."""
 
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop; then say what is whole and leave the group."""
@@ -151,6 +153,10 @@ class Worker:
         came = self._change_hands()
         # What was fetched before a partition came is not where its ranges go on.
         self._take([record for record in records if record.partition not in came])
+        self._speak()
+
+    def _speak(self) -> None:
+        """Say what there is to say, if it is time to."""
         now = time.monotonic()
         if now >= self._due:
             self._look_round()
@@ -168,6 +174,7 @@ class Worker:
             # What was not said yet is read again by whoever has the partition now.
             self._stretches.pop(partition, None)
             self._covered.pop(partition, None)
+            self._polled.pop(partition, None)
         if came:
             self._open(came)
         self._metrics.assigned(self._stretches)
@@ -201,6 +208,7 @@ class Worker:
     # Records come in
 
     def _take(self, records: list[Record]) -> None:
+        self._polled |= {record.partition: record.offset for record in records}
         parts: list[_Part] = []
         showers = spread = 0
         began = time.perf_counter()
@@ -217,6 +225,8 @@ class Worker:
             if showers >= self._settings.batch or spread >= MAX_SPREAD:
                 self._metrics.stage("decode", time.perf_counter() - began)
                 self._score(parts)
+                # A poll may hold much: those who wait for our other partitions must hear of us.
+                self._speak()
                 parts, showers, spread, began = [], 0, 0, time.perf_counter()
         if parts:
             self._metrics.stage("decode", time.perf_counter() - began)
@@ -314,8 +324,9 @@ class Worker:
         lag = self._source.lag(self._stretches)
         for partition, behind in lag.items():
             stretch = self._stretches[partition]
-            stretch.caught_up = behind == 0
-            if stretch.begin is None and behind == 0 and stretch.records == 0:
+            # Offsets may have holes, so the end is asked of the source, less what is in our hands.
+            stretch.caught_up = behind == 0 and stretch.position > self._polled.get(partition, -1)
+            if stretch.begin is None and stretch.caught_up:
                 # Read to its end and nothing seen: the partition is empty.
                 stretch.begin = stretch.end = 0
             self._metrics.lag(partition, behind)

@@ -112,8 +112,7 @@ def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
     fence, count = Fence(), Count()
     covered: dict[int, int] = {}
     try:
-        # The reported end may lie a little below the true one; a record of our own would not.
-        for record in log.read(topics.WINDOWS, None, log.reported_end(topics.WINDOWS)):
+        for record in log.read_all(topics.WINDOWS):
             try:
                 entry = ranges.header(record.value)
             except DecodeError:
