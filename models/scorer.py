@@ -12,6 +12,7 @@ from .flow import Evidence, Features
 from .reference import BINS, bins, harmonic_mean
 from .scored import Scored
 from .scores import RawScores, names
+from .showers import Showers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from .geometry import Geometry
     from .reference import ReferenceTable
     from .scores import ScoreMap
-    from .showers import Showers
 
 CHUNK = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
@@ -94,7 +94,8 @@ class Examiner:
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        filled = self.feature_map.fill(showers, mask)
+        tie = uniform(keys(showers), 2)[:, 1]
+        filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]
@@ -108,16 +109,25 @@ class Examiner:
         evidence = self._evidence(features._replace(cells=best))
         latents = evidence.latents.cpu().clone()
         latents[:, :n_cells][hidden] = 0.0
+        n_masked = hidden.sum(1)
         residuals = evidence.residuals
-        clean = Evidence(
-            evidence.nll.cpu(), latents, None if residuals is None else residuals.cpu()
-        )
-        tie = uniform(keys(showers), 2)[:, 1]
-        raw = self.raw_scores(clean, filled.cells, tie)
-        n_masked = hidden.sum(1).numpy()
-        raw[:, self.score_names.index("typicality")] += n_masked
-        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked
+        if residuals is not None:
+            share = n_cells / (n_cells - n_masked).clamp(min=1)
+            residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
+        raw = self.raw_scores(Evidence(evidence.nll.cpu(), latents, residuals), filled.cells, tie)
+        raw[:, self.score_names.index("typicality")] += n_masked.numpy()
+        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
         return Seen(raw, latents.numpy(), features.context[:, 0].numpy(), e_rec)
+
+
+def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
+    """Return showers whose incident energy is forgotten where a masked cell is in a layer's core.
+
+    Their energy is partly a guess: what it says of the response would be too.
+    """
+    guessed = mask[:, core.any(axis=0)].any(axis=1)
+    e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
+    return Showers(showers.cells, e_inc, showers.conditions)
 
 
 class Scorer:
@@ -163,9 +173,8 @@ class Scorer:
             return self._empty()
         seen = self._examine(showers, mask)
         scores, latents = self._score_map(seen.raw, seen.condition), seen.latents
-        valid: NDArray[np.bool_] = np.isfinite(scores).all(axis=1) & np.isfinite(latents).all(
-            axis=1
-        )
+        sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
+        valid: NDArray[np.bool_] = np.abs(sums) < np.inf  # NaN is not
         cell = self.reference.condition_cell(seen.e_rec)
         position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
         p = self.reference.p_values(position, cell)

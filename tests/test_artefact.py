@@ -1,0 +1,161 @@
+"""Artefacts: what is loaded is what was saved, and nothing else is loaded."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+from safetensors.numpy import load_file, save_file
+
+from models.artefact import FILES, Artefact, ArtefactError
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("artefact")
+    tiny.artefact().save(path)
+    return path
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def sign(path):
+    """Give a folder the hash that its files ask for: a forger can do that."""
+    artefact = path / "hash"
+    with pytest.raises(ArtefactError, match="hash") as error:
+        Artefact.load(path)
+    del error
+    from models import artefact as module
+
+    contents = {name: (path / name).read_bytes() for name in FILES}
+    artefact.write_text(module._digest(contents))
+
+
+def test_a_reloaded_artefact_gives_the_same_scores(saved):
+    made, again = tiny.artefact(), Artefact.load(saved)
+    assert again.hash == made.hash
+    assert again.card == made.card
+    good = tiny.showers("gamma_test", 100)
+    a, b = made.scorer("cpu").score(good), again.scorer("cpu").score(good)
+    for name in ("scores", "p", "p_combined", "latents", "condition_cell"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_saving_twice_gives_the_same_files(saved, tmp_path):
+    Artefact.load(saved).save(tmp_path)
+    for name in (*FILES, "hash"):
+        assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [*FILES, "hash"])
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(ArtefactError, match=name):
+        Artefact.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_is_found(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(bytes(content))
+    with pytest.raises(ArtefactError, match="hash"):
+        Artefact.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_refused_even_with_the_right_hash(copy, name):
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2])
+    sign(copy)
+    refused(copy)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "reference.safetensors"])
+def test_a_pickle_in_disguise_is_refused_and_not_run(copy, name, tmp_path):
+    mark = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return (type(mark).touch, (mark,))
+
+    (copy / name).write_bytes(pickle.dumps(Evil()))
+    sign(copy)
+    refused(copy)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(copy, value):
+    edit(copy, "weights.safetensors", "flow.encoder.0.bias", lambda w: w * np.float32(value))
+    assert "finite" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("weights.safetensors", "flow.encoder.0.weight"),
+        ("weights.safetensors", "features.cell_mean"),
+        ("weights.safetensors", "scores.mean"),
+        ("reference.safetensors", "latent_moments"),
+        ("reference.safetensors", "log_tail"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(copy, file, name):
+    edit(copy, file, name, lambda a: a[..., :-1].copy())
+    refused(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "calodqm.artefact/9"},
+        {"family": "oracle"},
+        {"flow": {}},
+        {"flow": {"n_cells": 10**9}},
+        {"scores": ["a"]},
+        {"conditions": ["eta"]},
+        {"reference": {"showers": 1, "origin": "guessed"}},
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(copy, change):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | change))
+    sign(copy)
+    refused(copy)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"format": 1}', "\x00\xff"])
+def test_a_config_that_is_no_config_is_refused(copy, text):
+    (copy / "config.json").write_text(text)
+    sign(copy)
+    refused(copy)
+
+
+def test_another_detector_is_refused(copy):
+    geometry = json.loads((copy / "geometry.json").read_text())
+    geometry["layers"] = geometry["layers"][:2]
+    (copy / "geometry.json").write_text(json.dumps(geometry))
+    sign(copy)
+    assert "cells" in refused(copy)
+
+
+def edit(path, file, name, change):
+    arrays = load_file(path / file)
+    arrays[name] = change(arrays[name])
+    save_file(arrays, path / file)
+    sign(path)
+
+
+def refused(path):
+    with pytest.raises(ArtefactError) as error:
+        Artefact.load(path)
+    text = str(error.value)
+    assert "\n" not in text
+    assert str(path) in text
+    return text
