@@ -154,7 +154,7 @@ class Judge:
         self._settings = settings
         self._metrics = metrics
         self._show = show
-        self._snapshots = Snapshots(clients.log, clients.sink)
+        self._snapshots = Snapshots(clients.log)
         self._bench = Bench(make_monitor())
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
@@ -226,15 +226,17 @@ class Judge:
         if self._writer is None or self._bench.at == self._manifest.at:
             return
         self._writer.settle()
-        self._manifest = self._snapshots.write(
-            self._bench.state(self._form),
+        plan = Manifest(
             at=self._bench.at,
             quality_at=self._writer.reached,
-            fence=self._bench.fence,
+            fence=self._bench.fence.to_json(),
+            chunks=(),
+            sha256="",
             totals=dict(self._bench.totals),
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
         )
+        self._manifest = self._snapshots.write(self._sink, self._bench.state(self._form), plan)
         self._source.commit({0: self._bench.at})
 
     # Records

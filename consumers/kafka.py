@@ -263,9 +263,11 @@ class KafkaLog:
                 **connection.options(),
             )
 
-    def read(self, topic: str, begin: int | None, end: int) -> Iterator[Record]:
-        """Return the records of partition 0 in [begin, end), begin None for the oldest."""
-        where = self._place(topic, begin)
+    def read(
+        self, topic: str, begin: int | None, end: int, *, partition: int = 0
+    ) -> Iterator[Record]:
+        """Return the records of a partition in [begin, end), begin None for the oldest."""
+        where = self._place(topic, begin, partition)
         silent = time.monotonic()
         # Compaction leaves holes, so the end is where the position stands, not a record.
         while self._position(where) < end:
@@ -273,7 +275,7 @@ class KafkaLog:
             if records:
                 silent = time.monotonic()
             elif time.monotonic() - silent > DELIVERY_S:
-                raise Unavailable(f"{topic}[0] gives no records below offset {end}")
+                raise Unavailable(f"{topic}[{partition}] gives no records below offset {end}")
             for r in records:
                 if r.offset < end:
                     yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
@@ -327,8 +329,8 @@ class KafkaLog:
         except _GONE as error:
             log.info("closing a log: %s", error)
 
-    def _place(self, topic: str, begin: int | None) -> TopicPartition:
-        where = TopicPartition(topic, 0)
+    def _place(self, topic: str, begin: int | None, partition: int = 0) -> TopicPartition:
+        where = TopicPartition(topic, partition)
         with translated():
             self._consumer.assign([where])
             if begin is None:
@@ -384,6 +386,17 @@ def ensure_topics(
         finally:
             admin.close()
     return missing
+
+
+def describe_topics(connection: Connection) -> dict[str, int]:
+    """Return the number of partitions of every topic."""
+    with translated():
+        admin = KafkaAdminClient(**connection.options())
+        try:
+            found = admin.describe_topics()
+        finally:
+            admin.close()
+    return {topic["name"]: len(topic["partitions"]) for topic in found}
 
 
 def _create(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -70,7 +70,6 @@ class Snapshots:
     """The state topic, read and written."""
 
     log: Log
-    sink: Sink
 
     def newest(self) -> Manifest:
         """Return the manifest that reaches furthest, `NOTHING` if there is none."""
@@ -100,36 +99,25 @@ class Snapshots:
             return None
         return arrays
 
-    def write(
-        self,
-        arrays: dict[str, NDArray[Any]],
-        *,
-        at: int,
-        quality_at: int,
-        fence: Fence,
-        totals: dict[str, int],
-        turn: int,
-        fingerprint: str,
-    ) -> Manifest:
-        """Append a snapshot, wait until it is safe and return its manifest."""
+    def write(self, sink: Sink, arrays: dict[str, NDArray[Any]], plan: Manifest) -> Manifest:
+        """Append a snapshot, wait until it is safe and return its manifest.
+
+        Parameters
+        ----------
+        plan
+            The manifest less what only writing can tell: chunks and digest.
+        """
         packed = zstandard.ZstdCompressor(level=1).compress(save(arrays))
         pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)]
+        turn = plan.turn % 2
         under_way = [
-            self.sink.append(topics.STATE, piece, key=f"chunk/{turn % 2}/{i}", partition=0)
+            sink.append(topics.STATE, piece, key=f"chunk/{turn}/{i}", partition=0)
             for i, piece in enumerate(pieces)
         ]
-        manifest = Manifest(
-            at=at,
-            quality_at=quality_at,
-            fence=fence.to_json(),
-            chunks=tuple(append.offset() for append in under_way),
-            sha256=hashlib.sha256(packed).hexdigest(),
-            totals=totals,
-            turn=turn,
-            fingerprint=fingerprint,
-        )
+        chunks = tuple(append.offset() for append in under_way)
+        manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
         value = orjson.dumps({"manifest": asdict(manifest)})
-        self.sink.append(topics.STATE, value, key=f"manifest/{turn % 2}", partition=0).offset()
+        sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
         return manifest
 
     def _manifests(self, begin: int | None, end: int) -> list[Manifest]:

@@ -14,11 +14,12 @@ import numpy as np
 from consumers import kafka, topics
 from consumers.failure import UserError
 from consumers.gallery import Gallery
-from consumers.judge import Judge, JudgeSettings, fingerprint
+from consumers.judge import Bench, Judge, JudgeSettings, fingerprint
 from consumers.page import Health, Line, Page, Server
 from consumers.ranges import WindowForm
 from consumers.record import Clients, Refused
 from consumers.service import keep_running
+from consumers.snapshots import Snapshots
 from consumers.worker import Model, Worker, WorkerSettings
 from models import geometry as geometries
 from monitor import detector as detectors
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.judge import Bench
     from consumers.settings import Settings
     from models.artefact import Artefact
     from models.geometry import Geometry
@@ -83,6 +83,63 @@ def expected_rate(reference: ReferenceTable) -> NDArray[np.float64]:
     return np.where(reference.n_ref[:, None] > 0, counted, np.array(LEVELS))
 
 
+def form_of(artefact: Artefact) -> WindowForm:
+    """Return the shapes of the windows that an artefact makes."""
+    from models.reference import BINS  # noqa: PLC0415 - takes seconds
+
+    geometry = artefact.geometry
+    shape = (artefact.reference.n_cells, len(artefact.score_names), BINS)
+    return WindowForm(shape, geometry.n_cells, geometry.n_layers)
+
+
+def model_of(artefact: Artefact, device: str) -> Model:
+    """Return what a worker scores with."""
+    return Model(
+        artefact.scorer(device),
+        tuple(artefact.feature_map.condition_names),
+        expected_rate(artefact.reference),
+    )
+
+
+def monitor_settings_of(settings: Settings, artefact: Artefact) -> MonitorSettings:
+    """Return the settings of a judge's monitor."""
+    return MonitorSettings(
+        allowance=Allowance(days_per_page=settings.budget_days),
+        model=artefact.hash,
+        score_names=tuple(artefact.score_names),
+        software=VERSION,
+    )
+
+
+def monitor_maker(
+    settings: Settings, artefact: Artefact, detector: Detector
+) -> Callable[[], Monitor]:
+    """Return what makes monitors that have seen nothing."""
+    given = monitor_settings_of(settings, artefact)
+    return partial(Monitor, detector, artefact.geometry, artefact.reference, given)
+
+
+def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:
+    """Return the digest of all that a judge's state depends on, beside the log."""
+    return fingerprint(artefact.hash, detector, monitor_settings_of(settings, artefact), VERSION)
+
+
+def newest_bench(
+    settings: Settings, artefact: Artefact, detector: Detector, log: kafka.KafkaLog
+) -> Bench | None:
+    """Return what a judge knew at its newest snapshot, None if there is none of this kind."""
+    snapshots = Snapshots(log)
+    manifest = snapshots.newest()
+    if manifest.fingerprint != fingerprint_of(settings, artefact, detector):
+        return None
+    arrays = snapshots.state(manifest)
+    if arrays is None:
+        return None
+    bench = Bench(monitor_maker(settings, artefact, detector)())
+    bench.restore(arrays, manifest, form_of(artefact))
+    return bench
+
+
 @dataclass
 class Program:
     """Jobs in threads, with their HTTP server; all stop together, and one crash stops all."""
@@ -98,20 +155,13 @@ class Program:
         geometry = self.artefact.geometry
         self._connection = self.settings.connection()
         self._exposition = Exposition(VERSION)
-        reference = self.artefact.reference
-        shape = (reference.n_cells, len(self.artefact.score_names), self._bins())
-        self._form = WindowForm(shape, geometry.n_cells, geometry.n_layers)
+        self._form = form_of(self.artefact)
         self._jobs: list[tuple[str, Callable[[], None]]] = []
         self._gallery = Gallery(
             geometry, self.detector, self.settings.topic, self.artefact.feature_map.typical
         )
         self._page: Page | None = None
         self._errors: list[BaseException] = []
-
-    def _bins(self) -> int:
-        from models.reference import BINS  # noqa: PLC0415
-
-        return BINS
 
     # What there is to do
 
@@ -121,11 +171,7 @@ class Program:
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
         artefact = self.artefact
         metrics.model(artefact.family, artefact.hash, artefact.version)
-        model = Model(
-            artefact.scorer(settings.device),
-            tuple(artefact.feature_map.condition_names),
-            expected_rate(artefact.reference),
-        )
+        model = model_of(artefact, settings.device)
         worker_settings = WorkerSettings(
             name=settings.name,
             topic=settings.topic,
@@ -147,19 +193,11 @@ class Program:
         """Add a judge with its page."""
         settings, artefact = self.settings, self.artefact
         metrics = JudgeMetrics(self._exposition, self.detector, topic=topics.WINDOWS)
-        monitor_settings = MonitorSettings(
-            allowance=Allowance(days_per_page=settings.budget_days),
-            model=artefact.hash,
-            score_names=tuple(artefact.score_names),
-            software=VERSION,
-        )
-        make_monitor = partial(
-            Monitor, self.detector, artefact.geometry, artefact.reference, monitor_settings
-        )
+        make_monitor = monitor_maker(settings, artefact, self.detector)
         judge_settings = JudgeSettings(
             name=settings.name,
             model=artefact.hash,
-            fingerprint=fingerprint(artefact.hash, self.detector, monitor_settings, VERSION),
+            fingerprint=fingerprint_of(settings, artefact, self.detector),
             snapshot_s=settings.snapshot_s,
         )
         self._page = Page(shower=self._gallery.picture)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from models.scored import Scored
     from monitor.detector import Detector
     from monitor.metrics import WorkerMetrics
+    from monitor.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +95,43 @@ class Model:
     conditions: tuple[str, ...]
     expected_rate: NDArray[np.float64]
     """Exceedances of a good shower per condition cell and level, shape (K, A)."""
+
+    def needed(self, showers: Showers) -> Showers:
+        """Return showers with no further conditions than those that the model looks at."""
+        conditions = {name: showers.conditions[name] for name in self.conditions}
+        return Showers(showers.cells, showers.e_inc, conditions)
+
+    def tally(
+        self,
+        key: WindowKey,
+        showers: Showers,
+        scored: Scored,
+        region: NDArray[np.int64],
+        score_bins: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> Window:
+        """Return the window of some rows of a batch, all of one key."""
+        return tally(
+            key,
+            showers[rows],
+            _rows(scored, rows),
+            region[rows],
+            score_bins[rows],
+            geometry=self.scorer.geometry,
+            shape=self.scorer.shape,
+        )
+
+
+def windows_of(block: Block, model: Model) -> list[Window]:
+    """Return the windows of one block."""
+    showers = model.needed(block.showers)
+    scored = model.scorer.score(showers)
+    score_bins = model.scorer.score_bins(scored)
+    joined = _join([_Part(0, 0, block)])
+    return [
+        model.tally(key, showers, scored, joined["region"], score_bins, rows)
+        for key, _, rows in _groups(joined)
+    ]
 
 
 @dataclass(slots=True)
@@ -193,7 +231,7 @@ class Worker:
             for partition in sorted(partitions)
         }
         tokens = {partition: append.offset() for partition, append in opened.items()}
-        manifest = Snapshots(self._log, self._sink).newest()
+        manifest = Snapshots(self._log).newest()
         # Nobody counts under our token yet, so one look up to the last of them serves all.
         fence = read_back(self._log, manifest, max(tokens.values()) + 1)
         for partition, token in tokens.items():
@@ -267,7 +305,7 @@ class Worker:
     # Showers are scored
 
     def _score(self, parts: list[_Part]) -> None:
-        showers = concatenate([self._needed(part.block.showers) for part in parts])
+        showers = concatenate([self._model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
         scored = self._scorer.score(showers)
         score_bins = self._scorer.score_bins(scored)
@@ -275,15 +313,7 @@ class Worker:
         self._metrics.stage("score", scored_at - began)
         joined = _join(parts)
         for key, partition, rows in _groups(joined):
-            window = tally(
-                key,
-                showers[rows],
-                _rows(scored, rows),
-                joined["region"][rows],
-                score_bins[rows],
-                geometry=self._geometry,
-                shape=self._scorer.shape,
-            )
+            window = self._model.tally(key, showers, scored, joined["region"], score_bins, rows)
             self._stretches[partition].count(window)
         self._keep_strange(showers, scored, joined)
         most = max(stretch.rows for stretch in self._stretches.values())
@@ -297,10 +327,6 @@ class Worker:
             where=lambda i: _where(joined, i),
             at=time.time(),
         )
-
-    def _needed(self, showers: Showers) -> Showers:
-        conditions = {name: showers.conditions[name] for name in self._model.conditions}
-        return Showers(showers.cells, showers.e_inc, conditions)
 
     def _keep_strange(
         self, showers: Showers, scored: Scored, joined: Mapping[str, NDArray[np.int64]]

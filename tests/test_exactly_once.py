@@ -208,7 +208,7 @@ def test_a_damaged_snapshot_is_not_believed():
 def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     stage = chaos(2)
     stage.judge._snapshot()
-    snapshots = Snapshots(stage.judge._log, stage.judge._sink)
+    snapshots = Snapshots(stage.judge._log)
     before = snapshots.newest()
     assert before.at > 0
     stage.start_judge()

@@ -140,6 +140,6 @@ def newest_manifest(bootstrap: str) -> Manifest:
     """Return the judge's newest snapshot."""
     log = KafkaLog(Connection(bootstrap))
     try:
-        return Snapshots(log, None).newest()
+        return Snapshots(log).newest()
     finally:
         log.close()

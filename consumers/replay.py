@@ -1,0 +1,78 @@
+"""Replay: the windows of a past range, as they were recorded or scored again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from consumers import ranges, topics
+from consumers.block import DecodeError
+from consumers.codec import decode
+from consumers.fence import Fence
+from consumers.ranges import Open, Range
+from consumers.worker import windows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.kafka import KafkaLog
+    from consumers.ranges import WindowForm
+    from consumers.worker import Model
+    from monitor.windows import Window, WindowKey
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """An accepted range that touches the time asked for, with its windows."""
+
+    entry: Range
+    windows: list[Window]
+
+
+def find(log: KafkaLog, form: WindowForm, begin: int, end: int) -> list[Found]:
+    """Return the accepted ranges with data-seconds in [begin, end)."""
+    fence = Fence()
+    found = []
+    for record in log.read_all(topics.WINDOWS):
+        try:
+            entry = ranges.header(record.value)
+            if isinstance(entry, Open):
+                fence.open(record.offset, entry)
+            elif isinstance(entry, Range) and not fence.accept(entry) and entry.showers:
+                windows = ranges.windows(record.value or b"", form)
+                if any(begin <= window.key.second < end for window in windows):
+                    found.append(Found(entry, windows))
+        except DecodeError as error:  # of another model, or damaged: the judge says so too
+            logger.info("%s@%d: %s", record.topic, record.offset, error)
+    return found
+
+
+def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
+    """Return the windows of ranges, a data-second each, in order."""
+    return _merged((window for f in found for window in f.windows), begin, end)
+
+
+def rescored(log: KafkaLog, found: list[Found], model: Model, begin: int, end: int) -> list[Window]:
+    """Return the windows that a model makes of the showers behind ranges."""
+    windows: list[Window] = []
+    for f in found:
+        entry = f.entry
+        for record in log.read(entry.topic, entry.begin, entry.end, partition=entry.partition):
+            try:
+                block = decode(record.value, model.scorer.geometry)
+            except DecodeError:  # rejected then, rejected now
+                continue
+            windows += windows_of(block, model)
+    return _merged(windows, begin, end)
+
+
+def _merged(windows: Iterable[Window], begin: int, end: int) -> list[Window]:
+    seconds: dict[WindowKey, Window] = {}
+    for window in windows:
+        if begin <= window.key.second < end:
+            known = seconds.get(window.key)
+            seconds[window.key] = window if known is None else known + window
+    return [seconds[key] for key in sorted(seconds, key=lambda key: (key.second, key))]
