@@ -44,7 +44,9 @@ class Setting:
     n_ref: int = 100_000
     """Showers of the reference; half of them set the cuts, half count."""
 
-    n_scores: int = 2
+    n_scores: int = 0
+    """Beside the combined one, which alone has the whole weight of the p histograms here."""
+
     spread: float = 0.0
     """Relative spread of the tail probability from step to step, common to all regions."""
 
