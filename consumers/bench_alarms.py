@@ -22,8 +22,8 @@ from monitor.alarms import Alarm, Level, Severity
 from monitor.budget import DAY
 from monitor.detector import grid
 from monitor.monitor import Monitor, MonitorSettings
-from monitor.references import Accepted, LiveSettings
-from monitor.resampling import Pool, pool, reference_of, row, window
+from monitor.references import LiveSettings
+from monitor.resampling import Pool, accepted, pool, reference_of, window
 from monitor.watch import rows_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from models.showers import Showers
     from monitor.expectation import Expectation
     from monitor.places import Places
+    from monitor.references import Accepted
     from monitor.windows import Window
 
 DATA = ROOT / "deploy" / "showers" / "pb-lar"
@@ -47,6 +48,12 @@ N_REF = 100_000
 START = 1_700_000_000
 WARM_S = 60
 LIMIT_S = 180
+SETTLED_S = 16
+"""Data-seconds after the page at which place, cell and kind are assessed."""
+
+RIVAL_TRIALS = 5
+"""Trials of each fault in which the rivals are followed to the end."""
+
 STRUCK, OTHER = 11, 52
 """Rows of the regions that faults strike: B4, and G5 for what needs two."""
 
@@ -135,10 +142,10 @@ def _resampled(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     good = _pools(artefact, args.seed, ("good",))["good"]
     judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, artefact.reference)
     rng = np.random.default_rng([args.seed, 3])
-    sources = [(good, RATE / REGIONS)] * REGIONS
+    parts = [(good, np.full(REGIONS, RATE / REGIONS))]
     seconds, largest = int(args.hours * 3600), 0.0
     for t in range(seconds):
-        judge.observe(window(rng, START + t, sources))
+        judge.observe(window(rng, START + t, parts))
         if t % 3600 == 0:
             largest = max(largest, judge.largest_evidence())
             console.print(f"  {t // 3600} of {args.hours:.0f} hours", style="bright_black")
@@ -161,11 +168,11 @@ class Case:
     """One fault to be found: how it comes, and what should be said of it."""
 
     name: str
-    pools: tuple[str, ...]
-    """Pool of each struck region; one pool for several regions if `everywhere`."""
+    pool: str
+    """What the struck regions' showers come from."""
 
     share: float = 1.0
-    """Share of the struck regions' showers that come from it."""
+    """Share of their showers that does."""
 
     kinds: tuple[str, ...] = ()
     """Kinds that are right; empty: any."""
@@ -175,31 +182,42 @@ class Case:
     extra: float = 0.0
     """Instead of a share: additional showers per shower from the pool."""
 
+    n_struck: int = 1
+    live: bool = False
+    """Whether the monitor has a live reference of an hour."""
+
 
 def _cases(core: int) -> tuple[Case, ...]:
     rates = tuple(
-        Case(f"anomaly rate ×{k}", ("strange",), extra=(k - 1) * 1e-3, everywhere=True)
+        Case(
+            f"anomaly rate ×{k}, {'live' if live else 'certified'} reference",
+            "strange",
+            extra=(k - 1) * 1e-3,
+            everywhere=True,
+            live=live,
+        )
         for k in (2, 5, 20)
+        for live in (False, True)
     )
     return (
         *rates,
-        Case("10 % strange showers, one region", ("strange",), share=0.1),
-        Case("100 % strange showers, one region", ("strange",)),
-        Case("dead core cell", ("dead",), kinds=("dead",), cell=core),
-        Case("dead edge cell", ("dead edge",), kinds=("dead",), cell=EDGE),
-        Case("hot core cell", ("hot",), kinds=("hot",), cell=core),
-        Case("hot edge cell", ("hot edge",), kinds=("hot",), cell=EDGE),
-        Case("gain +1 %", ("gain 1",), kinds=("gain",)),
-        Case("gain +2 %", ("gain 2",), kinds=("gain",)),
-        Case("gain +5 %", ("gain 5",), kinds=("gain",)),
-        Case("noise ×2, one layer", ("noise",), kinds=("noise",)),
-        Case("pedestal +1 σ, one layer", ("pedestal",), kinds=("pedestal",)),
-        Case("second photon", ("second",), kinds=("second shower",)),
-        Case("two regions swapped", ("swap", "swap"), kinds=("swap",)),
-        Case("positrons for photons", ("eplus",), kinds=("conditions",), everywhere=True),
-        Case("3 mm more lead", ("lead3",), kinds=("conditions",), everywhere=True),
-        Case("silent region", ("silent",), kinds=("silent",)),
-        Case("no finite scores, one region", ("nan",), kinds=("transport",)),
+        Case("10 % strange showers, one region", "strange", share=0.1),
+        Case("100 % strange showers, one region", "strange"),
+        Case("dead core cell", "dead", kinds=("dead",), cell=core),
+        Case("dead edge cell", "dead edge", kinds=("dead",), cell=EDGE),
+        Case("hot core cell", "hot", kinds=("hot",), cell=core),
+        Case("hot edge cell", "hot edge", kinds=("hot",), cell=EDGE),
+        Case("gain +1 %", "gain 1", kinds=("gain",)),
+        Case("gain +2 %", "gain 2", kinds=("gain",)),
+        Case("gain +5 %", "gain 5", kinds=("gain",)),
+        Case("noise ×2, one layer", "noise", kinds=("noise",)),
+        Case("pedestal +1 σ, one layer", "pedestal", kinds=("pedestal",)),
+        Case("second photon", "second", kinds=("second shower",)),
+        Case("two regions swapped", "swap", kinds=("swap",), n_struck=2),
+        Case("positrons for photons", "eplus", kinds=("conditions",), everywhere=True),
+        Case("3 mm more lead", "lead3", kinds=("conditions",), everywhere=True),
+        Case("silent region", "silent", kinds=("silent",)),
+        Case("no finite scores, one region", "nan", kinds=("transport",)),
     )
 
 
@@ -292,7 +310,10 @@ def _delays(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     out: dict[str, Any] = {}
     warm = _warm(artefact, pools, reference, rng)
     for case in _cases(core):
-        trials = [_trial(case, artefact, pools, reference, warm, rng) for _ in range(args.trials)]
+        trials = [
+            _trial(case, artefact, pools, reference, warm, rng, with_rivals=i < RIVAL_TRIALS)
+            for i in range(args.trials)
+        ]
         out[case.name] = _told(trials, case)
         line = out[case.name]
         console.print(f"  {case.name}: {line['page_median_s']} s", style="bright_black")
@@ -310,8 +331,8 @@ def _monitor(artefact: Artefact, reference: Expectation) -> Monitor:
     return Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, reference, settings)
 
 
-def _good(pools: dict[str, Pool]) -> list[tuple[Pool, float]]:
-    return [(pools["good"], RATE / REGIONS)] * REGIONS
+def _good(pools: dict[str, Pool]) -> list[tuple[Pool, NDArray[np.float64]]]:
+    return [(pools["good"], np.full(REGIONS, RATE / REGIONS))]
 
 
 def _warm(
@@ -334,45 +355,51 @@ def _trial(
     reference: Expectation,
     warm: dict[str, NDArray[Any]],
     rng: np.random.Generator,
+    *,
+    with_rivals: bool,
 ) -> Trial:
     judge = _monitor(artefact, reference)
     judge.restore(warm)
-    rivals = Rivals(judge.places, reference, rng)
+    if case.live:
+        judge.live.total = _hour(pools, 0.0, rng)
+        judge.adopt_live()
+    rivals = Rivals(judge.places, reference, rng) if with_rivals else None
     trial, pages = Trial(), 0
     for t in range(LIMIT_S):
         seen = _faulty(case, pools, rng, START + WARM_S + t)
         said = [a for a in judge.observe(seen) if isinstance(a, Alarm)]
-        rivals.observe(rows_of(seen, judge.places).showers, seen)
-        for alarm in said:
-            trial.warning = trial.warning if trial.warning is not None else t + 1
-            if alarm.severity is Severity.PAGE and trial.page is None:
-                trial.page = t + 1
-                trial.onset_error = alarm.onset_ns / 1e9 - START - WARM_S
+        if rivals is not None:
+            rivals.observe(rows_of(seen, judge.places).showers, seen)
+        _note(trial, said, t + 1)
         if trial.page is not None:
             pages += 1
-        if pages > 16 and rivals.all_found:  # what it says once a quarter of a minute is over
+        if pages > SETTLED_S and (rivals is None or rivals.all_found):
             break
-    trial.rivals = rivals.found
+    trial.rivals = rivals.found if rivals is not None else {}
     if judge.open_alarms():
         _assess(trial, case, judge.open_alarms())
     return trial
 
 
+def _note(trial: Trial, said: list[Alarm], delay: int) -> None:
+    for alarm in said:
+        trial.warning = trial.warning if trial.warning is not None else delay
+        if alarm.severity is Severity.PAGE and trial.page is None:
+            trial.page = delay
+            trial.onset_error = alarm.onset_ns / 1e9 - START - WARM_S
+
+
 def _faulty(case: Case, pools: dict[str, Pool], rng: np.random.Generator, second: int) -> Window:
-    sources: list[tuple[Pool, float]] = _good(pools)
-    mixed: list[tuple[Pool, float] | None] = [None] * REGIONS
-    rows = range(REGIONS) if case.everywhere else (STRUCK, OTHER)[: len(case.pools)]
-    for i, region in enumerate(rows):
-        name = case.pools[min(i, len(case.pools) - 1)]
-        mean = RATE / REGIONS
-        if name == "silent":
-            sources[region] = (pools["good"], 0.0)
-        elif case.extra:
-            mixed[region] = (pools[name], case.extra * mean)
-        else:
-            sources[region] = (pools["good"], (1 - case.share) * mean)
-            mixed[region] = (pools[name], case.share * mean)
-    return window(rng, second, sources, mixed)
+    parts = _good(pools)
+    rows = np.arange(REGIONS) if case.everywhere else np.array((STRUCK, OTHER)[: case.n_struck])
+    mean = RATE / REGIONS
+    if case.pool != "silent":
+        extra = np.zeros(REGIONS)
+        extra[rows] = (case.extra or case.share) * mean
+        parts.append((pools[case.pool], extra))
+    if not case.extra:
+        parts[0][1][rows] *= 1 - case.share
+    return window(rng, second, parts)
 
 
 def _assess(trial: Trial, case: Case, alarms: tuple[Alarm, ...]) -> None:
@@ -381,7 +408,7 @@ def _assess(trial: Trial, case: Case, alarms: tuple[Alarm, ...]) -> None:
     if case.everywhere:
         trial.place = alarm.level is Level.DETECTOR
     else:
-        trial.place = named == set((STRUCK, OTHER)[: len(case.pools)])
+        trial.place = named == set((STRUCK, OTHER)[: case.n_struck])
     if case.cell is not None:
         trial.cell = bool(alarm.cells) and alarm.cells[0].cell == case.cell
     trial.kind = alarm.kind.value
@@ -461,7 +488,7 @@ def _told(trials: list[Trial], case: Case) -> dict[str, Any]:
         "kind_right": float(np.mean([t.kind in case.kinds for t in trials])) if case.kinds else None,
         "kinds": dict(Counter(trial.kind or "not found" for trial in trials)),
         "rivals_median_s": {
-            name: _quantile([trial.rivals[name] for trial in trials], 0.5)
+            name: _quantile([trial.rivals[name] for trial in trials if trial.rivals], 0.5)
             for name in trials[0].rivals
         },
     }  # fmt: skip
@@ -483,7 +510,7 @@ def _contamination(args: argparse.Namespace, console: Console) -> dict[str, Any]
     pools = _pools(artefact, args.seed, ("good", "hot edge"))
     rng = np.random.default_rng([args.seed, 4])
     certified = reference_of(pools["good"], N_REF, rng)
-    case = Case("hot edge cell, 3 % of showers", ("hot edge",), share=0.1)
+    case = Case("hot edge cell, 3 % of showers", "hot edge", share=0.1)
     out: dict[str, Any] = {}
     for share in (0.0, 0.001, 0.01, 0.1):
         for guarded in (True, False):
@@ -514,7 +541,7 @@ def _learnt_delay(
 ) -> float | None:
     settings = MonitorSettings(live=LiveSettings(enabled=False, guarded=guarded))
     judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, certified, settings)
-    judge.live.total = _accepted(pools["good"], pools[case.pools[0]], share, rng)
+    judge.live.total = _hour(pools, share, rng, case.pool)
     judge.adopt_live()
     for t in range(LIMIT_S):
         said = judge.observe(_faulty(case, pools, rng, START + t))
@@ -523,19 +550,13 @@ def _learnt_delay(
     return None
 
 
-def _accepted(good: Pool, bad: Pool, share: float, rng: np.random.Generator) -> Accepted:
-    """Return the sums of an hour of accepted showers, a share of them with the fault."""
-    total: Accepted | None = None
-    for _ in range(36):
-        n = int(RATE * 100)
-        n_bad = rng.binomial(n, share)
-        for source, count in ((good, n - n_bad), (bad, n_bad)):
-            r = row(source, rng.integers(0, source.n, count))
-            part = Accepted(r.showers, r.exceedances, r.p_counts, r.z_sum, r.z_square, r.lit)
-            total = part if total is None else total + part
-    if total is None:
-        raise AssertionError
-    return total
+def _hour(
+    pools: dict[str, Pool], share: float, rng: np.random.Generator, fault: str = "good"
+) -> Accepted:
+    """Return the sums of an hour of accepted showers, a share of them with a fault."""
+    n = int(RATE * 3600)
+    bad = int(rng.binomial(n, share))
+    return accepted([(pools["good"], n - bad), (pools[fault], bad)], rng)
 
 
 # Tables

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
 from monitor.expectation import Expectation
+from monitor.references import Accepted
 from monitor.windows import Window, WindowKey
 
 if TYPE_CHECKING:
@@ -75,92 +76,107 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """What some showers of a pool add up to: one region of a window."""
+def sums(
+    source: Pool, chosen: NDArray[np.int64], region: NDArray[np.int64], n_regions: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return the counts of a window, with a row for every region.
 
-    showers: NDArray[np.int64]
-    exceedances: NDArray[np.int64]
-    p_counts: NDArray[np.int64]
-    z_sum: NDArray[np.int64]
-    z_square: NDArray[np.int64]
-    lit: NDArray[np.int64]
-    layer_energy: NDArray[np.int64]
-    unscored: int
-
-
-def row(source: Pool, chosen: NDArray[np.int64]) -> Row:
-    """Return the sums over chosen showers of a pool."""
+    Parameters
+    ----------
+    chosen
+        Rows of the pool, shape (n,).
+    region
+        Row of the window that each belongs to, ascending, shape (n,).
+    """
     valid = ~np.isnan(source.p[chosen])
-    i = chosen[valid]
+    i, r = chosen[valid], region[valid]
     cell, p, k = source.cell[i], source.p[i], source.n_conditions
-    exceedances = [np.bincount(cell[p <= level], minlength=k) for level in LEVELS]
+    place = r * k + cell
+    exceedances = [
+        np.bincount(place[p <= level], minlength=n_regions * k).reshape(n_regions, k)
+        for level in LEVELS
+    ]
     n_columns = source.p_bin.shape[1]
-    flat = source.p_bin[i] + N_BINS * np.arange(n_columns)
-    p_counts = np.bincount(flat.ravel(), minlength=N_BINS * n_columns)
-    return Row(
-        showers=np.bincount(cell, minlength=k),
-        exceedances=np.stack(exceedances, axis=1),
-        p_counts=p_counts.reshape(n_columns, N_BINS),
-        z_sum=source.z[i].sum(0, dtype=np.float64).astype(np.int64),
-        z_square=source.z_square[i].sum(0, dtype=np.float64).astype(np.int64),
-        lit=source.lit[i].sum(0, dtype=np.int64),
-        layer_energy=source.energy[i].sum(0).astype(np.int64),
-        unscored=int((~valid).sum()),
-    )
+    flat = source.p_bin[i] + N_BINS * np.arange(n_columns) + N_BINS * n_columns * r[:, None]
+    p_counts = np.bincount(flat.ravel(), minlength=N_BINS * n_columns * n_regions)
+    return {
+        "showers": np.bincount(place, minlength=n_regions * k).reshape(n_regions, k),
+        "exceedances": np.stack(exceedances, axis=2),
+        "p_counts": p_counts.reshape(n_regions, n_columns, N_BINS),
+        "z_sum": _by_region(source.z, i, r, n_regions),
+        "z_square": _by_region(source.z_square, i, r, n_regions),
+        "lit": _by_region(source.lit, i, r, n_regions),
+        "layer_energy": _by_region(source.energy, i, r, n_regions),
+        "unscored": np.bincount(region[~valid], minlength=n_regions),
+    }
+
+
+def _by_region(
+    values: NDArray[Any], i: NDArray[np.int64], region: NDArray[np.int64], n_regions: int
+) -> NDArray[np.int64]:
+    """Return sums of rows of whole numbers over each region, exact in float64."""
+    out = np.zeros((n_regions, values.shape[1]), np.int64)
+    if len(i):
+        present, first = np.unique(region, return_index=True)
+        out[present] = np.add.reduceat(values[i], first, axis=0, dtype=np.float64).astype(np.int64)
+    return out
 
 
 def window(
     rng: np.random.Generator,
     second: int,
-    sources: Sequence[tuple[Pool, float]],
-    mixed: Sequence[tuple[Pool, float] | None] | None = None,
+    parts: Sequence[tuple[Pool, NDArray[np.float64]]],
     run: int = 1,
 ) -> Window:
     """Return a data-second of a detector.
 
     Parameters
     ----------
-    sources
-        For every region the pool that its showers come from, and their mean number.
-    mixed
-        For every region a second pool and a mean number, or None.
+    parts
+        Pools, and the mean number of showers that each region gets from them, shape (R,).
     """
-    rows = []
-    for region, (source, mean) in enumerate(sources):
-        mine = row(source, rng.integers(0, source.n, rng.poisson(mean)))
-        extra = mixed[region] if mixed is not None else None
-        if extra is not None:
-            mine = _add(mine, row(extra[0], rng.integers(0, extra[0].n, rng.poisson(extra[1]))))
-        rows.append(mine)
+    total: dict[str, NDArray[np.int64]] = {}
+    n_regions = len(parts[0][1])
+    for source, mean in parts:
+        region = np.repeat(np.arange(n_regions), rng.poisson(mean))
+        mine = sums(source, rng.integers(0, source.n, len(region)), region, n_regions)
+        total = {name: mine[name] + total.get(name, 0) for name in mine}
     none = np.zeros(0, np.int64)
     return Window(
         key=WindowKey(run, second // LUMISECTION_S, second),
-        regions=np.arange(len(rows)),
-        showers=np.stack([r.showers for r in rows]),
-        exceedances=np.stack([r.exceedances for r in rows]),
-        p_counts=np.stack([r.p_counts for r in rows]),
-        z_sum=np.stack([r.z_sum for r in rows]),
-        z_square=np.stack([r.z_square for r in rows]),
-        lit=np.stack([r.lit for r in rows]),
-        layer_energy=np.stack([r.layer_energy for r in rows]),
-        unscored=np.array([r.unscored for r in rows], np.int64),
+        regions=np.arange(n_regions),
         score_bins=none,
         score_counts=none,
+        **total,
     )
 
 
-def _add(a: Row, b: Row) -> Row:
-    return Row(
-        a.showers + b.showers,
-        a.exceedances + b.exceedances,
-        a.p_counts + b.p_counts,
-        a.z_sum + b.z_sum,
-        a.z_square + b.z_square,
-        a.lit + b.lit,
-        a.layer_energy + b.layer_energy,
-        a.unscored + b.unscored,
-    )
+def accepted(parts: Sequence[tuple[Pool, int]], rng: np.random.Generator) -> Accepted:
+    """Return the sums over so many showers of each pool, drawn with replacement."""
+    total: Accepted | None = None
+    for source, n in parts:
+        times = rng.multinomial(n, np.full(source.n, 1 / source.n)).astype(np.float64)
+        counts = [
+            np.bincount(source.cell, times * (source.p <= level), minlength=source.n_conditions)
+            for level in (1.0, *LEVELS)
+        ]
+        columns = range(source.p_bin.shape[1])
+        p_counts = [np.bincount(source.p_bin[:, c], times, minlength=N_BINS) for c in columns]
+        sums_ = (source.z, source.z_square, source.lit)
+        part = Accepted(
+            _whole(counts[0]),
+            _whole(np.stack(counts[1:], axis=1)),
+            _whole(np.stack(p_counts)),
+            *(_whole(times @ values.astype(np.float64)) for values in sums_),
+        )
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("no pool to draw from")
+    return total
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+    return np.rint(values).astype(np.int64)
 
 
 def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
@@ -169,7 +185,10 @@ def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
     Half of them count exceedances, as in a certified reference; all of them give the moments.
     """
     counting = rng.integers(0, source.n, n // 2)
-    half = row(source, counting)
+    half = {
+        name: array[0]
+        for name, array in sums(source, counting, np.zeros(n // 2, np.int64), 1).items()
+    }
     chosen = np.concatenate([counting, rng.integers(0, source.n, n - n // 2)])
     k = source.n_conditions
     cell = source.cell[chosen]
@@ -180,9 +199,9 @@ def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
     mean_square = (weight @ square) / each
     fourth = (weight @ np.square(square)) / each
     return Expectation(
-        showers=np.maximum(half.showers, 1).astype(np.float64),
-        exceedances=half.exceedances.astype(np.float64),
-        p_counts=half.p_counts.astype(np.float64),
+        showers=np.maximum(half["showers"], 1).astype(np.float64),
+        exceedances=half["exceedances"].astype(np.float64),
+        p_counts=half["p_counts"].astype(np.float64),
         latent_mean=(weight @ source.z) * Z_UNIT / each,
         latent_square=np.maximum(mean_square, 1e-6),
         square_var=np.maximum(fourth - mean_square**2, 1e-6),
