@@ -102,7 +102,10 @@ async function poll() {
   try {
     const reply = await fetch("/api/state", { cache: "no-store", signal: AbortSignal.timeout(3000) });
     if (reply.ok) {
-      answer = await reply.json();
+      const said = await reply.json();
+      // Behind one address there may be a stand-by as well: what the active judge said counts.
+      if (said.role !== "active" && answer?.role === "active" && performance.now() - answeredAt < CUT_OFF_S * 1000) throw new Error("a stand-by answered");
+      answer = said;
       answeredAt = performance.now();
       if (answer.now !== null) show(answer);
     }
