@@ -176,7 +176,8 @@ def accepted(parts: Sequence[tuple[Pool, int]], rng: np.random.Generator) -> Acc
 
 
 def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
-    return np.rint(values).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(values).astype(np.int64)
+    return whole
 
 
 def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
