@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.quality import Quality
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from monitor.verdicts import Verdict
 
+FORMAT = "calodqm.good-runs/1"
 USABLE = frozenset({Quality.GOOD})
 
 
@@ -47,8 +48,70 @@ def segments(
         kept = found.setdefault(verdict.name, [])
         if verdict.quality not in usable:
             continue
-        if kept and kept[-1][1] == verdict.lumisection - 1:
-            kept[-1][1] = verdict.lumisection
-        else:
-            kept.append([verdict.lumisection, verdict.lumisection])
+        _extend(kept, verdict.lumisection)
     return found
+
+
+def listing(verdicts: Iterable[Verdict], usable: frozenset[Quality] = USABLE) -> dict[str, Any]:
+    """Return the good-run list of one run, with provenance, as JSON values.
+
+    A lumisection is good if every region with a verdict is usable. NULL is not usable unless asked
+    for: what is not known to be good is not in the list.
+
+    Parameters
+    ----------
+    verdicts
+        The newest of one run, as `newest` returns them.
+    usable
+        Qualities that an analysis takes.
+
+    Returns
+    -------
+    values
+        `good`: {run: [[first, last lumisection], ...]}, as CMS and ATLAS lists have it;
+        `regions`: the same by name of the region; `verdicts`: a row for every region and
+        lumisection that is not usable, with reason, version, segments and provenance.
+    """
+    chosen = list(verdicts)
+    whole: dict[tuple[int, int], bool] = {}
+    for verdict in chosen:
+        key = (verdict.run, verdict.lumisection)
+        whole[key] = whole.get(key, True) and verdict.quality in usable
+    good: dict[str, list[list[int]]] = {str(run): [] for run, _ in whole}
+    for (run, lumisection), is_good in sorted(whole.items()):
+        if is_good:
+            _extend(good[str(run)], lumisection)
+    return {
+        "format": FORMAT,
+        "usable": sorted(quality.value for quality in usable),
+        "good": good,
+        "regions": segments(chosen, usable),
+        "verdicts": [_row(verdict) for verdict in chosen if verdict.quality not in usable],
+        "models": sorted({verdict.model for verdict in chosen}),
+        "references": sorted({verdict.reference for verdict in chosen}),
+        "software": sorted({verdict.software for verdict in chosen}),
+    }
+
+
+def _extend(ranges: list[list[int]], lumisection: int) -> None:
+    """Add a lumisection to closed ranges that end before it."""
+    if ranges and lumisection == ranges[-1][1] + 1:
+        ranges[-1][1] = lumisection
+    else:
+        ranges.append([lumisection, lumisection])
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "run": verdict.run,
+        "lumisection": verdict.lumisection,
+        "region": verdict.name,
+        "quality": verdict.quality.value,
+        "version": verdict.version,
+        "reason": verdict.reason,
+        "known": [list(segment) for segment in verdict.known],
+        "active": [list(segment) for segment in verdict.active],
+        "alarms": list(verdict.alarms),
+        "model": verdict.model,
+        "reference": verdict.reference,
+    }

@@ -28,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=int, required=True, dest="number", metavar="N")
     parser.add_argument(
         "--form",
-        choices=["segments", "verdicts", "csv"],
+        choices=["list", "segments", "verdicts", "csv"],
         default="segments",
-        help="usable lumisections of each region; every verdict; the same as a table",
+        help="good-run list with provenance; usable lumisections of each region; every verdict; "
+        "the same as a table",
     )
     parser.add_argument("--medium", action="store_true", help="take MEDIUM for usable too")
     settings.add_arguments(parser, "bootstrap")
@@ -53,5 +54,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([records.to_json(verdict) for verdict in verdicts], indent=2))
     else:
         usable = good_runs.USABLE | ({Quality.MEDIUM} if args.medium else set())
-        print(json.dumps({str(args.number): good_runs.segments(verdicts, usable)}, indent=2))
+        found = good_runs.segments(verdicts, usable)
+        told = good_runs.listing(verdicts, usable) if args.form == "list" else {args.number: found}
+        print(json.dumps(told, indent=2))
     return 0
