@@ -25,7 +25,8 @@ from models import geometry as geometries
 from monitor import detector as detectors
 from monitor.budget import Allowance
 from monitor.metrics import Exposition, JudgeMetrics, JudgeState, WorkerMetrics
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import MonitorSettings
+from monitor.selftest import self_testing
 from monitor.windows import LEVELS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from models.geometry import Geometry
     from models.reference import ReferenceTable
     from monitor.detector import Detector
+    from monitor.monitor import Monitor
     from monitor.view import Standing
 
 logger = logging.getLogger(__name__)
@@ -116,7 +118,7 @@ def monitor_maker(
 ) -> Callable[[], Monitor]:
     """Return what makes monitors that have seen nothing."""
     given = monitor_settings_of(settings, artefact)
-    return partial(Monitor, detector, artefact.geometry, artefact.reference, given)
+    return partial(self_testing, detector, artefact.geometry, artefact.reference, given)
 
 
 def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:

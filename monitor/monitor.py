@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from monitor.cases import Case
     from monitor.detector import Detector
     from monitor.verdicts import Verdict
+    from monitor.view import SelfTest
     from monitor.windows import Window
 
 SECOND_NS = 1_000_000_000
@@ -75,6 +76,22 @@ class MonitorSettings:
     live: LiveSettings = field(default_factory=LiveSettings)
 
 
+class Shadow(Protocol):
+    """What watches beside a monitor without a say: the self-test."""
+
+    def observe(self, window: Window) -> None:
+        """Take in a window after the monitor has."""
+
+    def results(self) -> tuple[SelfTest, ...]:
+        """Return what became of the injected faults."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the score, as JSON values."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+
+
 class Monitor:
     """Windows in, alarms and verdicts out.
 
@@ -109,6 +126,7 @@ class Monitor:
             miscoverage=self.settings.miscoverage,
             cell_seconds=self.settings.cell_seconds,
         )
+        self.shadow: Shadow | None = None
         self.live = LiveReference(expectation, self.settings.live, self.places.n_regions)
         self._cases = Casebook(self.places, page_at, warn_at)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
@@ -148,6 +166,8 @@ class Monitor:
                 out += self._tell(change)
             flagged = self._cases.claimed() | self.watch.untrusted
             self._believe(self.live.step(second, rows, flagged))
+        if self.shadow is not None:
+            self.shadow.observe(window)
         return tuple(out)
 
     def act(self, act: ReferenceAct) -> None:
@@ -429,6 +449,7 @@ class Monitor:
             reference=self.reference_summary(),
             reference_distance=self.live.distance(),
             spectra=self._spectrum(),
+            self_tests=self.shadow.results() if self.shadow is not None else (),
         )
 
     def adopt_live(self) -> None:
@@ -499,6 +520,7 @@ class Monitor:
             "cases": self._cases.state(),
             "sections": self._sections.state(),
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
+            "shadow": self.shadow.state() if self.shadow is not None else None,
             "acks": [records.to_json(act) for act in self._acks.values()],
             "clock": [
                 self._run, self._lumisection, self._second, self._watched, self._run_watched
@@ -522,6 +544,8 @@ class Monitor:
         self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
         acks = [records.from_json(values) for values in words["acks"]]
         self._acks = {act.alarm: act for act in acks if isinstance(act, Acknowledgement)}
+        if self.shadow is not None and words["shadow"] is not None:
+            self.shadow.restore(words["shadow"])
         clock = words["clock"]
         self._run, self._lumisection, self._second, self._watched, self._run_watched = clock
 
