@@ -47,7 +47,7 @@ RATE = 1000.0
 N_REF = 100_000
 START = 1_700_000_000
 WARM_S = 60
-LIMIT_S = 180
+LIMIT_S = 150
 SETTLED_S = 16
 """Data-seconds after the page at which place, cell and kind are assessed."""
 
@@ -180,7 +180,7 @@ class Case:
     everywhere: bool = False
     cell: int | None = None
     extra: float = 0.0
-    """Instead of a share: additional showers per shower from the pool."""
+    """Instead of a share: so many more showers of the pool per good one with p <= 1e-3."""
 
     n_struck: int = 1
     live: bool = False
@@ -192,7 +192,7 @@ def _cases(core: int) -> tuple[Case, ...]:
         Case(
             f"anomaly rate ×{k}, {'live' if live else 'certified'} reference",
             "strange",
-            extra=(k - 1) * 1e-3,
+            extra=k - 1,
             everywhere=True,
             live=live,
         )
@@ -395,7 +395,9 @@ def _faulty(case: Case, pools: dict[str, Pool], rng: np.random.Generator, second
     mean = RATE / REGIONS
     if case.pool != "silent":
         extra = np.zeros(REGIONS)
-        extra[rows] = (case.extra or case.share) * mean
+        extra[rows] = case.share * mean
+        if case.extra:
+            extra[rows] = case.extra * mean * float((pools["good"].p <= LEVELS[-1]).mean())
         parts.append((pools[case.pool], extra))
     if not case.extra:
         parts[0][1][rows] *= 1 - case.share
