@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import kolmogorov
 from .scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,6 +25,9 @@ BINS = 1024
 
 SPAN = 9.0
 """The histograms reach from -SPAN to SPAN in asinh((score - median) / MAD): 4,000 MAD."""
+
+FOLDS = 5
+"""Parts of the population that are counted with the cuts of the others."""
 
 POOL_FROM = 0.10
 """Beyond the score that this share of a condition cell exceeds, its tail is the pooled one."""
@@ -49,8 +53,9 @@ class ReferenceTable:
     """A reference population of showers in K condition cells of reconstructed energy.
 
     Letters as in the windows: S scores, H histogram bins, A levels, V cells, L layers, D latents,
-    B bins of p. The population is in two halves that share no shower: half 0 sets the cuts
-    (p-values), half 1 counts the exceedances that those cuts lead to.
+    B bins of p. All showers set the cuts (p-values). A population that counts how many of itself
+    are beyond a cut that it has set finds what it was told to find; so exceedances are counted
+    on each fifth of the showers with the cuts of the other four.
     """
 
     edges: NDArray[np.float64]
@@ -63,7 +68,7 @@ class ReferenceTable:
     """Median absolute deviation of each score, > 0, shape (K, S + 1)."""
 
     counts: NDArray[np.int64]
-    """Histograms of the halves in asinh((score - median) / MAD), shape (2, K, S + 1, H)."""
+    """Histograms in asinh((score - median) / MAD), shape (K, S + 1, H)."""
 
     log_tail: NDArray[np.float64]
     """log P(score beyond the lower edge of a bin), from half 0, shape (K, S + 1, H + 1)."""
@@ -73,19 +78,19 @@ class ReferenceTable:
     beyond the `POOL_FROM` quantile), shape (K, S + 1); below `POOL_TEST` the cell keeps its own."""
 
     n_cut: NDArray[np.int64]
-    """Effective showers of half 0, shape (K,)."""
+    """Effective showers that set the cuts, shape (K,)."""
 
     cut_counts: NDArray[np.int64]
-    """Of them, with combined p <= α, for the α of `LEVELS`, shape (K, A)."""
+    """Of them, with combined p <= α by their own cuts, for the α of `LEVELS`, shape (K, A)."""
 
     n_ref: NDArray[np.int64]
-    """Effective showers of half 1: as many independent ones would fluctuate alike; shape (K,)."""
+    """Effective showers that were counted: as many independent ones would fluctuate alike; (K,)."""
 
     count_counts: NDArray[np.int64]
-    """Of them, with combined p <= α, shape (K, A)."""
+    """Of them, with combined p <= α by cuts that they had no part in, shape (K, A)."""
 
     p_counts: NDArray[np.int64]
-    """Histogram of each p-value, the combined one last, of half 1, shape (S + 1, B)."""
+    """Histogram of each p-value by the cuts of others, the combined one last, shape (S + 1, B)."""
 
     latent_moments: NDArray[np.float64]
     """Mean of z, z², z³, z⁴ of the latents as windows quantise them, shape (4, K, D)."""
@@ -111,7 +116,7 @@ class ReferenceTable:
             "edges": (k + 1,),
             "median": (k, s + 1),
             "mad": (k, s + 1),
-            "counts": (2, k, s + 1, BINS),
+            "counts": (k, s + 1, BINS),
             "log_tail": (k, s + 1, BINS + 1),
             "pooling_p": (k, s + 1),
             "n_cut": (k,),
@@ -194,19 +199,13 @@ class ReferenceTable:
             Condition cell of each shower, shape (N,).
         """
         columns = slice(first, first + scores.shape[1])
-        standard = (scores - self.median[cell, columns]) / self.mad[cell, columns]
-        return np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+        return _position(scores, self.median[cell, columns], self.mad[cell, columns])
 
     def p_values(
         self, position: NDArray[np.float64], cell: NDArray[np.int64], first: int = 0
     ) -> NDArray[np.float64]:
         """Return P(score at least this strange | good, condition cell), in (0, 1], shape (N, s)."""
-        lower = np.minimum(position.astype(np.int64), BINS - 1)
-        column = np.arange(first, first + position.shape[1])
-        row = (cell[:, None] * (self.n_scores + 1) + column) * (BINS + 1) + lower
-        table = self.log_tail.ravel()
-        below, above = table[row], table[row + 1]
-        return np.exp(below + (position - lower) * (above - below))
+        return _p_values(self.log_tail, position, cell, first + np.arange(position.shape[1]))
 
 
 def bins(position: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -248,40 +247,42 @@ def build(
 ) -> ReferenceTable:
     """Return the reference that a population makes, in condition cells of equal counts.
 
-    A shower and its images (symmetries, fresh noise) stay in one half, and `n_cut`, `n_ref` and
+    A shower and its images (symmetries, fresh noise) stay in one fifth, and `n_cut`, `n_ref` and
     their exceedances are scaled to the number of independent showers that fluctuate as much.
     """
     _, shower = np.unique(population.shower, return_inverse=True)
-    half = (shower % 2).astype(np.int64)
     inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
-    edges = np.array([0.0, *inner, np.inf])
     cell = np.searchsorted(inner, population.e_rec, side="right")
     images = len(shower) / (int(shower.max()) + 1)
+    fit = partial(_Tables.fit, cell=cell, n_cells=n_cells, images=images)
     scores = population.scores.astype(np.float64)
-    single = _Tables.fit(scores, cell, half, n_cells, images)
-    p = _cross_fitted(single, scores, cell, half, shower, images)
+    single, p = fit(scores), _of_others(fit, scores, cell, shower)
+    # A shower is at its most ordinary in tables that it made itself: a combination calibrated on
+    # such p-values would find too many strange ones among all others.
     combined = -np.log(harmonic_mean(p))[:, None]
-    last = _Tables.fit(combined, cell, half, n_cells, images)
-    p_all = np.column_stack([p, last.p_values(combined, cell)])
-    beyond = p_all[:, -1:] <= np.array(LEVELS)
-    n, k = _effective_counts(beyond, cell, half, shower, n_cells)
+    last = fit(combined)
+    p_all = np.column_stack([p, _of_others(fit, combined, cell, shower)])
+    n_ref, count_counts = _effective_counts(p_all[:, -1], cell, shower, n_cells)
+    n_cut, cut_counts = _effective_counts(
+        last.p_values(combined, cell)[:, 0], cell, shower, n_cells
+    )
     layers = np.stack(
         [population.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], axis=1
     )
     lit = population.cells > LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
     layer_mean = _mean(layers, cell, n_cells)
     return ReferenceTable(
-        edges=edges,
+        edges=np.array([0.0, *inner, np.inf]),
         median=np.concatenate([single.median, last.median], axis=1),
         mad=np.concatenate([single.mad, last.mad], axis=1),
-        counts=np.concatenate([single.counts, last.counts], axis=2),
+        counts=np.concatenate([single.counts, last.counts], axis=1),
         log_tail=np.concatenate([single.log_tail, last.log_tail], axis=1),
         pooling_p=np.concatenate([single.pooling_p, last.pooling_p], axis=1),
-        n_cut=n[0],
-        cut_counts=k[0],
-        n_ref=n[1],
-        count_counts=k[1],
-        p_counts=_p_counts(p_all[half == 1]),
+        n_cut=n_cut,
+        cut_counts=cut_counts,
+        n_ref=n_ref,
+        count_counts=count_counts,
+        p_counts=_p_counts(p_all),
         latent_moments=_moments(population.latents, cell, n_cells),
         lit_rate=_mean(lit, cell, n_cells),
         layer_mean=layer_mean,
@@ -291,27 +292,17 @@ def build(
     )
 
 
-def _cross_fitted(
-    tables: _Tables,
+def _of_others(
+    fit: Callable[..., _Tables],
     scores: NDArray[np.float64],
     cell: NDArray[np.int64],
-    half: NDArray[np.int64],
     shower: NDArray[np.int64],
-    images: float,
 ) -> NDArray[np.float64]:
-    """Return p-values (M, S) that no shower has had a part in the tables of.
-
-    Showers are at their most ordinary in tables that they made themselves: a combination that is
-    calibrated on such p-values finds too many strange ones among all others. So each quarter of
-    the population that sets cuts gets its p-values from the other quarter.
-    """
-    p = tables.p_values(scores, cell)
-    quarter = np.where(half == 0, shower // 2 % 2, 2)
-    for own, other in ((0, 1), (1, 0)):
-        left_out = np.where(quarter == other, 0, 1)
-        half_tables = _Tables.fit(scores, cell, left_out, len(tables.median), images)
-        rows = quarter == own
-        p[rows] = half_tables.p_values(scores[rows], cell[rows])
+    """Return p-values (M, S), each from tables of the other fifths of the showers."""
+    p = np.empty_like(scores)
+    for fold in range(FOLDS):
+        mine = shower % FOLDS == fold
+        p[mine] = fit(scores, rows=~mine).p_values(scores[mine], cell[mine])
     return p
 
 
@@ -329,39 +320,55 @@ class _Tables:
     def fit(
         cls,
         scores: NDArray[np.float64],
+        *,
         cell: NDArray[np.int64],
-        half: NDArray[np.int64],
         n_cells: int,
         images: float,
+        rows: NDArray[np.bool_] | slice = slice(None),
     ) -> _Tables:
+        scores, cell = scores[rows], cell[rows]
         n_scores = scores.shape[1]
         median, mad = np.zeros((n_cells, n_scores)), np.ones((n_cells, n_scores))
         for k in range(n_cells):
-            mine = scores[(cell == k) & (half == 0)]
-            if len(mine) < 2 * TAIL:
+            mine = scores[cell == k]
+            if len(mine) < 4 * TAIL:
                 raise ReferenceTableError(
                     f"condition cell {k} has {len(mine)} showers to set cuts on; "
-                    f"at least {2 * TAIL} are needed: give more showers or fewer cells"
+                    f"at least {4 * TAIL} are needed: give more showers or fewer cells"
                 )
             median[k] = np.median(mine, axis=0)
             mad[k] = np.maximum(np.median(np.abs(mine - median[k]), axis=0), 1e-6)
-        standard = (scores - median[cell]) / mad[cell]
-        position = np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
-        flat = ((half * n_cells + cell)[:, None] * n_scores + np.arange(n_scores)) * BINS
-        counts = np.bincount(
-            (flat + bins(position)).ravel(), minlength=2 * n_cells * n_scores * BINS
-        )
-        counts = counts.reshape(2, n_cells, n_scores, BINS)
-        return cls(median, mad, counts, *_log_tail(counts[0], images))
+        position = _position(scores, median[cell], mad[cell])
+        flat = (cell[:, None] * n_scores + np.arange(n_scores)) * BINS + bins(position)
+        counts = np.bincount(flat.ravel(), minlength=n_cells * n_scores * BINS)
+        counts = counts.reshape(n_cells, n_scores, BINS)
+        return cls(median, mad, counts, *_log_tail(counts, images))
 
     def p_values(self, scores: NDArray[np.float64], cell: NDArray[np.int64]) -> NDArray[np.float64]:
-        standard = (scores - self.median[cell]) / self.mad[cell]
-        position = np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
-        lower = bins(position)
-        column = np.arange(scores.shape[1])
-        below = self.log_tail[cell[:, None], column, lower]
-        above = self.log_tail[cell[:, None], column, lower + 1]
-        return np.exp(below + (position - lower) * (above - below))
+        position = _position(scores, self.median[cell], self.mad[cell])
+        return _p_values(self.log_tail, position, cell, np.arange(scores.shape[1]))
+
+
+def _position(
+    scores: NDArray[np.floating[Any]], median: NDArray[np.float64], mad: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    standard = (scores - median) / mad
+    return np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+
+
+def _p_values(
+    log_tail: NDArray[np.float64],
+    position: NDArray[np.float64],
+    cell: NDArray[np.int64],
+    column: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the tails at positions (N, s) of some columns, log-linear within a bin."""
+    lower = bins(position)
+    row = (cell[:, None] * log_tail.shape[1] + column) * (BINS + 1) + lower
+    table = log_tail.ravel()
+    below, above = table[row], table[row + 1]
+    p: NDArray[np.float64] = np.exp(below + (position - lower) * (above - below))
+    return p
 
 
 def _log_tail(
@@ -372,7 +379,7 @@ def _log_tail(
     Parameters
     ----------
     counts
-        Histograms of the half that sets the cuts, shape (K, S, H).
+        Histograms, shape (K, S, H).
     images
         Rows to each distinct shower: so many fewer are independent, at worst.
     """
@@ -424,35 +431,25 @@ def _same_tail(mine: NDArray[np.float64], others: NDArray[np.float64], images: f
 
 
 def _effective_counts(
-    beyond: NDArray[np.bool_],
-    cell: NDArray[np.int64],
-    half: NDArray[np.int64],
-    shower: NDArray[np.int64],
-    n_cells: int,
+    p: NDArray[np.float64], cell: NDArray[np.int64], shower: NDArray[np.int64], n_cells: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return showers (2, K) and exceedances (2, K, A) of both halves, as if independent.
+    """Return showers (K,) and exceedances of combined p-values (K, A), as if independent.
 
     The design effect is the variance of the exceedances summed over the images of a shower, over
     the binomial one (Kish, Survey Sampling, 1965, section 5.4). It is taken over all cells, where
     it is known best, and as the largest over the levels.
     """
-    rows, columns = half * n_cells + cell, beyond.shape[1]
-    n = np.bincount(rows, minlength=2 * n_cells).astype(np.float64)
-    k = np.stack(
-        [np.bincount(rows, weights=beyond[:, a], minlength=2 * n_cells) for a in range(columns)], 1
-    )
+    beyond = p[:, None] <= np.array(LEVELS)
+    n = np.bincount(cell, minlength=n_cells).astype(np.float64)
+    k = np.stack([np.bincount(cell, weights=b, minlength=n_cells) for b in beyond.T], axis=1)
     rate = k / n[:, None]
-    excess = beyond - rate[rows]
-    sums = np.stack([np.bincount(shower, weights=excess[:, a]) for a in range(columns)], 1)
+    excess = beyond - rate[cell]
+    sums = np.stack([np.bincount(shower, weights=column) for column in excess.T], axis=1)
     binomial = np.maximum((n[:, None] * rate * (1 - rate)).sum(axis=0), 1.0)
     effect = max(1.0, float(((sums**2).sum(axis=0) / binomial).max()))
     effective = np.maximum(np.rint(n / effect), 1.0)
     exceedances = np.rint(rate * effective[:, None])
-    shape = (2, n_cells)
-    return (
-        effective.reshape(shape).astype(np.int64),
-        exceedances.reshape(*shape, columns).astype(np.int64),
-    )
+    return effective.astype(np.int64), exceedances.astype(np.int64)
 
 
 def _p_counts(p: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,0 +1,86 @@
+"""Generation: showers drawn from a model at the conditions of the showers that are seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from . import reference
+from .features import basis
+from .scorer import Examiner
+from .showers import Showers, concatenate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .artefact import Artefact
+    from .reference import ReferenceTable
+
+BATCH = 512
+"""Showers generated at a time."""
+
+
+def generate(artefact: Artefact, seen: Showers, n: int, seed: int) -> Showers:
+    """Return n generated showers, digitised, at conditions drawn from those of seen showers.
+
+    Parameters
+    ----------
+    seen
+        At least one shower; the conditions are drawn from theirs with replacement.
+    seed
+        The same seed gives the same showers.
+    """
+    if seen.n == 0:
+        raise ValueError("no showers to take conditions from")
+    if artefact.feature_map.condition_names:
+        raise ValueError("generated references are for models of the energy alone")
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(seen.n, size=n)
+    features, _ = artefact.feature_map(seen)
+    context = features.context[torch.from_numpy(rows)]
+    generator = torch.Generator().manual_seed(seed)
+    return concatenate(list(_batches(artefact, context, generator)))
+
+
+def _batches(
+    artefact: Artefact, context: torch.Tensor, generator: torch.Generator
+) -> Iterator[Showers]:
+    feature_map, step = artefact.feature_map, artefact.geometry.least_count_mev
+    for part in torch.split(context, BATCH):
+        drawn = artefact.flow.sample(part, generator)
+        cells = feature_map.inverse(drawn.cells, part)
+        if step > 0:
+            cells = (np.rint(cells / step) * step).astype(np.float32)
+        e_rec = feature_map.e_rec(cells)
+        # The response is N(0, 1) by construction: this incident energy gives the one drawn.
+        at = basis(part[:, 0].numpy())
+        mean, log_scale = at @ feature_map.layer_mean[:, 0], at @ feature_map.layer_log_scale[:, 0]
+        response = mean + drawn.layers[:, 0].numpy() * np.exp(log_scale)
+        yield Showers(cells, (e_rec / np.exp(response)).astype(np.float32))
+
+
+def generated_reference(artefact: Artefact, seen: Showers, n: int, seed: int) -> ReferenceTable:
+    """Return the reference that a model generates itself at the conditions of seen showers.
+
+    For a cold start without certified data of these conditions. It knows as much of good showers
+    as the model does: where the model is wrong, so is every expectation.
+    """
+    showers = generate(artefact, seen, n, seed)
+    examine = Examiner(artefact.feature_map, artefact.flow, artefact.geometry, torch.device("cpu"))
+    seen_raw = examine(showers)
+    people = reference.Population(
+        e_rec=seen_raw.e_rec,
+        scores=artefact.score_map(seen_raw.raw, seen_raw.condition),
+        latents=seen_raw.latents,
+        cells=showers.cells,
+        shower=_each(showers.n),
+    )
+    return reference.build(people, artefact.geometry, artefact.reference.n_cells, "generated")
+
+
+def _each(n: int) -> NDArray[np.int64]:
+    return np.arange(n)
