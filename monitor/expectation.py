@@ -173,7 +173,7 @@ def of_reference(reference: ReferenceTable) -> Expectation:
     return Expectation(
         showers=n_ref,
         exceedances=np.minimum(reference.count_counts.astype(np.float64), n_ref[:, None]),
-        p_counts=p_counts * (min(n_ref.sum(), distinct / 2) / p_counts.sum(1, keepdims=True)),
+        p_counts=p_counts * (min(n_ref.sum(), distinct) / p_counts.sum(1, keepdims=True)),
         latent_mean=moments[0],
         latent_square=np.maximum(moments[1], 1e-6),
         square_var=np.maximum(moments[3] - np.square(moments[1]), 1e-6),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
 from monitor.expectation import Expectation
@@ -45,7 +46,7 @@ class Pool:
     z_square: NDArray[np.float32]
     """Shape (N, D)."""
 
-    lit: NDArray[np.uint8]
+    lit: NDArray[np.float32]
     """Shape (N, V)."""
 
     energy: NDArray[np.float64]
@@ -71,7 +72,7 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
         p=np.where(scored.valid, scored.p_combined, np.nan),
         z=np.rint(z / Z_UNIT).astype(np.float32),
         z_square=np.rint(z * z / Z_UNIT).astype(np.float32),
-        lit=(showers.cells > threshold).astype(np.uint8),
+        lit=(showers.cells > threshold).astype(np.float32),
         energy=np.rint(energy * 1000),
     )
 
@@ -96,6 +97,9 @@ def sums(
         np.bincount(place[p <= level], minlength=n_regions * k).reshape(n_regions, k)
         for level in LEVELS
     ]
+    # Whole numbers in single precision: a few hundred showers a region add up exactly.
+    ends = np.searchsorted(r, np.arange(n_regions + 1))
+    drawn = csr_matrix((np.ones(len(i), np.float32), i, ends), shape=(n_regions, source.n))
     n_columns = source.p_bin.shape[1]
     flat = source.p_bin[i] + N_BINS * np.arange(n_columns) + N_BINS * n_columns * r[:, None]
     p_counts = np.bincount(flat.ravel(), minlength=N_BINS * n_columns * n_regions)
@@ -103,23 +107,12 @@ def sums(
         "showers": np.bincount(place, minlength=n_regions * k).reshape(n_regions, k),
         "exceedances": np.stack(exceedances, axis=2),
         "p_counts": p_counts.reshape(n_regions, n_columns, N_BINS),
-        "z_sum": _by_region(source.z, i, r, n_regions),
-        "z_square": _by_region(source.z_square, i, r, n_regions),
-        "lit": _by_region(source.lit, i, r, n_regions),
-        "layer_energy": _by_region(source.energy, i, r, n_regions),
+        "z_sum": _whole(drawn @ source.z),
+        "z_square": _whole(drawn @ source.z_square),
+        "lit": _whole(drawn @ source.lit),
+        "layer_energy": _whole(drawn @ source.energy),
         "unscored": np.bincount(region[~valid], minlength=n_regions),
     }
-
-
-def _by_region(
-    values: NDArray[Any], i: NDArray[np.int64], region: NDArray[np.int64], n_regions: int
-) -> NDArray[np.int64]:
-    """Return sums of rows of whole numbers over each region, exact in float64."""
-    out = np.zeros((n_regions, values.shape[1]), np.int64)
-    if len(i):
-        present, first = np.unique(region, return_index=True)
-        out[present] = np.add.reduceat(values[i], first, axis=0, dtype=np.float64).astype(np.int64)
-    return out
 
 
 def window(
@@ -207,7 +200,7 @@ def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
         latent_square=np.maximum(mean_square, 1e-6),
         square_var=np.maximum(fourth - mean_square**2, 1e-6),
         latent_showers=each[:, 0],
-        lit_rate=(weight @ source.lit.astype(np.float32)) / each,
+        lit_rate=(weight @ source.lit) / each,
         layer_energy=(weight @ source.energy) / 1000 / each,
         origin="certified",
         id=f"drawn-{n}",
