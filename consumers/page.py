@@ -75,30 +75,35 @@ class Line:
 
 
 class Health:
-    """Whether the main loop still goes round, and whether it does its work."""
+    """Whether every job of the process still goes round, and whether it does its work."""
 
     def __init__(self) -> None:
-        self._beat = time.monotonic()
-        self._ready = False
+        self._beats: dict[str, float] = {}
+        self._ready: dict[str, bool] = {}
 
-    def beat(self) -> None:
-        """Say that the main loop has been round."""
-        self._beat = time.monotonic()
+    def beat(self, job: str) -> None:
+        """Say that a job's main loop has been round."""
+        self._beats[job] = time.monotonic()
 
-    def ready(self, *, yes: bool) -> None:
-        """Say whether the process does its work: partitions assigned, or judge or stand-by."""
-        self._ready = yes
+    def ready(self, job: str, *, yes: bool) -> None:
+        """Say whether a job does its work, or waits for the broker."""
+        self._ready[job] = yes
 
     def alive_reply(self) -> Reply:
         """Return the answer to a liveness probe."""
-        silent = time.monotonic() - self._beat
-        if silent > HANG_S:
-            return Reply(f"main loop silent for {silent:.0f} s\n".encode(), status=503)
+        now = time.monotonic()
+        silent = {job: now - at for job, at in list(self._beats.items()) if now - at > HANG_S}
+        if silent:
+            words = ", ".join(f"{job} silent for {age:.0f} s" for job, age in silent.items())
+            return Reply(f"{words}\n".encode(), status=503)
         return Reply(b"ok\n")
 
     def ready_reply(self) -> Reply:
         """Return the answer to a readiness probe."""
-        return Reply(b"ready\n") if self._ready else Reply(b"not ready\n", status=503)
+        waiting = [job for job, yes in list(self._ready.items()) if not yes]
+        if waiting or not self._ready:
+            return Reply(f"not ready: {', '.join(waiting)}\n".encode(), status=503)
+        return Reply(b"ready\n")
 
 
 @dataclass

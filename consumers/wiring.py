@@ -182,11 +182,11 @@ class Program:
         )
 
         def job() -> None:
+            self._begin("worker")
+            beat = partial(self.health.beat, "worker")
             with self._clients(settings.topic, settings.group, settings.instance) as clients:
-                worker = Worker(
-                    model, self.detector, clients, worker_settings, metrics, self.health.beat
-                )
-                self.health.ready(yes=True)
+                worker = Worker(model, self.detector, clients, worker_settings, metrics, beat)
+                self.health.ready("worker", yes=True)
                 worker.run(self.stopping)
 
         self._jobs.append(("worker", job))
@@ -205,11 +205,12 @@ class Program:
         self._page = Page(shower=self._gallery.picture)
 
         def job() -> None:
+            self._begin("judge")
             with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
                 judge = Judge(
                     make_monitor, self._form, clients, judge_settings, metrics, self._show
                 )
-                self.health.ready(yes=True)
+                self.health.ready("judge", yes=True)
                 judge.run(self.stopping)
 
         self._jobs.append(("judge", job))
@@ -217,6 +218,11 @@ class Program:
 
     def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
         return _Connected(self._connection, topic, group, self.settings.session_s, instance)
+
+    def _begin(self, job: str) -> None:
+        """Say that a job lives and waits for the broker: that must not get it restarted."""
+        self.health.beat(job)
+        self.health.ready(job, yes=False)
 
     def _follow(self) -> None:
         log = kafka.KafkaLog(self._connection)
@@ -226,7 +232,7 @@ class Program:
             log.close()
 
     def _show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
-        self.health.beat()
+        self.health.beat("judge")
         if self._page is not None:
             self._page.show(standing, self._lines(bench), role)
         self.on_show(standing, bench, role)

@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from standings import alarm, expositions, history, spectra, standing, with_quality
 
-from consumers.page import Health, Line, Page, Place, Server
+from consumers.page import HANG_S, Health, Line, Page, Place, Server
 from models import geometry as geometries
 from monitor.metrics import JudgeState
 from monitor.pictures import ShowerPicture
@@ -251,13 +251,26 @@ return out;
 
 def test_probes_tell_a_hanging_loop_and_a_process_that_is_not_ready(show, monkeypatch):
     url = show.server.url
-    show.health.beat()
-    assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
-    assert requests.get(f"{url}/readyz", timeout=5).status_code == 503
-    show.health.ready(yes=True)
-    assert requests.get(f"{url}/readyz", timeout=5).status_code == 200
-    monkeypatch.setattr("consumers.page.HANG_S", -1.0)
-    assert requests.get(f"{url}/healthz", timeout=5).status_code == 503
+
+    def status(path):
+        reply = requests.get(url + path, timeout=5)
+        return reply.status_code, reply.text
+
+    assert status("/healthz") == (200, "ok\n")
+    assert status("/readyz")[0] == 503
+    for job in ("worker", "judge"):
+        show.health.beat(job)
+        show.health.ready(job, yes=True)
+    assert status("/readyz") == (200, "ready\n")
+    show.health.ready("worker", yes=False)
+    assert status("/readyz") == (503, "not ready: worker\n")
+    now = time.monotonic()
+    monkeypatch.setattr("consumers.page.time.monotonic", lambda: now + HANG_S + 1)
+    show.health.beat("judge")  # one that goes round does not hide one that hangs
+    code, said = status("/healthz")
+    assert code == 503
+    assert said.startswith("worker silent for 31 s")
+    assert "judge" not in said
 
 
 def test_pictures_come_as_png_and_svg_by_coordinates(show):
