@@ -64,15 +64,15 @@ def add_who(parser: argparse.ArgumentParser) -> None:
 
 
 def time_ns(text: str) -> int:
-    """Return ns since 1970 UTC of ISO 8601, or of a time back from now such as `-30m`."""
+    """Return ns since 1970 UTC of ISO 8601, or of how long ago, such as 30m."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     if text == "now":
         return time.time_ns()
-    if text[:1] == "-" and text[-1:] in units and text[1:-1].isdigit():
-        return time.time_ns() - int(text[1:-1]) * units[text[-1]] * 10**9
+    if text[-1:] in units and text[:-1].isdigit():
+        return time.time_ns() - int(text[:-1]) * units[text[-1]] * 10**9
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"time {text!r}: write ISO 8601, now, or how long ago as -30m") from None
+        raise UserError(f"time {text!r}: write ISO 8601, now, or how long ago: 30m") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1e6) * 1000
