@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 PLAIN_TOPIC = "calo.plain.v1"
 STAGES = ("decode", "score", "tally", "publish")
-WARM_SHOWERS = 4096
+WARM_SHOWERS = 16_384
+JUDGED = "calodqm_showers_judged_total"
 
 
 @dataclass(frozen=True)
@@ -47,37 +48,39 @@ class Ingest:
     """Showers a second end to end."""
 
     cpu_us: float
-    """CPU time of the service a shower, µs, worker and judge together."""
+    """CPU time of the service a shower, µs, workers and judge together."""
 
     stages_us: dict[str, float]
     """Where a worker's wall-clock time goes, µs a shower; the rest is the client and waiting."""
 
     rss_mib: list[float]
-    """Resident memory of the service, MiB, a sample a second."""
+    """Resident memory of the process that scores and judges, MiB, a sample a second."""
 
 
-def measure(settings: Settings, source: Path, showers: int, rate_hz: float) -> Ingest:
+def measure(settings: Settings, source: Path, showers: int, rate_hz: float, workers: int) -> Ingest:
     """Return how fast the service takes in a stream that comes at a rate.
 
-    Broker, producer, worker and judge are processes of this machine. The records are made before:
-    a real producer has them already.
+    Broker, producer and service are processes of this machine: one that scores and judges, and
+    further score workers. The records are made before: a real producer has them already.
     """
     with EmbeddedBroker() as broker:
         given = settings.model_copy(update={"bootstrap": broker.bootstrap})
         connection = given.connection()
         ensure_topics(connection, partitions=settings.partitions)
-        port = free_port()
-        service = _start_service(given, port)
+        services = [_Service.start(given, "run" if i == 0 else "score") for i in range(workers)]
         sink = KafkaSink(connection)
         try:
-            metrics = _Metrics(f"http://127.0.0.1:{port}/metrics")
             records = make_records(given, source, showers + WARM_SHOWERS, rate_hz)
+            share = settings.partitions // workers
+            for service in services:
+                service.wait(lambda seen: seen.get("assigned", 0) >= share, 120, "its partitions")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
-            metrics.wait_for(warm.showers, 120)
-            return _timed(sink, records, warm.records, service, metrics, rate_hz)
+            services[0].wait(lambda seen: seen.get(JUDGED, 0) >= warm.showers, 120, "the start")
+            return _timed(sink, records, warm.records, services, rate_hz)
         finally:
             sink.close()
-            children.stop(service, 20)
+            for service in services:
+                children.stop(service.child, 20)
 
 
 def make_records(settings: Settings, source: Path, showers: int, rate_hz: float) -> list[Sent]:
@@ -126,34 +129,29 @@ def _send(sink: KafkaSink, records: list[Sent], begin: int, showers: int, rate_h
 
 
 def _timed(
-    sink: KafkaSink,
-    records: list[Sent],
-    begin: int,
-    service: subprocess.Popen[bytes],
-    metrics: _Metrics,
-    rate_hz: float,
+    sink: KafkaSink, records: list[Sent], begin: int, services: list[_Service], rate_hz: float
 ) -> Ingest:
-    process = psutil.Process(service.pid)
-    before, cpu = metrics.read(), _cpu_s(process)
+    first = services[0]
+    before, cpu = first.read(), sum(service.cpu_s() for service in services)
     memory: list[float] = []
     done = threading.Event()
-    sampler = threading.Thread(target=_sample, args=(process, memory, done))
+    sampler = threading.Thread(target=_sample, args=(first.process(), memory, done))
     sampler.start()
     try:
         began = time.monotonic()
         part = _send(sink, records, begin, 10**9, rate_hz)
-        metrics.wait_for(before["calodqm_showers_judged_total"] + part.showers, 600)
+        wanted = before[JUDGED] + part.showers
+        first.wait(lambda seen: seen[JUDGED] >= wanted, 600, "the end")
         seconds = time.monotonic() - began
     finally:
         done.set()
         sampler.join()
-    after = metrics.read()
+    after = first.read()
+    own = after["scored"] - before["scored"]
+    stages = {stage: 1e6 * (after[stage] - before[stage]) / own for stage in STAGES}
+    used = sum(service.cpu_s() for service in services) - cpu
     n = part.showers
-    stages = {
-        stage: 1e6 * (after[_stage_name(stage)] - before[_stage_name(stage)]) / n
-        for stage in STAGES
-    }
-    return Ingest(n, seconds, n / seconds, 1e6 * (_cpu_s(process) - cpu) / n, stages, memory)
+    return Ingest(n, seconds, n / seconds, 1e6 * used / n, stages, memory)
 
 
 def plain_loop(settings: Settings, artefact: Artefact, source: Path, showers: int) -> float:
@@ -219,48 +217,65 @@ def as_json(ingest: Ingest) -> dict[str, Any]:
     return fields
 
 
-class _Metrics:
-    """What the service exports."""
+@dataclass(frozen=True)
+class _Service:
+    """A process of the service, and what it exports."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    child: subprocess.Popen[bytes]
+    url: str
+
+    @classmethod
+    def start(cls, settings: Settings, command: str) -> _Service:
+        """Start `calodqm run` or `calodqm score`."""
+        port = free_port()
+        words = children.calodqm(
+            command,
+            *("--bootstrap", settings.bootstrap, "--http-port", str(port)),
+            *("--artefact", str(settings.artefact), "--threads", str(settings.threads)),
+        )
+        child = children.start(words, output=subprocess.DEVNULL)
+        return cls(child, f"http://127.0.0.1:{port}/metrics")
+
+    def process(self) -> psutil.Process:
+        """Return the process."""
+        return psutil.Process(self.child.pid)
+
+    def cpu_s(self) -> float:
+        """Return the CPU time used so far, s."""
+        times = self.process().cpu_times()
+        return float(times.user + times.system)
 
     def read(self) -> dict[str, float]:
-        """Return every sample without labels, and the sums of the stages."""
-        text = requests.get(self._url, timeout=10).text
-        found: dict[str, float] = {}
+        """Return the showers judged and scored, the partitions, and the time of the stages."""
+        text = requests.get(self.url, timeout=10).text
+        found: dict[str, float] = dict.fromkeys(("scored", "assigned", JUDGED, *STAGES), 0.0)
+        names = {
+            "calodqm_showers_scored_total": "scored",
+            "calodqm_assigned_partitions": "assigned",
+            JUDGED: JUDGED,
+        }
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if not sample.labels:
-                    found[sample.name] = sample.value
-                elif sample.name == "calodqm_stage_seconds_sum":
-                    found[_stage_name(sample.labels["stage"])] = sample.value
+                name = names.get(sample.name, "")
+                if sample.name == "calodqm_stage_seconds_sum":
+                    name = sample.labels["stage"]
+                if name:
+                    found[name] = found.get(name, 0.0) + sample.value
         return found
 
-    def wait_for(self, showers: float, seconds: float) -> None:
-        """Wait until so many showers are judged."""
+    def wait(
+        self, condition: Callable[[dict[str, float]], bool], seconds: float, what: str
+    ) -> None:
+        """Wait until what is exported meets a condition."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                if self.read().get("calodqm_showers_judged_total", 0) >= showers:
+                if condition(self.read()):
                     return
             except requests.RequestException:
                 pass  # not up yet
-            time.sleep(0.2)
-        raise UserError(f"the service did not judge {showers:.0f} showers in {seconds:.0f} s")
-
-
-def _stage_name(stage: str) -> str:
-    return f"stage/{stage}"
-
-
-def _start_service(settings: Settings, port: int) -> subprocess.Popen[bytes]:
-    command = children.calodqm(
-        "run",
-        *("--bootstrap", settings.bootstrap, "--http-port", str(port)),
-        *("--artefact", str(settings.artefact), "--threads", str(settings.threads)),
-    )
-    return children.start(command, output=subprocess.DEVNULL)
+            time.sleep(0.1)
+        raise UserError(f"the service did not come to {what} in {seconds:.0f} s")
 
 
 def _sample(process: psutil.Process, memory: list[float], done: threading.Event) -> None:
@@ -268,8 +283,3 @@ def _sample(process: psutil.Process, memory: list[float], done: threading.Event)
         memory.append(process.memory_info().rss / 2**20)
         if done.wait(1.0):
             return
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

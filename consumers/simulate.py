@@ -179,7 +179,7 @@ def fresh(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Sho
         rows = np.flatnonzero(rng.random(showers.n) < 0.5)
         for layer, cut in zip(geometry.layers, geometry.slices, strict=True):
             grid = cells[rows, cut].reshape(len(rows), *layer.shape)
-            cells[rows, cut] = np.flip(grid, axis).reshape(len(rows), -1)
+            cells[rows, cut] = np.flip(grid, axis).reshape(len(rows), layer.n_cells)
     read = cells + rng.standard_normal(cells.shape, np.float32) * np.float32(geometry.noise_mev)
     step = np.float32(geometry.least_count_mev)
     digitised = np.rint(read / step) * step if step else read

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=float, default=20_000.0, metavar="HZ", help="at which they are produced"
     )
     parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
+    parser.add_argument("--workers", type=int, default=2, help="processes that score")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     settings.add_arguments(parser, "artefact", "threads", "partitions")
     parts = parser.add_subparsers(dest="part", metavar="[alarms]")
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         plain.append(bench_ingest.plain_loop(given, artefact, SOURCE, args.plain_showers))
         console.print(f"  {plain[-1]:,.0f} showers/s")
         console.print(f"service, {i + 1} of {args.repeats} ...", style="bright_black")
-        runs.append(bench_ingest.measure(given, SOURCE, args.showers, args.rate))
+        runs.append(bench_ingest.measure(given, SOURCE, args.showers, args.rate, args.workers))
         console.print(f"  {runs[-1].rate:,.0f} showers/s, {runs[-1].cpu_us:.0f} µs CPU a shower")
     told = _figures(runs, plain)
     if args.json:
