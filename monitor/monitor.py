@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from models.reference import BINS
 from models.scales import LEVELS, Z_UNIT
 from monitor import evidence, kinds, records
 from monitor.acknowledgements import Acknowledgement, Mask
@@ -23,6 +24,7 @@ from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import DOWN, UP, Floors, Test
 from monitor.references import LiveReference, LiveSettings, ReferenceAct
+from monitor.score_tables import ScoreTable, of_window
 from monitor.sequential import e_benjamini_hochberg
 from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
 from monitor.watch import Rows, Watch, rows_of
@@ -45,6 +47,12 @@ SPECTRUM_S = 300
 
 LISTED_FALSE = 0.05
 """Share of a list of cells that may be there by chance."""
+
+FADE_FROM = 200_000
+"""Showers at which the score histograms are halved."""
+
+ANCHOR_MAD = 2.0
+"""Beyond this move of a median the bins of the reference no longer lie where the scores are."""
 
 MAX_CELLS = 8
 """Cells that an alarm names."""
@@ -116,6 +124,8 @@ class Monitor:
         self.places = Places(detector)
         self.geometry = geometry
         expectation = reference if isinstance(reference, Expectation) else of_reference(reference)
+        self._table = None if isinstance(reference, Expectation) else reference
+        self._scores: ScoreTable | None = None
         page_at = self._page_at = self.settings.allowance.page_at(self.places)
         warn_at = self.settings.allowance.warn_at(self.places)
         self.watch = Watch(
@@ -158,6 +168,7 @@ class Monitor:
             self._run_watched += 1
         self._ledger.add(second, rows.showers, rows.exceedances.sum(1))
         self._spectra.append(rows.p_counts.sum(0))
+        self._count_scores(window)
         out += self._judge(window.key, rows)
         if run == self._run:  # what comes late for a past run amends its verdicts only
             self.watch.step(second, rows, new=new)
@@ -205,6 +216,22 @@ class Monitor:
         for act in ended:
             del self._acks[act.alarm]
         return self._mask()
+
+    def _count_scores(self, window: Window) -> None:
+        """Add a window to the score histograms, which fade so that they tell of the last data."""
+        if self._table is None:
+            return
+        shape = (self._table.n_cells, self._table.n_scores, BINS)
+        mine = of_window(window, shape)
+        self._scores = mine if self._scores is None else self._scores + mine
+        if int(self._scores.counts[:, 0].sum()) > FADE_FROM:
+            self._scores = self._scores.faded()
+
+    def median_moved(self) -> float:
+        """Return the largest move of a score's median, in MADs of the reference; 0 if unknown."""
+        if self._table is None or self._scores is None:
+            return 0.0
+        return float(np.nanmax(np.abs(self._scores.moved(self._table)), initial=0.0))
 
     def _believe(self, live: Expectation | None, *, forced: bool = False) -> None:
         """Test against a live reference from now on; None leaves things as they are."""
@@ -327,7 +354,14 @@ class Monitor:
             runbook=kind.value.replace(" ", "-"),
         )
         chance = max(case.once_in, float(np.exp(min(case.odds, 700.0))) * self._cases.share(case))
-        return replace(alarm, text=evidence.text(alarm, level, chance))
+        text = evidence.text(alarm, level, chance)
+        moved = self.median_moved()
+        if moved > ANCHOR_MAD:
+            text += (
+                f" A score's median has moved by {moved:.1f} MAD: this reference no longer fits, "
+                "make it anew."
+            )
+        return replace(alarm, text=text)
 
     def _level(self, case: Case) -> float:
         """Return the α at which the case's excess is counted."""
@@ -516,6 +550,8 @@ class Monitor:
         out |= {f"ledger.{name}": array for name, array in self._ledger.state().items()}
         out |= {f"live.{name}": array for name, array in self.live.state().items()}
         out["spectra"] = np.array(list(self._spectra), np.int64)
+        if self._scores is not None:
+            out["scores"] = self._scores.counts
         words = {
             "cases": self._cases.state(),
             "sections": self._sections.state(),
@@ -538,6 +574,9 @@ class Monitor:
         self._believe(self.live.expectation(), forced=True)
         self._spectra.clear()
         self._spectra.extend(state["spectra"].astype(np.int64))
+        self._scores = None
+        if "scores" in state:
+            self._scores = ScoreTable(state["scores"].astype(np.int64))
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
