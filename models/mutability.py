@@ -76,7 +76,8 @@ class Mutability:
             _cluster(np.vstack([self.own_reference(e, n), point])).outlier_scores_[-1]
             for point, e in zip(points, e_rec, strict=True)
         ]
-        return np.nan_to_num(np.array(scores), nan=1.0)
+        outlier: NDArray[np.float64] = np.nan_to_num(np.array(scores), nan=1.0)
+        return outlier
 
     def clustered(self, n_cells: int, device: torch.device | None = None) -> Clustered:
         """Return the fast form: the reference of each of `n_cells` condition cells, clustered once."""

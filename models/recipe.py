@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import artefact, features, reference, scores, training
+from . import artefact, evaluation, features, reference, scores, training
 from .caloflow import CaloFlow, configure
 from .flux import Flux, FluxConfig
 from .scales import LEVELS
-from .scorer import Examiner
+from .scorer import Examiner, pick_device
 from .showers import Showers, concatenate
 from .training import Options, Pool, Session, TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from .artefact import Artefact
@@ -104,6 +106,56 @@ def prepare(
         card={**facts, **(card or {}), "certified": figures},
         version=recipe.version,
     )
+
+
+def examined(
+    made: Artefact, good: Showers, strange: Mapping[str, Showers], device: str
+) -> Artefact:
+    """Return the artefact with a card that says what it is worth on showers it never met."""
+    scorer = made.scorer(device)
+    scored = scorer.score(good)
+    names = (*made.score_names, "combined")
+    p_good = np.column_stack([scored.p, scored.p_combined])
+    figures: dict[str, Any] = {
+        "showers": good.n,
+        "nll": {
+            name.removeprefix("nll_"): value
+            for name, value in _mean_nll(made, good, device).items()
+        },
+        "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
+        "exceedance": {
+            str(row.cell): {
+                str(level): round(found.value, 5) for level, found in row.achieved.items()
+            }
+            for row in evaluation.calibration(scored, made.reference.edges)
+        },
+    }
+    for name, showers in strange.items():
+        other = scorer.score(showers)
+        p = np.column_stack([other.p, other.p_combined])
+        found = [evaluation.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
+        figures[name] = {
+            "showers": showers.n,
+            "auc": {n: round(f.auc, 4) for n, f in zip(names, found, strict=True)},
+            "tpr_at_fpr_0.01": {
+                n: round(f.tpr[1e-2].value, 4) for n, f in zip(names, found, strict=True)
+            },
+        }
+    return artefact.make(
+        geometry=made.geometry,
+        feature_map=made.feature_map,
+        flow=made.flow,
+        score_map=made.score_map,
+        reference=made.reference,
+        card={**made.card, "held_out": figures},
+        version=made.version,
+    )
+
+
+def _mean_nll(made: Artefact, good: Showers, device: str) -> dict[str, float]:
+    examine = Examiner(made.feature_map, made.flow, made.geometry, pick_device(device))
+    means = examine(good).raw[:, : len(made.flow.stages)].mean(axis=0, dtype=np.float64)
+    return dict(zip(examine.score_names, means.round(3).tolist(), strict=False))
 
 
 def split(pool: Pool, recipe: Recipe, certify: Pool | None) -> tuple[Pool, Pool, Pool]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from models.geometry import Geometry
     from models.recipe import Recipe
+    from models.showers import Showers
     from models.training import Pool
 
 
@@ -36,6 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="good showers for the reference; default: a share of DATA that is not trained on",
+    )
+    parser.add_argument(
+        "--test", type=Path, metavar="FILE", help="good showers, met by nothing: for the model card"
+    )
+    parser.add_argument(
+        "--anomaly",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="strange showers, for the model card; may be given several times",
     )
     parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
     parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
@@ -60,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     geometry = _geometry(args.geometry)
     recipe = _recipe(args)
     pool = read_pool(args.data, geometry)
+    test = None if args.test is None else read_pool([args.test], geometry).showers
+    anomalies = dict(_anomaly(text, geometry) for text in args.anomaly)
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
@@ -92,10 +105,19 @@ def run(args: argparse.Namespace) -> int:
             )
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None
+    if test is not None:
+        made = recipes.examined(made, test, anomalies, args.device)
     made.save(args.out)
     checkpoint.unlink(missing_ok=True)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise UserError(f"--anomaly {text}: write NAME=FILE")
+    return name, read_pool([Path(path)], geometry).showers
 
 
 def read_pool(paths: list[Path], geometry: Geometry) -> Pool:
