@@ -47,11 +47,11 @@ RATE = 1000.0
 N_REF = 100_000
 START = 1_700_000_000
 WARM_S = 60
-LIMIT_S = 150
+LIMIT_S = 120
 SETTLED_S = 16
 """Data-seconds after the page at which place, cell and kind are assessed."""
 
-RIVAL_TRIALS = 5
+RIVAL_TRIALS = 2
 """Trials of each fault in which the rivals are followed to the end."""
 
 STRUCK, OTHER = 11, 52
