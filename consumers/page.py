@@ -114,6 +114,9 @@ class Page:
     """Finds a shower to draw; called from the server's threads."""
 
     runbooks: Path = RUNBOOKS
+    silent_s: float = 10.0
+    """The page calls itself stale after so long without a word of the judge or newer data."""
+
     _now: bytes = b"null"
     _meta: dict[str, Any] = field(
         default_factory=lambda: {"role": JudgeState.STARTING.value, "published_ns": 0}
@@ -144,6 +147,7 @@ class Page:
             "role": role.value,
             "published_ns": now_ns,
             "advanced_ns": self._advanced_ns,
+            "silent_s": self.silent_s,
             "service": lines,
         }
         # The parts are replaced whole, so a reader in another thread needs no lock; a state one

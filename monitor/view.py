@@ -195,9 +195,15 @@ def plain(value: Any) -> Any:
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, np.ndarray | tuple | list):
-        items = value.tolist() if isinstance(value, np.ndarray) else value
-        return [plain(item) for item in items]
+    if isinstance(value, np.ndarray):
+        items = value.tolist()
+        return items if np.all(np.abs(value) <= 2**53) else [plain(item) for item in items]
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     if isinstance(value, int) and abs(value) > 2**53:

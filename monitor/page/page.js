@@ -3,8 +3,8 @@
 
 const POLL_MS = 1000;
 const CUT_OFF_S = 4;       // no answer from the server for so long: not live
-const SILENT_S = 10;       // no word from the judge, or no newer data, for so long: not live
 const OLD_S = 30;          // data older than this is a backlog or a replay: said, not hidden
+const MOST_ALARMS = 12;    // cards; the rest are counted
 const LEVEL = { page: "bad", warning: "medium", ticket: "null" };
 
 const $ = (id) => document.getElementById(id);
@@ -64,11 +64,11 @@ function freshness() {
     return { stale: true, what: "Stand-by", why: "Another judge is active; look at its page. Nothing below is live." };
   }
   const since = (ns) => (answer.served_ns - ns) / 1e9 + waited;
-  if (since(answer.published_ns) > SILENT_S) {
+  if (since(answer.published_ns) > answer.silent_s) {
     return { stale: true, what: `The judge has been silent for ${span(since(answer.published_ns))}`, why: "It has stopped or hangs. Nothing below is live." };
   }
   const now = answer.now;
-  if (now.data_second !== null && since(answer.advanced_ns) > SILENT_S) {
+  if (now.data_second !== null && since(answer.advanced_ns) > answer.silent_s) {
     return { stale: true, what: `No new data for ${span(since(answer.advanced_ns))}`, why: `What is shown below ended at ${clock(now.data_second)} UTC.` };
   }
   const behind = now.data_second === null ? null : since(now.data_second * 1e9) - 1;
@@ -138,21 +138,41 @@ function show({ now, service }) {
   trust(now, service);
 }
 
+// How much fits on a tile: with many regions only those that are not good have room for their name.
+const WIDEST = 32;
+const density = (columns, regions) => (columns <= 4 && regions <= 24 ? "few" : columns <= 8 && regions <= 64 ? "some" : "many");
+const tiles = new Map();   // by region: its tile, and what is written on it
+
 function board(now) {
   const sectors = new Map();
-  for (const region of now.board) sectors.set(region.sector, [...(sectors.get(region.sector) || []), region]);
+  for (const region of now.board) {
+    if (!sectors.has(region.sector)) sectors.set(region.sector, []);
+    sectors.get(region.sector).push(region);
+  }
   const columns = Math.max(...[...sectors.values()].map((regions) => regions.length));
-  $("board").classList.toggle("many", columns > 8);
-  $("board").style.setProperty("--columns", Math.min(columns, 16));
-  $("board").replaceChildren(...[...sectors].map(([name, regions]) =>
-    make("div", null, { class: "sector" }, [make("b", name), ...regions.map(tile)])));
+  const dense = density(columns, now.board.length);
+  const box = $("board");
+  box.className = dense;
+  box.style.setProperty("--columns", Math.min(columns, WIDEST));
+  const rows = [...sectors].map(([name, regions]) => [name, regions.map((region) => tile(region, dense))]);
+  const shown = [...box.querySelectorAll(".region")];
+  const wanted = rows.flatMap(([, row]) => row);
+  if (wanted.length === shown.length && wanted.every((element, i) => element === shown[i])) return;
+  box.replaceChildren(...rows.map(([name, row]) => make("div", null, { class: "sector" }, [make("b", name), make("div", null, { class: "row" }, row)])));
 }
 
-function tile(region) {
+function tile(region, dense) {
   const ratio = region.expected > 0 ? region.exceedances / region.expected : null;
-  const words = region.masked ? "masked" : { null: "–" }[region.quality] || (ratio === null ? "–" : `${ratio.toFixed(ratio < 10 ? 1 : 0)}×`);
+  const times = ratio === null || region.quality === "null" ? "–" : `${ratio.toFixed(ratio < 10 ? 1 : 0)}×`;
+  const words = region.masked ? "masked" : times;
   const title = `${region.name}: ${region.quality}. ${number(region.exceedances)} strange of ${number(region.showers)} showers, ${number(region.expected, 1)} expected. ${region.reason}`;
-  return make("div", null, { class: "region", "data-quality": region.quality, title }, [make("b", region.name), mark(region.quality), make("span", words)]);
+  const key = dense + title + words;
+  const known = tiles.get(region.region);
+  if (known?.key === key) return known.element;
+  const parts = dense === "many" ? [make("b", region.name)] : [make("b", region.name), mark(region.quality), make("span", words)];
+  const element = make("div", null, { class: "region", "data-quality": region.quality, title }, parts);
+  tiles.set(region.region, { key, element });
+  return element;
 }
 
 function alarms(now) {
@@ -160,8 +180,10 @@ function alarms(now) {
   const sorted = [...now.alarms].sort((a, b) =>
     Boolean(a.taken) - Boolean(b.taken) || order.indexOf(a.severity) - order.indexOf(b.severity) || a.onset_ns - b.onset_ns);
   $("alarm-count").textContent = sorted.length ? `${sorted.length} open` : "";
+  // One alarm has room for everything; of several the worst has, and the rest are told in a line.
   const loud = sorted.filter((alarm) => !alarm.taken);
-  const cards = sorted.map((alarm) => card(alarm, now, loud.length < 2 ? !alarm.taken : alarm === loud[0]));
+  const cards = sorted.slice(0, MOST_ALARMS).map((alarm) => card(alarm, now, alarm === loud[0]));
+  if (sorted.length > MOST_ALARMS) cards.push(make("p", `and ${sorted.length - MOST_ALARMS} more`, { class: "calm" }));
   if (!cards.length) cards.push(make("p", "No open alarm: nothing to do.", { class: "calm" }));
   const past = now.cleared.slice(0, 3).map((alarm) => `${alarm.summary}, ${clock(alarm.onset_ns / 1e9)} to ${clock(alarm.now_ns / 1e9)}`);
   if (past.length) cards.push(make("p", `Over: ${past.join("; ")}`, { class: "past" }));
@@ -218,7 +240,8 @@ function worst(now) {
     const caption = make("figcaption", null, { title: place }, [
       make("b", `${names.get(shower.region) ?? shower.region}, p = ${shower.p.toExponential(0)}`),
       document.createTextNode(`, ${clock(Math.floor(shower.time_ns / 1e9))} UTC, event ${shower.event_id}`)]);
-    return make("figure", null, { id: `shower-${place}` }, [make("a", null, { href: `/pictures/${place}.png` }, [image]), caption]);
+    image.addEventListener("error", () => image.replaceWith(make("p", "This shower is no longer kept.", { class: "past" })));
+    return make("figure", null, { "data-key": image.src }, [make("a", null, { href: `/pictures/${place}.png` }, [image]), caption]);
   });
   if (!figures.length) figures.push(make("p", "None to show.", { class: "calm" }));
   keep($("worst"), figures);
@@ -227,7 +250,7 @@ function worst(now) {
 // Elements that are the same are kept, so that pictures do not flicker and text stays selected.
 function keep(parent, children) {
   const old = [...parent.children];
-  const same = (a, b) => a && a.outerHTML === b.outerHTML;
+  const same = (a, b) => a && (b.dataset.key ? a.dataset.key === b.dataset.key : a.outerHTML === b.outerHTML);
   parent.replaceChildren(...children.map((child, i) => (same(old[i], child) ? old[i] : child)));
 }
 

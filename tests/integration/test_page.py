@@ -35,7 +35,7 @@ class Show:
 
     def __init__(self):
         self.exposition, *_ = expositions()
-        self.page, self.health = Page(shower=shower), Health()
+        self.page, self.health = Page(shower=shower, silent_s=3.0), Health()
         self.server = Server(self.exposition, self.health, self.page)
         self.put()
         self._second = int(time.time())
