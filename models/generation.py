@@ -15,8 +15,6 @@ from .showers import Showers, concatenate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from .artefact import Artefact
     from .reference import ReferenceTable
 
@@ -77,10 +75,7 @@ def generated_reference(artefact: Artefact, seen: Showers, n: int, seed: int) ->
         scores=artefact.score_map(seen_raw.raw, seen_raw.condition),
         latents=seen_raw.latents,
         cells=showers.cells,
-        shower=_each(showers.n),
+        shower=np.arange(showers.n),
+        weights=artefact.score_map.weights,
     )
     return reference.build(people, artefact.geometry, artefact.reference.n_cells, "generated")
-
-
-def _each(n: int) -> NDArray[np.int64]:
-    return np.arange(n)

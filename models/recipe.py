@@ -204,6 +204,7 @@ def certified(
         latents=seen.latents,
         cells=showers.cells,
         shower=index,
+        weights=score_map.weights,
     )
     table = reference.build(people, geometry, recipe.condition_cells, "certified")
     figures = {

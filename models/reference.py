@@ -213,12 +213,20 @@ def bins(position: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.minimum(position.astype(np.int64), BINS - 1)
 
 
-def harmonic_mean(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the harmonic mean of S p-values, shape (N,); small if any of them is small.
+def harmonic_mean(
+    p: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return the weighted harmonic mean of S p-values, shape (N,); small if any of them is small.
 
     Valid under any dependence up to calibration: Wilson, PNAS 116 (2019) 1195, equation 1.
+
+    Parameters
+    ----------
+    weights
+        Shape (S,), > 0; equal if not given.
     """
-    mean: NDArray[np.float64] = p.shape[1] / np.sum(1 / p, axis=1)
+    w = np.ones(p.shape[1]) if weights is None else weights
+    mean: NDArray[np.float64] = w.sum() / ((1 / p) @ w)
     return mean
 
 
@@ -241,6 +249,9 @@ class Population:
     shower: NDArray[np.int64]
     """Which distinct shower a row is an image of, shape (M,)."""
 
+    weights: NDArray[np.float64] | None = None
+    """Weight of each score in the combination, shape (S,); equal if not given."""
+
 
 def build(
     population: Population, geometry: Geometry, n_cells: int, origin: Origin
@@ -259,7 +270,7 @@ def build(
     single, p = fit(scores), _of_others(fit, scores, cell, shower)
     # A shower is at its most ordinary in tables that it made itself: a combination calibrated on
     # such p-values would find too many strange ones among all others.
-    combined = -np.log(harmonic_mean(p))[:, None]
+    combined = -np.log(harmonic_mean(p, population.weights))[:, None]
     last = fit(combined)
     p_all = np.column_stack([p, _of_others(fit, combined, cell, shower)])
     n_ref, count_counts = _effective_counts(p_all[:, -1], cell, shower, n_cells)

@@ -178,7 +178,7 @@ class Scorer:
         cell = self.reference.condition_cell(seen.e_rec)
         position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
         p = self.reference.p_values(position, cell)
-        combined = -np.log(harmonic_mean(p))[:, None]
+        combined = -np.log(harmonic_mean(p, self._score_map.weights))[:, None]
         last = self.reference.n_scores
         p_combined = self.reference.p_values(
             self.reference.position(combined, cell, last), cell, last

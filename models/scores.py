@@ -31,6 +31,20 @@ TWO_SIDED = ("typicality", "occupancy", "response")
 """Scores for which too little is as strange as too much."""
 
 
+WEIGHTS = {
+    "nll_layers": 0.2,
+    "nll_code": 0.5,
+    "typicality": 0.3,
+    "block": 2.0,
+    "tail": 2.0,
+    "occupancy": 0.2,
+    "reconstruction": 0.2,
+    "response": 2.0,
+}
+"""Weights in the combination, 1 for all others. Every score costs the others some power; these
+were set on training showers with injected faults: what seldom sees a fault first weighs little."""
+
+
 class ScoreError(ValueError):
     """Arrays that scores cannot be made with."""
 
@@ -98,11 +112,18 @@ class ScoreMap:
     log_scale: NDArray[np.float32]
     """Coefficients of its log deviation, shape (P, S)."""
 
+    weights: NDArray[np.float64]
+    """Weight of each score in the combination, > 0, shape (S,)."""
+
     def __post_init__(self) -> None:
         shape = (DEGREE + 1, len(self.names))
         for array in (self.mean, self.log_scale):
             if array.shape != shape or not np.all(np.isfinite(array)):
                 raise ScoreError(f"coefficients of the scores must be finite, of shape {shape}")
+        if self.weights.shape != shape[1:] or not np.all(
+            (self.weights > 0) & (self.weights < np.inf)
+        ):
+            raise ScoreError(f"weights must be {shape[1]} finite numbers > 0")
 
     def __call__(
         self, raw: NDArray[np.float32], context: NDArray[np.float32]
@@ -126,20 +147,22 @@ class ScoreMap:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for a file; `from_arrays` is the inverse."""
-        return {"mean": self.mean, "log_scale": self.log_scale}
+        return {"mean": self.mean, "log_scale": self.log_scale, "weights": self.weights}
 
 
 def fit(names: tuple[str, ...], raw: NDArray[np.float32], context: NDArray[np.float32]) -> ScoreMap:
     """Return the standardisation that a reference population calls for."""
     mean, log_scale = polynomials(raw, context.astype(np.float64))
-    return ScoreMap(names, mean, log_scale)
+    weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
+    return ScoreMap(names, mean, log_scale, weights)
 
 
 def from_arrays(names: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> ScoreMap:
     """Return the standardisation of a file's numbers, or raise `ScoreError`."""
-    if set(arrays) != {"mean", "log_scale"}:
-        raise ScoreError(f"scores have {sorted(arrays)}, not mean and log_scale")
-    return ScoreMap(names, arrays["mean"], arrays["log_scale"])
+    if not {"mean", "log_scale"} <= set(arrays) <= {"mean", "log_scale", "weights"}:
+        raise ScoreError(f"scores have {sorted(arrays)}, not mean, log_scale and weights")
+    weights = arrays.get("weights", np.ones(len(names)))  # equal, if nothing is said
+    return ScoreMap(names, arrays["mean"], arrays["log_scale"], weights)
 
 
 class RawScores:
