@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from monitor.places import Places
 
-KEPT = 400
+KEPT = 80
 """Lumisections that late data can still amend."""
 
 
@@ -207,7 +207,7 @@ class Lumisections:
                     "exceedances": s.exceedances.tolist(),
                     "expected": s.expected.tolist(),
                     "seconds": [
-                        [second, np.flatnonzero(p).tolist()] for second, p in s.seconds.items()
+                        [second, np.packbits(p).tobytes().hex()] for second, p in s.seconds.items()
                     ],
                     "versions": list(s.versions.items()),
                 }
@@ -231,11 +231,16 @@ class Lumisections:
                 np.array(s["showers"], np.int64),
                 np.array(s["exceedances"], np.int64),
                 np.array(s["expected"], np.float64),
-                {second: np.isin(np.arange(n), rows) for second, rows in s["seconds"]},
+                {second: _bits(text, n) for second, text in s["seconds"]},
                 {int(row): version for row, version in s["versions"]},
             )
             for s in state["sections"]
         }
+
+
+def _bits(text: str, n: int) -> NDArray[np.bool_]:
+    """Return the booleans of packed bits in hexadecimal."""
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=n).astype(bool)
 
 
 def _touches(section: _Section, spans: list[Span], before: list[Span]) -> bool:

@@ -105,10 +105,8 @@ class Stream:
         n[list(self.silent)] = 0
         unscored = np.array([rng.binomial(n[i], self.unscored.get(i, 0.0)) for i in range(r)])
         n = n - unscored
-        showers = np.stack([rng.multinomial(i, np.full(k, 1 / k)) for i in n])
-        p_counts = np.stack(
-            [[rng.multinomial(i, FLAT) for _ in range(N_SCORES + 1)] for i in n]
-        ).astype(np.int64)
+        showers = rng.multinomial(n, np.full(k, 1 / k))
+        p_counts = rng.multinomial(np.tile(n[:, None], N_SCORES + 1), FLAT)
         for region, share in self.strange.items():
             p_counts[region] = _moved(rng, p_counts[region], share, 0)
         for region, share in self.dull.items():
