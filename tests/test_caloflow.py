@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from models import geometry as geo
+from models.artefact import Artefact
 from models.caloflow import PUBLISHED, CaloFlow, CaloFlowConfig, configure
 from models.flow import Features
+from models.readers import read
 
 CONFIGS = {
     "affine": CaloFlowConfig((4, 6, 2), 2, cell_hidden=(16,), groups=2),
@@ -143,3 +145,16 @@ def test_a_configuration_that_cannot_be_is_refused(options):
     geometry = geo.load(geo.SHIPPED / "pb-lar-504.json")
     with pytest.raises(ValueError, match=r"must be|needs"):
         configure(geometry, 1, options)
+
+
+def test_the_shipped_model_is_normal_on_photons_it_never_saw_and_finds_muons():
+    artefact = Artefact.load(geo.SHIPPED.parent / "artefacts" / "pb-lar-caloflow")
+    shown = geo.SHIPPED.parents[1] / "deploy" / "showers" / "pb-lar"
+    scorer = artefact.scorer("cpu")
+    good, mu = (
+        scorer.score(read(shown / f"{name}.h5", artefact.geometry)[slice(0, 400)])
+        for name in ("gamma_test", "mu")
+    )
+    assert float((good.latents**2).mean()) == pytest.approx(1, abs=0.05)
+    assert good.p_combined.mean() == pytest.approx(0.5, abs=0.06)
+    assert (mu.p_combined < 1e-2).mean() > 0.98
