@@ -33,9 +33,16 @@ class Series:
         self.labels, self.counters = exported(scrape)
         for rule in rules:
             if "record" in rule:
-                self.labels[rule["record"]] = None  # any label: it is what its expression leaves
+                self.labels[rule["record"]] = self._left(rule["expr"])
         self.labels |= {"up": set(TARGET_LABELS), "ALERTS": None}
         self.labels["process_resident_memory_bytes"] = set(TARGET_LABELS)
+
+    def _left(self, expression):
+        """Return the labels that a recording rule leaves: those it sums by, or of what it divides."""
+        by = re.search(r"\bby \(([^)]*)\)", expression)
+        if by:
+            return set(by[1].replace(",", " ").split())
+        return self.labels[re.search(r"[\w:]+", expression)[0]]
 
     def faults(self, expression):
         """Return what is wrong with an expression, as lines."""
