@@ -16,7 +16,7 @@ from scipy.special import bdtrc, pdtrc
 from consumers.failure import UserError
 from consumers.settings import ARTEFACT, ROOT
 from models.faults import Fault, Kind
-from models.scales import LEVELS
+from models.scales import LEVELS, P_EDGES
 from monitor import simulation
 from monitor.alarms import Alarm, Level, Severity
 from monitor.budget import DAY
@@ -139,7 +139,8 @@ def _latents(args: argparse.Namespace, _console: Console) -> dict[str, Any]:
 
 def _resampled(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     artefact = _load(args.artefact)
-    good = _pools(artefact, args.seed, ("good",))["good"]
+    # As the artefact sees them: its own reference has to stand against other showers.
+    good = _pools(artefact, args.seed, ("good",), calibrated=False)["good"]
     judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, artefact.reference)
     rng = np.random.default_rng([args.seed, 3])
     parts = [(good, np.full(REGIONS, RATE / REGIONS))]
@@ -248,7 +249,9 @@ def _load(path: Path) -> Artefact:
         raise UserError(str(error)) from None
 
 
-def _pools(artefact: Artefact, seed: int, names: tuple[str, ...]) -> dict[str, Pool]:
+def _pools(
+    artefact: Artefact, seed: int, names: tuple[str, ...], *, calibrated: bool = True
+) -> dict[str, Pool]:
     """Return scored pools: good showers with fresh noise, and the same with each fault."""
     from consumers.simulate import fresh  # noqa: PLC0415
     from models.injection import apply  # noqa: PLC0415
@@ -275,10 +278,25 @@ def _pools(artefact: Artefact, seed: int, names: tuple[str, ...]) -> dict[str, P
         elif name in {"eplus", "lead3"}:
             out[name] = scored(read(DATA / f"{name}.h5", geometry))
     if "good" in out:
-        good = out["good"]
+        good = out["good"] = _calibrated(out["good"], rng) if calibrated else out["good"]
         out["strange"] = _chosen(good, np.flatnonzero(good.p <= LEVELS[-1]))
         out["nan"] = replace(good, p=np.full(good.n, np.nan))
     return out
+
+
+def _calibrated(source: Pool, rng: np.random.Generator) -> Pool:
+    """Return a pool whose combined p is exactly uniform in every condition cell.
+
+    A pool of so many showers has a tail of its own; "twice the rate at 1e-3" has to mean that.
+    """
+    p, p_bin = source.p.copy(), source.p_bin.copy()
+    for cell in range(source.n_conditions):
+        rows = np.flatnonzero((source.cell == cell) & ~np.isnan(p))
+        rank = np.argsort(np.argsort(p[rows], kind="stable"), kind="stable")
+        p[rows] = (rank + rng.uniform(0, 1, len(rows))) / len(rows)
+    known = ~np.isnan(p)
+    p_bin[known, -1] = np.clip(np.searchsorted(P_EDGES, p[known], side="left") - 1, 0, None)
+    return replace(source, p=p, p_bin=p_bin)
 
 
 def _chosen(source: Pool, rows: NDArray[np.int64]) -> Pool:
