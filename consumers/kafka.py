@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 log = logging.getLogger(__name__)
-# What it logs comes to us as errors too, and we say it once, in a line.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 DELIVERY_S = 20.0
 """A record that is not taken within this is given up, and what it belongs to is done again."""
@@ -66,18 +64,53 @@ class Connection:
         return {
             "bootstrap_servers": self.bootstrap.split(","),
             "reconnect_backoff_max_ms": 2000,
+            "bootstrap_timeout_ms": 10_000,
             **self.security,
         }
+
+
+class _Denials(logging.Handler):
+    """Hears of refusals: kafka-python logs them, tries again, and ends in a mere time-out.
+
+    What else it logs comes to us as errors too, and we say it once, in a line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._newest: tuple[float, BaseException] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember a refusal."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        for argument in arguments:
+            if isinstance(argument, _DENIED):
+                self._newest = (time.monotonic(), argument)
+
+    def since(self, moment: float) -> BaseException | None:
+        """Return a refusal that came after a moment, None if there was none."""
+        newest = self._newest
+        return newest[1] if newest is not None and newest[0] >= moment else None
+
+
+_denials = _Denials()
+_library = logging.getLogger("kafka")
+_library.setLevel(logging.WARNING)
+_library.propagate = False
+_library.addHandler(_denials)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn kafka-python's errors into the two that the callers tell apart."""
+    began = time.monotonic()
     try:
         yield
     except _DENIED as error:
-        raise Refused(f"{type(error).__name__}: {error}") from error
+        raise Refused(str(error)) from error
     except _GONE as error:
+        denied = _denials.since(began)
+        if denied is not None:
+            raise Refused(str(denied)) from error
         raise Unavailable(f"{type(error).__name__}: {error}") from error
 
 
@@ -105,6 +138,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records
             Most records that a poll returns.
         """
+        self._born = time.monotonic()
         self._topic = topic
         self._max_records = max_records
         self._came: set[int] = set()

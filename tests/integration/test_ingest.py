@@ -1,6 +1,5 @@
 """The ingest against a real broker: bad records, bad brokers, bad settings."""
 
-import gc
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ import time
 import psutil
 import pytest
 from blocks import GEOMETRY, block
+from guard import Guard
 from hostile import corpus
 from services import ROOT, Services, newest_manifest, wait_until
 
@@ -18,7 +18,6 @@ from consumers import topics
 from consumers.broker import EmbeddedBroker
 from consumers.codec import MAX_BYTES, encode
 from consumers.kafka import Connection, KafkaLog, KafkaSink, KafkaSource, ensure_topics
-from consumers.record import Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +131,11 @@ def dead_letters(connection):
     return list(found.values())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_broker_that_is_not_there_is_waited_for():
-    with pytest.raises(Unavailable):
-        KafkaLog(Connection("127.0.0.1:1", {"bootstrap_timeout_ms": 500}))
-    gc.collect()  # kafka-python leaves its socket to the collector
+def test_a_broker_that_is_not_there_is_said_in_one_line():
+    done = run("flags", "export", "--run", "1", "--bootstrap", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("calodqm flags: broker 127.0.0.1:1: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_misspelt_setting_ends_the_program_with_one_line():
@@ -193,3 +192,21 @@ def test_the_demo_finds_its_fault_and_leaves_nothing_running():
     assert time.monotonic() - began < 120
     after = {p.pid for p in psutil.process_iter() if "tansu" in p.name()}
     assert after <= before
+
+
+def test_a_refused_password_ends_the_program_with_one_line():
+    with Guard() as guard:
+        done = run(
+            "judge",
+            CALODQM_BOOTSTRAP=guard.address,
+            CALODQM_HTTP_PORT="0",
+            CALODQM_SECURITY_PROTOCOL="SASL_PLAINTEXT",
+            CALODQM_SASL_MECHANISM="PLAIN",
+            CALODQM_SASL_USERNAME="ada",
+            CALODQM_SASL_PASSWORD="wrong",  # noqa: S106
+        )
+    assert guard.refusals > 0
+    assert done.returncode == 2
+    assert "refuses us" in done.stderr
+    assert "wrong" not in done.stderr
+    assert done.stderr.count("\n") == 1
