@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def prepare(
     session: Session,
     *,
     certify: Pool | None = None,
+    start: Artefact | None = None,
     card: dict[str, Any] | None = None,
 ) -> Artefact:
     """Return the artefact that a recipe makes of a pool of good showers.
@@ -80,6 +82,9 @@ def prepare(
         Good showers for the reference, which training must not see: those of the pool that are
         among them (the same incident energy, to the bit) are left out of it. If not given, a
         share of the pool is set aside.
+    start
+        A model whose weights training begins with, say of simulated showers where real ones are
+        few. The features are fitted anew: what both populations share is their standard form.
     card
         What only the caller knows (files, programs), put into the model card.
     """
@@ -88,7 +93,7 @@ def prepare(
     rng = np.random.default_rng([recipe.options.seed, 4])
     seen = train.draw(np.arange(train.n), geometry, rng, training.images(geometry, ()))
     feature_map = features.fit(seen, geometry, recipe.conditions)
-    flow = new_flow(recipe, seen, geometry)
+    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
     training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
     examine = Examiner(feature_map, flow, geometry, session.device)
     score_map, table, figures = certified(recipe, examine, geometry, certify)
@@ -96,6 +101,7 @@ def prepare(
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,
         "flips": list(recipe.options.flips),
+        **({} if start is None else {"started_from": start.hash}),
     }
     return artefact.make(
         geometry=geometry,
@@ -183,6 +189,16 @@ def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
     except (TypeError, ValueError) as error:
         raise TrainingError(f"model options of {recipe.family}: {error}") from None
     raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")
+
+
+def _copied(start: Artefact, recipe: Recipe, geometry: Geometry) -> Flow:
+    """Return a flow with the weights of another model, which must be of this form."""
+    shapes = [[layer.shape for layer in g.layers] for g in (start.geometry, geometry)]
+    if shapes[0] != shapes[1] or start.feature_map.condition_names != recipe.conditions:
+        raise TrainingError("the model to start from is of other cells or conditions")
+    if start.family != recipe.family:
+        raise TrainingError(f"the model to start from is a {start.family}, not a {recipe.family}")
+    return deepcopy(start.flow)
 
 
 def _groups(energy: NDArray[np.float32], recipe: Recipe) -> tuple[int, ...]:

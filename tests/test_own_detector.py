@@ -53,3 +53,19 @@ def test_incident_energies_can_be_forgotten(artefact, tmp_path):
     assert facts["incident energies"] == "unknown"
     gain = next(row for row in facts["anomalies"] if row["name"] == "gain +10 %")
     assert gain["scores"]["response"]["auc"] < 0.6  # nothing to compare with
+
+
+def test_a_model_of_simulated_showers_is_tuned_on_few_others(artefact, tmp_path):
+    recipe = artefact.parent / "recipe.toml"
+    words = [SHOWERS.format(n=1000, seed=5), f"--geometry={CRYSTALS}", f"--config={recipe}"]
+    tuned = [f"--start={artefact}", f"--out={tmp_path}/tuned", "--epochs=1"]
+    assert command.main(["train", *words, *tuned]) == 0
+    card = json.loads((tmp_path / "tuned" / "card.json").read_text())
+    assert card["started_from"] == (artefact / "hash").read_text().strip()
+
+
+def test_a_model_of_other_cells_is_no_start(artefact, tmp_path, capsys):
+    recipe = artefact.parent / "recipe.toml"
+    words = ["gflash:gamma,n=600", f"--config={recipe}", f"--start={artefact}"]
+    assert command.main(["train", *words, f"--out={tmp_path}/no"]) == 2
+    assert "other cells" in capsys.readouterr().err

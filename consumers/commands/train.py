@@ -20,6 +20,7 @@ from models.showers import concatenate
 if TYPE_CHECKING:
     import argparse
 
+    from models.artefact import Artefact
     from models.geometry import Geometry
     from models.recipe import Recipe
     from models.showers import Showers
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=FILE",
         help="strange showers, for the model card; may be given several times",
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="artefact whose weights training begins with, e.g. one of simulated showers",
+    )
     parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
     parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     geometry = _geometry(args.geometry)
     recipe = _recipe(args)
     pool = read_pool(args.data, geometry)
+    start = None if args.start is None else _start(args.start)
     test = None if args.test is None else read_pool([args.test], geometry).showers
     anomalies = dict(_anomaly(text, geometry) for text in args.anomaly)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -101,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
                 geometry,
                 Session(pick_device(args.device), progress, checkpoint),
                 certify=read_pool(args.certify, geometry) if args.certify else None,
+                start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
     except (TrainingError, ValueError) as error:
@@ -111,6 +120,15 @@ def run(args: argparse.Namespace) -> int:
     checkpoint.unlink(missing_ok=True)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _start(path: Path) -> Artefact:
+    from models.artefact import Artefact, ArtefactError  # noqa: PLC0415
+
+    try:
+        return Artefact.load(path)
+    except ArtefactError as error:
+        raise UserError(str(error)) from None
 
 
 def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
