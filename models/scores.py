@@ -69,24 +69,24 @@ def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
 
 
 def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
-    """Return the sums over all blocks of cells of a layer, shape (N, rows', columns').
+    """Return the sums over all blocks of cells of a layer, shape (rows', columns', N).
 
     Parameters
     ----------
     grid
-        A value of each cell of the layer, shape (N, rows, columns).
+        A value of each cell of the layer, shape (rows, columns, N): with the showers last, the
+        shifted slices that are added are contiguous, and far cheaper than a matrix product.
     height, width
         Of the blocks, in cells; a layer that is smaller is summed whole.
     """
-    rows, columns = grid.shape[1:]
+    rows, columns = grid.shape[:2]
     height, width = min(height, rows), min(width, columns)
-    # Sums of shifted slices: far cheaper than a product with the blocks' membership.
-    down = grid[:, : rows - height + 1]
+    down = grid[: rows - height + 1]
     for shift in range(1, height):
-        down = down + grid[:, shift : shift + rows - height + 1]
-    sums = down[:, :, : columns - width + 1]
+        down = down + grid[shift : shift + rows - height + 1]
+    sums = down[:, : columns - width + 1]
     for shift in range(1, width):
-        sums = sums + down[:, :, shift : shift + columns - width + 1]
+        sums = sums + down[:, shift : shift + columns - width + 1]
     return sums
 
 
@@ -206,13 +206,11 @@ class RawScores:
     def _block(self, square: Tensor) -> Tensor:
         """Return the largest standardised χ² over blocks and layers, shape (N,)."""
         largest = []
+        cells_first = square.t().contiguous()
         for layer, shape in zip(self.slices, self.shapes, strict=True):
-            grid = square[:, layer].reshape(-1, *shape)
-            sizes = {(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}
-            for height, width in sorted(sizes | {shape}):
-                whole = (height, width) == shape
-                sums = grid if whole else block_sums(grid, height, width)
-                chi2 = sums.flatten(1)
-                chi2 = chi2.sum(1) if whole else chi2.amax(1)
+            grid = cells_first[layer].reshape(*shape, -1)
+            largest.append(standard_chi2(grid.sum((0, 1)), shape[0] * shape[1]))
+            for height, width in sorted({(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}):
+                chi2 = block_sums(grid, height, width).flatten(0, 1).amax(0)
                 largest.append(standard_chi2(chi2, height * width))
         return torch.stack(largest).amax(0)
