@@ -64,7 +64,7 @@ class Connection:
         return {
             "bootstrap_servers": self.bootstrap.split(","),
             "reconnect_backoff_max_ms": 2000,
-            "bootstrap_timeout_ms": 10_000,
+            "bootstrap_timeout_ms": 5_000,
             **self.security,
         }
 

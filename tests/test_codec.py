@@ -16,8 +16,6 @@ from models.showers import Showers
 from monitor.rejection import Rejection
 
 CORPUS = corpus()
-MUTATIONS = 20_000
-"""Mutated payloads in a run of the tests; `calodqm bench` takes 100,000."""
 
 
 def same(a: Block, b: Block) -> bool:
@@ -83,11 +81,11 @@ def test_a_hostile_payload_is_rejected_for_its_reason(payload: Payload):
     assert len(caught.value.detail) < 400
 
 
-def test_mutated_payloads_are_decoded_or_rejected():
+def test_mutated_payloads_are_decoded_or_rejected(mutations):
     rng = np.random.default_rng(20260101)
     seeds = list(good().values())
     outcomes = {True: 0, False: 0}
-    for _ in range(MUTATIONS):
+    for _ in range(mutations):
         value = mutated(rng, seeds)
         try:
             decoded = decode(value, GEOMETRY)
@@ -97,7 +95,7 @@ def test_mutated_payloads_are_decoded_or_rejected():
             outcomes[True] += 1
             assert np.isfinite(decoded.showers.cells).all()
     # Damage to a cell's energy is often still an energy: both outcomes must have been seen.
-    assert min(outcomes.values()) > MUTATIONS / 100
+    assert min(outcomes.values()) > mutations / 100
 
 
 def test_a_claim_of_a_billion_rows_costs_no_memory():

@@ -27,7 +27,7 @@ def form():
 @pytest.fixture
 def services(tmp_path):
     with EmbeddedBroker() as broker:
-        started = Services(broker.bootstrap, tmp_path)
+        started = Services(broker.bootstrap, tmp_path, broker=broker)
         try:
             yield started
         finally:
@@ -38,7 +38,7 @@ def produced(services):
     return json.loads(services.log("simulate").splitlines()[-1])
 
 
-def test_kills_of_workers_and_judges_lose_nothing_and_count_nothing_twice(services, form):
+def test_kills_of_workers_and_judges_lose_nothing_and_count_nothing_twice(services, form, kill):
     for name, job in (
         ("judge-a", "judge"),
         ("judge-b", "judge"),
@@ -63,6 +63,7 @@ def test_kills_of_workers_and_judges_lose_nothing_and_count_nothing_twice(servic
     )
     services.kill(active)
     services.start("worker-c", "score")
+    services.pause_broker(3)
     assert simulate.wait(60) == 0
     sent = produced(services)
     wait_until(

@@ -20,6 +20,7 @@ from consumers.ranges import Open, Range
 from consumers.snapshots import Snapshots
 
 if TYPE_CHECKING:
+    from consumers.broker import EmbeddedBroker
     from consumers.snapshots import Manifest
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,7 @@ class Services:
     folder: Path
     children: dict[str, Popen[bytes]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    broker: EmbeddedBroker | None = None
 
     def start(self, name: str, *arguments: str) -> Popen[bytes]:
         environment = {
@@ -70,6 +72,13 @@ class Services:
         child = self.children.pop(name)
         child.terminate()
         return child.wait(60)
+
+    def pause_broker(self, seconds: float) -> None:
+        """Let the broker hang: nothing is lost, everybody has to wait."""
+        assert self.broker is not None
+        os.kill(self.broker.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(self.broker.pid, signal.SIGCONT)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")

@@ -1,0 +1,50 @@
+"""Ranges and windows of counts at random, for what is said on the windows topic."""
+
+import numpy as np
+from memory import TINY
+
+from consumers.ranges import Range, WindowForm, Worst
+from monitor.windows import Window, WindowKey
+
+FORM = WindowForm((3, 2, 8), TINY.n_cells, TINY.n_layers)
+
+
+def window(seed, second, regions):
+    rng = np.random.default_rng(seed)
+    r = len(regions)
+    dense = {
+        name: rng.integers(-(2**33) if name == "z_sum" else 0, 2**40, (r, *shape))
+        for name, shape in FORM.rows.items()
+    }
+    size = int(np.prod(FORM.shape))
+    bins = np.sort(
+        np.concatenate([reg * size + rng.choice(size, 5, replace=False) for reg in regions])
+    )
+    return Window(
+        key=WindowKey(1, 2, second),
+        regions=np.array(regions, np.int64),
+        score_bins=bins.astype(np.int64),
+        score_counts=rng.integers(1, 9, len(bins)),
+        **dense,
+    )
+
+
+def entry(**changes):
+    fields = {
+        "topic": "t",
+        "partition": 1,
+        "token": 7,
+        "begin": 10,
+        "end": 20,
+        "watermark_ns": 5,
+        "caught_up": False,
+        "showers": 30,
+        "records": 10,
+        "rejects": {"format": 1},
+        "missing": 0,
+        "seqs": {"p": 3},
+        "worker": "w",
+        "model": "m",
+        "worst": (Worst(1e-4, 1, 12, 0, 99, 3, 5),),
+    }
+    return Range(**{**fields, **changes})
