@@ -309,6 +309,8 @@ class Casebook:
             rows = self._rows(case)
             once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
+            best = max(rows, key=lambda row: float(total[row]))
+            case.odds = max(case.odds, watch.leading(best)[3])
             if self._severity(total, rows) is not case.severity is Severity.WARNING:
                 self._upgrade(case, Severity.PAGE)
                 changes.append(self._say(case, State.UPDATED, now))

@@ -114,6 +114,8 @@ def power(log10: float) -> str:
     >>> power(3.2), power(12.4)
     ('1,585', '10^12')
     """
+    if log10 > 100:  # what is beyond is not knowledge
+        return "more than 10^100"
     return f"{10**log10:,.0f}" if log10 < 6 else f"10^{log10:.0f}"
 
 

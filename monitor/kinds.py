@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from models.geometry import Geometry
 
+CLEAR_NATS = 20.0
+"""What a cell has to say in all, to stand out at once."""
+
+LEAST_NATS = 0.05
+"""And a shower: so that not every cell stands out after an hour."""
+
 SURE = 3.0
 """Log10 odds where the test itself says what it is."""
 
@@ -40,7 +46,7 @@ class Symptoms:
     """Shape (V,)."""
 
     listed: NDArray[np.bool_]
-    """Cells whose own evidence stands out, shape (V,)."""
+    """Cells whose own evidence stands out, shape (V,); see also `standing_out`."""
 
     rate: float
     """Exceedances over expected ones at α = 1e-2."""
@@ -59,7 +65,7 @@ class Signs:
     """A cell that used to be lit is not, or has lost its noise."""
 
     few: bool
-    """One to four cells stand out, and no more."""
+    """A few cells have most of what all cells have to say."""
 
     wide: float
     """Largest share of a layer's cells with more spread, in [0, 1]."""
@@ -100,7 +106,7 @@ def signs(s: Symptoms, geometry: Geometry) -> Signs:
     response = float(s.shift[v])
     return Signs(
         dark=bool((gone | still).any()),
-        few=bool(1 <= s.listed.sum() <= 4),
+        few=_few(s),
         wide=max(by_layer),
         wide_layers=sum(share > 1 / 3 for share in by_layer),
         raised=max(float(up[cells].mean()) for cells in geometry.slices),
@@ -110,6 +116,19 @@ def signs(s: Symptoms, geometry: Geometry) -> Signs:
         profile=float(np.abs(s.shift[v + 1 :]).max(initial=0.0)),
         mismatch=float(s.spread[v]) / (1 + response**2),
     )
+
+
+def standing_out(s: Symptoms) -> NDArray[np.bool_]:
+    """Return the cells that are listed, or would be if the tests had had the time, shape (V,)."""
+    said = information(s)
+    out: NDArray[np.bool_] = s.listed | ((said > LEAST_NATS) & (s.showers * said > CLEAR_NATS))
+    return out
+
+
+def _few(s: Symptoms) -> bool:
+    """Return whether at most four cells have most of what all that stand out have to say."""
+    said = np.sort(np.where(standing_out(s), information(s), 0.0))
+    return bool(said.any() and said[-4:].sum() > 0.7 * said.sum())
 
 
 def likely(symptoms: Symptoms, geometry: Geometry) -> tuple[Kind, float]:

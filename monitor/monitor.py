@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from models.reference import BINS
-from models.scales import LEVELS, Z_UNIT
+from models.scales import LEVELS
 from monitor import evidence, kinds, records
 from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, Severity, State
 from monitor.budget import DAY, Allowance
 from monitor.cases import Casebook, Change
-from monitor.cells import Sums
 from monitor.expectation import Expectation, of_reference
 from monitor.ledger import Ledger
 from monitor.lumisections import OPEN, Lumisections, Span
@@ -378,14 +377,10 @@ class Monitor:
         """Return what the regions of a case show in the last steps since the onset."""
         at = LEVELS.index(0.01)
         total = self.watch.since(case.onset)
-        rows = np.array(case.regions)
-        showers = total.showers[rows].sum(0, keepdims=True).astype(np.float64)
-        sums = Sums(
-            showers=showers,
-            z=total.z[rows].sum(0, keepdims=True) * Z_UNIT,
-            z_square=total.z_square[rows].sum(0, keepdims=True) * Z_UNIT,
-            lit=total.lit[rows].sum(0, keepdims=True).astype(np.float64),
-        )
+        weights = np.zeros((1, self.places.n_regions))
+        weights[0, case.regions] = 1
+        sums = self.watch.sums_of(total, weights)
+        showers = sums.showers
         effects = self.watch.cells.effects(sums)
         lit_expected = (showers @ self.watch.expectation.lit_rate)[0] / max(showers.sum(), 1)
         return kinds.Symptoms(
@@ -412,9 +407,10 @@ class Monitor:
 
     def _cells(self, symptoms: kinds.Symptoms, kind: Kind) -> tuple[CellShare, ...]:
         """Return the cells that carry the evidence, with their shares of what all cells say."""
-        if kind in {Kind.SILENT, Kind.TRANSPORT} or not symptoms.listed.any():
+        listed = kinds.standing_out(symptoms)
+        if kind in {Kind.SILENT, Kind.TRANSPORT} or not listed.any():
             return ()
-        said = np.where(symptoms.listed, kinds.information(symptoms), 0.0)
+        said = np.where(listed, kinds.information(symptoms), 0.0)
         share = said / max(float(said.sum()), 1e-9)
         order = np.argsort(-share, kind="stable")[:MAX_CELLS]
         return tuple(

@@ -256,7 +256,10 @@ class Watch:
 
     def sums(self, rows: Rows) -> Sums:
         """Return the sums over the showers of every place."""
-        w = self._weights
+        return self.sums_of(rows, self._weights)
+
+    def sums_of(self, rows: Rows, weights: NDArray[np.float64]) -> Sums:
+        """Return the sums over regions with these weights, shape (P, R), masked cells left out."""
         z = rows.z * Z_UNIT
         square = rows.z_square * Z_UNIT
         lit = rows.lit.astype(np.float64)
@@ -267,7 +270,7 @@ class Watch:
             square = np.where(self._masked_cells, expected, square)
             masked = self._masked_cells[:, : lit.shape[1]]
             lit = np.where(masked, rows.showers @ self.expectation.lit_rate, lit)
-        return Sums(showers=w @ rows.showers, z=w @ z, z_square=w @ square, lit=w @ lit)
+        return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
 
     def since(self, second: int) -> Rows:
         """Return the counts of the last steps from a data-second on, or else of the last one."""
