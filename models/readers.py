@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .showers import Showers, ShowersError, concatenate
-from .tables import Table, TableError, open_table
+from .tables import Columns, Table, TableError, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,13 +128,21 @@ class Source:
 def open_source(path: Path, geometry: Geometry) -> Source:
     """Return a shower file, with its columns and shapes checked and nothing else read.
 
+    A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S` is no file: showers of the
+    fast simulation, with energies even in the range, stand in for it. All but `gflash:` may be
+    left out.
+
     Raises
     ------
     ReaderError
         If the file is of no known kind, is damaged, or holds showers of another geometry.
     """
     with _named(path):
-        table = open_table(path)
+        name = str(path)
+        if name.startswith(SIMULATED):
+            table: Table = _simulate(name.removeprefix(SIMULATED), geometry)
+        else:
+            table = open_table(path)
         shapes = table.shapes
         if "showers" in shapes:
             cells: tuple[str, ...] = ("showers",)
@@ -163,15 +171,7 @@ def read(path: Path, geometry: Geometry) -> Showers:
 
 
 def read_recording(path: Path, geometry: Geometry) -> Recording:
-    """Return all showers of a file with their stream columns, or raise `ReaderError`.
-
-    A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S` is no file: showers of the
-    fast simulation, with energies even in the range, stand in for it. All but `gflash:` may be
-    left out.
-    """
-    if str(path).startswith(SIMULATED):
-        with _named(path):
-            return Recording(_simulate(str(path).removeprefix(SIMULATED), geometry))
+    """Return all showers of a file with their stream columns, or raise `ReaderError`."""
     source = open_source(path, geometry)
     needed = source.n * geometry.n_cells * 4
     if needed > MAX_BYTES:
@@ -187,7 +187,7 @@ def read_recording(path: Path, geometry: Geometry) -> Recording:
     return Recording(concatenate([part.showers for part in parts]), **columns)
 
 
-def _simulate(text: str, geometry: Geometry) -> Showers:
+def _simulate(text: str, geometry: Geometry) -> Columns:
     from .simulation import simulate_showers  # noqa: PLC0415  scipy takes a second
 
     values = {"n": 10_000.0, "low": 1000.0, "high": 20_000.0, "seed": 1.0}
@@ -203,7 +203,8 @@ def _simulate(text: str, geometry: Geometry) -> Showers:
         raise TableError(f"1 to {MAX_SIMULATED} showers, low <= high: {form}")
     rng = np.random.default_rng(int(seed))
     try:
-        return simulate_showers(geometry, rng.uniform(low, high, int(n)), rng, particle)
+        showers = simulate_showers(geometry, rng.uniform(low, high, int(n)), rng, particle)
+        return Columns({"showers": showers.cells, "incident_energies": showers.e_inc})
     except ValueError as error:
         raise TableError(f"{error}: {form}") from None
 

@@ -38,6 +38,27 @@ class Table(Protocol):
         """Return the rows [start, stop) of a column, with the shape that `shapes` promised."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """A table in memory."""
+
+    columns: dict[str, NDArray[Any]]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every column."""
+        return {name: values.shape for name, values in self.columns.items()}
+
+    @property
+    def floats(self) -> frozenset[str]:
+        """Return the names of the columns of floating-point numbers."""
+        return frozenset(n for n, values in self.columns.items() if values.dtype.kind == "f")
+
+    def column(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Return the rows [start, stop) of a column."""
+        return self.columns[name][start:stop]
+
+
 def open_table(path: Path) -> Table:
     """Return the table in a file, recognised by its first bytes and not by its name.
 
