@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ from monitor.alarms import Alarm, Level, Severity
 from monitor.budget import DAY
 from monitor.detector import grid
 from monitor.monitor import Monitor, MonitorSettings
+from monitor.places import Places
 from monitor.references import LiveSettings
 from monitor.resampling import Pool, accepted, pool, reference_of, window
-from monitor.watch import rows_of
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from models.artefact import Artefact
     from models.showers import Showers
     from monitor.expectation import Expectation
-    from monitor.places import Places
     from monitor.references import Accepted
     from monitor.windows import Window
 
@@ -50,9 +49,6 @@ WARM_S = 60
 LIMIT_S = 120
 SETTLED_S = 16
 """Data-seconds after the page at which place, cell and kind are assessed."""
-
-RIVAL_TRIALS = 2
-"""Trials of each fault in which the rivals are followed to the end."""
 
 STRUCK, OTHER = 11, 52
 """Rows of the regions that faults strike: B4, and G5 for what needs two."""
@@ -316,7 +312,6 @@ class Trial:
     place: bool = False
     cell: bool | None = None
     kind: str = ""
-    rivals: dict[str, float | None] = field(default_factory=dict)
 
 
 def _delays(args: argparse.Namespace, console: Console) -> dict[str, Any]:
@@ -327,12 +322,15 @@ def _delays(args: argparse.Namespace, console: Console) -> dict[str, Any]:
     core = int(_struck(artefact))
     out: dict[str, Any] = {}
     warm = _warm(artefact, pools, reference, rng)
+    places = Places(grid("calo", SECTORS, PER_SECTOR))
     for case in _cases(core):
-        trials = [
-            _trial(case, artefact, pools, reference, warm, rng, with_rivals=i < RIVAL_TRIALS)
-            for i in range(args.trials)
-        ]
-        out[case.name] = _told(trials, case)
+        trials = [_trial(case, artefact, pools, reference, warm, rng) for _ in range(args.trials)]
+        rivals = [_rivals(case, places, pools, reference, rng) for _ in range(args.trials)]
+        out[case.name] = _told(trials, case) | {
+            "rivals_median_s": {
+                name: _quantile([found[name] for found in rivals], 0.5) for name in rivals[0]
+            }
+        }
         line = out[case.name]
         console.print(f"  {case.name}: {line['page_median_s']} s", style="bright_black")
     return out
@@ -373,30 +371,40 @@ def _trial(
     reference: Expectation,
     warm: dict[str, NDArray[Any]],
     rng: np.random.Generator,
-    *,
-    with_rivals: bool,
 ) -> Trial:
     judge = _monitor(artefact, reference)
     judge.restore(warm)
     if case.live:
         judge.live.total = _hour(pools, 0.0, rng)
         judge.adopt_live()
-    rivals = Rivals(judge.places, reference, rng) if with_rivals else None
     trial, pages = Trial(), 0
     for t in range(LIMIT_S):
         seen = _faulty(case, pools, rng, START + WARM_S + t)
         said = [a for a in judge.observe(seen) if isinstance(a, Alarm)]
-        if rivals is not None:
-            rivals.observe(rows_of(seen, judge.places).showers, seen)
         _note(trial, said, t + 1)
         if trial.page is not None:
             pages += 1
-        if pages > SETTLED_S and (rivals is None or rivals.all_found):
+        if pages > SETTLED_S:
             break
-    trial.rivals = rivals.found if rivals is not None else {}
     if judge.open_alarms():
         _assess(trial, case, judge.open_alarms())
     return trial
+
+
+def _rivals(
+    case: Case,
+    places: Places,
+    pools: dict[str, Pool],
+    reference: Expectation,
+    rng: np.random.Generator,
+) -> dict[str, float | None]:
+    """Return the delays of what a crew would have otherwise."""
+    rivals = Rivals(places, reference, rng)
+    for t in range(LIMIT_S):
+        rivals.observe(_faulty(case, pools, rng, START + t))
+        if rivals.all_found:
+            break
+    return rivals.found
 
 
 def _note(trial: Trial, said: list[Alarm], delay: int) -> None:
@@ -457,10 +465,10 @@ class Rivals:
         """Return whether there is nothing left to wait for."""
         return all(delay is not None for delay in self.found.values())
 
-    def observe(self, showers: NDArray[np.int64], seen: Window) -> None:
+    def observe(self, seen: Window) -> None:
         """Take in a second since the onset; the minute may have begun before it."""
         self._seconds += 1
-        self._n[seen.regions] += showers[seen.regions]
+        self._n[seen.regions] += seen.showers
         self._k[seen.regions] += seen.exceedances[..., self._at].sum(1)
         self._lit[seen.regions] += seen.lit
         if (self._seconds + self._phase) % 60:
@@ -507,10 +515,6 @@ def _told(trials: list[Trial], case: Case) -> dict[str, Any]:
         "cell_right": float(np.mean(cells)) if cells else None,
         "kind_right": float(np.mean([t.kind in case.kinds for t in trials])) if case.kinds else None,
         "kinds": dict(Counter(trial.kind or "not found" for trial in trials)),
-        "rivals_median_s": {
-            name: _quantile([trial.rivals[name] for trial in trials if trial.rivals], 0.5)
-            for name in trials[0].rivals
-        },
     }  # fmt: skip
 
 

@@ -64,8 +64,8 @@ def test_accepted_sums_are_those_of_so_many_draws():
 
 
 def test_a_fault_that_is_not_always_found_has_no_90_percent_delay():
-    trials = [Trial(page=float(d), rivals={"r": None}, kind="hot") for d in range(1, 9)]
-    trials += [Trial(rivals={"r": None}), Trial(rivals={"r": None})]
+    trials = [Trial(page=float(d), kind="hot") for d in range(1, 9)]
+    trials += [Trial(), Trial()]
     told = bench_alarms._told(trials, Case("x", "hot", kinds=("hot",)))
     assert told["found"] == 8
     assert told["page_median_s"] == 6
