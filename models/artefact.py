@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +82,10 @@ class Artefact:
         from .scorer import Examiner, Scorer, pick_device  # noqa: PLC0415  breaks no cycle: cost
 
         where = pick_device(device)
-        _module(self.flow).to(where)
-        examiner = Examiner(self.feature_map, self.flow, self.geometry, where)
+        # The artefact's own flow stays on the CPU, whatever its scorers do.
+        flow = deepcopy(self.flow)
+        _module(flow).to(where)
+        examiner = Examiner(self.feature_map, flow, self.geometry, where)
         return Scorer(
             examiner,
             self.score_map,
@@ -144,7 +147,11 @@ def make(
     card: dict[str, Any],
     version: str,
 ) -> Artefact:
-    """Return an artefact of parts; its hash is that of the files it would be saved as."""
+    """Return an artefact of parts; its hash is that of the files it would be saved as.
+
+    The flow is moved to the CPU, wherever it was trained.
+    """
+    _module(flow).to("cpu")
     artefact = Artefact(geometry, feature_map, flow, score_map, reference, card, "", version)
     digest = _digest(_contents(artefact))
     return Artefact(geometry, feature_map, flow, score_map, reference, card, digest, version)

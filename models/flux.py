@@ -19,6 +19,9 @@ from .flow import Evidence, Features, Phase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MAX_WIDTH = 8192
+"""A config that asks for wider layers is a mistake, or made to take the memory."""
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 SLOPE = math.log(1e-3)
 """zuko's bound on the log slope of an affine transformation: see `MonotonicAffineTransform`."""
@@ -45,6 +48,8 @@ class FluxConfig:
         counts = (self.n_cells, self.n_layers, self.n_context, self.latents)
         if min(counts) < 1 or len(self.group) != self.n_cells or not self.hidden:
             raise ValueError(f"counts {counts} must be >= 1, and every cell needs a group")
+        if max(self.n_context, self.latents, self.coder_hidden, *self.hidden) > MAX_WIDTH:
+            raise ValueError(f"no layer may be wider than {MAX_WIDTH}")
         if sorted(set(self.group)) != list(range(max(self.group) + 1)):
             raise ValueError("groups must count 0, 1, 2, ... without a hole")
 

@@ -13,7 +13,7 @@ from . import artefact, evaluation, features, reference, scores, training
 from .caloflow import CaloFlow, configure
 from .flux import Flux, FluxConfig
 from .scales import LEVELS
-from .scorer import Examiner, pick_device
+from .scorer import Examiner
 from .showers import Showers, concatenate
 from .training import Options, Pool, Session, TrainingError
 
@@ -124,10 +124,7 @@ def examined(
     p_good = np.column_stack([scored.p, scored.p_combined])
     figures: dict[str, Any] = {
         "showers": good.n,
-        "nll": {
-            name.removeprefix("nll_"): value
-            for name, value in _mean_nll(made, good, device).items()
-        },
+        "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
         "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
         "exceedance": {
             str(row.cell): {
@@ -158,8 +155,8 @@ def examined(
     )
 
 
-def _mean_nll(made: Artefact, good: Showers, device: str) -> dict[str, float]:
-    examine = Examiner(made.feature_map, made.flow, made.geometry, pick_device(device))
+def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
+    examine = Examiner(made.feature_map, made.flow, made.geometry, torch.device("cpu"))
     means = examine(good).raw[:, : len(made.flow.stages)].mean(axis=0, dtype=np.float64)
     return dict(zip(examine.score_names, means.round(3).tolist(), strict=False))
 

@@ -113,9 +113,17 @@ def test_config_rebuilds_the_model():
 
 
 @pytest.mark.parametrize(
-    "change", [{"latents": 0}, {"group": (0, 2)}, {"group": (0,)}, {"hidden": ()}, {"n_cells": 0}]
+    "change",
+    [
+        {"latents": 0},
+        {"group": (0, 2)},
+        {"group": (0,)},
+        {"hidden": ()},
+        {"n_cells": 0},
+        {"hidden": (10**9,)},
+    ],
 )
 def test_shapes_that_cannot_be_are_refused(change):
     fields = {"n_cells": 2, "n_layers": 1, "n_context": 1, "group": (0, 1)}
-    with pytest.raises(ValueError, match=r"counts|groups"):
+    with pytest.raises(ValueError, match=r"counts|groups|wider"):
         FluxConfig(**(fields | change))
