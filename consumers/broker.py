@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
@@ -169,7 +170,8 @@ class EmbeddedBroker:
         if not properties.exists():
             text = _PROPERTIES.format(port=self._port, controller=free_port(), folder=self._folder)
             properties.write_text(text, encoding="utf-8")
-            cluster = uuid4().hex[:22]
+            # 16 bytes in base64; some tools take a leading dash for an option.
+            cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A")
             form = [
                 str(programs / "kafka-storage.sh"),
                 "format",

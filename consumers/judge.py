@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from consumers import quality_log, ranges
+from consumers import quality_log, ranges, topics
 from consumers.block import DecodeError
 from consumers.fence import Fence
 from consumers.ranges import Open, Range, Said
@@ -23,6 +23,7 @@ from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm, State, WorstShower
 from monitor.metrics import JudgeState
 from monitor.references import ReferenceAct
+from monitor.windows import LEVELS
 
 if TYPE_CHECKING:
     import threading
@@ -158,6 +159,7 @@ class Judge:
         self._bench = Bench(make_monitor())
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
+        self._reference = ""
         self._shown = self._snapped = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -194,10 +196,29 @@ class Judge:
             standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
                 self._metrics.standing(standing)
+                self._tell_reference()
             self._show(standing, self._bench, role)
         if now - self._snapped > self._settings.snapshot_s:
             self._snapped = now
             self._snapshot()
+
+    def _tell_reference(self) -> None:
+        """Publish the reference in force, by condition cell, where it is another than before."""
+        expectation = self._bench.monitor.watch.expectation
+        if expectation.id == self._reference:
+            return
+        self._reference = expectation.id
+        told = {
+            "id": expectation.id,
+            "origin": expectation.origin,
+            "model": self._settings.model,
+            "at": self._bench.at,
+            "levels": LEVELS,
+            "showers": expectation.showers.tolist(),
+            "exceedances": expectation.exceedances.tolist(),
+        }
+        key = self._settings.model
+        self._sink.append(topics.REFERENCES, orjson.dumps(told), key=key, partition=0)
 
     # Office
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from services import Services, newest_manifest, wait_until
 
-from consumers import settings, tools
+from consumers import settings, tools, topics
 from consumers.broker import EmbeddedBroker
 from consumers.command import main
 from consumers.commands.demo import SOURCE
@@ -122,6 +122,13 @@ def test_orders_about_the_reference_are_taken(ask, stream):
     assert wrong.returncode == 2
     assert "--since" in wrong.stderr
     assert ask("reference", "rollback", "--since", "5m").returncode == 0
+
+
+def test_the_reference_in_force_is_on_its_topic(stream):
+    with tools.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
+        told = [json.loads(record.value) for record in log.read_all(topics.REFERENCES)]
+    assert told
+    assert len(told[-1]["showers"]) == len(told[-1]["exceedances"])
 
 
 def test_the_doctor_finds_all_well_and_finds_a_broker_that_is_away(ask):
