@@ -308,3 +308,13 @@ def test_fewer_days_a_page_never_alarm_sooner():
         said = alarms(play(judge, stream, 60))
         raised[days] = said[0].raised_ns
     assert raised[0.01] < raised[30.0]
+
+
+def test_regions_that_the_detector_does_not_have_are_left_out():
+    stream, larger = Stream(regions=4), Stream(regions=8)
+    judge = monitor(stream)
+    larger.strange = {6: 1.0}
+    said = play(judge, larger, 60)
+    assert alarms(said) == []
+    assert {v.region for v in verdicts(said)} == {0, 1, 2, 3}
+    assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
