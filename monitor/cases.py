@@ -153,6 +153,11 @@ class Casebook:
             watch.arrange(watch.masked, self.explained())
         return changes
 
+    def restart(self, now: int) -> None:
+        """Judge open cases by what comes from now on: their evidence has been started anew."""
+        for case in self.open:
+            case.checked, case.checked_path = now, 0.0
+
     def explained(self) -> NDArray[np.bool_]:
         """Return the regions that each place must not count, shape (P, R)."""
         members = self._places.members

@@ -120,6 +120,11 @@ class Lumisections:
         ]
         while len(self._sections) > KEPT:
             self._sections.pop(min(self._sections))
+            oldest = min(min(section.seconds) for section in self._sections.values())
+            self._spans = {
+                row: [span for span in spans if span.end >= oldest]
+                for row, spans in self._spans.items()
+            }
         return done
 
     def close(self) -> list[Verdict]:

@@ -204,6 +204,7 @@ class Monitor:
         """Start anew if a run begins; return what ends by itself at this time."""
         if run != self._run:
             self.watch.new_run()
+            self._cases.restart(self._now)
             self._run_watched = 0
         ended = [
             act
@@ -278,6 +279,7 @@ class Monitor:
             out += self._tell(self._cases.close(case, self._now))
         self.watch.forget(np.asarray(self.places.members[:, touched].any(1)))
         self.watch.arrange(masked, self._cases.explained())
+        self._cases.restart(self._now)
         return out
 
     # What it says
@@ -290,6 +292,8 @@ class Monitor:
         else:
             alarm = self._alarm(case, change.state)
         self._alarms[case.id] = alarm
+        kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
+        self._alarms = {id_: known for id_, known in self._alarms.items() if id_ in kept}
         if self.live.flag(case.regions, case.onset) and self.live.taken.n:
             # What has been subtracted must not be believed any longer.
             self._believe(self.live.take_up(), forced=True)
@@ -348,7 +352,7 @@ class Monitor:
             cells=cells,
             worst=(),
             children=tuple(case.children),
-            summary=evidence.summary(place, self.places.levels[case.place], names, kind, cells),
+            summary=self._summary(case, names, kind, cells),
             text="",
             runbook=kind.value.replace(" ", "-"),
         )
@@ -361,6 +365,15 @@ class Monitor:
                 "make it anew."
             )
         return replace(alarm, text=text)
+
+    def _summary(
+        self, case: Case, regions: tuple[str, ...], kind: Kind, cells: tuple[CellShare, ...]
+    ) -> str:
+        """Return the one line of a case."""
+        place, level = self.places.names[case.place], self.places.levels[case.place]
+        if kind is Kind.UNKNOWN and case.test is Test.TOO_FEW:
+            return f"{level.value.capitalize()} {place}: too few strange showers"
+        return evidence.summary(place, level, regions, kind, cells)
 
     def _level(self, case: Case) -> float:
         """Return the α at which the case's excess is counted."""

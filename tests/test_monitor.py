@@ -318,3 +318,13 @@ def test_regions_that_the_detector_does_not_have_are_left_out():
     assert alarms(said) == []
     assert {v.region for v in verdicts(said)} == {0, 1, 2, 3}
     assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
+
+
+def test_a_weak_fault_that_goes_on_in_the_next_run_is_not_cleared():
+    stream = Stream(seed=5)
+    judge = monitor(stream)
+    play(judge, stream, 30)
+    stream.shift = {(2, LAYER): 0.3}
+    assert alarms(play(judge, stream, 100))
+    stream.run = 2
+    assert all(a.state is State.UPDATED for a in alarms(play(judge, stream, 100)))
