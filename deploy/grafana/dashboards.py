@@ -177,7 +177,7 @@ def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
         query(odds, ref="A", form="table", now=True),
         query(onset, ref="B", form="table", now=True),
         text="What the judge holds to be real. Odds of 12 mean 10^12 to 1 against chance.",
-        options={"showHeader": True, "cellHeight": "lg", "footer": {"show": False}},
+        options={"showHeader": True, "cellHeight": "lg"},
         transformations=[
             {"id": "merge", "options": {}},
             {
@@ -488,7 +488,7 @@ def operations() -> Json:
         query(f'process_resident_memory_bytes{{job="calodqm",{HERE}}}', "{{instance}}"),
         text="Flat after the first minutes.", unit="bytes", min=0,
     )  # fmt: skip
-    table = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
+    table = {"showHeader": True, "cellHeight": "sm"}
     hide = [
         {
             "id": "organize",

@@ -39,23 +39,27 @@ def page(detector, region):
     return alert(detector, "CaloAlarmPage", region=region, place=region, level="region")
 
 
-FIRST = [
-    *(alert("storm", "CaloAnomalyElevated", region=f"R{i}") for i in range(200)),
-    *(page("many", f"R{i}") for i in range(20)),
-    page("lines", "B2"),
-    alert("sector", "CaloAlarmPage", place="B", level="sector"),
-    alert("absent", "CaloMonitorAbsent"),
-]
-THEN = [
-    alert("lines", "CaloAnomalySpike", region="B2"),
-    alert("lines", "CaloAnomalySpike", region="C1"),
-    *(alert("sector", "CaloAnomalySpike", region=f"B{i}") for i in range(1, 5)),
-    *(alert("absent", name) for name in ("CaloJudgeDown", "CaloProcessDown", "CaloDataStale")),
-    alert("silenced", "CaloAnomalySpike", region="B2"),
-    alert("silenced", "CaloAnomalySpike", region="C1"),
-    alert("budget", "CaloBudgetSpent"),
-    alert("", "Watchdog"),
-]
+def causes():
+    return [
+        *(alert("storm", "CaloAnomalyElevated", region=f"R{i}") for i in range(200)),
+        *(page("many", f"R{i}") for i in range(20)),
+        page("lines", "B2"),
+        alert("sector", "CaloAlarmPage", place="B", level="sector"),
+        alert("absent", "CaloMonitorAbsent"),
+    ]
+
+
+def symptoms():
+    return [
+        alert("lines", "CaloAnomalySpike", region="B2"),
+        alert("lines", "CaloAnomalySpike", region="C1"),
+        *(alert("sector", "CaloAnomalySpike", region=f"B{i}") for i in range(1, 5)),
+        *(alert("absent", name) for name in ("CaloJudgeDown", "CaloProcessDown", "CaloDataStale")),
+        alert("silenced", "CaloAnomalySpike", region="B2"),
+        alert("silenced", "CaloAnomalySpike", region="C1"),
+        alert("budget", "CaloBudgetSpent"),
+        alert("", "Watchdog"),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +73,13 @@ def night(crew):
         ],
         capture_output=True, timeout=20, check=True,
     )  # fmt: skip
-    send(url, FIRST)
+    send(url, causes())
     time.sleep(0.5)
-    send(url, THEN)
+    send(url, symptoms())
     stack.wait_until(lambda: receiver.mails)
     while len(receiver.posts) != (before := len(receiver.posts)) or not before:
         time.sleep(1)
-    time.sleep(4)  # two rounds of group_interval in which nothing more may come
+    time.sleep(8)  # longer than a group_interval, in which nothing more may come
     return receiver
 
 

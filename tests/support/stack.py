@@ -116,7 +116,9 @@ def alertmanager(folder, receiver, *, quick=True):
     if quick:
         for route in (config["route"], *config["route"]["routes"]):
             if "group_wait" in route:
-                route.update(group_wait="2s", group_interval="2s")
+                # Alertmanager gives a receiver one group_interval to answer and then sends again:
+                # on a busy machine a shorter one would count messages twice.
+                route.update(group_wait="3s", group_interval="6s")
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
