@@ -138,11 +138,14 @@ class Progress(NamedTuple):
     """Best held-out loss so far."""
 
 
+CPU = torch.device("cpu")
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """Where a fit runs and whom it tells."""
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     progress: Callable[[Progress], None] = lambda _: None
     """Called after every epoch."""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from models import geometry, readers
-from models.artefact import Artefact
 from models.recipe import Recipe, prepare
-from models.showers import Showers
 from models.training import Options, Pool, Session
+
+if TYPE_CHECKING:
+    from models.artefact import Artefact
+    from models.showers import Showers
 
 SHOWERS = Path(__file__).parents[2] / "deploy" / "showers" / "pb-lar"
 GEOMETRY = geometry.load(geometry.SHIPPED / "pb-lar-504.json")
