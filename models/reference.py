@@ -226,7 +226,7 @@ def harmonic_mean(
         Shape (S,), > 0; equal if not given.
     """
     w = np.ones(p.shape[1]) if weights is None else weights
-    mean: NDArray[np.float64] = w.sum() / ((1 / p) @ w)
+    mean: NDArray[np.float64] = w.sum() / (w / p).sum(axis=1)
     return mean
 
 

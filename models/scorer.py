@@ -27,6 +27,11 @@ CHUNK = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
 
 
+ROWS = 32
+"""Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
+take another path and round otherwise, and a replay in other batches would not give the same bits."""
+
+
 class Seen(NamedTuple):
     """What the flow makes of N showers, before there is a reference."""
 
@@ -65,16 +70,17 @@ class Examiner:
         mask
             True for cells that must not count, shape (V,) or (N, V).
         """
+        full = None
+        if mask is not None and mask.any():
+            full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
         for start in range(0, showers.n, CHUNK):
-            rows = slice(start, start + CHUNK)
-            if mask is None or not mask.any():
-                parts.append(self._chunk(showers[rows]))
-            else:
-                mine = mask if mask.ndim == 1 else mask[rows]
-                parts.append(
-                    self._masked(showers[rows], np.broadcast_to(mine, showers.cells[rows].shape))
-                )
+            stop = min(start + CHUNK, showers.n)
+            whole = start + -(-(stop - start) // ROWS) * ROWS
+            rows = np.minimum(np.arange(start, whole), showers.n - 1)
+            batch = showers[rows]
+            seen = self._chunk(batch) if full is None else self._masked(batch, full[rows])
+            parts.append([column[: stop - start] for column in seen])
         return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _chunk(self, showers: Showers) -> Seen:

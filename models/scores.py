@@ -136,8 +136,8 @@ class ScoreMap:
             Standardised log energy of each shower, shape (N,).
         """
         powers = basis(context)
-        scores: NDArray[np.float32] = raw - powers @ self.mean
-        scores *= np.exp(-(powers @ self.log_scale))
+        scores: NDArray[np.float32] = raw - _polynomial(powers, self.mean)
+        scores *= np.exp(-_polynomial(powers, self.log_scale))
         for index in self._two_sided():
             np.abs(scores[:, index], out=scores[:, index])
         return scores
@@ -148,6 +148,16 @@ class ScoreMap:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for a file; `from_arrays` is the inverse."""
         return {"mean": self.mean, "log_scale": self.log_scale, "weights": self.weights}
+
+
+def _polynomial(
+    powers: NDArray[np.float32], coefficients: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return powers @ coefficients by plain sums: a product rounds otherwise for one shower alone."""
+    total: NDArray[np.float32] = powers[:, :1] * coefficients[0]
+    for power in range(1, len(coefficients)):
+        total += powers[:, power : power + 1] * coefficients[power]
+    return total
 
 
 def fit(names: tuple[str, ...], raw: NDArray[np.float32], context: NDArray[np.float32]) -> ScoreMap:
