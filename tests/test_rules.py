@@ -3,10 +3,11 @@
 import os
 import re
 import subprocess
+from functools import cache
 
 import pytest
 import yaml
-from deployed import DEPLOY, RULES, alerts, generate, rules
+from deployed import DEPLOY, alerts, generate, rules
 from promql import Series
 from standings import expositions, standing
 
@@ -53,6 +54,7 @@ def test_every_alert_fires_when_it_must_and_only_then(path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@cache
 def unit_tests():
     """Return the groups of unit tests by alert, with their evaluation interval."""
     found = {}
@@ -143,12 +145,10 @@ def _changed(expression, match, text):
 
 def killed(rule, folder):
     """Return whether the unit tests of an alert notice that it is now `rule`."""
-    document = yaml.safe_load(RULES.read_text())
-    for group in document["groups"]:
-        # Records, and the alert alone: the others only cost time.
-        group["rules"] = [r for r in group["rules"] if "record" in r and _needs(rule, r)] + (
-            [rule] if any(r.get("alert") == rule["alert"] for r in group["rules"]) else []
-        )
+    # Records that it needs, and the alert alone: the others only cost time.
+    records = [r for r in rules() if "record" in r and _needs(rule, r)]
+    groups = {"records": records, "alert": [rule]}
+    document = {"groups": [{"name": name, "rules": those} for name, those in groups.items()]}
     (folder / "rules.yml").write_text(yaml.safe_dump(document))
     for i, (interval, group) in enumerate(unit_tests()[rule["alert"]]):
         tests = {"rule_files": ["rules.yml"], "evaluation_interval": interval, "tests": [group]}

@@ -1,6 +1,7 @@
 """What lies under deploy/, loaded as its users load it."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -15,12 +16,14 @@ import generate
 __all__ = ["DEPLOY", "RULES", "alerts", "generate", "rules"]
 
 
+@cache
 def rules():
     """Return every rule of the production file."""
     document = yaml.safe_load(RULES.read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
+@cache
 def alerts():
     """Return the alerting rules by name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
