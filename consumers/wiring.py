@@ -17,7 +17,7 @@ from consumers.gallery import Gallery
 from consumers.judge import Bench, Judge, JudgeSettings, fingerprint
 from consumers.page import Health, Line, Page, Server
 from consumers.ranges import WindowForm
-from consumers.record import Clients, Refused
+from consumers.record import Clients, Refused, Unavailable
 from consumers.service import keep_running
 from consumers.snapshots import Snapshots
 from consumers.worker import Model, Worker, WorkerSettings
@@ -187,7 +187,11 @@ class Program:
             with self._clients(settings.topic, settings.group, settings.instance) as clients:
                 worker = Worker(model, self.detector, clients, worker_settings, metrics, beat)
                 self.health.ready("worker", yes=True)
-                worker.run(self.stopping)
+                try:
+                    worker.run(self.stopping)
+                except Unavailable:
+                    metrics.publish_failed()
+                    raise
 
         self._jobs.append(("worker", job))
 
