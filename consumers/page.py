@@ -285,9 +285,12 @@ class _Handler(BaseHTTPRequestHandler):
             ("Referrer-Policy", "no-referrer"),
         ):
             self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(reply.body)
+        try:
+            self.end_headers()
+            if body:
+                self.wfile.write(reply.body)
+        except ConnectionError:
+            _log.debug("%s went away", self.client_address)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         _log.debug(format, *args)
