@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from monitor.windows import Window
 
 DATA = ROOT / "deploy" / "showers" / "pb-lar"
-FIGURES = ROOT / "deploy" / "figures" / "alarms.json"
 SECTORS, PER_SECTOR = 8, 8
 REGIONS = SECTORS * PER_SECTOR
 RATE = 1000.0

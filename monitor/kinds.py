@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CLEAR_NATS = 20.0
 """What a cell has to say in all, to stand out at once."""
 
-LEAST_NATS = 0.05
-"""And a shower: so that not every cell stands out after an hour."""
+LEAST_NATS = 0.5
+"""And a shower: less may be the heavy tail of a cell that is seldom lit."""
 
 SURE = 3.0
 """Log10 odds where the test itself says what it is."""
@@ -126,9 +126,10 @@ def standing_out(s: Symptoms) -> NDArray[np.bool_]:
 
 
 def _few(s: Symptoms) -> bool:
-    """Return whether at most four cells have most of what all that stand out have to say."""
+    """Return whether one cell, or at most four, have most of what all that stand out say."""
     said = np.sort(np.where(standing_out(s), information(s), 0.0))
-    return bool(said.any() and said[-4:].sum() > 0.7 * said.sum())
+    total = float(said.sum())
+    return total > 0 and bool(said[-1] > 0.6 * total or said[-4:].sum() > 0.9 * total)
 
 
 def likely(symptoms: Symptoms, geometry: Geometry) -> tuple[Kind, float]:

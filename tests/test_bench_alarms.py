@@ -11,6 +11,7 @@ from streams import GEOMETRY
 from consumers import bench_alarms
 from consumers.bench_alarms import Case, Trial
 from consumers.command import main
+from consumers.settings import ROOT
 from models.scored import Scored
 from models.showers import Showers
 from monitor import simulation
@@ -101,3 +102,13 @@ def test_parts_that_are_not_run_keep_their_figures(tmp_path, monkeypatch, capsys
 def test_nothing_to_simulate_is_refused_in_one_line(words, capsys):
     assert main(["bench", "alarms", *words]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_committed_figures_are_complete_and_keep_the_budget():
+    told = json.loads((ROOT / "deploy" / "figures" / "alarms.json").read_text())
+    assert set(told) == set(bench_alarms.PARTS)
+    for part in ("false-pages", "spread"):
+        assert told[part]["pages_at_most_95"] < told[part]["budget"]
+    assert told["resampled"]["pages"] == 0
+    for name, line in told["delays"].items():
+        assert "×2" in name or line["found"] == line["trials"], name
