@@ -155,7 +155,10 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def _shown(name: str) -> str:
-    default = Settings.model_fields[name].default
+    field = Settings.model_fields[name]
+    if field.default_factory is not None:
+        return "one made of host and process"
+    default = field.default
     if isinstance(default, Path):
         return str(default.relative_to(ROOT))
     return "none" if default is None else str(default).replace("%", "%%")
