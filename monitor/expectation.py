@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,25 +64,6 @@ class Expectation:
     def n(self) -> int:
         """Return the number of showers that counted."""
         return int(self.showers.sum())
-
-    def plus(
-        self,
-        showers: NDArray[np.float64],
-        exceedances: NDArray[np.float64],
-        p_counts: NDArray[np.float64],
-        *,
-        origin: str,
-        id_: str,
-    ) -> Expectation:
-        """Return this with accepted showers of the stream counted in, behind the same cuts."""
-        return replace(
-            self,
-            showers=self.showers + showers,
-            exceedances=self.exceedances + exceedances,
-            p_counts=self.p_counts + p_counts,
-            origin=origin,
-            id=id_,
-        )
 
 
 def mixed_rate(

@@ -13,7 +13,7 @@ import pytest
 import stack
 from services import Services
 
-from consumers.broker import EmbeddedBroker
+from consumers.broker import EmbeddedBroker, free_port
 
 GOOD_S = 20
 """Seconds of good data before the fault."""
@@ -56,7 +56,7 @@ def service(tmp_path):
     with EmbeddedBroker() as broker, contextlib.ExitStack() as ends:
         services = Services(broker.bootstrap, tmp_path, broker=broker)
         ends.callback(services.end)
-        port = stack.free_port()
+        port = free_port()
         services.environment["CALODQM_HTTP_PORT"] = str(port)
         services.start("run", "run")
         page = f"http://127.0.0.1:{port}"

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import subprocess
 import threading
 import time
@@ -14,13 +13,9 @@ import yaml
 from aiosmtpd.controller import Controller
 from deployed import DEPLOY, generate
 
+from consumers.broker import free_port
+
 SCALE = 12
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(url, accept="application/json"):
