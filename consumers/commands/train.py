@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from consumers.failure import UserError
 from models import geometry as geometries
@@ -19,7 +20,9 @@ from models.showers import concatenate
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from models import training
     from models.artefact import Artefact
     from models.geometry import Geometry
     from models.recipe import Recipe
@@ -85,22 +88,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
         checkpoint.unlink(missing_ok=True)
-    console = Console(file=sys.stderr)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(state: Any) -> None:
-        if state.phase not in tasks:
-            tasks[state.phase] = bar.add_task(state.phase, total=state.epochs, loss="")
-        loss = f"train {state.train:.4f}  held out {state.held_out:.4f}  best {state.best:.4f}"
-        bar.update(tasks[state.phase], completed=state.epoch, loss=loss)
-
+    bar, progress = _progress()
     try:
         with bar:
             made = recipes.prepare(
@@ -120,6 +108,25 @@ def run(args: argparse.Namespace) -> int:
     checkpoint.unlink(missing_ok=True)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
+    """Return a bar, and what moves it; in a log file each epoch is a line."""
+    console = Console(file=sys.stderr, width=None if sys.stderr.isatty() else 132)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
+    bar = Progress(*columns, TimeElapsedColumn(), console=console)
+    tasks: dict[str, TaskID] = {}
+
+    def progress(state: training.Progress) -> None:
+        if state.phase not in tasks:
+            tasks[state.phase] = bar.add_task(state.phase, total=state.epochs, loss="")
+        loss = f"train {state.train:.4f}  held out {state.held_out:.4f}  best {state.best:.4f}"
+        bar.update(tasks[state.phase], completed=state.epoch, loss=loss)
+        if not console.is_terminal:
+            at = f"{time.strftime('%H:%M:%S')} {state.phase} {state.epoch}/{state.epochs}"
+            console.print(f"{at}  {loss}")
+
+    return bar, progress
 
 
 def _start(path: Path) -> Artefact:
