@@ -21,7 +21,7 @@ from consumers.snapshots import NOTHING, Manifest, Snapshots
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm, State, WorstShower
-from monitor.metrics import JudgeState
+from monitor.metrics.judge import JudgeState
 from monitor.references import ReferenceAct
 from monitor.windows import LEVELS
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from consumers.quality_log import QualityWriter
     from consumers.ranges import WindowForm
     from consumers.record import Clients, Record
-    from monitor.metrics import JudgeMetrics
+    from monitor.metrics.judge import JudgeMetrics
     from monitor.monitor import Monitor
     from monitor.view import Standing
     from monitor.windows import Window

@@ -19,13 +19,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import orjson
 
 from monitor import pictures
-from monitor.metrics import JudgeState
+from monitor.metrics.judge import JudgeState
 from monitor.view import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from monitor.metrics import Exposition
+    from monitor.metrics.exposition import Exposition
     from monitor.pictures import ShowerPicture
     from monitor.view import Standing
 

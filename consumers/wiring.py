@@ -24,7 +24,9 @@ from consumers.worker import Model, Worker, WorkerSettings
 from models import geometry as geometries
 from monitor import detector as detectors
 from monitor.budget import Allowance
-from monitor.metrics import Exposition, JudgeMetrics, JudgeState, WorkerMetrics
+from monitor.metrics.exposition import Exposition
+from monitor.metrics.judge import JudgeMetrics, JudgeState
+from monitor.metrics.worker import WorkerMetrics
 from monitor.monitor import MonitorSettings
 from monitor.selftest import self_testing
 from monitor.windows import LEVELS

@@ -19,7 +19,7 @@ from consumers.ranges import Open, WindowForm, encode_open, encode_range
 from consumers.snapshots import Snapshots, read_back
 from consumers.stretch import KEPT_PER_REGION, Stretch
 from models.showers import Showers, concatenate
-from monitor.metrics import WorkerState
+from monitor.metrics.worker import WorkerState
 from monitor.rejection import Rejection
 from monitor.windows import LEVELS, WindowKey, tally
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from models.geometry import Geometry
     from models.scored import Scored
     from monitor.detector import Detector
-    from monitor.metrics import WorkerMetrics
+    from monitor.metrics.worker import WorkerMetrics
     from monitor.windows import Window
 
 logger = logging.getLogger(__name__)

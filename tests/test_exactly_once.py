@@ -15,7 +15,9 @@ from consumers.snapshots import Snapshots
 from consumers.worker import Model, Worker, WorkerSettings
 from models.showers import Showers
 from monitor.detector import grid
-from monitor.metrics import Exposition, JudgeMetrics, WorkerMetrics
+from monitor.metrics.exposition import Exposition
+from monitor.metrics.judge import JudgeMetrics
+from monitor.metrics.worker import WorkerMetrics
 
 PARTITIONS = 3
 FORM = WindowForm((1, 1, 4), TINY.n_cells, TINY.n_layers)

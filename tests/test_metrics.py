@@ -20,7 +20,10 @@ from standings import (
 
 from monitor.alarms import Level, Severity
 from monitor.detector import grid
-from monitor.metrics import EXEMPLAR_ROOM, SKIPPED, Exposition, JudgeState, WorkerMetrics
+from monitor.metrics.exposition import Exposition
+from monitor.metrics.judge import JudgeState
+from monitor.metrics.showers import EXEMPLAR_ROOM, SKIPPED
+from monitor.metrics.worker import WorkerMetrics
 from monitor.quality import Quality
 from monitor.rejection import Rejection
 from monitor.view import Acknowledged

@@ -23,7 +23,7 @@ from consumers import children, settings, wiring
 from consumers.broker import EmbeddedBroker
 from consumers.failure import UserError
 from models import faults
-from monitor.metrics import JudgeState
+from monitor.metrics.judge import JudgeState
 from monitor.quality import Quality
 from monitor.view import headline
 

@@ -14,7 +14,7 @@ from standings import alarm, expositions, history, spectra, standing, with_quali
 
 from consumers.page import HANG_S, Health, Line, Page, Place, Server
 from models import geometry as geometries
-from monitor.metrics import JudgeState
+from monitor.metrics.judge import JudgeState
 from monitor.pictures import ShowerPicture
 from monitor.quality import Quality
 from monitor.view import Acknowledged

@@ -13,7 +13,7 @@ from promql import expressions, filled
 from standings import DETECTOR, EXPECTED_RATE, alarm, expositions, scored, standing
 
 from consumers.page import Health, Server
-from monitor.metrics import JudgeState
+from monitor.metrics.judge import JudgeState
 
 
 class Detector:

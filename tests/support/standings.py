@@ -17,7 +17,9 @@ from monitor.alarms import (
     WorstShower,
 )
 from monitor.detector import grid
-from monitor.metrics import Exposition, JudgeMetrics, WorkerMetrics
+from monitor.metrics.exposition import Exposition
+from monitor.metrics.judge import JudgeMetrics
+from monitor.metrics.worker import WorkerMetrics
 from monitor.quality import Quality
 from monitor.view import Budget, History, RegionNow, SelfTest, Spectrum, Standing
 from monitor.windows import LEVELS, P_EDGES

@@ -1,0 +1,1 @@
+"""Metrics: every exported series, and no other. Only here is prometheus_client imported."""
