@@ -174,7 +174,7 @@ class Program:
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
         artefact = self.artefact
-        metrics.model(artefact.family, artefact.hash, artefact.version)
+        metrics.model(artefact.family, artefact.hash, artefact.version, artefact.card)
         model = model_of(artefact, settings.device)
         worker_settings = WorkerSettings(
             name=settings.name,

@@ -17,6 +17,7 @@ from monitor.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare
 from monitor.budget import DAY, Allowance
 from monitor.cases import Casebook, Change
 from monitor.expectation import Expectation, of_reference
+from monitor.latents import moments
 from monitor.ledger import Ledger
 from monitor.lumisections import OPEN, Lumisections, Span
 from monitor.places import Places
@@ -493,7 +494,15 @@ class Monitor:
             reference_distance=self.live.distance(),
             spectra=self._spectrum(),
             self_tests=self.shadow.results() if self.shadow is not None else (),
+            latents=moments(
+                [rows for _, rows in self.watch.recent], self._references(), self.geometry
+            ),
         )
+
+    def _references(self) -> tuple[Expectation, ...]:
+        """Return the certified reference, and the one in force if that is another."""
+        certified, in_force = self.watch.certified, self.watch.expectation
+        return (certified,) if in_force is certified else (certified, in_force)
 
     def adopt_live(self) -> None:
         """Test against what has been accepted so far, from now on."""
@@ -539,14 +548,20 @@ class Monitor:
         if not self._spectra:
             return ()
         counts = np.sum(list(self._spectra), axis=0)
-        reference = self.watch.expectation.p_counts
-        share = reference / reference.sum(1, keepdims=True)
+        certified, *live = (_shares(one.p_counts) for one in self._references())
+        share = live[0] if live else certified
         names = [*self.settings.score_names, "combined"]
         names = (
             names if len(names) == len(counts) else [f"score {i + 1}" for i in range(len(counts))]
         )
         return tuple(
-            Spectrum(name, counts[i], counts[i].sum() * share[i]) for i, name in enumerate(names)
+            Spectrum(
+                name,
+                counts[i],
+                counts[i].sum() * share[i],
+                counts[i].sum() * certified[i] if live else None,
+            )
+            for i, name in enumerate(names)
         )
 
     # What a stand-by takes up
@@ -596,6 +611,11 @@ class Monitor:
             self.shadow.restore(words["shadow"])
         clock = words["clock"]
         self._run, self._lumisection, self._second, self._watched, self._run_watched = clock
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    share: NDArray[np.float64] = counts / counts.sum(1, keepdims=True)
+    return share
 
 
 def _small(array: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.alarms import Alarm, ReferenceSummary, WorstShower
+    from monitor.latents import LatentMoments
 
 RANK = {Quality.GOOD: 0, Quality.NULL: 1, Quality.MEDIUM: 2, Quality.BAD: 3}
 """Order of concern when qualities are shown together: NULL never hides a BAD."""
@@ -84,7 +85,10 @@ class Spectrum:
     """Shape (B,), bins of `monitor.windows.P_EDGES`."""
 
     expected: NDArray[np.float64]
-    """Shape (B,)."""
+    """By the reference in force, shape (B,)."""
+
+    certified: NDArray[np.float64] | None = None
+    """By the certified reference, shape (B,); None where that is the one in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,9 @@ class Standing:
     worst: tuple[WorstShower, ...] = ()
     """The strangest showers of the last minutes, alarm or not."""
 
+    latents: LatentMoments | None = None
+    """Of the last half minute; None before there are any."""
+
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""
         taken = {entry.alarm for entry in self.acknowledged}
@@ -177,7 +184,8 @@ def state(standing: Standing) -> dict[str, Any]:
     quality, text = headline(standing)
     taken = {entry.alarm: entry for entry in standing.acknowledged}
     alarms = [plain(alarm) | {"taken": plain(taken.get(alarm.id))} for alarm in standing.alarms]
-    shown: dict[str, Any] = plain(standing)
+    # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
+    shown: dict[str, Any] = plain(replace(standing, latents=None))
     return shown | {
         "quality": quality.value,
         "headline": text,

@@ -8,26 +8,30 @@ import numpy as np
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from standings import (
+    CARD,
     DETECTOR,
     EXPECTED_RATE,
     SECOND,
     alarm,
     expositions,
+    latents,
     scored,
     standing,
     with_quality,
 )
 
-from monitor.alarms import Level, Severity
+from monitor.alarms import CellShare, Level, Severity
 from monitor.detector import grid
+from monitor.latents import LatentMoments
 from monitor.metrics.exposition import Exposition
-from monitor.metrics.judge import JudgeState
+from monitor.metrics.judge import JudgeMetrics, JudgeState
 from monitor.metrics.showers import EXEMPLAR_ROOM, SKIPPED
+from monitor.metrics.spectra import MAX_ALARMS
 from monitor.metrics.worker import WorkerMetrics
 from monitor.quality import Quality
 from monitor.rejection import Rejection
-from monitor.view import Acknowledged
-from monitor.windows import LEVELS
+from monitor.view import Acknowledged, Spectrum
+from monitor.windows import LEVELS, P_EDGES
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -51,7 +55,7 @@ def filled(boost=0.0):
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
     worker.lag(3, 7)
-    worker.model("flux", "5f" * 32, "3")
+    worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
     worker.scored(batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
@@ -266,7 +270,7 @@ def test_no_series_says_when_it_was_created():
 
 def test_the_number_of_series_stays_within_the_budget():
     exposition, *_ = filled(boost=0.01)
-    assert len(values(exposition)) < 1_000
+    assert len(values(exposition)) < 1_200
     large = Exposition("0.1.0")
     WorkerMetrics(large, grid("large", sectors=16, regions_per_sector=64), topic="t")
     assert len(values(large)) < 2_500
@@ -275,7 +279,73 @@ def test_the_number_of_series_stays_within_the_budget():
 def test_no_label_can_grow_with_the_data():
     exposition, *_ = filled(boost=0.01)
     labels = {label for name, *rest in values(exposition) for label, _ in rest}
-    assert not labels & {"event", "run", "lumisection", "offset", "cell", "id_event", "producer"}
+    assert not labels & {"event", "run", "lumisection", "offset", "id_event", "producer"}
+    named = {name for name, *rest in values(exposition) if "cell" in dict(rest)}
+    assert named == {"calodqm_alarm_cell_ratio"}  # at most eight of each of eight alarms
+
+
+def test_only_the_strongest_alarms_tell_their_cells():
+    exposition, _, judge = expositions()
+    cells = tuple(CellShare(i, f"middle[0,{i}]", 0.1) for i in range(8))
+    many = [alarm(r.name, id=r.name, log10_odds=float(r.id), cells=cells) for r in DETECTOR.regions]
+    judge.standing(standing(alarms=tuple(many)))
+    told = [dict(rest) for name, *rest in values(exposition) if name == "calodqm_alarm_cell_ratio"]
+    assert len(told) == MAX_ALARMS * 8
+    assert {labels["place"] for labels in told} == {r.name for r in DETECTOR.regions[-MAX_ALARMS:]}
+
+
+def test_latents_are_told_by_region_and_group_beside_the_references():
+    exposition, _, judge = expositions()
+    judge.standing(standing(latents=latents(shift=0.5)))
+    seen = values(exposition)
+    b2 = seen["calodqm_latent_mean", ("group", "middle"), ("region", "B2")]
+    assert b2 == pytest.approx(0.5, abs=0.02)
+    expected = ("calodqm_reference_latent_square", ("group", "middle"), ("origin", "certified"))
+    assert seen[expected] == 1.01
+    assert seen["calodqm_latent_square_overall", ("region", "B2")] > 1.02
+
+
+def test_latents_of_many_regions_are_told_by_sector_weighted_by_showers():
+    large = grid("large", sectors=5, regions_per_sector=64)
+    showers = np.tile([3, 1], 160)
+    showers[:64] = 0  # a sector without showers says nothing
+    mean = np.tile([[1.0], [5.0]], (160, 1))
+    now = LatentMoments(("strips",), showers, mean, mean**2, mean[:, 0], ())
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    judge.standing(standing(latents=now))
+    seen = {k: v for k, v in values(exposition).items() if k[0] == "calodqm_latent_mean"}
+    assert set(seen.values()) == {2.0}
+    assert {dict(rest)["region"] for _, *rest in seen} == set("BCDE")
+
+
+def test_a_flat_p_value_has_density_one_beside_its_references():
+    exposition, _, judge = expositions()
+    counts = np.diff(P_EDGES) * 1e6
+    flat = Spectrum("combined", counts, counts * 2, counts)
+    live = replace(standing().reference, origin="live")
+    judge.standing(standing(spectra=(flat, Spectrum("tail", counts, counts)), reference=live))
+    seen = {k: v for k, v in values(exposition).items() if k[0] == "calodqm_p_density"}
+    assert set(np.round(list(seen.values()), 9)) == {1.0}
+    told = {(dict(rest)["score"], dict(rest)["of"]) for _, *rest in seen}
+    assert told == {
+        ("combined", "seen"),
+        ("combined", "live"),
+        ("combined", "certified"),
+        ("tail", "seen"),
+    }
+
+
+def test_the_models_card_is_told_and_forgotten_with_the_model():
+    exposition, worker, _ = expositions()
+    worker.model("flux", "5f" * 32, "1", CARD)
+    seen = values(exposition)
+    assert seen["calodqm_model_latent_square", ("sample", "certified")] == 1.0083
+    assert (
+        seen["calodqm_model_anomalous_ratio", ("level", "0.01"), ("sample", "held_out")] == 0.0145
+    )
+    worker.model("flux", "6f" * 32, "2")
+    assert not [k for k in values(exposition) if k[0].startswith("calodqm_model_latent")]
 
 
 def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():

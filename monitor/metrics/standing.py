@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from monitor.alarms import Level, Severity
 from monitor.metrics.labels import MAX_REGION_LABELS
+from monitor.metrics.spectra import cell_series, latent_series, p_series
 from monitor.quality import Quality
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class StandingSeries(Collector):
 
     def __init__(self, detector: Detector) -> None:
         self.now: Standing | None = None
+        self._detector = detector
         self._places = [
             (Level.DETECTOR, detector.name),
             *((Level.SECTOR, sector) for sector in detector.sectors),
@@ -72,6 +74,9 @@ class StandingSeries(Collector):
         info.add_metric([], {"id": ref.id, "origin": ref.origin, "model": ref.model})
         yield info
         yield from _self_tests(now)
+        yield from p_series(now.spectra, ref.origin)
+        if now.latents is not None:
+            yield from latent_series(now.latents, self._detector)
 
     def _alarms(self, now: Standing | None) -> Iterable[Metric]:
         alarms = () if now is None else now.alarms
@@ -94,6 +99,7 @@ class StandingSeries(Collector):
         yield opened
         yield taken
         yield from _evidence(alarms)
+        yield cell_series(alarms)
 
 
 def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:

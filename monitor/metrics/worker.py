@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.metrics.showers import Showers
 from monitor.rejection import Rejection
@@ -80,6 +80,17 @@ class WorkerMetrics:
         self._run = new.gauge("calodqm_run_number", "Run of the newest shower.")
         self._section = new.gauge("calodqm_lumisection_number", "Lumisection of the newest shower.")
         self._model = new.info("calodqm_model", "Artefact in force.")
+        self._card_square = new.gauge(
+            "calodqm_model_latent_square",
+            "Mean square over all latents, by the model's card.",
+            "sample",
+        )
+        self._card_ratio = new.gauge(
+            "calodqm_model_anomalous_ratio",
+            "Share of good showers at or below a level, by the model's card.",
+            "sample",
+            "level",
+        )
         self._state = new.states("calodqm_worker_state", "What the worker is doing.", WorkerState)
 
     def consumed(self, records: int) -> None:
@@ -153,9 +164,21 @@ class WorkerMetrics:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
 
-    def model(self, family: str, sha256: str, version: str) -> None:
-        """Note the artefact in force."""
+    def model(
+        self, family: str, sha256: str, version: str, card: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note the artefact in force, and of its card what live figures are compared with."""
         self._model.info({"family": family, "sha256": sha256, "version": version})
+        self._card_square.clear()
+        self._card_ratio.clear()
+        for sample in ("certified", "held_out"):
+            figures = (card or {}).get(sample, {})
+            if "latent_square" in figures:
+                self._card_square.labels(sample).set(figures["latent_square"])
+        # The card's own key for all condition cells together.
+        ratios = (card or {}).get("held_out", {}).get("exceedance", {}).get("-1", {})
+        for level, ratio in ratios.items():
+            self._card_ratio.labels("held_out", level).set(ratio)
 
     def state(self, state: WorkerState) -> None:
         """Note what the worker is doing."""

@@ -17,6 +17,7 @@ from monitor.alarms import (
     WorstShower,
 )
 from monitor.detector import grid
+from monitor.latents import LatentMoments, ReferenceMoments
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.judge import JudgeMetrics
 from monitor.metrics.worker import WorkerMetrics
@@ -96,6 +97,20 @@ def spectra(boost=0.0):
     return (Spectrum("combined", rng.poisson(expected * tail), expected),)
 
 
+def latents(shift=0.0):
+    """Return moments of 24 s of good data; in B2 the middle layer is off by `shift`."""
+    rng = np.random.default_rng(8)
+    mean, square = rng.normal(0, 0.005, (16, 5)), rng.normal(1.01, 0.01, (16, 5))
+    at = next(i for i, region in enumerate(DETECTOR.regions) if region.name == "B2")
+    mean[at, 1] += shift
+    square[at, 1] += shift**2
+    told = ReferenceMoments("certified", np.zeros(5), np.full(5, 1.01), 1.008)
+    return LatentMoments(
+        ("strips", "middle", "back", "response", "shares"),
+        np.full(16, 1_500), mean, square, square.mean(1), (told,),
+    )  # fmt: skip
+
+
 def standing(**changes):
     """Return a monitor's standing on a good day."""
     board = tuple(
@@ -117,6 +132,7 @@ def standing(**changes):
         "reference_distance": 0.004,
         "spectra": spectra(),
         "self_tests": (SelfTest("hot", 12, 12, 4.0), SelfTest("gain", 12, 11, 9.0)),
+        "latents": latents(),
     }
     return Standing(**(fields | changes))
 
@@ -148,6 +164,10 @@ def scored(n=10_000, seed=0, excess=0.0):
     )
 
 
+CARD = {
+    "certified": {"latent_square": 1.0083},
+    "held_out": {"latent_square": 1.0076, "exceedance": {"-1": {"0.01": 0.0145, "0.001": 0.002}}},
+}
 EXPECTED_RATE = np.tile(LEVELS, (2, 1))
 
 
