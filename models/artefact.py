@@ -17,7 +17,7 @@ from . import features, reference, scores
 from .geometry import Geometry, GeometryError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import torch
@@ -114,6 +114,24 @@ class Artefact:
         """
         contents = {name: _read(path, name) for name in FILES}
         stated = _read(path, HASH_FILE).decode("ascii", "replace").strip()
+        return cls.of_files(contents, stated, str(path))
+
+    @classmethod
+    def of_files(cls, contents: Mapping[str, bytes], stated: str, path: str) -> Artefact:
+        """Return the artefact of the bytes of its `FILES`, wherever they came from.
+
+        Parameters
+        ----------
+        stated
+            The hash that they should have.
+        path
+            What to call them in an error.
+
+        Raises
+        ------
+        ArtefactError
+            If they are damaged, of another hash, or hold what cannot be.
+        """
         digest = _digest(contents)
         if stated != digest:
             raise ArtefactError(
@@ -191,7 +209,7 @@ def _tensors(arrays: dict[str, NDArray[Any]]) -> bytes:
     return save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())})
 
 
-def _digest(contents: dict[str, bytes]) -> str:
+def _digest(contents: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
     for name in FILES:
         digest.update(f"{name} {len(contents[name])}\n".encode())
@@ -210,7 +228,7 @@ def _read(path: Path, name: str) -> bytes:
         raise ArtefactError(f"{file}: {error.strerror or error}") from None
 
 
-def _parse(contents: dict[str, bytes], digest: str) -> Artefact:
+def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
     config = json.loads(contents["config.json"])
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise ValueError(f'config.json: "format" must be "{FORMAT}"')
