@@ -1,0 +1,70 @@
+"""Detector: the expert's view of regions and cells."""
+
+from __future__ import annotations
+
+from grafana.frame import dashboard
+from grafana.panels import (
+    HERE,
+    REGION,
+    Json,
+    Layout,
+    query,
+)
+from grafana.parts import burn, quality_timeline
+
+
+def detector() -> Json:
+    """Return the expert's view of the regions."""
+    layout = Layout()
+    burn(layout, (12, 9), "0.01", "5m")
+    burn(layout, (12, 9), "0.001", "5m")
+    quality_timeline(layout, (24, 9))
+    layout.add(
+        "heatmap", "How strange showers are", (12, 9),
+        query(f"sum by (le) (increase(calodqm_anomaly_score_bucket{{{REGION}}}[$__rate_interval]))",
+              "{{le}}", form="heatmap"),
+        text="Minus log10 of the p-value. A good detector falls by ten a unit. Diamonds are single "
+        "showers: click one for its picture.", unit="none",
+        options={
+            "calculate": False, "cellGap": 1,
+            "color": {"mode": "scheme", "scheme": "Cividis", "exponent": 0.3, "steps": 64,
+                      "reverse": False, "scale": "exponential", "fill": "dark-orange"},
+            "exemplars": {"color": "rgba(220,50,32,0.9)"}, "filterValues": {"le": 1e-9},
+            "legend": {"show": True}, "rowsFrame": {"layout": "auto"},
+            "tooltip": {"mode": "single", "showColorScale": True, "yHistogram": False},
+            "yAxis": {"axisPlacement": "left", "reverse": False, "unit": "none"},
+        },
+    )  # fmt: skip
+    layout.lines(
+        "Seen over expected, by level", (12, 9),
+        query(f"""sum by (level) (region:calodqm_anomalous_showers:rate5m{{{REGION}}})
+                  / sum by (level) (region:calodqm_expected_anomalous_showers:rate5m{{{REGION}}})""",
+              "p ≤ {{level}}"),
+        text="The p-value spectrum in three numbers: all 1 if it is flat. Only the smallest level "
+        "rises with rare faults; all rise with drifts.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Showers a second, by region", (12, 8),
+        query(f"region:calodqm_showers_scored:rate1m{{{REGION}}}", "{{region}}"),
+        text="A region that stops has stopped upstream.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Showers without a finite score", (12, 8),
+        query(f"sum by (region) (rate(calodqm_showers_unscored_total{{{REGION}}}[5m]))", "{{region}}"),
+        text="Nothing, on a good day.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Live reference against the certified one", (12, 8),
+        query(f"max(calodqm_reference_distance{{{HERE}}})", "distance"),
+        text="It grows when the live reference drifts, with or without the detector. Empty where "
+        "no live reference is kept.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Self-test: share of injected faults found (6 h)", (12, 8),
+        query(f"""sum by (fault) (increase(calodqm_selftest_found_total{{{HERE}}}[6h]))
+                  / sum by (fault) (increase(calodqm_selftest_injected_total{{{HERE}}}[6h]))""",
+              "{{fault}}"),
+        text="Known faults are injected into a shadow of the stream. Below 0.8 the monitor "
+        "would miss real ones.", unit="percentunit", min=0, max=1,
+    )  # fmt: skip
+    return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)

@@ -1,0 +1,131 @@
+"""Operations: what the operator looks at."""
+
+from __future__ import annotations
+
+from grafana.frame import dashboard
+from grafana.panels import (
+    BAD,
+    GOOD,
+    HERE,
+    MEDIUM,
+    Json,
+    Layout,
+    query,
+    steps,
+)
+
+
+def operations() -> Json:
+    """Return what the operator looks at."""
+    layout = Layout()
+    layout.stat(
+        "Processes up", 4, query(f'count(up{{job="calodqm",{HERE}}} == 1) or vector(0)'),
+        text="Workers and judges that Prometheus reaches.", unit="none",
+        thresholds=steps((None, BAD), (1, GOOD)),
+    )  # fmt: skip
+    layout.stat(
+        "Active judges", 4,
+        query(f'sum(calodqm_judge_state{{{HERE},calodqm_judge_state="active"}}) or vector(0)'),
+        text="Exactly one.", unit="none", thresholds=steps((None, BAD), (1, GOOD), (2, MEDIUM)),
+    )  # fmt: skip
+    layout.stat(
+        "Records behind", 4, query(f"sum(calodqm_consumer_lag_records{{{HERE}}})"),
+        text="Over all partitions and topics.", unit="short",
+        thresholds=steps((None, GOOD), (1000, MEDIUM), (10000, BAD)),
+    )  # fmt: skip
+    layout.stat(
+        "Judge behind workers", 4,
+        query(f"max(calodqm_last_shower_timestamp_seconds{{{HERE}}}) - max(calodqm_data_timestamp_seconds{{{HERE}}})"),
+        text="In data time.", unit="s", thresholds=steps((None, GOOD), (15, MEDIUM), (60, BAD)),
+    )  # fmt: skip
+    layout.stat(
+        "Pages raised", 4, query(f"max(calodqm_pages_spent{{{HERE}}})"),
+        text="To be compared with the false pages allowed.", unit="none",
+        options={"colorMode": "none"},
+    )  # fmt: skip
+    layout.stat(
+        "False pages allowed", 4, query(f"max(calodqm_false_pages_allowed{{{HERE}}})"),
+        text="By the time watched, at one in so many days.", unit="none", decimals=2,
+        options={"colorMode": "none"},
+    )  # fmt: skip
+    layout.lines(
+        "Showers a second, by process", (12, 8),
+        query(f"sum by (instance) (rate(calodqm_showers_scored_total{{{HERE}}}[1m]))", "{{instance}}"),
+        text="How the work is shared.", unit="none", min=0, custom={"stacking": {"mode": "normal", "group": "A"}},
+    )  # fmt: skip
+    layout.lines(
+        "Records behind, by partition", (12, 8),
+        query(f"sum by (topic, partition) (calodqm_consumer_lag_records{{{HERE}}})", "{{topic}}/{{partition}}"),
+        text="One that grows alone has a stuck worker; all together, too few workers.", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Where the time goes, a batch", (12, 8),
+        query(f"sum by (stage) (rate(calodqm_stage_seconds_sum{{{HERE}}}[1m])) / sum by (stage) (rate(calodqm_stage_seconds_count{{{HERE}}}[1m]))", "{{stage}}"),
+        text="Mean seconds a batch.", unit="s", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Age of showers when published", (12, 8),
+        query(f"histogram_quantile(0.5, sum by (le) (rate(calodqm_shower_age_seconds_bucket{{{HERE}}}[5m])))", "half"),
+        query(f"histogram_quantile(0.99, sum by (le) (rate(calodqm_shower_age_seconds_bucket{{{HERE}}}[5m])))", "99 %", "B"),
+        text="From the time of a batch's newest shower.", unit="s", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Showers in a batch", (8, 8),
+        query(f"sum(rate(calodqm_batch_showers_sum{{{HERE}}}[1m])) / sum(rate(calodqm_batch_showers_count{{{HERE}}}[1m]))", "mean"),
+        text="Batches grow under load: that is where the speed comes from.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Records rejected", (8, 8),
+        query(f"sum by (reason) (rate(calodqm_records_rejected_total{{{HERE}}}[5m]))", "{{reason}}"),
+        query(f"sum(rate(calodqm_blocks_missing_total{{{HERE}}}[5m]))", "missing blocks", "B"),
+        text="Kept on calo.rejects.v1 with reason and coordinates.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Showers left out on purpose", (8, 8),
+        query(f"sum by (reason) (rate(calodqm_showers_skipped_total{{{HERE}}}[5m]))", "{{reason}}"),
+        text="Masked, late or shed.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Ranges of windows", (8, 8),
+        query(f"sum(rate(calodqm_ranges_accepted_total{{{HERE}}}[1m]))", "accepted"),
+        query(f"sum by (reason) (rate(calodqm_ranges_refused_total{{{HERE}}}[1m]))", "refused: {{reason}}", "B"),
+        query(f"sum(rate(calodqm_windows_late_total{{{HERE}}}[1m]))", "late windows", "C"),
+        text="Fenced ranges are normal when partitions move; a gap is lost data.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Partitions moved, windows not taken at once", (8, 8),
+        query(f"sum by (instance) (increase(calodqm_rebalances_total{{{HERE}}}[5m]))", "{{instance}} rebalances"),
+        query(f"sum by (instance) (increase(calodqm_publish_failures_total{{{HERE}}}[5m]))", "{{instance}} failures", "B"),
+        text="Both are retried; both should be rare.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Memory", (8, 8),
+        query(f'process_resident_memory_bytes{{job="calodqm",{HERE}}}', "{{instance}}"),
+        text="Flat after the first minutes.", unit="bytes", min=0,
+    )  # fmt: skip
+    table = {"showHeader": True, "cellHeight": "sm"}
+    hide = [
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": {"Time": True, "Value": True},
+                "indexByName": {},
+                "renameByName": {},
+            },
+        }
+    ]
+    layout.add(
+        "table", "Models and references in force", (12, 7),
+        query(f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})", ref="A", form="table", now=True),
+        query(f"count by (origin, id) (calodqm_reference_info{{{HERE}}})", ref="B", form="table", now=True),
+        text="More than one model for longer than a roll-out is an alert.", options=table, unit="none",
+    )  # fmt: skip
+    layout.add(
+        "table", "Alerts firing", (12, 7),
+        query('ALERTS{alertstate="firing",alertname=~"Calo.+"}', form="table", now=True),
+        text="As Prometheus sees them, before Alertmanager groups and inhibits.",
+        options=table, transformations=hide, unit="none",
+    )  # fmt: skip
+    return dashboard(
+        "operations", "Operations", "Throughput, lag, state, versions, budget.", layout
+    )

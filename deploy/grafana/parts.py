@@ -1,0 +1,126 @@
+"""Parts: panels that several dashboards share."""
+
+from __future__ import annotations
+
+from grafana.panels import (
+    BAD,
+    GOOD,
+    HERE,
+    MEDIUM,
+    NULL,
+    QUALITY,
+    REGION,
+    Layout,
+    link,
+    mapped,
+    query,
+    steps,
+)
+
+
+def quality_timeline(layout: Layout, size: tuple[int, int]) -> None:
+    """Add every region's verdict over time."""
+    code = " + ".join(
+        f'{value} * max by (region) (calodqm_region_quality{{{REGION},calodqm_region_quality="{name}"}})'
+        for value, name in ((1, "null"), (2, "medium"), (3, "bad"))
+    )
+    layout.add(
+        "state-timeline",
+        "Verdict of each region",
+        size,
+        query(code, "{{region}}"),
+        text="The judge's verdict as it was at the time. A gap: no judge was there.",
+        options={
+            "mergeValues": True,
+            "showValue": "never",
+            "alignValue": "left",
+            "rowHeight": 0.85,
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+        custom={"lineWidth": 0, "fillOpacity": 85},
+        mappings=mapped(QUALITY),
+        thresholds=steps((None, GOOD), (1, NULL), (2, MEDIUM), (3, BAD)),
+        color={"mode": "thresholds"},
+        unit="none",
+    )
+
+
+def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
+    """Add the open alarms, the strongest first."""
+    odds = f"max by (place, severity, kind) (calodqm_alarm_log10_odds{{{HERE}}})"
+    onset = (
+        f"max by (place, severity, kind) (calodqm_alarm_onset_timestamp_seconds{{{HERE}}}) * 1000"
+    )
+    layout.add(
+        "table",
+        "Open alarms",
+        size,
+        query(odds, ref="A", form="table", now=True),
+        query(onset, ref="B", form="table", now=True),
+        text="What the judge holds to be real. Odds of 12 mean 10^12 to 1 against chance.",
+        options={"showHeader": True, "cellHeight": "lg"},
+        transformations=[
+            {"id": "merge", "options": {}},
+            {
+                "id": "organize",
+                "options": {
+                    "excludeByName": {"Time": True},
+                    "indexByName": {
+                        "severity": 0,
+                        "place": 1,
+                        "kind": 2,
+                        "Value #B": 3,
+                        "Value #A": 4,
+                    },
+                    "renameByName": {"Value #A": "odds, 10^", "Value #B": "since"},
+                },
+            },
+        ],
+        overrides=[
+            {
+                "matcher": {"id": "byName", "options": "since"},
+                "properties": [{"id": "unit", "value": "dateTimeAsIso"}],
+            },
+            {
+                "matcher": {"id": "byName", "options": "severity"},
+                "properties": [
+                    {"id": "custom.cellOptions", "value": {"type": "color-background"}},
+                    {
+                        "id": "mappings",
+                        "value": mapped(
+                            (
+                                ("page", "PAGE", BAD),
+                                ("warning", "warning", MEDIUM),
+                                ("ticket", "ticket", NULL),
+                            )
+                        ),
+                    },
+                ],
+            },
+        ],
+        links=[link("Evidence in words: the judge's page", "${page}/")],
+        unit="none",
+        decimals=1,
+    )
+
+
+def burn(layout: Layout, size: tuple[int, int], level: str, window: str) -> None:
+    """Add strange showers over expected ones, by region."""
+    layout.lines(
+        f"Strange showers over expected, p ≤ {level}",
+        size,
+        query(
+            f'region:calodqm_anomaly_burn:ratio_rate{window}{{{REGION},level="{level}"}}',
+            "{{region}}",
+        ),
+        text=f"1 is as expected, over {window}. At p ≤ 0.001 the second line pages at 10 for five "
+        "minutes or at 50 for one.",
+        unit="none",
+        min=0,
+        thresholds=steps((None, "transparent"), (3, MEDIUM), (10, BAD)),
+        custom={"thresholdsStyle": {"mode": "line"}},
+        links=[
+            link("Strangest showers", "/d/calodqm-events?${region:queryparam}&${__url_time_range}")
+        ],
+    )
