@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from .classifier import Classifier
     from .features import FeatureMap
     from .flow import Flow
     from .reference import ReferenceTable
@@ -67,6 +68,9 @@ class Artefact:
     version: str
     """What people call this model."""
 
+    classifier: Classifier | None = None
+    """A network that knows some faults, if the model has one."""
+
     @property
     def family(self) -> str:
         """Return the family of the flow."""
@@ -83,9 +87,11 @@ class Artefact:
 
         where = pick_device(device)
         # The artefact's own flow stays on the CPU, whatever its scorers do.
-        flow = deepcopy(self.flow)
+        flow, known = deepcopy(self.flow), deepcopy(self.classifier)
         _module(flow).to(where)
-        examiner = Examiner(self.feature_map, flow, self.geometry, where)
+        if known is not None:
+            known.to(where)
+        examiner = Examiner(self.feature_map, flow, self.geometry, where, known)
         return Scorer(
             examiner,
             self.score_map,
@@ -155,28 +161,19 @@ class Artefact:
             raise ArtefactError(f"{path}: not a usable artefact: {line}") from None
 
 
-def make(
-    *,
-    geometry: Geometry,
-    feature_map: FeatureMap,
-    flow: Flow,
-    score_map: ScoreMap,
-    reference: ReferenceTable,
-    card: dict[str, Any],
-    version: str,
-) -> Artefact:
-    """Return an artefact of parts; its hash is that of the files it would be saved as.
+def signed(artefact: Artefact) -> Artefact:
+    """Return the artefact with the hash of the files it would be saved as.
 
-    The flow is moved to the CPU, wherever it was trained.
+    Its networks are moved to the CPU, wherever they were trained.
     """
-    _module(flow).to("cpu")
-    artefact = Artefact(geometry, feature_map, flow, score_map, reference, card, "", version)
-    digest = _digest(_contents(artefact))
-    return Artefact(geometry, feature_map, flow, score_map, reference, card, digest, version)
+    _module(artefact.flow).to("cpu")
+    if artefact.classifier is not None:
+        artefact.classifier.to("cpu")
+    return replace(artefact, hash=_digest(_contents(artefact)))
 
 
 def _contents(artefact: Artefact) -> dict[str, bytes]:
-    config = {
+    config: dict[str, Any] = {
         "format": FORMAT,
         "version": artefact.version,
         "family": artefact.family,
@@ -192,6 +189,10 @@ def _contents(artefact: Artefact) -> dict[str, bytes]:
     weights = {f"flow.{name}": value.cpu().numpy() for name, value in state.items()}
     weights |= {f"features.{name}": value for name, value in artefact.feature_map.arrays().items()}
     weights |= {f"scores.{name}": value for name, value in artefact.score_map.arrays().items()}
+    if artefact.classifier is not None:
+        config["classifier"] = artefact.classifier.config
+        known = artefact.classifier.state_dict()
+        weights |= {f"classifier.{name}": value.numpy() for name, value in known.items()}
     return {
         "config.json": _json(config),
         "geometry.json": artefact.geometry.to_json().encode(),
@@ -244,7 +245,11 @@ def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
     feature_map = features.from_arrays(_part(weights, "features"), tuple(config["conditions"]))
     if (feature_map.n_cells, feature_map.n_layers) != (geometry.n_cells, geometry.n_layers):
         raise ValueError(f"features are of {feature_map.n_cells} cells, not {geometry.n_cells}")
+    known = _classifier(config.get("classifier"), _part(weights, "classifier"), feature_map)
     score_map = scores.from_arrays(tuple(config["scores"]), _part(weights, "scores"))
+    given = scores.names(flow.stages, residuals=flow.reconstructs, classifier=known is not None)
+    if score_map.names != given:
+        raise ValueError(f"scores {score_map.names} are not those of the model, {given}")
     table = reference.from_arrays(
         load_tensors(contents["reference.safetensors"]),
         showers=int(config["reference"]["showers"]),
@@ -254,7 +259,7 @@ def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
     if (table.n_scores, table.latent_moments.shape[-1]) != (len(score_map.names), n_latents):
         raise ValueError("the reference is of another model")
     version = str(config["version"])
-    return Artefact(geometry, feature_map, flow, score_map, table, card, digest, version)
+    return Artefact(geometry, feature_map, flow, score_map, table, card, digest, version, known)
 
 
 def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
@@ -269,6 +274,23 @@ def _flow(family: str, config: dict[str, Any], state: dict[str, NDArray[Any]]) -
     tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
     _module(flow).load_state_dict(tensors)
     return flow
+
+
+def _classifier(
+    config: dict[str, Any] | None, state: dict[str, NDArray[Any]], feature_map: FeatureMap
+) -> Classifier | None:
+    if config is None:
+        return None
+    import torch  # noqa: PLC0415  see `_flow`
+
+    from .classifier import Classifier  # noqa: PLC0415
+
+    known = Classifier.from_config(config)
+    shape = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
+    if known.shape.inputs != shape:
+        raise ValueError(f"the classifier is of {known.shape.inputs} inputs, not {shape}")
+    known.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
+    return known
 
 
 def families() -> dict[str, Callable[[dict[str, Any]], Flow]]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from . import reference
+from .certification import examiner
 from .features import basis
-from .scorer import Examiner
 from .showers import Showers, concatenate
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def generated_reference(artefact: Artefact, seen: Showers, n: int, seed: int) ->
     as the model does: where the model is wrong, so is every expectation.
     """
     showers = generate(artefact, seen, n, seed)
-    examine = Examiner(artefact.feature_map, artefact.flow, artefact.geometry, torch.device("cpu"))
-    seen_raw = examine(showers)
+    seen_raw = examiner(artefact)(showers)
     people = reference.Population(
         e_rec=seen_raw.e_rec,
         scores=artefact.score_map(seen_raw.raw, seen_raw.condition),

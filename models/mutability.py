@@ -14,13 +14,14 @@ import hdbscan
 import numpy as np
 import torch
 
+from .certification import examiner
 from .generation import generate
-from .scorer import Examiner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .artefact import Artefact
+    from .scorer import Examiner
     from .showers import Showers
 
 MIN_SAMPLES = 10
@@ -91,8 +92,7 @@ class Mutability:
 def fit(artefact: Artefact, seen: Showers, n: int, seed: int) -> Mutability:
     """Return the mutability of n showers generated at the conditions of seen ones."""
     showers = generate(artefact, seen, n, seed)
-    device = torch.device("cpu")
-    examine = Examiner(artefact.feature_map, artefact.flow, artefact.geometry, device)
+    examine = examiner(artefact)
     compressed, e_rec = _compressed(examine, artefact, showers)
     order = np.argsort(e_rec)
     centre = compressed.mean(axis=0)

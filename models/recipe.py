@@ -1,30 +1,31 @@
-"""Recipe: from good showers to an artefact: features, flow, scores, certified reference, card."""
+"""Recipe: from good showers to an artefact: features, flow, classifier, reference, card."""
 
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from . import artefact, evaluation, features, reference, scores, training
+from . import artefact, classifier, features, injection, training
+from .artefact import Artefact
 from .caloflow import CaloFlow, configure
+from .certification import certified
+from .faults import FaultError, parse
 from .flux import Flux, FluxConfig
-from .scales import LEVELS
 from .scorer import Examiner
-from .showers import Showers, concatenate
 from .training import Options, Pool, Session, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-    from .artefact import Artefact
+    from .classifier import ClassifierOptions
+    from .features import FeatureMap
     from .flow import Flow
     from .geometry import Geometry
+    from .showers import Showers
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Recipe:
 
     group: int = 8
     """Cells that share a place, after those."""
+
+    classifier: ClassifierOptions | None = None
+    """Faults that a classifier is to know, and how it is trained; none without."""
+
+    frozen: bool = False
+    """Keep features and flow of the model that training starts from: only the rest is made."""
 
     def __post_init__(self) -> None:
         if not (0 < self.held_out < 1 and 0 < self.certify < 1 > self.held_out + self.certify):
@@ -90,12 +97,18 @@ def prepare(
     """
     train, held_out, certify = split(pool, recipe, certify)
     torch.manual_seed(recipe.options.seed)
-    rng = np.random.default_rng([recipe.options.seed, 4])
-    seen = train.draw(np.arange(train.n), geometry, rng, training.images(geometry, ()))
-    feature_map = features.fit(seen, geometry, recipe.conditions)
-    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
-    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    if recipe.frozen:
+        feature_map, flow = _kept(start)
+    else:
+        feature_map, flow = _fitted(recipe, geometry, train, held_out, session, start)
     examine = Examiner(feature_map, flow, geometry, session.device)
+    known = None
+    if recipe.classifier is not None:
+        teacher = _teacher(recipe.classifier, examine, geometry, recipe.options)
+        known = classifier.fit(
+            teacher, train, held_out, recipe.classifier, recipe.options.seed, session
+        )
+        examine = Examiner(feature_map, flow, geometry, session.device, known)
     score_map, table, figures = certified(recipe, examine, geometry, certify)
     facts = {
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
@@ -103,62 +116,44 @@ def prepare(
         "flips": list(recipe.options.flips),
         **({} if start is None else {"started_from": start.hash}),
     }
-    return artefact.make(
-        geometry=geometry,
-        feature_map=feature_map,
-        flow=flow,
-        score_map=score_map,
-        reference=table,
-        card={**facts, **(card or {}), "certified": figures},
-        version=recipe.version,
-    )
+    told = {**facts, **(card or {}), "certified": figures}
+    parts = (geometry, feature_map, flow, score_map, table, told, "", recipe.version, known)
+    return artefact.signed(Artefact(*parts))
 
 
-def examined(
-    made: Artefact, good: Showers, strange: Mapping[str, Showers], device: str
-) -> Artefact:
-    """Return the artefact with a card that says what it is worth on showers it never met."""
-    scorer = made.scorer(device)
-    scored = scorer.score(good)
-    names = (*made.score_names, "combined")
-    p_good = np.column_stack([scored.p, scored.p_combined])
-    figures: dict[str, Any] = {
-        "showers": good.n,
-        "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
-        "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
-        "exceedance": {
-            str(row.cell): {
-                str(level): round(found.value, 5) for level, found in row.achieved.items()
-            }
-            for row in evaluation.calibration(scored, made.reference.edges)
-        },
-    }
-    for name, showers in strange.items():
-        other = scorer.score(showers)
-        p = np.column_stack([other.p, other.p_combined])
-        found = [evaluation.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
-        figures[name] = {
-            "showers": showers.n,
-            "auc": {n: round(f.auc, 4) for n, f in zip(names, found, strict=True)},
-            "tpr_at_fpr_0.01": {
-                n: round(f.tpr[1e-2].value, 4) for n, f in zip(names, found, strict=True)
-            },
-        }
-    return artefact.make(
-        geometry=made.geometry,
-        feature_map=made.feature_map,
-        flow=made.flow,
-        score_map=made.score_map,
-        reference=made.reference,
-        card={**made.card, "held_out": figures},
-        version=made.version,
-    )
+def _kept(start: Artefact | None) -> tuple[FeatureMap, Flow]:
+    if start is None:
+        raise TrainingError("nothing to keep: name the model to start from")
+    return start.feature_map, deepcopy(start.flow)
 
 
-def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
-    examine = Examiner(made.feature_map, made.flow, made.geometry, torch.device("cpu"))
-    means = examine(good).raw[:, : len(made.flow.stages)].mean(axis=0, dtype=np.float64)
-    return dict(zip(examine.score_names, means.round(3).tolist(), strict=False))
+def _fitted(
+    recipe: Recipe,
+    geometry: Geometry,
+    train: Pool,
+    held_out: Pool,
+    session: Session,
+    start: Artefact | None,
+) -> tuple[FeatureMap, Flow]:
+    rng = np.random.default_rng([recipe.options.seed, 4])
+    seen = train.draw(np.arange(train.n), geometry, rng, training.images(geometry, ()))
+    feature_map = features.fit(seen, geometry, recipe.conditions)
+    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
+    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    return feature_map, flow
+
+
+def _teacher(
+    wanted: ClassifierOptions, examine: Examiner, geometry: Geometry, options: Options
+) -> classifier.Teacher:
+    try:
+        faults = tuple(parse(text) for text in wanted.faults)
+        for fault in faults:
+            injection.struck(fault, geometry)
+    except FaultError as error:
+        raise TrainingError(str(error)) from None
+    images = training.images(geometry, options.flips)
+    return classifier.Teacher(geometry, examine.view, faults, images)
 
 
 def split(pool: Pool, recipe: Recipe, certify: Pool | None) -> tuple[Pool, Pool, Pool]:
@@ -202,55 +197,3 @@ def _groups(energy: NDArray[np.float32], recipe: Recipe) -> tuple[int, ...]:
     rank = np.argsort(np.argsort(-energy, kind="stable"), kind="stable")
     later = recipe.head + (rank - recipe.head) // recipe.group
     return tuple(int(g) for g in np.where(rank < recipe.head, rank, later))
-
-
-def certified(
-    recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
-) -> tuple[scores.ScoreMap, reference.ReferenceTable, dict[str, Any]]:
-    """Return the scores, standardised on good showers, their reference, and what the card says."""
-    showers, index = population(pool, geometry, recipe)
-    seen = examine(showers)
-    score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
-    people = reference.Population(
-        e_rec=seen.e_rec,
-        scores=score_map(seen.raw, seen.condition),
-        latents=seen.latents,
-        cells=showers.cells,
-        shower=index,
-        weights=score_map.weights,
-    )
-    table = reference.build(people, geometry, recipe.condition_cells, "certified")
-    figures = {
-        "nll": {
-            stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
-            for i, stage in enumerate(examine.stages)
-        },
-        # 1 for a model that fits: the cheapest guard against a wrong preprocessing.
-        "latent_square": round(float(np.square(seen.latents, dtype=np.float64).mean()), 4),
-        "condition_edges_mev": [round(float(e), 1) for e in table.edges[1:-1]],
-        "effective_showers": table.n_ref.tolist(),
-        "exceedance": {
-            str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
-            for a, level in enumerate(LEVELS)
-        },
-    }
-    return score_map, table, figures
-
-
-def population(pool: Pool, geometry: Geometry, recipe: Recipe) -> tuple[Showers, NDArray[np.int64]]:
-    """Return every image of every shower of a pool, and which shower each row is an image of."""
-    rng = np.random.default_rng([recipe.options.seed, 6])
-    everything = np.arange(pool.n)
-    clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
-    batches, rows = [], []
-    for image in training.images(geometry, recipe.options.flips):
-        mirrored = replace(pool, showers=_mirrored(pool.showers, image))
-        for draw in range(recipe.draws):
-            index = everything if draw == 0 else clean
-            batches.append(mirrored.draw(index, geometry, rng, (image,)))
-            rows.append(index)
-    return concatenate(batches), np.concatenate(rows)
-
-
-def _mirrored(showers: Showers, image: NDArray[np.int64]) -> Showers:
-    return Showers(showers.cells[:, image], showers.e_inc, showers.conditions)

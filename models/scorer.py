@@ -16,7 +16,9 @@ from .showers import Showers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
+    from .classifier import Classifier
     from .features import FeatureMap
     from .flow import Flow
     from .geometry import Geometry
@@ -52,15 +54,22 @@ class Examiner:
     """Features, flow and raw scores: the part of scoring that needs no reference."""
 
     def __init__(
-        self, feature_map: FeatureMap, flow: Flow, geometry: Geometry, device: torch.device
+        self,
+        feature_map: FeatureMap,
+        flow: Flow,
+        geometry: Geometry,
+        device: torch.device,
+        classifier: Classifier | None = None,
     ) -> None:
         self.feature_map = feature_map
         self.device = device
         self.raw_scores = RawScores(geometry)
         self.evaluate = flow.compiled()
+        self.classifier = classifier
         self.n_latents = geometry.n_cells + geometry.n_layers
         self.stages = flow.stages
-        self.score_names = names(flow.stages, residuals=flow.reconstructs)
+        known = classifier is not None
+        self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
 
     def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
         """Return raw scores and latents of N >= 1 showers.
@@ -87,9 +96,31 @@ class Examiner:
         features, e_rec = self.feature_map(showers)
         condition = features.context[:, 0].numpy()
         evidence = self._evidence(features)
-        tie = uniform(keys(showers), 2)[:, 1]
-        raw = self.raw_scores(evidence, showers.cells, tie)
+        raw = self._raw(features, evidence, showers, showers)
         return Seen(raw, evidence.latents.cpu().numpy(), condition, e_rec)
+
+    def _raw(
+        self, features: Features, evidence: Evidence, seen: Showers, showers: Showers
+    ) -> NDArray[np.float32]:
+        """Return raw scores of showers `seen` in the place of those that ties are drawn from."""
+        tie = uniform(keys(showers), 2)[:, 1]
+        raw = self.raw_scores(evidence, seen.cells, tie)
+        if self.classifier is None:
+            return raw
+        there = Features(*(part.to(self.device) for part in features))
+        with torch.inference_mode():
+            odds = self.classifier(there, evidence.latents.to(self.device))
+        return np.column_stack([raw, odds.cpu().numpy()])
+
+    def view(self, showers: Showers) -> tuple[Features, Tensor]:
+        """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
+        parts = []
+        for start in range(0, showers.n, CHUNK):
+            features, _ = self.feature_map(showers[slice(start, start + CHUNK)])
+            there = Features(*(part.to(self.device) for part in features))
+            parts.append((*there, self.evaluate(there).latents.clone()))
+        cells, layers, context, latents = (torch.cat(column) for column in zip(*parts, strict=True))
+        return Features(cells, layers, context), latents
 
     def _evidence(self, features: Features) -> Evidence:
         return self.evaluate(Features(*(part.to(self.device) for part in features)))
@@ -100,7 +131,6 @@ class Examiner:
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        tie = uniform(keys(showers), 2)[:, 1]
         filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
@@ -120,7 +150,8 @@ class Examiner:
         if residuals is not None:
             share = n_cells / (n_cells - n_masked).clamp(min=1)
             residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
-        raw = self.raw_scores(Evidence(evidence.nll.cpu(), latents, residuals), filled.cells, tie)
+        expected = Evidence(evidence.nll.cpu(), latents, residuals)
+        raw = self._raw(features._replace(cells=best), expected, filled, showers)
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
         return Seen(raw, latents.numpy(), features.context[:, 0].numpy(), e_rec)

@@ -49,7 +49,7 @@ class ScoreError(ValueError):
     """Arrays that scores cannot be made with."""
 
 
-def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
+def names(stages: tuple[str, ...], *, residuals: bool, classifier: bool = False) -> tuple[str, ...]:
     """Return the names of the S scores of a model.
 
     ====================  ============================================================
@@ -61,11 +61,13 @@ def names(stages: tuple[str, ...], *, residuals: bool) -> tuple[str, ...]:
     occupancy             number of lit cells, too large or too small
     reconstruction        squared error of the autoencoder
     response              reconstructed over incident energy, too large or too small
+    classifier            log odds of the faults that a classifier was trained on
     ====================  ============================================================
     """
     head = [f"nll_{stage}" for stage in stages]
-    tail = ["reconstruction"] if residuals else []
-    return (*head, "typicality", "block", "tail", "cell", "occupancy", *tail, "response")
+    error = ["reconstruction"] if residuals else []
+    known = ["classifier"] if classifier else []
+    return (*head, "typicality", "block", "tail", "cell", "occupancy", *error, "response", *known)
 
 
 def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
@@ -188,7 +190,7 @@ class RawScores:
     def __call__(
         self, evidence: Evidence, cells: NDArray[np.float32], tie: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """Return the raw scores in the order of `names`, shape (N, S).
+        """Return the raw scores of the flow in the order of `names`, shape (N, S).
 
         Parameters
         ----------

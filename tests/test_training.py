@@ -6,7 +6,8 @@ import tiny
 import torch
 
 from models import features, training
-from models.recipe import Recipe, new_flow, population, prepare, split
+from models.certification import population
+from models.recipe import Recipe, new_flow, prepare, split
 from models.showers import Showers
 from models.training import Options, Pool, Session, TrainingError, digitise, images
 

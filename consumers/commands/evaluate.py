@@ -12,8 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from consumers.failure import UserError
-from models import readers
+from consumers import given
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from models.artefact import Artefact
     from models.evaluation import Calibration, Row
-    from models.geometry import Geometry
     from models.power import Curve
     from models.showers import Showers
 
@@ -56,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     """Score, compare, print a table; write JSON and plots where asked."""
     from models import evaluation, power  # noqa: PLC0415  torch and scipy take seconds
 
-    artefact = _artefact(args.artefact)
-    good = _read(args.good, artefact.geometry)
-    anomalies = dict(_anomaly(text, artefact.geometry) for text in args.anomaly)
+    artefact = given.artefact(args.artefact)
+    good = given.showers(args.good, artefact.geometry)
+    anomalies = given.named(args.anomaly, artefact.geometry, "--anomaly")
     if args.unknown_energy:
         good = _forget(good)
         anomalies = {name: _forget(showers) for name, showers in anomalies.items()}
@@ -87,31 +85,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _artefact(path: Path) -> Artefact:
-    from models.artefact import Artefact, ArtefactError  # noqa: PLC0415
-
-    try:
-        return Artefact.load(path)
-    except ArtefactError as error:
-        raise UserError(str(error)) from None
-
-
-def _read(path: Path, geometry: Geometry) -> Showers:
-    try:
-        return readers.read(path, geometry)
-    except readers.ReaderError as error:
-        raise UserError(str(error)) from None
-
-
 def _forget(showers: Showers) -> Showers:
     return replace(showers, e_inc=np.full_like(showers.e_inc, np.nan))
-
-
-def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
-    name, _, path = text.partition("=")
-    if not (name and path):
-        raise UserError(f"--anomaly {text}: write NAME=FILE")
-    return name, _read(Path(path), geometry)
 
 
 def _facts(

@@ -8,26 +8,20 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from consumers import given
 from consumers.failure import UserError
 from models import geometry as geometries
-from models import readers
-from models.showers import concatenate
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from models import training
-    from models.artefact import Artefact
     from models.geometry import Geometry
     from models.recipe import Recipe
-    from models.showers import Showers
-    from models.training import Pool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="artefact whose weights training begins with, e.g. one of simulated showers",
     )
+    parser.add_argument(
+        "--frozen",
+        action="store_true",
+        help="keep features and flow of --start: make only classifier, reference and card",
+    )
     parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
     parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
@@ -72,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """Train, certify, save; print where the artefact is and what it is worth."""
     import torch  # noqa: PLC0415  takes seconds
 
+    from models import certification  # noqa: PLC0415
     from models import recipe as recipes  # noqa: PLC0415
     from models.scorer import pick_device  # noqa: PLC0415
     from models.training import Session, TrainingError  # noqa: PLC0415
@@ -80,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     geometry = _geometry(args.geometry)
     recipe = _recipe(args)
-    pool = read_pool(args.data, geometry)
-    start = None if args.start is None else _start(args.start)
-    test = None if args.test is None else read_pool([args.test], geometry).showers
-    anomalies = dict(_anomaly(text, geometry) for text in args.anomaly)
+    pool = given.pool(args.data, geometry)
+    start = None if args.start is None else given.artefact(args.start)
+    test = None if args.test is None else given.showers(args.test, geometry)
+    anomalies = given.named(args.anomaly, geometry, "--anomaly")
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
@@ -96,14 +96,14 @@ def run(args: argparse.Namespace) -> int:
                 pool,
                 geometry,
                 Session(pick_device(args.device), progress, checkpoint),
-                certify=read_pool(args.certify, geometry) if args.certify else None,
+                certify=given.pool(args.certify, geometry) if args.certify else None,
                 start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None
     if test is not None:
-        made = recipes.examined(made, test, anomalies, args.device)
+        made = certification.examined(made, test, anomalies, args.device)
     made.save(args.out)
     checkpoint.unlink(missing_ok=True)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
@@ -129,44 +129,6 @@ def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
     return bar, progress
 
 
-def _start(path: Path) -> Artefact:
-    from models.artefact import Artefact, ArtefactError  # noqa: PLC0415
-
-    try:
-        return Artefact.load(path)
-    except ArtefactError as error:
-        raise UserError(str(error)) from None
-
-
-def _anomaly(text: str, geometry: Geometry) -> tuple[str, Showers]:
-    name, _, path = text.partition("=")
-    if not (name and path):
-        raise UserError(f"--anomaly {text}: write NAME=FILE")
-    return name, read_pool([Path(path)], geometry).showers
-
-
-def read_pool(paths: list[Path], geometry: Geometry) -> Pool:
-    """Return the showers of some files; those that state `noise_mev` = 0 are clean."""
-    from models.training import Pool  # noqa: PLC0415
-
-    batches, clean = [], []
-    for path in paths:
-        try:
-            showers = readers.read(path, geometry)
-        except (readers.ReaderError, OSError) as error:
-            raise UserError(str(error)) from None
-        batches.append(showers)
-        clean.append(np.full(showers.n, _is_clean(path, geometry)))
-    return Pool(concatenate(batches), np.concatenate(clean))
-
-
-def _is_clean(path: Path, geometry: Geometry) -> bool:
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return geometry.noise_mev > 0 and file.attrs.get("noise_mev", geometry.noise_mev) == 0
-
-
 def _geometry(path: Path | None) -> Geometry:
     try:
         return geometries.load(path or geometries.SHIPPED / "pb-lar-504.json")
@@ -175,6 +137,7 @@ def _geometry(path: Path | None) -> Geometry:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
+    from models.classifier import ClassifierOptions  # noqa: PLC0415  torch takes seconds
     from models.recipe import Recipe  # noqa: PLC0415
     from models.training import Options, TrainingError  # noqa: PLC0415
 
@@ -190,16 +153,19 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         }
         if args.family is not None:
             fields["family"] = args.family
-        if "flips" in options:
-            options["flips"] = tuple(options["flips"])
-        if "conditions" in fields:
-            fields["conditions"] = tuple(fields["conditions"])
-        fields["model"] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in fields.get("model", {}).items()
-        }
-        return Recipe(options=Options(**options), **fields)
+        if args.frozen:
+            fields["frozen"] = True
+        if "classifier" in fields:
+            fields["classifier"] = ClassifierOptions(**_tuples(fields["classifier"]))
+        fields["model"] = _tuples(fields.get("model", {}))
+        return Recipe(options=Options(**_tuples(options)), **_tuples(fields))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
         raise UserError(f"{args.config}: {error}") from None
     except TrainingError as error:
         raise UserError(str(error)) from None
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
