@@ -7,24 +7,20 @@ import re
 import pytest
 from deployed import DEPLOY, rules
 from promql import Series, expressions
-from standings import expositions, standing
+from standings import CARD, alarm, expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso"}
-PANELS = {"stat", "timeseries", "table", "state-timeline", "heatmap", "bargauge", "text"}
+PANELS = {"stat", "timeseries", "table", "state-timeline", "status-history", "heatmap", "bargauge", "text"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
 @pytest.fixture(scope="module")
 def series():
     exposition, worker, judge = expositions()
-    worker.model("flux", "5f" * 32, "1")
-    judge.standing(standing())
-    text = exposition.render()[0].decode()
-    # These two exist while an alarm is open only.
-    for name in ("calodqm_alarm_log10_odds", "calodqm_alarm_onset_timestamp_seconds"):
-        text += f'{name}{{level="region",place="B2",severity="page",kind="hot"}} 1\n'
-    return Series(text, rules())
+    worker.model("flux", "5f" * 32, "1", CARD)
+    judge.standing(standing(alarms=(alarm(),)))  # some series live as long as an alarm
+    return Series(exposition.render()[0].decode(), rules())
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)

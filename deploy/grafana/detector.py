@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grafana import maps
 from grafana.frame import dashboard
 from grafana.panels import (
     HERE,
@@ -16,9 +17,15 @@ from grafana.parts import burn, quality_timeline
 def detector() -> Json:
     """Return the expert's view of the regions."""
     layout = Layout()
+    maps.region_map(layout, (14, 12))
+    maps.cell_map(layout, (10, 12))
+    quality_timeline(layout, (24, 10))
     burn(layout, (12, 9), "0.01", "5m")
     burn(layout, (12, 9), "0.001", "5m")
-    quality_timeline(layout, (24, 9))
+    maps.latent_map(layout, (12, 13), "mean")
+    maps.latent_map(layout, (12, 13), "square")
+    maps.moments(layout, (12, 9))
+    maps.spectra(layout, (12, 14))
     layout.add(
         "heatmap", "How strange showers are", (12, 9),
         query(f"sum by (le) (increase(calodqm_anomaly_score_bucket{{{REGION}}}[$__rate_interval]))",
