@@ -66,8 +66,14 @@ class Effects:
     shift: NDArray[np.float64]
     """Of the mean, in the latent's standard deviations, shape (P, D)."""
 
+    shift_error: NDArray[np.float64]
+    """One standard deviation of it, from the showers and the reference, shape (P, D)."""
+
     spread: NDArray[np.float64]
-    """Ratio of the mean square about the expected mean to the expected one, shape (P, D)."""
+    """Ratio of the mean square to the expected one, shape (P, D)."""
+
+    spread_error: NDArray[np.float64]
+    """One standard deviation of it, were all well, shape (P, D)."""
 
     lit: NDArray[np.float64]
     """Difference of the fraction of showers in which a cell is lit, shape (P, V)."""
@@ -151,10 +157,21 @@ class CellTests:
         n = sums.showers.sum(1, keepdims=True)
         some = np.maximum(n, 1)
         moments = _moments(sums.showers, self.expectation)
-        shift = (sums.z - moments.mean) / some / np.sqrt(moments.var / some)
-        spread = np.where(n > 0, sums.z_square / np.maximum(moments.square, 1e-9), 1.0)
+        sigma = np.sqrt(moments.var / some)
+        shift = np.where(n > 0, (sums.z - moments.mean) / some / sigma, 0.0)
+        square = moments.square / some
+        spread = np.where(n > 0, sums.z_square / some / square, 1.0)
+        # What has more spread is known less well.
+        variance = np.maximum(spread - np.square(shift), 1.0) / some
+        own = moments.square_var / some / some
         lit = (sums.lit - sums.showers @ self.expectation.lit_rate) / some
-        return Effects(np.where(n > 0, shift, 0.0), spread, np.where(n > 0, lit, 0.0))
+        return Effects(
+            shift=shift,
+            shift_error=np.sqrt(variance + np.square(moments.mean_error / sigma)),
+            spread=spread,
+            spread_error=np.sqrt(own + np.square(moments.square_error)) / square,
+            lit=np.where(n > 0, lit, 0.0),
+        )
 
     def _mean(
         self,

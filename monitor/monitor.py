@@ -401,7 +401,9 @@ class Monitor:
             test=case.test,
             showers=float(showers.sum()),
             shift=effects.shift[0],
+            shift_error=effects.shift_error[0],
             spread=effects.spread[0],
+            spread_error=effects.spread_error[0],
             lit=lit_expected + effects.lit[0],
             lit_expected=lit_expected,
             listed=self._listed(case),
@@ -421,7 +423,7 @@ class Monitor:
 
     def _cells(self, symptoms: kinds.Symptoms, kind: Kind) -> tuple[CellShare, ...]:
         """Return the cells that carry the evidence, with their shares of what all cells say."""
-        listed = kinds.standing_out(symptoms)
+        listed = kinds.carriers(symptoms, kind)
         if kind in {Kind.SILENT, Kind.TRANSPORT} or not listed.any():
             return ()
         said = np.where(listed, kinds.information(symptoms), 0.0)
@@ -494,9 +496,7 @@ class Monitor:
             reference_distance=self.live.distance(),
             spectra=self._spectrum(),
             self_tests=self.shadow.results() if self.shadow is not None else (),
-            latents=moments(
-                [rows for _, rows in self.watch.recent], self._references(), self.geometry
-            ),
+            latents=moments(self.watch.lately(), self._references(), self.geometry),
         )
 
     def _references(self) -> tuple[Expectation, ...]:

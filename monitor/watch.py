@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,18 @@ if TYPE_CHECKING:
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
-RECENT_STEPS = 8
-"""Steps of the cell tests whose sums are kept for the evidence."""
+ALIKE = 3
+"""Stretches of one length whose sums are kept for the evidence; beyond, two become one twice as
+long. What is known of a fault so grows with its age, and what is kept only as the logarithm."""
+
+BEFORE = 0.34
+"""Share of a stretch that may lie before the onset of a fault and still tell of it."""
+
+LATELY = 8
+"""Steps of the cell tests whose counts people are shown."""
+
+LONGEST = 128
+"""Steps of the cell tests in the longest stretch that is kept."""
 
 FADE_S = 600.0
 """Data-seconds over which the usual share of a region fades."""
@@ -92,6 +101,36 @@ def rows_of(window: Window, places: Places) -> Rows:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Counts of some steps of the cell tests that follow one another."""
+
+    since: int
+    """First data-second."""
+
+    steps: int
+    rows: Rows
+
+
+def remembered(past: list[Stretch], newest: Stretch) -> list[Stretch]:
+    """Return the past with one more step, thinned out: the older, the coarser."""
+    kept = [*past, newest]
+    steps = 1
+    while steps <= LONGEST:
+        same = [i for i, stretch in enumerate(kept) if stretch.steps == steps]
+        if len(same) <= ALIKE:
+            break
+        first = same[0]
+        if steps < LONGEST:
+            a, b = kept[first], kept[first + 1]
+            kept[first] = Stretch(a.since, a.steps + b.steps, a.rows + b.rows)
+            del kept[first + 1]
+        else:
+            del kept[first]
+        steps *= 2
+    return kept
+
+
 class Watch:
     """The banks of e-detectors of all places, and what feeds them.
 
@@ -126,8 +165,8 @@ class Watch:
         self.adopt(None)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
-        self.recent: deque[tuple[int, Rows]] = deque(maxlen=RECENT_STEPS)
-        """First second and counts of the last steps of the cell tests."""
+        self.recent: list[Stretch] = []
+        """Counts of the past, the oldest first."""
         self._pending: Rows | None = None
         self._pending_since = 0
         self._pending_seconds = 0
@@ -202,7 +241,7 @@ class Watch:
         self._pending_seconds = 0
         self._usual[:] = 0
         self._learnt[:] = 0
-        self.recent.clear()
+        self.recent = []
 
     def step(self, second: int, rows: Rows, *, new: bool) -> None:
         """Take in a data-second, or what came late for one."""
@@ -251,7 +290,7 @@ class Watch:
         if self._pending_seconds >= self._cell_seconds:
             pending, since = self._pending, self._pending_since
             self._cell_bank.step(self.cells.log_e(self.sums(pending)), self._pending_seconds, since)
-            self.recent.append((since, pending))
+            self.recent = remembered(self.recent, Stretch(since, 1, pending))
             self._pending, self._pending_seconds = None, 0
 
     def sums(self, rows: Rows) -> Sums:
@@ -273,15 +312,23 @@ class Watch:
         return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
 
     def since(self, second: int) -> Rows:
-        """Return the counts of the last steps from a data-second on, or else of the last one."""
-        steps = [*self.recent]
+        """Return the counts of all stretches of which most is at a data-second or later."""
+        stretches = [*self.recent]
         if self._pending is not None:
-            steps.append((self._pending_since, self._pending))
-        chosen = [rows for first, rows in steps if first >= second] or [steps[-1][1]]
+            stretches.append(Stretch(self._pending_since, 1, self._pending))
+        before = BEFORE * self._cell_seconds
+        chosen = [s.rows for s in stretches if second - s.since <= before * s.steps]
+        chosen = chosen or [stretches[-1].rows]
         total = chosen[0]
         for rows in chosen[1:]:
             total += rows
         return total
+
+    def lately(self) -> list[Rows]:
+        """Return the counts of the newest stretches, `LATELY` steps at most."""
+        steps = np.cumsum([stretch.steps for stretch in reversed(self.recent)])
+        n = int((steps <= LATELY).sum())
+        return [stretch.rows for stretch in self.recent[len(self.recent) - n :]]
 
     def total(self) -> NDArray[np.float64]:
         """Return the evidence against each place, data-seconds, shape (P,)."""
@@ -315,13 +362,13 @@ class Watch:
         out: dict[str, NDArray[np.int64] | NDArray[np.float64] | NDArray[np.bool_]] = {}
         for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
             out |= {f"{name}.{key}": value for key, value in bank.state().items()}
-        blocks = [rows for _, rows in self.recent]
+        blocks = [stretch.rows for stretch in self.recent]
         if self._pending is not None:
             blocks.append(self._pending)
         for f in fields(Rows):
             stacked = [getattr(rows, f.name) for rows in blocks]
             out[f"blocks.{f.name}"] = np.stack(stacked) if stacked else np.zeros(0, np.int64)
-        out["since"] = np.array([since for since, _ in self.recent], np.int64)
+        out["since"] = np.array([[s.since, s.steps] for s in self.recent], np.int64).reshape(-1, 2)
         out["pending"] = np.array(
             [self._pending is not None, self._pending_since, self._pending_seconds], np.int64
         )
@@ -343,7 +390,9 @@ class Watch:
         ]
         self._pending = blocks.pop() if here else None
         self._pending_since, self._pending_seconds = int(since), int(seconds)
-        self.recent.clear()
-        self.recent.extend(zip(state["since"].astype(int).tolist(), blocks, strict=True))
+        self.recent = [
+            Stretch(since, steps, rows)
+            for (since, steps), rows in zip(state["since"].tolist(), blocks, strict=True)
+        ]
         self._usual = state["usual"].astype(np.float64)
         self._learnt = state["learnt"].astype(np.int64)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.geometry import SHIPPED, load
 from monitor.alarms import Kind
-from monitor.kinds import Symptoms, information, likely
+from monitor.kinds import Symptoms, carriers, information, likely, standing_out
 from monitor.rates import Test
 
 GEOMETRY = load(SHIPPED / "pb-lar-504.json")
@@ -22,7 +24,9 @@ def symptoms(**changes) -> Symptoms:
         "test": Test.EXCEEDANCES,
         "showers": 3000.0,
         "shift": np.zeros(D),
+        "shift_error": np.full(D, 3000**-0.5),
         "spread": np.ones(D),
+        "spread_error": np.full(D, (2 / 3000) ** 0.5),
         "lit": np.full(V, 0.3),
         "lit_expected": np.full(V, 0.3),
         "listed": np.zeros(V, bool),
@@ -54,6 +58,34 @@ def hot() -> Symptoms:
     return s
 
 
+def hot_in_the_core() -> Symptoms:
+    """30 % of the showers have so much more in the core cell, which depends on it but little."""
+    s = symptoms(showers=750.0, rate=1.5)
+    s.shift[CORE], s.spread[CORE] = 0.18, 1.1
+    s.shift[CORE + 12], s.spread[CORE + 12] = -0.19, 1.24  # a neighbour falls short of it
+    s.shift[CORE + 1] = -0.1
+    s.shift[RESPONSE], s.spread[RESPONSE] = 0.4, 1.52
+    s.shift_error[:] = 750**-0.5
+    s.spread_error[:] = (2 / 750) ** 0.5
+    return s
+
+
+def hot_core_of_one_layer() -> Symptoms:
+    """A hot cell beside the axis of a crystal detector: others are wider, one alone is raised."""
+    s = symptoms(rate=27.0)
+    s.shift[[CORE, CORE + 1, CORE + 12]] = -4.6, 2.7, -2.2
+    s.spread[[CORE, CORE + 1, CORE + 12]] = 105, 29, 35
+    s.listed[[CORE, CORE + 1, CORE + 12]] = True
+    s.shift[RESPONSE], s.spread[RESPONSE] = 2.3, 20
+    return s
+
+
+def noisy_cell() -> Symptoms:
+    s = symptoms(rate=2.0)
+    s.spread[5], s.listed[5] = 4.0, True
+    return s
+
+
 def gain() -> Symptoms:
     s = symptoms(rate=2.0)
     s.shift[RESPONSE], s.spread[RESPONSE] = 0.8, 1.64
@@ -73,6 +105,12 @@ def pedestal() -> Symptoms:
     return s
 
 
+def faint_pedestal() -> Symptoms:
+    s = symptoms()
+    s.spread[MIDDLE], s.shift[MIDDLE] = 1.1, -0.4
+    return s
+
+
 def swap() -> Symptoms:
     s = symptoms(n_regions=2)
     s.shift[RESPONSE], s.spread[RESPONSE] = -1.4, 570
@@ -85,6 +123,23 @@ def second() -> Symptoms:
     s.shift[core], s.spread[core] = np.tile([2.0, -1.0], 20), 5.0
     s.listed[core] = True
     s.shift[RESPONSE], s.spread[RESPONSE] = -2.4, 8.3
+    return s
+
+
+def strange() -> Symptoms:
+    """Showers of all sorts: cells here and there have more spread, some far from any rule."""
+    s = symptoms(rate=100.0)
+    some = np.arange(0, MIDDLE.stop, 7)  # none beside another
+    s.spread[some], s.shift[some] = 3.0, 0.7
+    s.spread[some[:5]], s.shift[some[:5]] = 0.3, 0.0
+    s.shift[RESPONSE], s.spread[RESPONSE] = -0.5, 3.4
+    return s
+
+
+def some_strange() -> Symptoms:
+    """One shower in ten: the total energy is off at times, and it is no gain."""
+    s = symptoms(rate=10.0)
+    s.shift[RESPONSE], s.spread[RESPONSE] = -0.17, 1.5
     return s
 
 
@@ -103,14 +158,15 @@ def model() -> Symptoms:
 
 CASES = {
     Kind.DEAD: (dead, quiet_dead),
-    Kind.HOT: (hot,),
+    Kind.HOT: (hot, hot_in_the_core, hot_core_of_one_layer, noisy_cell),
     Kind.GAIN: (gain,),
     Kind.NOISE: (noise,),
-    Kind.PEDESTAL: (pedestal,),
+    Kind.PEDESTAL: (pedestal, faint_pedestal),
     Kind.SWAP: (swap,),
     Kind.SECOND: (second,),
     Kind.CONDITIONS: (conditions,),
     Kind.MODEL: (model,),
+    Kind.UNKNOWN: (strange, some_strange),
 }
 
 
@@ -132,6 +188,24 @@ def test_without_signs_the_kind_is_unknown():
 )
 def test_some_tests_say_themselves_what_it_is(test, kind):
     assert likely(symptoms(test=test), GEOMETRY)[0] is kind
+
+
+def test_only_a_cell_that_reads_more_is_named_as_hot():
+    s = hot_in_the_core()
+    assert standing_out(s)[[CORE, CORE + 12]].all()
+    assert np.flatnonzero(carriers(s, Kind.HOT)).tolist() == [CORE]
+    assert np.flatnonzero(carriers(hot_core_of_one_layer(), Kind.HOT)).tolist() == [CORE + 1]
+
+
+def test_only_a_dark_cell_is_named_as_dead():
+    assert np.flatnonzero(carriers(dead(), Kind.DEAD)).tolist() == [CORE]
+
+
+def test_a_detector_of_one_region_is_not_everywhere():
+    s = hot()
+    alone = replace(s, share=1.0, n_regions=1)
+    assert likely(alone, GEOMETRY)[0] is Kind.HOT
+    assert likely(alone, GEOMETRY)[1] > likely(replace(s, share=1.0, n_regions=64), GEOMETRY)[1]
 
 
 def test_the_struck_cell_has_most_to_say():

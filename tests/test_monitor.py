@@ -12,6 +12,7 @@ from monitor.budget import Allowance
 from monitor.monitor import Monitor, MonitorSettings
 from monitor.quality import Quality
 from monitor.verdicts import Verdict
+from monitor.watch import rows_of
 
 STRIP = 3
 LAYER = GEOMETRY.n_cells
@@ -89,6 +90,22 @@ def test_a_cell_that_is_off_is_named(fault):
     assert alarm.cells[0].name == GEOMETRY.cell_name(STRIP)
     assert alarm.cells[0].share > 0.8
     assert alarm.kind in {Kind.HOT, Kind.DEAD}
+
+
+def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
+    from monitor.watch import ALIKE, Stretch, remembered
+
+    none = rows_of(Stream().next(), monitor(Stream()).places)
+    past: list[Stretch] = []
+    for step in range(3000):
+        past = remembered(past, Stretch(3 * step, 1, none))
+        covered = sum(stretch.steps for stretch in past)
+        assert covered == min(covered, step + 1)
+        assert past[-1].since == 3 * step
+        assert [s.since for s in past[1:]] == [s.since + 3 * s.steps for s in past[:-1]]
+        assert len(past) <= ALIKE * 8
+    assert covered >= 2 * 128
+    assert int(past[0].rows.showers.sum()) == past[0].steps * int(none.showers.sum())
 
 
 def test_a_change_below_the_floor_does_not_page():
