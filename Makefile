@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint bench install system clean
+.PHONY: demo test lint bench dashboards install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -20,6 +20,16 @@ lint: install
 
 bench: install
 	$(BIN)/calodqm bench
+
+# Grafana's own types and UI library come from npm: 600 MB, so not a part of `make test`. Needs node 20.
+RENDER := deploy/grafana/render
+dashboards: install system $(RENDER)/node_modules
+	npm --prefix $(RENDER) run --silent build
+	$(BIN)/pytest -m dashboards --timeout 1200
+
+$(RENDER)/node_modules: $(RENDER)/package.json
+	npm --prefix $(RENDER) install --no-audit --no-fund --no-package-lock
+	touch $@
 
 install: $(STAMP)
 

@@ -10,7 +10,7 @@ from promql import Series, expressions
 from standings import CARD, alarm, expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
-UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso"}
+UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}
 PANELS = {"stat", "timeseries", "table", "state-timeline", "status-history", "heatmap", "bargauge", "text"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 

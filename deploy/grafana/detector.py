@@ -22,10 +22,10 @@ def detector() -> Json:
     quality_timeline(layout, (24, 10))
     burn(layout, (12, 9), "0.01", "5m")
     burn(layout, (12, 9), "0.001", "5m")
-    maps.latent_map(layout, (12, 13), "mean")
-    maps.latent_map(layout, (12, 13), "square")
+    maps.latent_map(layout, (12, 18), "mean")
+    maps.latent_map(layout, (12, 18), "square")
     maps.moments(layout, (12, 9))
-    maps.spectra(layout, (12, 14))
+    maps.spectra(layout)
     layout.add(
         "heatmap", "How strange showers are", (12, 9),
         query(f"sum by (le) (increase(calodqm_anomaly_score_bucket{{{REGION}}}[$__rate_interval]))",

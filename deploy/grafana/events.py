@@ -21,14 +21,14 @@ def events() -> Json:
     """Return the event display."""
     layout = Layout()
     layout.words(
-        "Shower ${record}", (14, 16),
+        "Shower ${record}", (10, 16),
         "[![shower](${page}/pictures/${record}.png)](${page}/pictures/${record}.png)\n\n"
         "*Seen*, *expected* at this energy, and *strange*: how many standard deviations each cell "
         "is off, blue too little, red too much.",
         text="Type topic/partition/offset/row into the box above, or click a diamond on any panel.",
     )  # fmt: skip
     layout.lines(
-        "Strange showers (diamonds lead to pictures)", (10, 8),
+        "Strange showers (diamonds lead to pictures)", (14, 8),
         query(f"""sum by (region)
           (rate(calodqm_anomalous_showers_total{{{REGION},level="0.01"}}[$__rate_interval]))""",
               "{{region}}"),
@@ -36,7 +36,7 @@ def events() -> Json:
         unit="none", min=0,
     )  # fmt: skip
     layout.add(
-        "bargauge", "Strangest regions, five minutes", (10, 8),
+        "bargauge", "Strangest regions, five minutes", (14, 8),
         query(f"""topk(8, sum by (region)
           (increase(calodqm_anomalous_showers_total{{{REGION},level="0.001"}}[5m])))""",
               "{{region}}", now=True),
@@ -48,6 +48,7 @@ def events() -> Json:
         },
         thresholds=steps((None, NULL), (20, MEDIUM), (100, BAD)), color={"mode": "thresholds"},
     )  # fmt: skip
+    layout.below()
     alarm_table(layout, (24, 8))
     box = {
         "type": "textbox", "name": "record", "label": "Record", "hide": 0, "skipUrlSync": False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.panels import BAD, HERE, MEDIUM, REGION, Json, Layout, query, steps
 
 # A deviation has two directions, and blue and orange are told apart by everybody.
-LOW, EVEN, HIGH = "#2b6cb0", "#d9dee3", "#d9822b"
+FEW, LOW, EVEN, HIGH = "#2b6cb0", "#b4cbe4", "#d9dee3", "#f4d9b8"
 HISTORY: Json = {
     "showValue": "never",
     "rowHeight": 0.9,
@@ -34,7 +34,7 @@ def region_map(layout: Layout, size: tuple[int, int]) -> None:
         text="p ≤ 0.01, over a minute. Grey: as expected. One row that lights up is a fault of one "
         "region; all rows at once are conditions, model or reference.",
         unit="none", decimals=1,
-        thresholds=steps((None, LOW), (0.5, EVEN), (1.5, "#f4d9b8"), (3, MEDIUM), (10, BAD)),
+        thresholds=steps((None, FEW), (0.1, LOW), (0.4, EVEN), (1.8, HIGH), (3, MEDIUM), (10, BAD)),
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def cell_map(layout: Layout, size: tuple[int, int]) -> None:
         text="Share of each cell in the evidence of its alarm: the eight strongest cells of the "
         "eight strongest alarms. Empty while no alarm is open.",
         unit="percentunit", decimals=0,
-        thresholds=steps((None, EVEN), (0.05, "#f4d9b8"), (0.2, MEDIUM), (0.5, BAD)),
+        thresholds=steps((None, EVEN), (0.05, HIGH), (0.2, MEDIUM), (0.5, BAD)),
     )  # fmt: skip
 
 
@@ -65,11 +65,32 @@ def _matrix(row: str, column: str) -> list[Json]:
     ]
 
 
-def _table(layout: Layout, title: str, size: tuple[int, int], target: Json, **more: object) -> None:
-    custom = {"cellOptions": {"type": "color-background", "mode": "basic"}, "align": "center"}
+def _table(
+    layout: Layout,
+    title: str,
+    size: tuple[int, int],
+    target: Json,
+    by: tuple[str, str],
+    **more: object,
+) -> None:
+    row, column = by
+    custom = {
+        "cellOptions": {"type": "color-background", "mode": "basic"},
+        "align": "center",
+        "minWidth": 60,
+    }
     layout.add(
         "table", title, size, target, options={"showHeader": True, "cellHeight": "sm"},
-        custom=custom, color={"mode": "thresholds"}, unit="none", **more,
+        custom=custom, color={"mode": "thresholds"}, unit="none", transformations=_matrix(row, column),
+        overrides=[
+            {
+                "matcher": {"id": "byName", "options": f"{row}\\{column}"},
+                "properties": [
+                    {"id": "custom.cellOptions", "value": {"type": "auto"}},
+                    {"id": "unit", "value": "string"},
+                ],
+            }
+        ], **more,
     )  # fmt: skip
 
 
@@ -89,10 +110,10 @@ def latent_map(layout: Layout, size: tuple[int, int], moment: str) -> None:
         + ("1 is as expected; more is noise or trips, less is dead cells."
            if spread else "0 is as expected; a shift of one whole group is gain or pedestal."),
         decimals=3,
-        thresholds=steps((None, LOW), (0.95, EVEN), (1.05, "#f4d9b8"), (1.15, MEDIUM), (1.5, BAD))
+        thresholds=steps((None, FEW), (0.8, LOW), (0.9, EVEN), (1.1, HIGH), (1.25, MEDIUM), (1.6, BAD))
         if spread
-        else steps((None, LOW), (-0.05, EVEN), (0.05, "#f4d9b8"), (0.1, MEDIUM), (0.3, BAD)),
-        transformations=_matrix("region", "group"),
+        else steps((None, FEW), (-0.3, LOW), (-0.1, EVEN), (0.1, HIGH), (0.2, MEDIUM), (0.5, BAD)),
+        by=("region", "group"),
     )  # fmt: skip
 
 
@@ -120,22 +141,22 @@ def moments(layout: Layout, size: tuple[int, int]) -> None:
     )  # fmt: skip
 
 
-def spectra(layout: Layout, size: tuple[int, int]) -> None:
+def spectra(layout: Layout) -> None:
     """Add the p-values of now: the combined one beside its references, and every score's."""
     _table(
-        layout, "P-values: seen, live and certified reference, flat = 1", size,
+        layout, "P-values: seen, live and certified reference, flat = 1", (24, 6),
         query(f'max by (of, p) (calodqm_p_density{{{HERE},score="combined"}})',
               form="table", now=True),
         text="Density of the combined p-value in bins up to the edge named: 1 everywhere if the "
         "spectrum is flat. Ten minutes of data, all regions.",
-        decimals=2, thresholds=DENSITY, transformations=_matrix("p", "of"),
+        decimals=2, thresholds=DENSITY, by=("of", "p"),
     )  # fmt: skip
     _table(
-        layout, "P-values of every score, flat = 1", size,
+        layout, "P-values of every score, flat = 1", (24, 14),
         query(f'max by (score, p) (calodqm_p_density{{{HERE},of="seen"}})', form="table", now=True),
         text="Which score sees it: density of each score's p-value in bins up to the edge named.",
-        decimals=2, thresholds=DENSITY, transformations=_matrix("p", "score"),
+        decimals=2, thresholds=DENSITY, by=("score", "p"),
     )  # fmt: skip
 
 
-DENSITY = steps((None, LOW), (0.8, EVEN), (1.25, "#f4d9b8"), (2, MEDIUM), (5, BAD))
+DENSITY = steps((None, FEW), (0.5, LOW), (0.8, EVEN), (1.25, HIGH), (2, MEDIUM), (5, BAD))

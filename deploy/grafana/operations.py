@@ -103,29 +103,31 @@ def operations() -> Json:
         query(f'process_resident_memory_bytes{{job="calodqm",{HERE}}}', "{{instance}}"),
         text="Flat after the first minutes.", unit="bytes", min=0,
     )  # fmt: skip
-    table = {"showHeader": True, "cellHeight": "sm"}
-    hide = [
-        {
-            "id": "organize",
-            "options": {
-                "excludeByName": {"Time": True, "Value": True},
-                "indexByName": {},
-                "renameByName": {},
-            },
-        }
-    ]
-    layout.add(
-        "table", "Models and references in force", (12, 7),
-        query(f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})", ref="A", form="table", now=True),
-        query(f"count by (origin, id) (calodqm_reference_info{{{HERE}}})", ref="B", form="table", now=True),
-        text="More than one model for longer than a roll-out is an alert.", options=table, unit="none",
-    )  # fmt: skip
-    layout.add(
-        "table", "Alerts firing", (12, 7),
-        query('ALERTS{alertstate="firing",alertname=~"Calo.+"}', form="table", now=True),
-        text="As Prometheus sees them, before Alertmanager groups and inhibits.",
-        options=table, transformations=hide, unit="none",
-    )  # fmt: skip
+    facts(layout, "Models in force", (9, 7), f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})",
+          "More than one for longer than a roll-out is an alert.", "processes")  # fmt: skip
+    facts(layout, "Reference in force", (5, 7), f"count by (origin, id) (calodqm_reference_info{{{HERE}}})",
+          "What good is measured against.", "judges")  # fmt: skip
+    facts(layout, "Alerts firing", (10, 7),
+          'max by (alertname, severity, place, region) (ALERTS{alertstate="firing",alertname=~"Calo.+"})',
+          "As Prometheus sees them, before Alertmanager groups and inhibits.", "")  # fmt: skip
     return dashboard(
         "operations", "Operations", "Throughput, lag, state, versions, budget.", layout
     )
+
+
+def facts(
+    layout: Layout, title: str, size: tuple[int, int], expression: str, text: str, value: str
+) -> None:
+    """Add a table of labels; `value` is the name of the number beside them, empty for none."""
+    hidden = {"Time": True} | ({} if value else {"Value": True})
+    names = {"Value": value} if value else {}
+    layout.add(
+        "table", title, size, query(expression, form="table", now=True), text=text,
+        options={"showHeader": True, "cellHeight": "sm"}, unit="string",
+        transformations=[
+            {
+                "id": "organize",
+                "options": {"excludeByName": hidden, "indexByName": {}, "renameByName": names},
+            }
+        ],
+    )  # fmt: skip

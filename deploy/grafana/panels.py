@@ -16,6 +16,8 @@ REGION = f'{HERE},region=~"$region"'
 
 # The page's own colours; a shape or a word always says the same.
 GOOD, MEDIUM, BAD, NULL = "#00795a", "#f0a33a", "#c22f10", "#93a0ac"
+HELD = "#55606c"
+"""A fault that somebody has in hand."""
 
 STAT: Json = {
     "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -124,10 +126,17 @@ class Layout:
         self.panels.append(panel)
         self._x += width
 
-    def stat(self, title: str, width: int, target: Json, **more: Any) -> None:
-        """Add one big number."""
+    def stat(self, title: str, width: int, *targets: Json, height: int = 5, **more: Any) -> None:
+        """Add big numbers."""
         options = STAT | more.pop("options", {})
-        self.add("stat", title, (width, 5), target, options=options, **more)
+        self.add("stat", title, (width, height), *targets, options=options, **more)
+
+    def below(self) -> None:
+        """Put the panel added last under the one before it, of the same width."""
+        above, last = self.panels[-2]["gridPos"], self.panels[-1]["gridPos"]
+        last.update(x=above["x"], y=above["y"] + above["h"])
+        self._x, self._y = above["x"] + above["w"], above["y"]
+        self._row = max(above["h"] + last["h"], self._row)
 
     def lines(self, title: str, size: tuple[int, int], *targets: Json, **more: Any) -> None:
         """Add curves over time."""

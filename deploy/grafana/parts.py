@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana.panels import (
     BAD,
     GOOD,
+    HELD,
     HERE,
     MEDIUM,
     NULL,
@@ -101,7 +102,34 @@ def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
         ],
         links=[link("Evidence in words: the judge's page", "${page}/")],
         unit="none",
-        decimals=1,
+        decimals=0,
+    )
+
+
+def loudest(layout: Layout, size: tuple[int, int]) -> None:
+    """Add, in letters for three metres, where it is bad and since when."""
+    onset = f"""max by (place, kind) (calodqm_alarm_onset_timestamp_seconds{{{HERE},severity="page"}})
+      * 1000"""
+    loud = f'sum by (place) (calodqm_alarms_open{{{HERE},severity="page"}}) > 0'
+    taken = f'sum by (place) (calodqm_alarms_acknowledged{{{HERE},severity="page"}}) > 0'
+    layout.stat(
+        "Where, since when (UTC)",
+        size[0],
+        query(f"{onset} and on (place) ({loud})", "{{place}}: {{kind}}", now=True),
+        query(f"{onset} and on (place) ({taken})", "{{place}}: {{kind}}, in hand", "B", now=True),
+        height=size[1],
+        text="Open pages: place, likely kind, and the start of the fault. Grey: somebody has it "
+        "in hand.",
+        unit="time:HH:mm:ss",
+        noValue="no open page",
+        color={"mode": "fixed", "fixedColor": BAD},
+        overrides=[
+            {
+                "matcher": {"id": "byFrameRefID", "options": "B"},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": HELD}}],
+            }
+        ],
+        options={"textMode": "value_and_name", "orientation": "vertical", "wideLayout": False},
     )
 
 
@@ -117,9 +145,12 @@ def burn(layout: Layout, size: tuple[int, int], level: str, window: str) -> None
         text=f"1 is as expected, over {window}. At p ≤ 0.001 the second line pages at 10 for five "
         "minutes or at 50 for one.",
         unit="none",
-        min=0,
         thresholds=steps((None, "transparent"), (3, MEDIUM), (10, BAD)),
-        custom={"thresholdsStyle": {"mode": "line"}},
+        # One loud region must not flatten the others, nor hide the line at 10.
+        custom={
+            "thresholdsStyle": {"mode": "line"},
+            "scaleDistribution": {"type": "symlog", "log": 10, "linearThreshold": 1},
+        },
         links=[
             link("Strangest showers", "/d/calodqm-events?${region:queryparam}&${__url_time_range}")
         ],

@@ -16,7 +16,7 @@ from grafana.panels import (
     query,
     steps,
 )
-from grafana.parts import alarm_table, burn, quality_timeline
+from grafana.parts import alarm_table, burn, loudest, quality_timeline
 
 
 def shift() -> Json:
@@ -24,7 +24,7 @@ def shift() -> Json:
     layout = Layout()
     bad = f'calodqm_region_quality{{{REGION},calodqm_region_quality="bad"}}'
     layout.stat(
-        "Detector", 6, query(f"sum(max by (region) ({bad}))"),
+        "Detector", 8, query(f"sum(max by (region) ({bad}))"), height=6,
         text="Regions whose verdict is BAD.", unit="none",
         mappings=[
             *mapped((("0", "✓ GOOD", GOOD),)),
@@ -33,6 +33,7 @@ def shift() -> Json:
         ],
         thresholds=steps((None, GOOD), (1, BAD)),
     )  # fmt: skip
+    loudest(layout, (16, 6))
     for title, severity, colour in (
         ("Pages open", "page", BAD),
         ("Warnings open", "warning", MEDIUM),
@@ -40,34 +41,35 @@ def shift() -> Json:
         layout.stat(
             title, 4,
             query(f'sum(max by (level, place) (calodqm_alarms_open{{{HERE},severity="{severity}"}}))'),
-            text="Alarms that nobody has acknowledged.", unit="none",
+            text="Alarms that nobody has acknowledged.", unit="none", height=4,
             thresholds=steps((None, GOOD), (1, colour)),
         )  # fmt: skip
     layout.stat(
-        "Newest judged data", 4, query(f"time() - max(calodqm_data_timestamp_seconds{{{HERE}}})"),
+        "Newest judged data", 6, query(f"time() - max(calodqm_data_timestamp_seconds{{{HERE}}})"),
         text="Age of the newest data-second that the judge has closed. Beyond a minute, what is "
-        "shown is the past.", unit="s",
+        "shown is the past.", unit="s", height=4, decimals=0,
         thresholds=steps((None, GOOD), (30, MEDIUM), (60, BAD)),
     )  # fmt: skip
     layout.stat(
-        "Showers a second", 3, query(f"sum(region:calodqm_showers_scored:rate1m{{{REGION}}})"),
-        text="Scored by all workers, over a minute.", unit="none", decimals=0,
+        "Showers a second", 5, query(f"sum(region:calodqm_showers_scored:rate1m{{{REGION}}})"),
+        text="Scored by all workers, over a minute.", unit="none", decimals=0, height=4,
         thresholds=steps((None, BAD), (1, GOOD)),
     )  # fmt: skip
     layout.stat(
-        "Run", 3, query(f"max(calodqm_run_number{{{HERE}}})"),
-        text="Run of the newest shower.", unit="none", decimals=0,
+        "Run", 5, query(f"max(calodqm_run_number{{{HERE}}})"),
+        text="Run of the newest shower.", unit="none", decimals=0, height=4,
         options={"colorMode": "none"},
     )  # fmt: skip
-    alarm_table(layout, (14, 9))
     layout.words(
-        "What do I do?", (10, 9),
-        "1. **Red or a page?** Open [the judge's page](${page}/): it names the place, the time and "
-        "whom to call.\n2. Follow *What to do* there.\n3. When somebody has it in hand: "
-        "`calodqm ack ALARM --cause \"...\"`.\n4. **Grey?** Nobody is watching: see "
-        "[Operations](/d/calodqm-operations).\n\nGreen means: watched, and within what chance allows.",
+        "What do I do?", (10, 8),
+        "### 1. Red? Open [the judge's page](${page}/).\n"
+        "### 2. Do there what *What to do* says.\n"
+        "### 3. In hand? Acknowledge it, with the cause.\n"
+        "### 4. Grey? Nobody watches: [Operations](/d/calodqm-operations).\n\n"
+        "Green: watched, and within what chance allows.",
         text="The shifter's page in four lines.",
     )  # fmt: skip
-    quality_timeline(layout, (24, 12))
+    alarm_table(layout, (14, 8))
+    quality_timeline(layout, (24, 11))
     burn(layout, (24, 9), "0.01", "1m")
     return dashboard("shift", "Shift", "Is it bad, where, since when, what do I do.", layout)

@@ -16,8 +16,11 @@ from services import ROOT, Services
 
 from consumers.broker import EmbeddedBroker, free_port
 
-HOT_S, GAIN_S, END_S = 70, 130, 210
+HOT_S, GAIN_S, END_S = 110, 210, 330
 """Data-seconds from the start of the stream to a hot cell in B2, to a gain in C3, and to the end."""
+
+SCALE = 3
+"""A minute of the rules is 20 s: long enough for calm curves."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ def faulty_service(folder):
         services.environment["CALODQM_HTTP_PORT"] = str(other)
         services.start("score", "score")
         targets = [f"127.0.0.1:{port}", f"127.0.0.1:{other}"]
-        scraper, url = stack.prometheus(folder, targets)
+        scraper, url = stack.prometheus(folder, targets, scale=SCALE)
         ends.callback(scraper.stop)
         services.simulate(
             "--rate", "800",

@@ -1,6 +1,6 @@
 // Fields: transformations, overrides, units, mappings and thresholds by the code of @grafana/data.
 import {
-  applyFieldOverrides, booleanOverrideProcessor, DataFrame, displayNameOverrideProcessor, FieldConfigOptionsRegistry,
+  applyFieldOverrides, cacheFieldDisplayNames, booleanOverrideProcessor, DataFrame, displayNameOverrideProcessor, FieldConfigOptionsRegistry,
   GrafanaTheme2, identityOverrideProcessor, numberOverrideProcessor, standardTransformers, standardTransformersRegistry,
   stringOverrideProcessor, thresholdsOverrideProcessor, transformDataFrame, unitOverrideProcessor, valueMappingsOverrideProcessor,
 } from '@grafana/data';
@@ -13,8 +13,8 @@ const processors: Record<string, any> = {
   filterable: booleanOverrideProcessor,
 };
 const custom = [
-  'drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle', 'cellOptions', 'align', 'width',
-  'lineInterpolation', 'axisPlacement',
+  'drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle', 'cellOptions', 'align', 'width', 'minWidth',
+  'scaleDistribution',
 ];
 
 function item(id: string, isCustom: boolean): any {
@@ -28,7 +28,9 @@ const registry = new FieldConfigOptionsRegistry(() => [
   ...Object.keys(processors).map((id) => item(id, false)), ...custom.map((id) => item(id, true)),
 ]);
 
-standardTransformersRegistry.setInit(() => Object.values(standardTransformers).map((transformation: any) => ({
+// Two names of one transformation are in the library's own list: each id once.
+const known = [...new Map(Object.values(standardTransformers).map((one: any) => [one.id, one])).values()];
+standardTransformersRegistry.setInit(() => known.map((transformation: any) => ({
   id: transformation.id, name: transformation.name, transformation: async () => transformation, editor: () => null, imageDark: '', imageLight: '',
 })) as any);
 
@@ -42,8 +44,10 @@ export async function dressed(panel: any, raw: DataFrame[], theme: GrafanaTheme2
   const data = changes.length ? await firstValueFrom(transformDataFrame(changes, raw)) : raw;
   const missing = changes.filter((change: any) => !standardTransformersRegistry.getIfExists(change.id));
   if (missing.length) throw new Error(`no transformation ${missing[0].id}`);
-  return applyFieldOverrides({
+  const shown = applyFieldOverrides({
     data, theme, fieldConfigRegistry: registry, replaceVariables: replace, timeZone: 'utc',
     fieldConfig: { defaults: withThresholds(panel.fieldConfig?.defaults ?? {}), overrides: panel.fieldConfig?.overrides ?? [] },
   });
+  cacheFieldDisplayNames(shown);
+  return shown;
 }

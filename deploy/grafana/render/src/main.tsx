@@ -44,7 +44,7 @@ function unitsOf(board: any) {
   const known = new Set(getValueFormats().flatMap((group) => group.submenu!.map((unit: any) => unit.value)));
   for (const panel of board.panels) {
     const unit = panel.fieldConfig?.defaults?.unit;
-    if (unit && !known.has(unit)) wrong.push(`panel ${panel.title}: unknown unit ${unit}`);
+    if (unit && !known.has(unit) && !/^(time|prefix|suffix|count):/.test(unit)) wrong.push(`panel ${panel.title}: unknown unit ${unit}`);
   }
 }
 

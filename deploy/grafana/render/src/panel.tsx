@@ -1,6 +1,7 @@
 // Panel: the body of a panel by its type, drawn by the components of @grafana/ui where it has one.
 import { DataFrame, dateTime, FieldDisplay, getFieldDisplayValues, GrafanaTheme2, renderMarkdown, TimeRange } from '@grafana/data';
-import { BarGauge, BarGaugeDisplayMode, BigValue, Table, TimeSeries, UPlotConfigBuilder } from '@grafana/ui';
+import { BarGauge, BarGaugeDisplayMode, BigValue, TimeSeries, UPlotConfigBuilder } from '@grafana/ui';
+import { TableNG } from '@grafana/ui/unstable';  // the one that Grafana's own table panel has
 import { Heat, Timeline } from './drawn';
 import { Exemplar, fill, Mark, Place } from './prometheus';
 
@@ -14,8 +15,11 @@ function values({ panel, frames, theme }: Shown): FieldDisplay[] {
 
 function Stat(shown: Shown) {
   const { panel, theme, width, height } = shown;
-  const [first] = values(shown);
-  return <BigValue {...panel.options} theme={theme} width={width} height={height} value={first.display} />;
+  const found = values(shown);
+  const across = found.length > 1 && panel.options.orientation === 'vertical';
+  const each = across ? width / found.length : width, tall = across ? height : height / found.length;
+  return <div style={{ display: 'flex', flexDirection: across ? 'row' : 'column' }}>{found.map((one, i) => (
+    <BigValue key={i} {...panel.options} theme={theme} width={each} height={tall} value={one.display} />))}</div>;
 }
 
 function Bars(shown: Shown) {
@@ -77,7 +81,7 @@ export function Body(shown: Shown) {
   switch (panel.type) {
     case 'timeseries': return <Lines {...shown} />;
     case 'bargauge': return <Bars {...shown} />;
-    case 'table': return <Table data={frames[0]} width={width} height={height} cellHeight={panel.options.cellHeight} />;
+    case 'table': return <TableNG data={frames[0]} width={width} height={height} cellHeight={panel.options.cellHeight} structureRev={1} enableVirtualization={false} fieldConfig={panel.fieldConfig} />;
     case 'state-timeline': return <Timeline {...box} merged />;
     case 'status-history': return <Timeline {...box} merged={false} />;
     case 'heatmap': return <Heat {...box} exemplars={exemplars} />;

@@ -37,10 +37,20 @@ async function now(expr: string, place: Place): Promise<Series[]> {
 }
 
 export interface Exemplar { at: number; value: number }
+/** The exemplars of a target, thinned out as the data source does: of a step, those two deviations apart. */
 export async function exemplars(target: Target, place: Place): Promise<Exemplar[]> {
   if (!target.exemplar) return [];
   const data = await get(place, 'query_exemplars', { query: filled(target.expr, place), start: place.from / 1000, end: place.to / 1000 });
-  return data.flatMap((one: any) => one.exemplars.map((e: any) => ({ at: e.timestamp * 1000, value: +e.value })));
+  const all: Exemplar[] = data.flatMap((one: any) => one.exemplars.map((e: any) => ({ at: e.timestamp * 1000, value: +e.value })));
+  const mean = all.reduce((sum, e) => sum + e.value, 0) / all.length;
+  const spread = Math.sqrt(all.reduce((sum, e) => sum + (e.value - mean) ** 2, 0) / all.length);
+  const slots = new Map<number, Exemplar[]>();
+  for (const e of all.sort((a, b) => b.value - a.value)) {
+    const slot = Math.floor(e.at / 5000 / step(place));
+    const kept = slots.get(slot) ?? [];
+    if (!kept.length || kept.at(-1)!.value - e.value > 2 * spread) slots.set(slot, [...kept, e]);
+  }
+  return [...slots.values()].flat();
 }
 
 const number = (text: string) => (text === 'NaN' ? NaN : +text.replace('Inf', 'Infinity'));
