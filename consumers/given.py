@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
     from models.artefact import Artefact
     from models.geometry import Geometry
+    from models.recipe import Recipe
     from models.showers import Showers
     from models.training import Pool
+
+OPTIONS = ("epochs", "seed")
+"""Names of changes to a recipe that are fields of its options."""
 
 
 def artefact(path: Path) -> Artefact:
@@ -59,6 +64,40 @@ def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
         batches.append(showers(path, geometry))
         clean.append(np.full(batches[-1].n, _is_clean(path, geometry)))
     return Pool(concatenate(batches), np.concatenate(clean))
+
+
+def recipe(path: Path | None, **changes: Any) -> Recipe:
+    """Return the recipe of a TOML file, or the default one, or raise `UserError`.
+
+    Parameters
+    ----------
+    changes
+        Fields of the recipe or of its options; None changes nothing.
+    """
+    from models.classifier import ClassifierOptions  # noqa: PLC0415  torch takes seconds
+    from models.recipe import Recipe  # noqa: PLC0415
+    from models.training import Options, TrainingError  # noqa: PLC0415
+
+    try:
+        told = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+        options = told.pop("options", {})
+        for name, value in changes.items():
+            if value is not None:
+                (options if name in OPTIONS else told)[name] = value
+        if "classifier" in told:
+            told["classifier"] = ClassifierOptions(**_tuples(told["classifier"]))
+        told["model"] = _tuples(told.get("model", {}))
+        return Recipe(options=Options(**_tuples(options)), **_tuples(told))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise UserError(f"{path}: {error}") from None
+    except TrainingError as error:
+        raise UserError(str(error)) from None
+
+
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+    }
 
 
 def _is_clean(path: Path, geometry: Geometry) -> bool:

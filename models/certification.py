@@ -77,7 +77,8 @@ def recertified(made: Artefact, pool: Pool, recipe: Recipe, card: Mapping[str, A
     """
     examine = examiner(made)
     score_map, table, figures = certified(recipe, examine, made.geometry, pool)
-    facts = {name: value for name, value in made.card.items() if name != "held_out"}
+    dropped = {"held_out", "generated"}
+    facts = {name: value for name, value in made.card.items() if name not in dropped}
     facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
     card = {**facts, **card, "certified": figures}
     return artefact.signed(replace(made, score_map=score_map, reference=table, card=card))

@@ -63,8 +63,8 @@ class ClassifierConfig:
 
     @property
     def width(self) -> int:
-        """Return the number of inputs: standardised cells, all latents, conditions."""
-        return 2 * self.n_cells + self.n_layers + self.n_context
+        """Return the number of inputs: standardised cells, latents and their squares, conditions."""
+        return 3 * self.n_cells + 2 * self.n_layers + self.n_context
 
 
 class Classifier(nn.Module):
@@ -101,7 +101,9 @@ class Classifier(nn.Module):
         latents
             Of the flow, shape (N, D): what a cell holds beyond what the others let expect.
         """
-        inputs = torch.cat([features.cells, latents, features.context], 1)
+        # More noise is a larger mean square: hard to learn from the latents themselves.
+        parts = (features.cells, latents, latents.square() - 1, features.context)
+        inputs = torch.cat(parts, 1)
         odds: Tensor = self.network(inputs.clamp(-LIMIT, LIMIT))[:, 0]
         return odds
 
@@ -117,9 +119,8 @@ class ClassifierOptions:
     epochs: int = 25
     patience: int = 5
     batch: int = 256
-    learning_rate: float = 5e-4
+    learning_rate: float = 7e-4
     weight_decay: float = 0.05
-    """Decoupled from the gradient. In every epoch showers get other faults, so it needs little."""
 
     def __post_init__(self) -> None:
         if not self.faults:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from . import reference
+from .artefact import signed
 from .certification import examiner
 from .features import basis
 from .showers import Showers, concatenate
@@ -61,20 +63,38 @@ def _batches(
         yield Showers(cells, (e_rec / np.exp(response)).astype(np.float32))
 
 
-def generated_reference(artefact: Artefact, seen: Showers, n: int, seed: int) -> ReferenceTable:
+def generated_reference(
+    artefact: Artefact, seen: Showers, n: int, seed: int, n_cells: int
+) -> ReferenceTable:
     """Return the reference that a model generates itself at the conditions of seen showers.
 
     For a cold start without certified data of these conditions. It knows as much of good showers
     as the model does: where the model is wrong, so is every expectation.
+
+    Parameters
+    ----------
+    n_cells
+        Condition cells of the reference.
     """
     showers = generate(artefact, seen, n, seed)
-    seen_raw = examiner(artefact)(showers)
+    drawn = examiner(artefact)(showers)
     people = reference.Population(
-        e_rec=seen_raw.e_rec,
-        scores=artefact.score_map(seen_raw.raw, seen_raw.condition),
-        latents=seen_raw.latents,
+        e_rec=drawn.e_rec,
+        scores=artefact.score_map(drawn.raw, drawn.condition),
+        latents=drawn.latents,
         cells=showers.cells,
         shower=np.arange(showers.n),
         weights=artefact.score_map.weights,
     )
-    return reference.build(people, artefact.geometry, artefact.reference.n_cells, "generated")
+    return reference.build(people, artefact.geometry, n_cells, "generated")
+
+
+def with_generated_reference(
+    artefact: Artefact, seen: Showers, n: int, seed: int, n_cells: int
+) -> Artefact:
+    """Return the same model with the reference that it generates; see `generated_reference`."""
+    table = generated_reference(artefact, seen, n, seed, n_cells)
+    dropped = {"certified", "certified_with", "held_out"}
+    facts = {name: value for name, value in artefact.card.items() if name not in dropped}
+    card = {**facts, "generated": {"showers": n, "seed": seed, "conditions_of": seen.n}}
+    return signed(replace(artefact, reference=table, card=card))

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tiny
+from forged import refused, sign
 from safetensors.numpy import load_file, save_file
 
 from models.artefact import FILES, Artefact, ArtefactError
@@ -22,18 +23,6 @@ def saved(tmp_path_factory):
 @pytest.fixture
 def copy(saved, tmp_path):
     return shutil.copytree(saved, tmp_path / "copy")
-
-
-def sign(path):
-    """Give a folder the hash that its files ask for: a forger can do that."""
-    artefact = path / "hash"
-    with pytest.raises(ArtefactError, match="hash") as error:
-        Artefact.load(path)
-    del error
-    from models import artefact as module
-
-    contents = {name: (path / name).read_bytes() for name in FILES}
-    artefact.write_text(module._digest(contents))
 
 
 def test_a_reloaded_artefact_gives_the_same_scores(saved):
@@ -150,12 +139,3 @@ def edit(path, file, name, change):
     arrays[name] = change(arrays[name])
     save_file(arrays, path / file)
     sign(path)
-
-
-def refused(path):
-    with pytest.raises(ArtefactError) as error:
-        Artefact.load(path)
-    text = str(error.value)
-    assert "\n" not in text
-    assert str(path) in text
-    return text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers import bench_alarms, bench_ingest, settings, wiring
+from consumers import bench_alarms, bench_classifier, bench_ingest, settings, wiring
 from consumers.commands.demo import SOURCE
 from consumers.failure import UserError
 
@@ -31,15 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that score")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     settings.add_arguments(parser, "artefact", "threads", "partitions")
-    parts = parser.add_subparsers(dest="part", metavar="[alarms]")
+    parts = parser.add_subparsers(dest="part", metavar="[alarms, classifier]")
     text = "false pages, delays, places and kinds of the alarms, by simulation"
     bench_alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
+    text = "what a classifier of named faults adds to the scores of the flow"
+    bench_classifier.add_arguments(parts.add_parser("classifier", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and tell."""
     if args.part == "alarms":
         return bench_alarms.run(args)
+    if args.part == "classifier":
+        return bench_classifier.run(args)
     if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
         raise UserError("at least one repeat, 10000 showers and a rate > 0")
     console = Console(stderr=True)

@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers import given
+from consumers.failure import UserError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from models import energy_scan
     from models.artefact import Artefact
     from models.evaluation import Calibration, Row
     from models.power import Curve
@@ -46,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="forget the incident energies: what does it cost to reconstruct them?",
     )
+    parser.add_argument(
+        "--energy-scan",
+        type=Path,
+        metavar="FILE",
+        help="good showers to learn the likelihood of an energy from: is its maximum better than "
+        "the calibrated sum, on those of --good?",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the injected faults and windows")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
@@ -56,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     artefact = given.artefact(args.artefact)
     good = given.showers(args.good, artefact.geometry)
+    known = None if args.energy_scan is None else given.showers(args.energy_scan, artefact.geometry)
     anomalies = given.named(args.anomaly, artefact.geometry, "--anomaly")
     if args.unknown_energy:
         good = _forget(good)
@@ -70,8 +80,12 @@ def run(args: argparse.Namespace) -> int:
     calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     _print(artefact, good.n, rows, calibrations, curves)
+    scan = () if known is None else _scan(artefact, known, good, args.seed)
     if args.json is not None:
-        text = json.dumps(_facts(artefact, args, good.n, rows, calibrations, curves), indent=2)
+        facts = _facts(artefact, args, good.n, rows, calibrations, curves)
+        if scan:
+            facts["energy scan"] = [_plain(asdict(row)) for row in scan]
+        text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
         from models import report  # noqa: PLC0415
@@ -83,6 +97,28 @@ def run(args: argparse.Namespace) -> int:
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
+
+
+def _scan(
+    artefact: Artefact, known: Showers, good: Showers, seed: int
+) -> Sequence[energy_scan.Resolution]:
+    """Compare, and print, the ways to an energy."""
+    from models import energy_scan  # noqa: PLC0415  torch takes seconds
+
+    if np.isnan(known.e_inc).any() or np.isnan(good.e_inc).any():
+        raise UserError("--energy-scan needs incident energies in both files")
+    edges = tuple(np.quantile(good.e_inc, np.linspace(0, 1, 6)).tolist())
+    rows = energy_scan.compare(artefact.feature_map, artefact.geometry, known, good, edges, seed)
+    table = Table(title="Resolution of the energy, %, by way of reconstruction", box=None)
+    for head in ("energy, GeV", "showers", *rows[0].spread):
+        table.add_column(head, justify="right")
+    for row in rows:
+        spread = [f"{100 * value:.2f}" for value in row.spread.values()]
+        table.add_row(
+            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}", str(row.showers), *spread
+        )
+    Console(width=None if sys.stdout.isatty() else 132).print(table)
+    return rows
 
 
 def _forget(showers: Showers) -> Showers:

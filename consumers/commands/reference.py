@@ -1,48 +1,159 @@
-"""calodqm reference: show, freeze, thaw, reset or roll back the reference."""
+"""calodqm reference: the one in force: show, freeze, reset; or make a new one for a model."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import settings, tools, wiring
+from consumers import given, settings, tools, wiring
 from consumers.failure import UserError
 from monitor.references import Order, ReferenceAct
 
 if TYPE_CHECKING:
     import argparse
 
+    from models.artefact import Artefact
+
+ORDERS = {
+    Order.FREEZE: "the live reference takes in nothing more",
+    Order.THAW: "it goes on",
+    Order.RESET: "it begins anew",
+    Order.ROLLBACK: "it forgets what it took in since a time",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm reference`."""
-    parser.add_argument("what", choices=["show", *(order.value for order in Order)])
-    parser.add_argument("--since", metavar="TIME", help="of a rollback: nothing after is believed")
-    parser.add_argument("--json", action="store_true", help="show it as JSON")
-    tools.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+    parts = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+
+    def part(name: str, text: str) -> argparse.ArgumentParser:
+        return parts.add_parser(name, help=text, description=text, allow_abbrev=False)
+
+    show = part("show", "the certified one and the one in force")
+    show.add_argument("--json", action="store_true", help="show it as JSON")
+    settings.add_arguments(show, "bootstrap", "detector", "artefact")
+    for order, text in ORDERS.items():
+        command = part(order.value, text)
+        if order is Order.ROLLBACK:
+            command.add_argument("--since", metavar="TIME", help="nothing after it is believed")
+        tools.add_who(command)
+        settings.add_arguments(command, "bootstrap")
+    _add_certify(part("certify", "give a model a reference of other good showers; no training"))
+    _add_generate(part("generate", "give a model a reference that it draws itself"))
+
+
+def _add_certify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "showers",
+        nargs="+",
+        type=Path,
+        metavar="SHOWERS",
+        help="files of good showers that training did not see; those without noise "
+        "(noise_mev = 0) get it in every draw",
+    )
+    _add_model(parser)
+    parser.add_argument("--draws", type=int, default=2, help="of noise, for each image; default: 2")
+    parser.add_argument("--test", type=Path, metavar="FILE", help="good showers, for the card")
+    parser.add_argument(
+        "--anomaly", action="append", default=[], metavar="NAME=FILE", help="for the card"
+    )
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--conditions",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="showers at whose energies it is drawn; they need not be good ones",
+    )
+    _add_model(parser)
+    parser.add_argument("--showers", type=int, default=20_000, help="drawn; default: 20000")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--artefact", type=Path, required=True, metavar="DIR", help="the model")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="artefact to write")
+    parser.add_argument("--condition-cells", type=int, help="default: as many as it has")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the reference in force, or send an order to the judge."""
-    given = settings.from_arguments(args)
+    """Show the reference in force, send an order to the judge, or make a new artefact."""
+    if args.what == "certify":
+        return _certify(args)
+    if args.what == "generate":
+        return _generate(args)
+    wanted = settings.from_arguments(args)
     if args.what == "show":
-        return _show(given, as_json=args.json)
-    since = None if args.since is None else tools.time_ns(args.since)
+        return _show(wanted, as_json=args.json)
+    text = getattr(args, "since", None)
+    since = None if text is None else tools.time_ns(text)
     try:
         act = ReferenceAct(Order(args.what), args.who, time.time_ns(), since)
     except ValueError as error:
         raise UserError(f"{error}: --since TIME") from None
-    tools.speak(given, act)
+    tools.speak(wanted, act)
     print(f"{args.what}: sent to the judge")
     return 0
 
 
-def _show(given: settings.Settings, *, as_json: bool) -> int:
-    artefact, detector = wiring.artefact_of(given), wiring.detector_of(given)
-    with tools.opened_log(given) as log:
-        bench = wiring.newest_bench(given, artefact, detector, log)
+def _certify(args: argparse.Namespace) -> int:
+    from models import certification  # noqa: PLC0415  torch takes seconds
+    from models.recipe import Recipe  # noqa: PLC0415
+    from models.training import Options  # noqa: PLC0415
+
+    made = given.artefact(args.artefact)
+    pool = given.pool(args.showers, made.geometry)
+    test = None if args.test is None else given.showers(args.test, made.geometry)
+    strange = given.named(args.anomaly, made.geometry, "--anomaly")
+    card = {"certified_with": [path.name for path in args.showers]}
+    try:
+        recipe = Recipe(
+            options=Options(seed=made.card.get("seed", 1), flips=tuple(made.card.get("flips", ()))),
+            draws=args.draws,
+            condition_cells=_condition_cells(args, made),
+        )
+        new = certification.recertified(made, pool, recipe, card)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if test is not None:
+        new = certification.examined(new, test, strange, "auto")
+    return _saved(new, args.out)
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from models.generation import with_generated_reference  # noqa: PLC0415  torch takes seconds
+
+    made = given.artefact(args.artefact)
+    seen = given.showers(args.conditions, made.geometry)
+    try:
+        new = with_generated_reference(
+            made, seen, args.showers, args.seed, _condition_cells(args, made)
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return _saved(new, args.out)
+
+
+def _condition_cells(args: argparse.Namespace, made: Artefact) -> int:
+    return int(args.condition_cells or made.reference.n_cells)
+
+
+def _saved(new: Artefact, out: Path) -> int:
+    new.save(out)
+    reference = new.reference
+    print(f"{out}: hash {new.hash[:12]}, {reference.origin} from {reference.showers} showers")
+    return 0
+
+
+def _show(wanted: settings.Settings, *, as_json: bool) -> int:
+    artefact, detector = wiring.artefact_of(wanted), wiring.detector_of(wanted)
+    with tools.opened_log(wanted) as log:
+        bench = wiring.newest_bench(wanted, artefact, detector, log)
     told: dict[str, Any] = {"certified": _certified(artefact)}
     if bench is not None:
         standing = bench.monitor.standing()
@@ -60,7 +171,7 @@ def _show(given: settings.Settings, *, as_json: bool) -> int:
     return 0
 
 
-def _certified(artefact: Any) -> dict[str, Any]:
+def _certified(artefact: Artefact) -> dict[str, Any]:
     reference = artefact.reference
     return {
         "id": reference.id,

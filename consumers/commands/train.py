@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from models import training
     from models.geometry import Geometry
-    from models.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     geometry = _geometry(args.geometry)
-    recipe = _recipe(args)
+    over = {"epochs": args.epochs, "seed": args.seed}
+    recipe = given.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
     pool = given.pool(args.data, geometry)
     start = None if args.start is None else given.artefact(args.start)
     test = None if args.test is None else given.showers(args.test, geometry)
@@ -134,38 +133,3 @@ def _geometry(path: Path | None) -> Geometry:
         return geometries.load(path or geometries.SHIPPED / "pb-lar-504.json")
     except geometries.GeometryError as error:
         raise UserError(str(error)) from None
-
-
-def _recipe(args: argparse.Namespace) -> Recipe:
-    from models.classifier import ClassifierOptions  # noqa: PLC0415  torch takes seconds
-    from models.recipe import Recipe  # noqa: PLC0415
-    from models.training import Options, TrainingError  # noqa: PLC0415
-
-    fields: dict[str, Any] = {}
-    try:
-        if args.config is not None:
-            fields = tomllib.loads(args.config.read_text(encoding="utf-8"))
-        options = fields.pop("options", {})
-        options |= {
-            name: getattr(args, name)
-            for name in ("epochs", "seed")
-            if getattr(args, name) is not None
-        }
-        if args.family is not None:
-            fields["family"] = args.family
-        if args.frozen:
-            fields["frozen"] = True
-        if "classifier" in fields:
-            fields["classifier"] = ClassifierOptions(**_tuples(fields["classifier"]))
-        fields["model"] = _tuples(fields.get("model", {}))
-        return Recipe(options=Options(**_tuples(options)), **_tuples(fields))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise UserError(f"{args.config}: {error}") from None
-    except TrainingError as error:
-        raise UserError(str(error)) from None
-
-
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
