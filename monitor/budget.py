@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from monitor.places import Places
 
 DAY = 86_400.0
-LEVEL_SHARE = {"detector": 0.25, "sector": 0.15, "region": 0.60}
-"""Share of the budget of each level; regions are many and most faults are there."""
+LEVEL_SHARE = {"detector": 0.40, "sector": 0.10, "region": 0.50}
+"""Share of the budget of each level; regions are many and most faults are there, while a faint
+change of everything has the detector alone to be found by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,11 @@ class Test(StrEnum):
 
 UP = {
     0.1: (1.15, 1.4, 2.0, 4.0),
-    0.01: (1.2, 1.5, 2.0, 3.0, 6.0, 20.0, 80.0),
-    0.001: (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 600.0),
+    0.01: (1.2, 1.5, 2.0, 3.0, 6.0, 20.0),
+    0.001: (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0),
 }
-"""Rate ratios that the exceedance test looks for, by level."""
+"""Rate ratios that the exceedance test looks for, by level: what is larger is found in a second
+by the largest of them, and every one takes weight from the others."""
 
 DOWN = {0.1: (0.3, 0.6, 0.8), 0.01: (0.1, 0.4, 0.7)}
 """The same for too few anomalies; at 1e-3 there is too little to miss."""
@@ -54,13 +55,16 @@ BULGES = (0.15, 0.4)
 UNSCORED_RATIOS = (3.0, 30.0, 300.0, 800.0)
 SILENT_RATIOS = (0.02, 0.2)
 
+UP_BOUNDS = 0.5
+"""Share of the miscoverage of the upper bounds on exceedance rates, which faults are found by."""
+
 TRANSPORT_CAP = 2.0
 """Log evidence that one second of silence may give: data that come late are not a fault yet."""
 
 FAMILY_SHARE = {
-    Test.EXCEEDANCES: 0.50,
+    Test.EXCEEDANCES: 0.60,
     Test.TOO_FEW: 0.05,
-    Test.P_HISTOGRAM: 0.30,
+    Test.P_HISTOGRAM: 0.20,
     Test.UNSCORED: 0.05,
     Test.SILENT: 0.10,
 }
@@ -157,10 +161,13 @@ class RateTests:
         """Return the prior weight of each stream, shape (F,), with sum 1."""
         return np.array([FAMILY_SHARE[kind] / self.kinds.count(kind) for kind in self.kinds])
 
-    @property
-    def bounds(self) -> int:
-        """Return how many bounds on the reference have to hold together."""
-        return len(UP) + len(DOWN) + len(self.expectation.p_counts)
+    def _each(self, miscoverage: float) -> tuple[float, float]:
+        """Return the miscoverage of an upper bound on a rate, and of any other bound.
+
+        All of them hold together with the miscoverage given.
+        """
+        others = len(DOWN) + len(self.expectation.p_counts) * len(_bets())
+        return miscoverage * UP_BOUNDS / len(UP), miscoverage * (1 - UP_BOUNDS) / others
 
     def log_e(self, counts: Counts) -> NDArray[np.float64]:
         """Return the log e-values of a step, shape (P, F)."""
@@ -194,9 +201,9 @@ class RateTests:
         total = np.maximum(showers.sum(1, keepdims=True), 1)
         step = (showers / total / reference.showers).max(1, keepdims=True)
         step = np.maximum(step, 1 / reference.showers.sum())
-        each = miscoverage / self.bounds
-        upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), each)
-        lower = lower_rate(rate, variance, each)
+        above, below = self._each(miscoverage)
+        upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), above)
+        lower = lower_rate(rate, variance, below)
         return np.minimum(upper * (1 + self.floors.tail), 1.0), lower * (1 - self.floors.tail)
 
     def expected(
@@ -222,7 +229,7 @@ class RateTests:
         share = reference.p_counts / n
         mean = share @ bets.T
         variance = np.maximum(share @ np.square(bets).T - mean**2, 0) / n
-        sigma = _normal_quantile(miscoverage / self.bounds / len(bets))
+        sigma = _normal_quantile(self._each(miscoverage)[1])
         # Half a count in every bin: what the reference happened not to hold can still come.
         unseen = bets.max(1) / (2 * n)
         spread = share @ np.abs(bets - 1).T

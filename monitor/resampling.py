@@ -176,14 +176,12 @@ def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
 def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
     """Return what a reference of n showers of the same population expects.
 
-    Half of them count exceedances, as in a certified reference; all of them give the moments.
+    All of them count, as in a certified reference, whose cuts for each fifth are set by the others.
     """
-    counting = rng.integers(0, source.n, n // 2)
-    half = {
-        name: array[0]
-        for name, array in sums(source, counting, np.zeros(n // 2, np.int64), 1).items()
+    chosen = rng.integers(0, source.n, n)
+    counts = {
+        name: array[0] for name, array in sums(source, chosen, np.zeros(n, np.int64), 1).items()
     }
-    chosen = np.concatenate([counting, rng.integers(0, source.n, n - n // 2)])
     k = source.n_conditions
     cell = source.cell[chosen]
     weight = np.stack([np.bincount(chosen[cell == c], minlength=source.n) for c in range(k)])
@@ -193,9 +191,9 @@ def reference_of(source: Pool, n: int, rng: np.random.Generator) -> Expectation:
     mean_square = (weight @ square) / each
     fourth = (weight @ np.square(square)) / each
     return Expectation(
-        showers=np.maximum(half["showers"], 1).astype(np.float64),
-        exceedances=half["exceedances"].astype(np.float64),
-        p_counts=half["p_counts"].astype(np.float64),
+        showers=np.maximum(counts["showers"], 1).astype(np.float64),
+        exceedances=counts["exceedances"].astype(np.float64),
+        p_counts=counts["p_counts"].astype(np.float64),
         latent_mean=(weight @ source.z) * Z_UNIT / each,
         latent_square=np.maximum(mean_square, 1e-6),
         square_var=np.maximum(fourth - mean_square**2, 1e-6),

@@ -42,7 +42,7 @@ class Setting:
     """Showers per second in the whole detector."""
 
     n_ref: int = 100_000
-    """Showers of the reference; half of them set the cuts, half count."""
+    """Showers of the reference that count."""
 
     n_scores: int = 0
     """Beside the combined one, which alone has the whole weight of the p histograms here."""
@@ -136,7 +136,7 @@ def _batch(
     setting: Setting, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], float]:
     places = setting.places
-    reference = ideal(setting.n_ref // 2, setting.n_scores, rng)
+    reference = ideal(setting.n_ref, setting.n_scores, rng)
     tests = RateTests(((reference, setting.miscoverage / 4),), setting.floors)
     page_at = np.tile(setting.allowance.page_at(places), size)
     warn_at = np.tile(setting.allowance.warn_at(places), size)

@@ -54,7 +54,7 @@ def test_a_reference_drawn_from_a_pool_expects_what_the_pool_holds():
     )
     mean = np.average(reference.latent_mean, axis=0, weights=reference.latent_showers)
     assert mean == pytest.approx(source.z.mean(0) / 256, abs=0.02)
-    assert reference.n == pytest.approx(20_000 * valid.mean(), rel=0.02)
+    assert reference.n == pytest.approx(40_000 * valid.mean(), rel=0.02)
 
 
 def test_accepted_sums_are_those_of_so_many_draws():
