@@ -153,6 +153,13 @@ class Session:
     """Written after every epoch; a fit that finds it goes on where it was, and ends with the same
     weights as one that was never interrupted."""
 
+    mixed: bool = False
+    """Matrix products in bfloat16, all else in float32; on a GPU only."""
+
+    def __post_init__(self) -> None:
+        if self.mixed and self.device.type != "cuda":
+            raise TrainingError("mixed precision needs a CUDA device")
+
 
 class _Place(NamedTuple):
     """All that a fit needs to go on after an epoch, but for the weights."""
@@ -273,7 +280,9 @@ class _Trainer:
             optimiser.param_groups[0]["lr"] = (
                 options.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
             )
-            loss = phase.loss(self.batch(self.train, index, rng)).mean()
+            features = self.batch(self.train, index, rng)
+            with torch.autocast(self.session.device.type, torch.bfloat16, self.session.mixed):
+                loss = phase.loss(features).mean()
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             # One shower with a wild cell must not throw the weights off.

@@ -182,3 +182,22 @@ def test_flips_of_noise_free_showers_keep_their_energy():
         np.arange(5), tiny.GEOMETRY, np.random.default_rng(3), images(tiny.GEOMETRY, ("x", "y"))
     )
     assert np.allclose(draw.cells.sum(axis=1), good.cells.sum(axis=1), atol=1e-2)
+
+
+def test_mixed_precision_is_refused_without_a_gpu():
+    with pytest.raises(TrainingError, match="CUDA"):
+        Session(mixed=True)
+
+
+def test_a_loss_in_mixed_precision_is_the_loss():
+    flow = fit(small(1), Session())
+    good = tiny.showers()[slice(0, 200)]
+    seen, _ = features.fit(tiny.showers(), tiny.GEOMETRY)(good)
+    for phase in flow.phases():
+        phase.begin(seen)
+        with torch.no_grad():
+            exact = phase.loss(seen)
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = phase.loss(seen)
+        assert rounded.dtype == torch.float32
+        assert float((rounded - exact).abs().mean()) < 0.02 * float(exact.abs().mean())

@@ -61,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="at most, in each phase")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument(
+        "--mixed", action="store_true", help="matrix products in bfloat16; on a GPU only"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads; default: all")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
 
@@ -94,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
                 recipe,
                 pool,
                 geometry,
-                Session(pick_device(args.device), progress, checkpoint),
+                Session(pick_device(args.device), progress, checkpoint, args.mixed),
                 certify=given.pool(args.certify, geometry) if args.certify else None,
                 start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
