@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +58,9 @@ class Pool:
         return len(self.p)
 
 
+_COLUMNS = tuple(f.name for f in fields(Pool) if f.name != "n_conditions")
+
+
 def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int) -> Pool:
     """Return the pool of showers and what a model says of them."""
     z = np.clip(np.nan_to_num(scored.latents), -Z_CLIP, Z_CLIP).astype(np.float64)
@@ -75,6 +78,19 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
         lit=(showers.cells > threshold).astype(np.float32),
         energy=np.rint(energy * 1000),
     )
+
+
+def chosen(source: Pool, rows: NDArray[np.int64]) -> Pool:
+    """Return the pool of some of the showers."""
+    return replace(source, **{name: getattr(source, name)[rows] for name in _COLUMNS})
+
+
+def joined(pools: Sequence[Pool]) -> Pool:
+    """Return one pool of several, of the same model."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in pools]) for name in _COLUMNS
+    }
+    return replace(pools[0], **columns)
 
 
 def sums(

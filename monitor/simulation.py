@@ -16,7 +16,6 @@ from scipy.special import chdtri, pdtrc
 
 from models.scales import LEVELS, P_EDGES
 from monitor.budget import DAY, Allowance
-from monitor.cells import CellTests, Sums
 from monitor.detector import grid
 from monitor.expectation import Expectation
 from monitor.places import Places
@@ -207,61 +206,3 @@ class _Rivals:
         sigma = (k > mean + 3 * np.sqrt(mean))[:, regions].sum()
         exact = (pdtrc(np.maximum(k - 1, 0), mean) < self._level).sum()
         return np.array([sigma, exact], np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Crossings of the latent tests in good data, by how much evidence is asked for."""
-
-    region_days: float
-    once_in_s: tuple[float, ...]
-    """Data-seconds of one region after which evidence of this size may come by chance."""
-
-    crossings: tuple[int, ...]
-    allowed: tuple[float, ...]
-    """Crossings that the theory allows in as long."""
-
-
-def latent_calibration(
-    setting: Setting, n_latents: int, n_cells: int, days: float, seed: int
-) -> Calibration:
-    """Return crossings of the tests of one region's latents, standard normal as good ones are."""
-    rng = np.random.default_rng(seed)
-    n_ref, seconds = setting.n_ref, 3
-    k_mean = setting.rate / setting.places.n_regions * seconds
-    reference = Expectation(
-        showers=np.array([float(n_ref)]),
-        exceedances=np.array([[n_ref * level for level in LEVELS]]),
-        p_counts=np.tile(FLAT * n_ref, (2, 1)),
-        latent_mean=rng.normal(0, 1 / np.sqrt(n_ref), (1, n_latents)),
-        latent_square=rng.normal(1, np.sqrt(2 / n_ref), (1, n_latents)),
-        square_var=np.full((1, n_latents), 2.0),
-        latent_showers=np.array([float(n_ref)]),
-        lit_rate=rng.binomial(n_ref, 0.3, (1, n_cells)) / n_ref,
-        layer_energy=np.ones((1, n_latents - n_cells)),
-        origin="certified",
-        id="simulated",
-    )
-    tests = CellTests(((reference, setting.miscoverage / 4),), setting.floors)
-    levels = 10.0 ** np.arange(2, 7)
-    rows = 64
-    bank = Bank(rows, tests.weights, np.full(rows, 1e9), np.float32)
-    crossings = np.zeros(len(levels), np.int64)
-    above = np.zeros((len(levels), rows), bool)
-    steps = max(int(days * DAY / seconds / rows), 1)
-    for step in range(steps):
-        n = rng.poisson(k_mean, (rows, 1)).astype(np.float64)
-        z = rng.standard_normal((rows, n_latents)) * np.sqrt(n)
-        square = rng.chisquare(np.maximum(n, 1e-9), (rows, n_latents))
-        lit = rng.binomial(n.astype(np.int64), 0.3, (rows, n_cells)).astype(np.float64)
-        bank.step(tests.log_e(Sums(n, z, square, lit)), seconds, step * seconds)
-        now = bank.total() >= levels[:, None]
-        crossings += (now & ~above).sum(1)
-        above = now
-    region_seconds = steps * seconds * rows
-    return Calibration(
-        region_seconds / DAY,
-        tuple(levels.tolist()),
-        tuple(int(c) for c in crossings),
-        tuple((region_seconds / levels).tolist()),
-    )

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from streams import GEOMETRY
 
-from consumers import bench_alarms
-from consumers.bench_alarms import Case, Trial
+from consumers import bench_alarms, bench_faults
+from consumers.bench_faults import Case, Trial, cases_of
+from consumers.bench_plan import REGIONS
+from consumers.bench_pools import FAULTS, FILES, with_p
 from consumers.command import main
 from consumers.settings import ROOT
 from models.scored import Scored
 from models.showers import Showers
 from monitor import simulation
-from monitor.resampling import Pool, accepted, pool, reference_of, window
+from monitor.resampling import Pool, accepted, chosen, joined, pool, reference_of, window
 
 
 def some_pool(n: int = 2000, seed: int = 1, k: int = 3) -> Pool:
@@ -64,10 +66,29 @@ def test_accepted_sums_are_those_of_so_many_draws():
     assert total.lit / 100_000 == pytest.approx(source.lit.mean(0), abs=0.05)
 
 
+def test_pools_are_chosen_from_and_joined_row_by_row():
+    source = some_pool()
+    rows = np.array([5, 3, 3])
+    part = chosen(source, rows)
+    assert part.n == 3
+    np.testing.assert_array_equal(part.z, source.z[rows])
+    both = joined([part, source])
+    assert both.n == source.n + 3
+    np.testing.assert_array_equal(both.p_bin[3:], source.p_bin)
+
+
+def test_other_p_count_in_their_own_bins():
+    source = some_pool()
+    other = with_p(source, np.where(np.isnan(source.p), np.nan, 0.005))
+    known = ~np.isnan(source.p)
+    assert set(other.p_bin[known, -1]) == {4}
+    np.testing.assert_array_equal(other.p_bin[:, :-1], source.p_bin[:, :-1])
+
+
 def test_a_fault_that_is_not_always_found_has_no_90_percent_delay():
     trials = [Trial(page=float(d), kind="hot") for d in range(1, 9)]
     trials += [Trial(), Trial()]
-    told = bench_alarms._told(trials, Case("x", "hot", kinds=("hot",)))
+    told = bench_faults.told(trials, Case("x", "hot", kinds=("hot",)))
     assert told["found"] == 8
     assert told["page_median_s"] == 6
     assert told["page_90_s"] is None
@@ -75,30 +96,66 @@ def test_a_fault_that_is_not_always_found_has_no_90_percent_delay():
     assert told["kinds"] == {"hot": 8, "not found": 2}
 
 
-def test_parts_that_are_not_run_keep_their_figures(tmp_path, monkeypatch, capsys):
+def test_every_case_strikes_regions_and_has_a_pool():
+    for case in cases_of(353):
+        assert 0 < len(case.rows) <= REGIONS
+        assert case.pool in {*FAULTS, *FILES, "strange", "nan", "silent"}
+
+
+def run_parts(out, *words):
+    return main(
+        ["bench", "alarms", "--days", "1", "--region-days", "0.1", "--out", str(out), *words]
+    )
+
+
+@pytest.fixture
+def short(monkeypatch):
     monkeypatch.setattr(simulation, "DAY", 1800.0)
+
+
+def test_parts_that_are_not_run_keep_their_figures_and_say_what_made_them(tmp_path, short, capsys):
     out = tmp_path / "alarms.json"
-    out.write_text(json.dumps({"delays": {"kept": True}}))
-    words = [
-        "bench",
-        "alarms",
-        "--only",
-        "latents",
-        "false-pages",
-        "--days",
-        "1",
-        "--out",
-        str(out),
-    ]
-    assert main(words) == 0
+    assert run_parts(out, "--only", "latents") == 0
+    before = json.loads(out.read_text())
+    capsys.readouterr()
+    assert run_parts(out, "--only", "false-pages", "--seed", "77") == 0
     told = json.loads(out.read_text())
-    assert set(told) == {"delays", "latents", "false-pages"}
+    assert set(told) == {"latents", "false-pages"}
+    assert told["latents"] == before["latents"]
+    made = told["false-pages"]["made"]
+    assert (made["seed"], len(made["code"])) == (77, 64)
     assert told["false-pages"]["pages"] == 0
     assert told["false-pages"]["budget"] == pytest.approx(1 / 30)
-    assert "false pages" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "calodqm: pages" in said.out
+    kept = [line for line in said.err.splitlines() if line.startswith("latents: kept from")]
+    assert len(kept) == 1
+    assert "seed" in kept[0]
+    assert "## latents" in out.with_suffix(".md").read_text()
 
 
-@pytest.mark.parametrize("words", [["--days", "0"], ["--trials", "0"], ["--hours", "0"]])
+def test_figures_of_no_known_origin_are_not_kept(tmp_path, short):
+    out = tmp_path / "alarms.json"
+    out.write_text(json.dumps({"delays": {"kept": True}, "gone": {"made": {}}}))
+    assert run_parts(out, "--only", "false-pages") == 0
+    assert set(json.loads(out.read_text())) == {"false-pages"}
+
+
+def test_two_processes_make_the_same_figures_as_one(tmp_path):
+    words = ["--only", "latents", "--region-days", "0.02"]
+    assert run_parts(tmp_path / "one.json", *words) == 0
+    assert run_parts(tmp_path / "two.json", *words, "--jobs", "2") == 0
+    one, two = (json.loads((tmp_path / f"{n}.json").read_text())["latents"] for n in ("one", "two"))
+    assert one.pop("made")["code"] == two.pop("made")["code"]
+    assert one == two
+    page = (tmp_path / "one.md").read_text()
+    assert "Latents of single regions" in page
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--days", "0"], ["--trials", "0"], ["--hours", "0"], ["--jobs", "0"], ["--showers", "none.h5"]],
+)  # fmt: skip
 def test_nothing_to_simulate_is_refused_in_one_line(words, capsys):
     assert main(["bench", "alarms", *words]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -110,5 +167,5 @@ def test_the_committed_figures_are_complete_and_keep_the_budget():
     for part in ("false-pages", "spread"):
         assert told[part]["pages_at_most_95"] < told[part]["budget"]
     assert told["resampled"]["pages"] == 0
-    for name, line in told["delays"].items():
+    for name, line in told["delays"].get("faults", told["delays"]).items():
         assert "×2" in name or line["found"] == line["trials"], name

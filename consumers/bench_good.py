@@ -1,0 +1,152 @@
+"""Good data in the benchmark of the alarms: how often the crew is called for nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from consumers.bench_plan import N_REF, PER_SECTOR, RATE, REGIONS, SECTORS, START
+from consumers.bench_pools import load, source_of
+from monitor import latent_simulation, simulation
+from monitor.alarms import Alarm, Severity
+from monitor.budget import DAY
+from monitor.detector import grid
+from monitor.expectation import of_reference
+from monitor.monitor import Monitor
+from monitor.resampling import window
+from monitor.rivals import NAMES, Rivals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from consumers.bench_plan import Plan, Tell
+
+BATCH_DAYS = 25
+"""Days that are simulated side by side against one reference."""
+
+SPREAD = 0.01
+"""Relative spread of the tail probability from lumisection to lumisection."""
+
+HOUR = 3600
+POOL = 40_000
+"""Showers, each with noise and mirror of its own, from which an hour is drawn."""
+
+
+def false_pages(plan: Plan, tell: Tell, spread: float = 0.0) -> dict[str, Any]:
+    """Return false alarms in simulated counts."""
+    setting = simulation.Setting(SECTORS, PER_SECTOR, RATE, N_REF, spread=spread)
+    found = simulation.false_pages(
+        setting,
+        plan.days,
+        min(BATCH_DAYS, plan.days),
+        plan.seed,
+        lambda done: tell(f"{done} of {plan.days} days"),
+    )
+    return asdict(found) | {
+        "pages_at_most_95": simulation.upper_limit(found.pages),
+        "warnings_at_most_95": simulation.upper_limit(found.warnings),
+        "budget": plan.days / setting.allowance.days_per_page,
+        "regions": REGIONS,
+        "rate_hz": RATE,
+        "n_ref": N_REF,
+        "spread": spread,
+        "step_s": simulation.STEP_S,
+    }
+
+
+def spread_pages(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Return the same where the background moves from lumisection to lumisection."""
+    return false_pages(plan, tell, SPREAD)
+
+
+def latents(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Return how often simulated latents of good showers cross, by the evidence asked for."""
+    setting = simulation.Setting(SECTORS, PER_SECTOR, RATE, N_REF)
+    expectation = of_reference(load(plan.artefact).reference)
+    # Cells are lit as often as in the artefact's reference.
+    weight = expectation.latent_showers / expectation.latent_showers.sum()
+    lit = weight @ expectation.lit_rate
+    found = latent_simulation.latent_calibration(
+        setting,
+        expectation.latent_mean.shape[1],
+        lit,
+        plan.region_days,
+        plan.seed,
+        lambda done: tell(f"{done:.0f} of {plan.region_days:g} region-days"),
+    )
+    return asdict(found) | {
+        "latents": expectation.latent_mean.shape[1],
+        "cells": len(lit),
+        "n_ref": N_REF,
+        "step_s": latent_simulation.SECONDS,
+    }
+
+
+def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Return false alarms in real showers against the artefact's own reference.
+
+    Each data-second is so many draws, with replacement, from a pool of showers that is scored
+    anew every hour, with fresh noise and mirrors. Within an hour the pool is the population: where
+    it differs by chance from the reference's, that is there for the whole hour, and more can be
+    seen than in a stream that never repeats itself.
+    """
+    artefact = load(plan.artefact)
+    source = source_of(artefact, plan.showers)
+    judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, artefact.reference)
+    rivals = Rivals(judge.places, judge.watch.certified)
+    counted = _Crossings(judge.places.n)
+    rng = np.random.default_rng([plan.seed, 3])
+    pages: set[str] = set()
+    warnings: set[str] = set()
+    seconds, showers = int(plan.hours * HOUR), 0
+    for t in range(seconds):
+        if t % HOUR == 0:
+            parts = [(source.good(POOL, rng), np.full(REGIONS, RATE / REGIONS))]
+            tell(f"{t // HOUR} of {plan.hours:g} hours")
+        seen = window(rng, START + t, parts)
+        showers += seen.n
+        rivals.observe(seen)
+        alarms = [said for said in judge.observe(seen) if isinstance(said, Alarm)]
+        pages |= {alarm.id for alarm in alarms if alarm.severity is Severity.PAGE}
+        warnings |= {alarm.id for alarm in alarms} - pages
+        counted.take(judge.watch.total(), judge.largest_evidence())
+    return {
+        "hours": seconds / HOUR,
+        "showers": showers,
+        "distinct_showers": source.clean.n,
+        "images": POOL * -(-seconds // HOUR),
+        "pages": len(pages),
+        "warnings": len(warnings - pages),
+        "pages_at_most_95": simulation.upper_limit(len(pages)),
+        "rivals_alarms": dict(zip(NAMES, rivals.alarms.tolist(), strict=True)),
+        "reference": asdict(judge.reference_summary()),
+    } | counted.told(seconds)
+
+
+class _Crossings:
+    """How often the evidence of any place has risen to a size."""
+
+    def __init__(self, n_places: int) -> None:
+        self._levels = np.array(latent_simulation.ONCE_IN_S)
+        self._n_places = n_places
+        self._above = np.zeros((len(self._levels), n_places), bool)
+        self._crossings = np.zeros(len(self._levels), np.int64)
+        self._largest = 0.0
+
+    def take(self, evidence: NDArray[np.float64], largest: float) -> None:
+        now = evidence >= self._levels[:, None]
+        self._crossings += (now & ~self._above).sum(1)
+        self._above = now
+        self._largest = max(self._largest, largest)
+
+    def told(self, seconds: int) -> dict[str, Any]:
+        place_seconds = seconds * self._n_places
+        return {
+            "place_days": place_seconds / DAY,
+            "largest_evidence": self._largest,
+            "once_in_s": self._levels.tolist(),
+            "crossings": self._crossings.tolist(),
+            "allowed": (place_seconds / self._levels).tolist(),
+        }
