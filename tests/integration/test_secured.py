@@ -1,0 +1,190 @@
+"""TLS and SASL for real: certificates of a test's own authority, PLAIN and SCRAM, and every refusal."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import stack
+from gate import Authority, Gate, server_context
+from services import ROOT, Services
+
+from consumers import settings, topics
+from consumers.broker import EmbeddedBroker, free_port
+from consumers.kafka import KafkaLog, KafkaSink, describe_topics, ensure_topics
+from consumers.record import Refused, Unavailable
+
+USER, PASSWORD = "ada", "s3cret, with = and ,"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def gate(authority):
+    """A broker behind TLS and SASL."""
+    made = Gate(tls=server_context(*authority.sign("server")), users={USER: PASSWORD})
+    with EmbeddedBroker(advertised=f"localhost:{made.port}") as broker:
+        made.start(broker.bootstrap)
+        yield made
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def by_certificate(authority):
+    """A broker that knows its clients by their certificates."""
+    context = server_context(*authority.sign("strict"), clients=authority.file)
+    made = Gate(tls=context)
+    with EmbeddedBroker(advertised=f"localhost:{made.port}") as broker:
+        made.start(broker.bootstrap)
+        yield made
+        made.stop()
+
+
+def variables(port, authority, **changes):
+    """Return the environment of a service that may come in."""
+    given = {
+        "bootstrap": f"localhost:{port}",
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": authority.file,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_username": USER,
+        "sasl_password": PASSWORD,
+    } | changes
+    return {f"CALODQM_{k.upper()}": str(v) for k, v in given.items() if v is not None}
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    def made(environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return settings.load({}).connection()
+
+    return made
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_records_go_out_and_come_back_through_tls_and_sasl(mechanism, gate, authority, connect):
+    connection = connect(variables(gate.port, authority, sasl_mechanism=mechanism))
+    ensure_topics(connection, partitions=1)
+    before = gate.let_in
+    sink, log = KafkaSink(connection), KafkaLog(connection)
+    offset = sink.append(topics.QUALITY, mechanism.encode(), key="k", partition=0).offset()
+    assert [r.value.decode() for r in log.read(topics.QUALITY, offset, offset + 1)] == [mechanism]
+    sink.close()
+    log.close()
+    assert gate.let_in > before  # not by some other way
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sasl_password": "wrong"}, "invalid credentials"),
+        ({"sasl_username": "eve"}, "invalid credentials"),
+        ({"sasl_password": "wrong", "sasl_mechanism": "PLAIN"}, "invalid credentials"),
+        ({"ssl_cafile": "/nowhere/ca.pem"}, "authorities /nowhere/ca.pem: No such file"),
+        ({"ssl_cafile": __file__}, "authorities .*: no certificate or crl found"),
+        ({"ssl_certfile": "/nowhere/me.pem"}, "certificate /nowhere/me.pem: No such file"),
+    ],
+    ids=["password", "user", "plain password", "no such file", "not a certificate", "no such cert"],
+)  # fmt: skip
+def test_who_gives_the_wrong_thing_is_refused_in_one_line(changes, said, gate, authority, connect):
+    connection = connect(variables(gate.port, authority, **changes))
+    with pytest.raises(Refused, match=said) as refusal:
+        describe_topics(connection)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_broker_of_another_authority_is_not_trusted(gate, tmp_path, authority, connect):
+    other = Authority(tmp_path, "other")
+    connection = connect(variables(gate.port, authority, ssl_cafile=other.file))
+    with pytest.raises(Refused, match=f"certificate of localhost:{gate.port}: unable to get local"):
+        describe_topics(connection)
+
+
+def test_a_certificate_for_another_host_is_not_trusted(authority, connect):
+    elsewhere = Gate(tls=server_context(*authority.sign("elsewhere", "DNS:broker.example")))
+    with EmbeddedBroker(advertised=f"localhost:{elsewhere.port}") as broker:
+        elsewhere.start(broker.bootstrap)
+        connection = connect(variables(elsewhere.port, authority, security_protocol="SSL"))
+        with pytest.raises(Refused, match=r"Hostname mismatch.*not valid for 'localhost'"):
+            describe_topics(connection)
+        elsewhere.stop()
+
+
+def test_a_client_is_known_by_its_certificate(by_certificate, authority, connect):
+    certificate, key = authority.sign("me", "DNS:me")
+    connection = connect(
+        variables(
+            by_certificate.port, authority, security_protocol="SSL",
+            ssl_certfile=certificate, ssl_keyfile=key,
+        )
+    )  # fmt: skip
+    assert describe_topics(connection) == {}
+
+
+def test_a_client_without_a_certificate_is_told_so(by_certificate, authority, connect):
+    connection = connect(variables(by_certificate.port, authority, security_protocol="SSL"))
+    with pytest.raises(Refused, match="certificate required"):
+        describe_topics(connection)
+
+
+def test_a_broker_without_tls_is_not_waited_for_for_ever(authority, connect, monkeypatch):
+    monkeypatch.setattr("consumers.tls.HANDSHAKE_S", 1.0)
+    with EmbeddedBroker() as broker:
+        port = broker.bootstrap.split(":")[1]
+        connection = connect(variables(port, authority))
+        with pytest.raises(Unavailable, match="is it a TLS listener"):
+            describe_topics(connection)
+
+
+def test_one_broker_of_several_is_enough(gate, authority, connect):
+    both = f"localhost:{free_port()},localhost:{gate.port}"
+    assert isinstance(describe_topics(connect(variables(0, authority, bootstrap=both))), dict)
+
+
+# The commands, as an operator starts them
+
+
+def command(environment, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "consumers", *arguments],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_showers_are_scored_and_judged_through_tls_and_sasl(gate, authority, tmp_path):
+    services = Services(f"localhost:{gate.port}", tmp_path)
+    port = free_port()
+    services.environment |= variables(gate.port, authority) | {"CALODQM_HTTP_PORT": str(port)}
+    try:
+        services.start("run", "run")
+        stack.wait_until(lambda: stack.get(f"http://127.0.0.1:{port}/readyz"), 90)
+        services.simulate("--rate", "400")
+
+        def judged():
+            now = json.loads(stack.get(f"http://127.0.0.1:{port}/api/state"))["now"]
+            return now and sum(now["history"]["showers"]) > 400
+
+        stack.wait_until(judged, 60)
+        found = json.loads(command(services.environment, "doctor", "--json").stdout)
+        told = {finding["what"]: finding["well"] for finding in found}
+        assert told[f"broker localhost:{gate.port}"]
+        assert told["judge"]
+    finally:
+        services.end()
+
+
+def test_a_service_that_is_refused_ends_with_one_line(gate, authority, tmp_path):
+    other = Authority(tmp_path, "other")
+    done = command(variables(gate.port, authority, ssl_cafile=other.file), "run")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"calodqm run: broker localhost:{gate.port} refuses us: certificate of "
+        f"localhost:{gate.port}: unable to get local issuer certificate\n"
+    )
