@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import artefact, evaluation, reference, scores, training
+from . import artefact, evaluation, scores, training
+from .population import Population, build
 from .scales import LEVELS
 from .scorer import Examiner
 from .showers import Showers, concatenate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .artefact import Artefact
     from .geometry import Geometry
     from .recipe import Recipe
+    from .reference import ReferenceTable
     from .training import Pool
 
 
@@ -32,12 +34,12 @@ def examiner(made: Artefact) -> Examiner:
 
 def certified(
     recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
-) -> tuple[scores.ScoreMap, reference.ReferenceTable, dict[str, Any]]:
+) -> tuple[scores.ScoreMap, ReferenceTable, dict[str, Any]]:
     """Return the scores, standardised on good showers, their reference, and what the card says."""
-    showers, index = population(pool, geometry, recipe)
+    showers, index = every_image(pool, geometry, recipe)
     seen = examine(showers)
     score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
-    people = reference.Population(
+    people = Population(
         e_rec=seen.e_rec,
         scores=score_map(seen.raw, seen.condition),
         latents=seen.latents,
@@ -45,7 +47,7 @@ def certified(
         shower=index,
         weights=score_map.weights,
     )
-    table = reference.build(people, geometry, recipe.condition_cells, "certified")
+    table = build(people, geometry, recipe.condition_cells, "certified")
     figures = {
         "nll": {
             stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
@@ -123,7 +125,9 @@ def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
     return dict(zip(examine.score_names, means.round(3).tolist(), strict=False))
 
 
-def population(pool: Pool, geometry: Geometry, recipe: Recipe) -> tuple[Showers, NDArray[np.int64]]:
+def every_image(
+    pool: Pool, geometry: Geometry, recipe: Recipe
+) -> tuple[Showers, NDArray[np.int64]]:
     """Return every image of every shower of a pool, and which shower each row is an image of."""
     rng = np.random.default_rng([recipe.options.seed, 6])
     everything = np.arange(pool.n)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from . import reference
 from .artefact import signed
 from .certification import examiner
 from .features import basis
+from .population import Population, build
 from .showers import Showers, concatenate
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def generated_reference(
     """
     showers = generate(artefact, seen, n, seed)
     drawn = examiner(artefact)(showers)
-    people = reference.Population(
+    people = Population(
         e_rec=drawn.e_rec,
         scores=artefact.score_map(drawn.raw, drawn.condition),
         latents=drawn.latents,
@@ -86,7 +86,7 @@ def generated_reference(
         shower=np.arange(showers.n),
         weights=artefact.score_map.weights,
     )
-    return reference.build(people, artefact.geometry, n_cells, "generated")
+    return build(people, artefact.geometry, n_cells, "generated")
 
 
 def with_generated_reference(

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import geometry, reference
-from models.reference import BINS, Population, ReferenceTableError, harmonic_mean
+from models.population import POOL_TEST, Population, build
+from models.reference import BINS, ReferenceTableError, harmonic_mean
 from models.scales import LEVELS, Z_CLIP
 
 GEOMETRY = geometry.Geometry(
@@ -33,7 +34,7 @@ def population(n=6000, seed=1, images=1, n_scores=3):
 
 @pytest.fixture(scope="module")
 def table():
-    return reference.build(population(), GEOMETRY, 4, "certified")
+    return build(population(), GEOMETRY, 4, "certified")
 
 
 def p_of(table, people):
@@ -72,7 +73,7 @@ def test_p_values_lie_in_zero_one_and_fall_with_the_score(scores, e_rec):
 
 def _table(made=[]):  # noqa: B006  a cache: Hypothesis forbids module fixtures here
     if not made:
-        made.append(reference.build(population(), GEOMETRY, 4, "certified"))
+        made.append(build(population(), GEOMETRY, 4, "certified"))
     return made[0]
 
 
@@ -83,8 +84,8 @@ def test_histograms_hold_all_showers(table):
 
 
 def test_copies_of_showers_count_once():
-    single = reference.build(population(3000), GEOMETRY, 2, "certified")
-    tripled = reference.build(population(3000, images=3), GEOMETRY, 2, "certified")
+    single = build(population(3000), GEOMETRY, 2, "certified")
+    tripled = build(population(3000, images=3), GEOMETRY, 2, "certified")
     assert single.n_ref.sum() == pytest.approx(3000, rel=0.12)
     assert tripled.n_ref.sum() == pytest.approx(3000, rel=0.12)
 
@@ -95,7 +96,7 @@ def test_a_wild_shower_is_not_measured_by_itself():
     scores = people.scores.copy()
     wild = people.shower == 17
     scores[wild] = 1e6
-    table = reference.build(replace(people, scores=scores), GEOMETRY, 1, "certified")
+    table = build(replace(people, scores=scores), GEOMETRY, 1, "certified")
     assert table.counts[0, 0, -1] == 4
     assert table.p_counts[0, 0] == 4  # below 1e-4, though 4 of 4,000 rows are that strange
 
@@ -113,16 +114,16 @@ def test_a_cell_with_another_tail_keeps_its_own():
     scores = people.scores.copy()
     rng = np.random.default_rng(3)
     scores[odd, 0] = rng.standard_cauchy(odd.sum())
-    table = reference.build(replace(people, scores=scores), GEOMETRY, 4, "certified")
-    assert table.pooling_p[3, 0] < reference.POOL_TEST
-    assert table.pooling_p[:, 1].min() > reference.POOL_TEST
+    table = build(replace(people, scores=scores), GEOMETRY, 4, "certified")
+    assert table.pooling_p[3, 0] < POOL_TEST
+    assert table.pooling_p[:, 1].min() > POOL_TEST
 
 
 def test_latent_moments_are_those_of_quantised_latents():
     people = population(1000)
     latents = people.latents.copy()
     latents[0, 0] = 1e6
-    table = reference.build(replace(people, latents=latents), GEOMETRY, 1, "certified")
+    table = build(replace(people, latents=latents), GEOMETRY, 1, "certified")
     assert table.latent_moments[0, 0, 0] * 1000 == pytest.approx(
         latents[1:, 0].sum() + Z_CLIP, abs=2
     )
@@ -177,4 +178,4 @@ def test_unknown_or_missing_tables_are_refused(table):
 
 def test_too_few_showers_for_a_cell_are_refused():
     with pytest.raises(ReferenceTableError, match="more showers or fewer cells"):
-        reference.build(population(60), GEOMETRY, 4, "certified")
+        build(population(60), GEOMETRY, 4, "certified")

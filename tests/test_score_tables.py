@@ -6,8 +6,9 @@ import datasketches
 import numpy as np
 import pytest
 
-from models import geometry, reference
-from models.reference import BINS, Population, bins
+from models import geometry
+from models.population import Population, build
+from models.reference import BINS, bins
 from models.scales import LEVELS, P_EDGES
 from monitor.score_tables import ScoreTable, of_window
 from monitor.windows import Window, WindowKey, score_bin
@@ -37,7 +38,7 @@ def table():
         rng.exponential(2, (n, 2)).astype(np.float32),
         np.arange(n),
     )
-    return reference.build(people, GEOMETRY, K, "certified")
+    return build(people, GEOMETRY, K, "certified")
 
 
 def windowed(table, values: np.ndarray, cell: np.ndarray) -> Window:

@@ -6,7 +6,7 @@ import tiny
 import torch
 
 from models import features, training
-from models.certification import population
+from models.certification import every_image
 from models.recipe import Recipe, new_flow, prepare, split
 from models.showers import Showers
 from models.training import Options, Pool, Session, TrainingError, digitise, images
@@ -124,7 +124,7 @@ def test_without_files_of_its_own_the_reference_gets_a_share():
 def test_population_holds_every_image_and_fresh_noise_for_clean_ones():
     good = tiny.showers()[slice(0, 10)]
     clean = np.arange(10) < 4
-    showers, index = population(Pool(good, clean), tiny.GEOMETRY, small())
+    showers, index = every_image(Pool(good, clean), tiny.GEOMETRY, small())
     assert showers.n == 2 * (10 + 4)
     assert np.bincount(index).tolist() == [4] * 4 + [2] * 6
     assert len(np.unique(showers.cells[index == 0], axis=0)) == 4
