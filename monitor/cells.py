@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
+from monitor.expectation import allowed
 from monitor.rates import Test
 
 if TYPE_CHECKING:
@@ -188,8 +189,9 @@ class CellTests:
             self.floors.mean * n * np.sqrt(m.var / n) + quantile * n * m.mean_error
             for m, quantile in moments
         ]
-        highest = np.min([m.mean + s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
-        lowest = np.max([m.mean - s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
+        highest, lowest = allowed(
+            [(m.mean + s, m.mean - s) for (m, _), s in zip(moments, slack, strict=True)]
+        )
         above = ((sums.z - highest) / sigma).astype(np.float32)
         below = ((lowest - sums.z) / sigma).astype(np.float32)
         for shift in SHIFTS:
@@ -216,13 +218,11 @@ class CellTests:
         slack = [
             self.floors.spread * m.square + quantile * n * m.square_error for m, quantile in moments
         ]
-        highest = np.min([m.square + s for (m, _), s in zip(moments, slack, strict=True)], axis=0)
-        lowest = np.max(
+        highest, lowest = allowed(
             [
-                np.maximum(m.square - s, 0.05 * m.square)
+                (m.square + s, np.maximum(m.square - s, 0.05 * m.square))
                 for (m, _), s in zip(moments, slack, strict=True)
-            ],
-            axis=0,
+            ]
         )
         above = (sums.z_square / highest * shape).astype(np.float32)
         below = (sums.z_square / lowest * shape).astype(np.float32)
@@ -237,9 +237,9 @@ class CellTests:
 
     def _lit(self, sums: Sums, out: NDArray[np.float32], first: int) -> None:
         """Write Bernoulli likelihood ratios for the showers in which a cell is lit."""
-        bounds = [self._lit_bounds(sums.showers, *reference) for reference in self.references]
-        upper = np.min([bound[0] for bound in bounds], axis=0)
-        lower = np.max([bound[1] for bound in bounds], axis=0)
+        upper, lower = allowed(
+            [self._lit_bounds(sums.showers, *reference) for reference in self.references]
+        )
         lit = sums.lit.astype(np.float32)
         n = sums.showers.sum(1, keepdims=True)
         for ratio in LIT_RATIOS:

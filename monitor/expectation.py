@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.reference import ReferenceTable
@@ -138,6 +140,34 @@ def _wilson_hilferty(shape: NDArray[np.float64], sigma: float) -> NDArray[np.flo
     root = 1 - 1 / (9 * shape) + sigma / (3 * np.sqrt(shape))
     cube: NDArray[np.float64] = np.maximum(root, 0.0) ** 3
     return cube
+
+
+def allowed(
+    bounds: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return upper and lower bounds that every reference allows.
+
+    Parameters
+    ----------
+    bounds
+        Upper and lower bounds by each reference, the certified one first. What a later one says
+        about a thing counts only if the certified one holds it to be possible: else it has learnt
+        a fault, and good showers would be strange to it.
+
+    Examples
+    --------
+    >>> certified, learnt = (np.array([2.0, 2.0]), np.array([0.0, 0.0])), (
+    ...     np.array([1.5, 9.0]), np.array([0.5, 7.0]))
+    >>> allowed([certified, learnt])
+    (array([1.5, 2. ]), array([0.5, 0. ]))
+    """
+    upper, lower = bounds[0]
+    for above, below in bounds[1:]:
+        middle = (above + below) / 2
+        possible = (middle <= upper) & (middle >= lower)
+        upper = np.where(possible, np.minimum(upper, above), upper)
+        lower = np.where(possible, np.maximum(lower, below), lower)
+    return upper, lower
 
 
 def of_reference(reference: ReferenceTable) -> Expectation:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from models.scales import LEVELS, P_EDGES
-from monitor.expectation import lower_rate, mixed_rate, upper_rate
+from monitor.expectation import allowed, lower_rate, mixed_rate, upper_rate
 from monitor.sequential import log_ratio_bet
 
 if TYPE_CHECKING:
@@ -189,10 +189,7 @@ class RateTests:
         self, showers: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return upper and lower bounds on the exceedance rates at each place, shape (P, A)."""
-        bounds = [self._bounds_of(showers, *reference) for reference in self.references]
-        upper = np.min([bound[0] for bound in bounds], axis=0)
-        lower = np.max([bound[1] for bound in bounds], axis=0)
-        return upper, lower
+        return allowed([self._bounds_of(showers, *reference) for reference in self.references])
 
     def _bounds_of(
         self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
@@ -219,12 +216,13 @@ class RateTests:
     def _log_bets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return log of the bets on the bins (G, B), and of their bounded means (S + 1, G)."""
         bets = _bets()
-        means = [self._mean_bet(bets, *reference) for reference in self.references]
-        return np.log(bets), np.log(np.min(means, axis=0))
+        upper, _ = allowed([self._mean_bet(bets, *reference) for reference in self.references])
+        return np.log(bets), np.log(upper)
 
     def _mean_bet(
         self, bets: NDArray[np.float64], reference: Expectation, miscoverage: float
-    ) -> NDArray[np.float64]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return upper and lower bounds on the mean of each bet on each score, (S + 1, G)."""
         n = reference.p_counts.sum(1, keepdims=True)
         share = reference.p_counts / n
         mean = share @ bets.T
@@ -233,10 +231,8 @@ class RateTests:
         # Half a count in every bin: what the reference happened not to hold can still come.
         unseen = bets.max(1) / (2 * n)
         spread = share @ np.abs(bets - 1).T
-        bound: NDArray[np.float64] = (
-            mean + sigma * np.sqrt(variance) + unseen + self.floors.density * spread
-        )
-        return bound
+        slack = sigma * np.sqrt(variance) + unseen + self.floors.density * spread
+        return mean + slack, mean - slack
 
     def _histogram(self, counts: Counts) -> NDArray[np.float64]:
         """Return log e-values of the products of bets on every shower's p, shape (P, (S+1) G)."""
