@@ -12,6 +12,7 @@ from standings import CARD, alarm, expositions, standing
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}
 PANELS = {"stat", "timeseries", "table", "state-timeline", "status-history", "heatmap", "bargauge", "text"}
+FORMATS = {"time_series", "table", "heatmap"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
@@ -54,6 +55,8 @@ def _query_faults(panel):
         yield "no unit"
     if any(part.get("datasource") != SOURCE for part in (panel, *panel["targets"])):
         yield "not from the chosen data source"
+    if any(target["format"] not in FORMATS for target in panel["targets"]):
+        yield "a format that the data source does not have"
     refs = [target["refId"] for target in panel["targets"]]
     if not refs or len(set(refs)) != len(refs):
         yield "no query, or two of one name"
@@ -126,6 +129,7 @@ CHANGES = {
     "description forgotten": lambda p: p.update(description=""),
     "type misspelt": lambda p: p.update(type="timeserie"),
     "moved onto another": lambda p: p["gridPos"].update(x=p["gridPos"]["x"] + 5),
+    "format misspelt": in_queries(lambda p: p["targets"][0].update(format="timeseries")),
     "query copied": in_queries(lambda p: p["targets"].append(p["targets"][0])),
 }
 

@@ -54,8 +54,7 @@ function partsOf(kind) {
   return ofPanel.get(kind);
 }
 
-const ofQuery = ajv.compile(lenient(generated(`${TYPES}/composable/prometheus/dataquery/x/types.gen.d.ts`, 'PrometheusDataQuery', 'query')) ?? {});
-
+// The data source's own query type is in no package of Grafana's: its fields are checked by hand in the suite.
 function* findings(check, value, where) {
   if (!check || value === undefined || check(value)) return;
   for (const error of check.errors) yield `${where}${error.instancePath}: ${error.message} ${JSON.stringify(error.params)}`;
@@ -72,7 +71,6 @@ for (const file of process.argv.slice(2)) {
     checked += (options ? 1 : 0) + (field ? 1 : 0);
     found.push(...findings(options, panel.options, `${where}options`));
     found.push(...findings(field, panel.fieldConfig?.defaults?.custom, `${where}custom`));
-    for (const target of panel.targets ?? []) found.push(...findings(ofQuery, target, `${where}${target.refId}`));
   }
   found.forEach((line) => console.log(line));
   wrong += found.length;

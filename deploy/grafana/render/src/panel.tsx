@@ -19,7 +19,7 @@ function Stat(shown: Shown) {
   const across = found.length > 1 && panel.options.orientation === 'vertical';
   const each = across ? width / found.length : width, tall = across ? height : height / found.length;
   return <div style={{ display: 'flex', flexDirection: across ? 'row' : 'column' }}>{found.map((one, i) => (
-    <BigValue key={i} {...panel.options} theme={theme} width={each} height={tall} value={one.display} />))}</div>;
+    <BigValue key={i} {...panel.options} disableWideLayout={!panel.options.wideLayout} theme={theme} width={each} height={tall} value={one.display} />))}</div>;
 }
 
 function Bars(shown: Shown) {
