@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from models.artefact import Artefact
     from models.geometry import Geometry
+    from models.pool import Pool
     from models.recipe import Recipe
     from models.showers import Showers
-    from models.training import Pool
 
 OPTIONS = ("epochs", "seed")
 """Names of changes to a recipe that are fields of its options."""
@@ -57,7 +57,7 @@ def named(texts: Iterable[str], geometry: Geometry, option: str) -> dict[str, Sh
 
 def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
     """Return the showers of some files; those that state `noise_mev` = 0 are clean."""
-    from models.training import Pool  # noqa: PLC0415  torch takes seconds
+    from models.pool import Pool  # noqa: PLC0415  torch takes seconds
 
     batches, clean = [], []
     for path in paths:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from . import artefact, evaluation, scores, training
+from . import artefact, evaluation, scores
+from .pool import images
 from .population import Population, build
 from .scales import LEVELS
 from .scorer import Examiner
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from .artefact import Artefact
     from .geometry import Geometry
+    from .pool import Pool
     from .recipe import Recipe
     from .reference import ReferenceTable
-    from .training import Pool
 
 
 def examiner(made: Artefact) -> Examiner:
@@ -133,7 +134,7 @@ def every_image(
     everything = np.arange(pool.n)
     clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
     batches, rows = [], []
-    for image in training.images(geometry, recipe.options.flips):
+    for image in images(geometry, recipe.options.flips):
         mirrored = replace(pool, showers=_mirrored(pool.showers, image))
         for draw in range(recipe.draws):
             index = everything if draw == 0 else clean

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .geometry import Geometry
+    from .pool import Pool
     from .showers import Showers
-    from .training import Pool, Session
+    from .training import Session
 
 NAME = "classifier"
 """Of the score."""

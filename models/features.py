@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from .draws import keys, normal_quantile, uniform
 from .flow import Features
+from .polynomials import DEGREE, basis, polynomials
 from .showers import Showers
 
 if TYPE_CHECKING:
@@ -20,16 +22,11 @@ if TYPE_CHECKING:
 
     from .geometry import Geometry
 
-DEGREE = 3
-"""Degree of the polynomials in the energy condition that standardise every feature."""
-
 CORE = 0.95
 """The core of a layer is the fewest cells that hold this share of its mean energy."""
 
 FILL_ROUNDS = 6
 """Rounds in which the energy of masked cells converges: a core cell holds up to half of it."""
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class FeatureError(ValueError):
@@ -185,7 +182,7 @@ class FeatureMap:
         if not known.all():
             # An unknown response is drawn from its null, so that nothing downstream is special.
             u = uniform(keys(showers), 1)[:, 0]
-            layers[:, 0] = np.where(known, layers[:, 0], _normal_quantile(u))
+            layers[:, 0] = np.where(known, layers[:, 0], normal_quantile(u))
         standard: NDArray[np.float32] = layers.astype(np.float32)
         return standard
 
@@ -242,43 +239,6 @@ def compress(x: Tensor) -> Tensor:
 def expand(y: Tensor) -> Tensor:
     """Return the inverse of `compress`."""
     return (y.abs() / 4 + 1).pow_(4).sub_(1).copysign_(y)
-
-
-def basis(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the powers 0 to `DEGREE` of a standardised condition, shape (N, P)."""
-    return np.stack([x**power for power in range(DEGREE + 1)], axis=1).astype(np.float32)
-
-
-def keys(showers: Showers) -> NDArray[np.uint64]:
-    """Return 64 bits that depend on every bit of each shower and on nothing else, shape (N,).
-
-    A multilinear hash: Lemire and Kaser, Computer Journal 57 (2014) 1624, section 3.
-    """
-    n_cells = showers.cells.shape[1]
-    odd = mix(np.arange(1, n_cells + 1, dtype=np.uint64) * GOLDEN) | np.uint64(1)
-    bits = np.ascontiguousarray(showers.cells).view(np.uint32)
-    total = np.einsum("nv,v->n", bits, odd, dtype=np.uint64, casting="unsafe")
-    energy = np.ascontiguousarray(showers.e_inc).view(np.uint32).astype(np.uint64)
-    return mix(total ^ mix(energy + GOLDEN))
-
-
-def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return well mixed bits: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def uniform(key: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
-    """Return n numbers in (0, 1) of each key, shape (N, n): the same for the same key, always."""
-    steps = np.arange(1, n + 1, dtype=np.uint64) * GOLDEN
-    bits = mix(key[:, None] + steps)
-    return (np.asarray(bits >> np.uint64(11), np.float64) + 0.5) * 2.0**-53
-
-
-def _normal_quantile(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    quantile: NDArray[np.float64] = torch.special.ndtri(torch.from_numpy(u)).numpy()
-    return quantile
 
 
 def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] = ()) -> FeatureMap:
@@ -371,21 +331,3 @@ def _calibration(
     solution = np.linalg.solve(normal, scaled.T @ target / len(e) * e.mean())
     factors: NDArray[np.float64] = solution + np.array([0.0] + [common] * n_layers)
     return factors
-
-
-def polynomials(
-    y: NDArray[np.floating[Any]], c: NDArray[np.float64], n_bins: int = 24
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return polynomials of mean and log deviation of y against c, each of shape (P, ...)."""
-    order = np.array_split(np.argsort(c, kind="stable"), min(n_bins, len(c) // 25))
-    at = np.array([c[index].mean() for index in order], np.float32)
-    weight = np.sqrt([len(index) for index in order])[:, None]
-    means = np.stack([y[index].mean(axis=0, dtype=np.float64) for index in order])
-    design = basis(at).astype(np.float64)
-    mean, *_ = np.linalg.lstsq(design * weight, means * weight, rcond=None)
-    residual = y - basis(c.astype(np.float32)) @ mean.astype(np.float32)
-    spread = np.stack([np.sqrt((residual[index] ** 2).mean(axis=0)) for index in order])
-    log_scale, *_ = np.linalg.lstsq(
-        design * weight, np.log(np.maximum(spread, 1e-4)) * weight, rcond=None
-    )
-    return mean.astype(np.float32), log_scale.astype(np.float32)

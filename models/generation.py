@@ -10,7 +10,7 @@ import torch
 
 from .artefact import signed
 from .certification import examiner
-from .features import basis
+from .polynomials import basis
 from .population import Population, build
 from .showers import Showers, concatenate
 

@@ -15,8 +15,9 @@ from .caloflow import CaloFlow, configure
 from .certification import certified
 from .faults import FaultError, parse
 from .flux import Flux, FluxConfig
+from .pool import Pool, images
 from .scorer import Examiner
-from .training import Options, Pool, Session, TrainingError
+from .training import Options, Session, TrainingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +137,7 @@ def _fitted(
     start: Artefact | None,
 ) -> tuple[FeatureMap, Flow]:
     rng = np.random.default_rng([recipe.options.seed, 4])
-    seen = train.draw(np.arange(train.n), geometry, rng, training.images(geometry, ()))
+    seen = train.draw(np.arange(train.n), geometry, rng, images(geometry, ()))
     feature_map = features.fit(seen, geometry, recipe.conditions)
     flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
     training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
@@ -152,8 +153,7 @@ def _teacher(
             injection.struck(fault, geometry)
     except FaultError as error:
         raise TrainingError(str(error)) from None
-    images = training.images(geometry, options.flips)
-    return classifier.Teacher(geometry, examine.view, faults, images)
+    return classifier.Teacher(geometry, examine.view, faults, images(geometry, options.flips))
 
 
 def split(pool: Pool, recipe: Recipe, certify: Pool | None) -> tuple[Pool, Pool, Pool]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from .features import keys, uniform
+from .draws import keys, uniform
 from .flow import Evidence, Features
 from .reference import BINS, bins, harmonic_mean
 from .scored import Scored

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .features import DEGREE, basis, polynomials
+from .polynomials import DEGREE, basis, polynomials
 from .scales import LIT_SIGMA
 
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ import tiny
 import torch
 from forged import refused, sign
 
-from models import classifier, faults, injection, recipe, training
+from models import classifier, faults, injection, recipe
 from models.artefact import Artefact
 from models.certification import examiner
 from models.classifier import ClassifierOptions
 from models.evaluation import auc
+from models.pool import Pool, images
 from models.recipe import Recipe
-from models.training import Options, Pool, Session, TrainingError
+from models.training import Options, Session, TrainingError
 
 FAULT = "hot:cells=353,x=100,share=1"
 RECIPE = Recipe(
@@ -119,8 +120,9 @@ def test_masked_cells_do_not_move_the_odds(made, good):
 def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
     texts = ("dead:cells=353", "dead:cells=354")
     parsed = tuple(faults.parse(text) for text in texts)
-    images = training.images(tiny.GEOMETRY, ())
-    teacher = classifier.Teacher(tiny.GEOMETRY, examiner(tiny.artefact()).view, parsed, images)
+    teacher = classifier.Teacher(
+        tiny.GEOMETRY, examiner(tiny.artefact()).view, parsed, images(tiny.GEOMETRY, ())
+    )
     pool = Pool(tiny.showers(n=60))
     lesson = teacher.lesson(pool, np.random.default_rng(1))
     assert lesson.struck.tolist() == [0.0] * 60 + [1.0] * 60

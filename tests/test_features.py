@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from models import features
-from models.features import FeatureError, keys, uniform
+from models.draws import keys, uniform
+from models.features import FeatureError
 from models.showers import Showers
 
 

@@ -7,9 +7,10 @@ import torch
 
 from models import features, training
 from models.certification import every_image
+from models.pool import Pool, digitise, images
 from models.recipe import Recipe, new_flow, prepare, split
 from models.showers import Showers
-from models.training import Options, Pool, Session, TrainingError, digitise, images
+from models.training import Options, Session, TrainingError
 
 
 def test_mirrors_are_their_own_inverse_and_stay_in_their_layer():

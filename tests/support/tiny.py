@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from models import geometry, readers
+from models.pool import Pool
 from models.recipe import Recipe, prepare
-from models.training import Options, Pool, Session
+from models.training import Options, Session
 
 if TYPE_CHECKING:
     from models.artefact import Artefact
