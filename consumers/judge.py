@@ -291,6 +291,7 @@ class Judge:
         windows: list[Window] = []
         if entry.model == self._settings.model:
             windows = ranges.windows(record.value or b"", self._form)
+            self._count_strangers(entry, windows)
         elif entry.showers:
             self._metrics.refused("model")
         self._remember(entry)
@@ -299,6 +300,17 @@ class Judge:
                 self._metrics.late()
             for said in bench.monitor.observe(window):
                 self._say(said, record.offset, writer)
+
+    def _count_strangers(self, entry: Range, windows: list[Window]) -> None:
+        """Say aloud that windows hold regions which this judge's detector does not have."""
+        places = self._bench.monitor.places
+        strange = {int(id_) for w in windows for id_ in places.unknown(w.regions)}
+        if strange:
+            self._metrics.refused("region")
+            logger.warning(
+                "range %d[%d,%d) has regions that the detector does not have: %s",
+                entry.partition, entry.begin, entry.end, sorted(strange)[:8],
+            )  # fmt: skip
 
     def _remember(self, entry: Range) -> None:
         for w in entry.worst:
@@ -321,7 +333,8 @@ class Judge:
             for said in self._bench.monitor.acknowledge(act):
                 self._say(said, record.offset, writer)
         elif isinstance(act, ReferenceAct):
-            self._bench.monitor.act(act)
+            for said in self._bench.monitor.act(act):
+                self._say(said, record.offset, writer)
 
     def _say(self, said: records.Record, at: int, writer: QualityWriter) -> None:
         if isinstance(said, Alarm):

@@ -16,6 +16,7 @@ from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, Severity, State
 from monitor.budget import DAY, Allowance
 from monitor.cases import Casebook, Change
+from monitor.conditions import Conditions
 from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
 from monitor.ledger import Ledger
@@ -23,9 +24,10 @@ from monitor.lumisections import OPEN, Lumisections, Span
 from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import DOWN, UP, Floors, Test
-from monitor.references import LiveReference, LiveSettings, ReferenceAct
+from monitor.references import LiveReference, LiveSettings, Order, ReferenceAct
 from monitor.score_tables import ScoreTable, of_window
 from monitor.sequential import e_benjamini_hochberg
+from monitor.verdicts import Verdict
 from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
 from monitor.watch import Rows, Watch, rows_of
 
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from models.reference import ReferenceTable
     from monitor.cases import Case
     from monitor.detector import Detector
-    from monitor.verdicts import Verdict
     from monitor.view import SelfTest
     from monitor.windows import Window
+
+Said = Alarm | Verdict | ReferenceAct
+"""What a monitor has to say."""
 
 SECOND_NS = 1_000_000_000
 MINUTE = 60
@@ -137,7 +141,9 @@ class Monitor:
             cell_seconds=self.settings.cell_seconds,
         )
         self.shadow: Shadow | None = None
-        self.live = LiveReference(expectation, self.settings.live, self.places.n_regions)
+        self._certified = expectation
+        self.live = self._fresh_live()
+        self._conditions = Conditions()
         self._cases = Casebook(self.places, page_at, warn_at)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._sections = Lumisections(
@@ -148,18 +154,19 @@ class Monitor:
         self._acks: dict[str, Acknowledgement] = {}
         self._spectra: deque[NDArray[np.int64]] = deque(maxlen=SPECTRUM_S)
         self._run, self._lumisection = -1, -1
+        self._run_since = 0
         self._second: int | None = None
         self._watched = 0
         self._run_watched = 0
 
     # What comes in
 
-    def observe(self, window: Window) -> tuple[Alarm | Verdict, ...]:
+    def observe(self, window: Window) -> tuple[Said, ...]:
         """Take in a closed data-second, or a late addition to one; return what it changes."""
         rows = rows_of(window, self.places)
         run, lumisection, second = window.key
         new = self._second is None or second > self._second
-        out: list[Alarm | Verdict] = []
+        out: list[Said] = []
         if new:
             self._second = second
             out += self._turn(run)
@@ -177,14 +184,24 @@ class Monitor:
                 out += self._tell(change)
             flagged = self._cases.claimed() | self.watch.untrusted
             self._believe(self.live.step(second, rows, flagged))
+            out += self._anchor()
         if self.shadow is not None:
             self.shadow.observe(window)
         return tuple(out)
 
-    def act(self, act: ReferenceAct) -> None:
-        """Take in an order about the live reference."""
-        self.live.obey(act, self.places.n_regions)
+    def act(self, act: ReferenceAct) -> tuple[Said, ...]:
+        """Take in an order about references and conditions; return what it changes at once."""
+        if act.order is Order.CONDITIONS and act.run is not None:
+            self._conditions.order(act.run, act.key)
+            if self._run < 0 or self._conditions.of(self._run) == self._conditions.key:
+                return ()
+            # Said late: what this run has taught so far was of other conditions.
+            self.live.forget(self._run_since)
+            return tuple(self._change_conditions(self._run))
+        self.live.obey(act)
+        self.watch.certified = self.live.centre
         self.adopt_live()
+        return ()
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -201,22 +218,71 @@ class Monitor:
     def _now(self) -> int:
         return self._second if self._second is not None else 0
 
-    def _turn(self, run: int) -> list[Alarm | Verdict]:
+    def _turn(self, run: int) -> list[Said]:
         """Start anew if a run begins; return what ends by itself at this time."""
+        changed: list[Said] = []
         if run != self._run:
-            self.watch.new_run()
-            self._cases.restart(self._now)
-            self._run_watched = 0
+            self._start_anew()
+            self._run_since = self._now
+            if self._conditions.of(run) != self._conditions.key:
+                changed += self._change_conditions(run)
         ended = [
             act
             for act in self._acks.values()
             if act.until_ns is not None and not act.lifted and not act.holds(self._now * SECOND_NS)
         ]
         if not ended:
-            return []
+            return changed
         for act in ended:
             del self._acks[act.alarm]
-        return self._mask()
+        return [*changed, *self._mask()]
+
+    def _start_anew(self) -> None:
+        """Forget what has been gathered against every place; open cases are judged from here on."""
+        self.watch.new_run()
+        self._cases.restart(self._now)
+        self._run_watched = 0
+
+    def _fresh_live(self) -> LiveReference:
+        return LiveReference(self._certified, self.settings.live, self.places.n_regions)
+
+    def _change_conditions(self, run: int) -> list[Said]:
+        """Put the reference of a run's conditions in the place of the one before."""
+        key = self._conditions.of(run)
+        self.live = self._conditions.change(key, self.live, self._fresh_live)
+        self._take_centre()
+        self._start_anew()
+        return [self._in_force(Order.CONDITIONS, run=run, key=key)]
+
+    def _anchor(self) -> list[Said]:
+        """Move the centre of the reference, once that was ordered and can be done.
+
+        Every open alarm ends, since it was held against the old centre; what a region keeps of
+        its own is found anew.
+        """
+        away = np.zeros(self.places.n_regions, bool)
+        for case in self._cases.open:
+            if case.place >= self.places.first_region:
+                away[case.regions] = True
+        since = self.live.anchor_since
+        if since is None or not self.live.anchored(away | self.watch.untrusted):
+            return []
+        self._take_centre()
+        out: list[Said] = [self._in_force(Order.ANCHOR, since_ns=since * SECOND_NS)]
+        for case in list(self._cases.open):
+            out += self._tell(self._cases.close(case, self._now))
+        self.watch.arrange(self.watch.masked, self._cases.explained())
+        self._start_anew()
+        return out
+
+    def _take_centre(self) -> None:
+        self._scores = None
+        self.watch.certified = self.live.centre
+        self._believe(self.live.expectation(), forced=True)
+
+    def _in_force(self, order: Order, **what: Any) -> ReferenceAct:
+        """Return the record that tells that something is so from now on."""
+        return ReferenceAct(order, "judge", self._now * SECOND_NS, in_force=True, **what)
 
     def _count_scores(self, window: Window) -> None:
         """Add a window to the score histograms, which fade so that they tell of the last data."""
@@ -229,8 +295,11 @@ class Monitor:
             self._scores = self._scores.faded()
 
     def median_moved(self) -> float:
-        """Return the largest move of a score's median, in MADs of the reference; 0 if unknown."""
-        if self._table is None or self._scores is None:
+        """Return the largest move of a score's median, in MADs of the reference; 0 if unknown.
+
+        It is not known either where the centre was moved by order: the medians are the old one's.
+        """
+        if self._table is None or self._scores is None or self.live.anchor is not None:
             return 0.0
         return float(np.nanmax(np.abs(self._scores.moved(self._table)), initial=0.0))
 
@@ -295,6 +364,7 @@ class Monitor:
         self._alarms[case.id] = alarm
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
         self._alarms = {id_: known for id_, known in self._alarms.items() if id_ in kept}
+        self._conditions.flag(case.onset)
         if self.live.flag(case.regions, case.onset) and self.live.taken.n:
             # What has been subtracted must not be believed any longer.
             self._believe(self.live.take_up(), forced=True)
@@ -363,7 +433,7 @@ class Monitor:
         if moved > ANCHOR_MAD:
             text += (
                 f" A score's median has moved by {moved:.1f} MAD: this reference no longer fits, "
-                "make it anew."
+                "make it anew, or order `calodqm reference anchor` if this is wanted."
             )
         return replace(alarm, text=text)
 
@@ -573,6 +643,7 @@ class Monitor:
         }
         out |= {f"ledger.{name}": array for name, array in self._ledger.state().items()}
         out |= {f"live.{name}": array for name, array in self.live.state().items()}
+        out |= {f"aside.{name}": array for name, array in self._conditions.state().items()}
         out["spectra"] = np.array(list(self._spectra), np.int64)
         if self._scores is not None:
             out["scores"] = self._scores.counts
@@ -582,8 +653,10 @@ class Monitor:
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
             "shadow": self.shadow.state() if self.shadow is not None else None,
             "acks": [records.to_json(act) for act in self._acks.values()],
+            "conditions": self._conditions.words(),
             "clock": [
-                self._run, self._lumisection, self._second, self._watched, self._run_watched
+                self._run, self._lumisection, self._second, self._watched, self._run_watched,
+                self._run_since,
             ],
         }  # fmt: skip
         out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
@@ -595,6 +668,8 @@ class Monitor:
         self.watch.restore(_below("watch.", state))
         self._ledger.restore(_below("ledger.", state))
         self.live.restore(_below("live.", state))
+        self._conditions.restore(words["conditions"], _below("aside.", state), self._fresh_live)
+        self.watch.certified = self.live.centre
         self._believe(self.live.expectation(), forced=True)
         self._spectra.clear()
         self._spectra.extend(state["spectra"].astype(np.int64))
@@ -610,7 +685,8 @@ class Monitor:
         if self.shadow is not None and words["shadow"] is not None:
             self.shadow.restore(words["shadow"])
         clock = words["clock"]
-        self._run, self._lumisection, self._second, self._watched, self._run_watched = clock
+        self._run, self._lumisection, self._second, self._watched, self._run_watched = clock[:5]
+        self._run_since = clock[5]
 
 
 def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,6 +61,10 @@ class Places:
         """Return the id of each region, in the order of rows, shape (R,)."""
         return np.array([region.id for region in self.detector.regions], np.int64)
 
+    def unknown(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some region ids that the detector does not have."""
+        return ids[~np.isin(ids, self.ids)]
+
     @cached_property
     def members(self) -> NDArray[np.bool_]:
         """Return which regions belong to each place, shape (P, R)."""

@@ -35,6 +35,9 @@ MARGIN_S = 30
 GROWTH = 2.0
 """A live reference is taken up when it has grown by this factor: each time may be wrong once."""
 
+ANCHOR_S = CHUNK_S
+"""Data-seconds that are needed before what has come since a time can be the new centre."""
+
 LEAST = 20
 """Exceedances that a level needs in a live reference before it says anything of that level."""
 
@@ -63,6 +66,19 @@ class Order(StrEnum):
     ROLLBACK = "rollback"
     """Take out what was accepted since a time."""
 
+    ANCHOR = "anchor"
+    """Take what has come since a time as what is good from now on, for these conditions."""
+
+    CONDITIONS = "conditions"
+    """Say which conditions hold, from a run on."""
+
+
+TIMED = frozenset({Order.ROLLBACK, Order.ANCHOR})
+"""Orders that need a time."""
+
+MAX_KEY = 100
+"""Characters of a conditions key."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAct:
@@ -74,11 +90,24 @@ class ReferenceAct:
     """When it was given, ns since 1970 UTC."""
 
     since_ns: int | None = None
-    """For a rollback: data time from which on nothing is believed."""
+    """Data time from which on nothing is believed, or from which on all is good."""
+
+    run: int | None = None
+    """First run of the conditions."""
+
+    key: str = ""
+    """Of the conditions: run period, beam mode, high voltage, in words of one's own."""
+
+    in_force: bool = False
+    """True where a judge tells that it is so from now on, and nobody orders it."""
 
     def __post_init__(self) -> None:
-        if (self.since_ns is None) == (self.order is Order.ROLLBACK):
-            raise ValueError("a rollback, and nothing else, needs a time")
+        if (self.since_ns is None) == (self.order in TIMED):
+            raise ValueError("a rollback and an anchor, and nothing else, needs a time")
+        if (self.run is None) == (self.order is Order.CONDITIONS):
+            raise ValueError("conditions, and nothing else, need a run")
+        if len(self.key) > MAX_KEY or (self.key and self.order is not Order.CONDITIONS):
+            raise ValueError(f"conditions have a key, of at most {MAX_KEY} characters")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +179,7 @@ class LiveReference:
         self.certified = certified
         self.settings = settings
         self._n_regions = n_regions
+        self._newest = 0
         self.total = _nothing(certified)
         self.taken = _nothing(certified)
         """What the expectation in force is made of."""
@@ -163,6 +193,47 @@ class LiveReference:
         self.last: int | None = None
         """Data-seconds of the oldest and newest accepted chunk."""
 
+        self.anchor: Accepted | None = None
+        """What the certified reference has been moved to, by order."""
+
+        self.anchor_since: int | None = None
+        """Data-second from which on all is good, where there is not enough of it yet."""
+
+    @property
+    def centre(self) -> Expectation:
+        """Return the reference that bounds what the live one may believe."""
+        if self.anchor is None:
+            return self.certified
+        return moved_to(self.anchor, self.certified, f"anchored-{self.anchor.n}")
+
+    def anchored(self, leave_out: NDArray[np.bool_]) -> bool:
+        """Move the centre if that was ordered and there is enough to move it to; return whether.
+
+        Parameters
+        ----------
+        leave_out
+            Regions that are not good, whatever was ordered, shape (R,).
+        """
+        since = self.anchor_since
+        if since is None:
+            return False
+        chunks = [chunk for chunk in self.chunks if chunk.start >= since]
+        total = sum(
+            (accepted(chunk.rows, ~leave_out) for chunk in chunks), _nothing(self.certified)
+        )
+        if total.n < LEAST / LEVELS[-1] or self._newest - chunks[0].start < ANCHOR_S:
+            return False
+        self.reset()
+        self.anchor = total
+        return True
+
+    def set_aside(self) -> None:
+        """Keep what is accepted while other conditions hold; what is in quarantine never will be."""
+        self.chunks.clear()
+        self.anchor_since = None
+        if self.total.n < self.taken.n:  # what has been taken out must not come back
+            self.take_up()
+
     def step(self, second: int, rows: Rows, flagged: NDArray[np.bool_]) -> Expectation | None:
         """Take in a data-second; return a new live expectation if it is time for one.
 
@@ -173,8 +244,9 @@ class LiveReference:
         """
         if not self.settings.enabled or self.frozen:
             return None
+        self._newest = max(self._newest, second)
         newest = self.chunks[-1] if self.chunks else None
-        if newest is None or second >= newest.start + CHUNK_S:
+        if newest is None or second >= self._end(newest):
             self.chunks.append(Chunk(second, rows, flagged.copy(), np.zeros_like(flagged)))
         else:
             newest.rows += rows
@@ -184,9 +256,14 @@ class LiveReference:
             return self.take_up()
         return None
 
+    def _end(self, chunk: Chunk) -> int:
+        """Return where a chunk ends: no chunk straddles the time from which on all is good."""
+        end, since = chunk.start + CHUNK_S, self.anchor_since
+        return end if since is None or since <= chunk.start else min(end, since)
+
     def _least(self) -> float:
         """Return the showers below which a live reference tells less than the certified one."""
-        return min(0.2 * self.certified.n, LEAST / LEVELS[1])
+        return min(0.2 * self.centre.n, LEAST / LEVELS[1])
 
     def _accept(self, now: int) -> None:
         """Accept what has served its quarantine; forget what can no longer be taken out."""
@@ -226,27 +303,32 @@ class LiveReference:
                 removed = True
         return removed
 
-    def obey(self, act: ReferenceAct, n_regions: int) -> None:
-        """Carry out an order.
-
-        A rollback to before what can be subtracted exactly forgets everything.
-        """
+    def obey(self, act: ReferenceAct) -> None:
+        """Carry out an order."""
         if act.order is Order.RESET:
             self.reset()
         elif act.order is Order.ROLLBACK and act.since_ns is not None:
-            since = act.since_ns // 1_000_000_000
-            if self.first is not None and not (self.chunks and self.chunks[0].start <= since):
-                self.reset()
-            self._take_out(np.ones(n_regions, bool), since)
+            self.forget(act.since_ns // 1_000_000_000)
+        elif act.order is Order.ANCHOR and act.since_ns is not None:
+            self.anchor_since = act.since_ns // 1_000_000_000
         else:
             self.frozen = act.order is Order.FREEZE
 
+    def forget(self, since: int) -> None:
+        """Take out what came since a data-second; all of it, where that cannot be subtracted."""
+        if self.first is not None and not (self.chunks and self.chunks[0].start <= since):
+            self.total = self.taken = _nothing(self.certified)
+            self.chunks.clear()
+            self.first = self.last = None
+        self._take_out(np.ones(self._n_regions, bool), since)
+
     def reset(self) -> None:
-        """Forget all that was accepted: new conditions, or an order."""
+        """Forget all that was accepted, and where the centre was moved to."""
         self.total = self.taken = _nothing(self.certified)
         self.chunks.clear()
         self.epoch = 0
         self.first = self.last = None
+        self.anchor = self.anchor_since = None
 
     def take_up(self) -> Expectation | None:
         """Put what is accepted now in force, and return it."""
@@ -255,34 +337,10 @@ class LiveReference:
         return self.expectation()
 
     def expectation(self) -> Expectation | None:
-        """Return what the accepted showers in force expect; None if there are none.
-
-        Exceedances and p counts are theirs. For the latents the certified reference gives the
-        dependence on conditions, and the accepted showers one offset and one ratio a latent: that
-        is exact for the mix of conditions that they came in.
-        """
-        t, certified = self.taken, self.certified
-        if not t.n:
+        """Return what the accepted showers in force expect; None if there are none."""
+        if not self.taken.n:
             return None
-        n = t.n
-        mix = t.showers.astype(np.float64)
-        offset = (t.z * Z_UNIT - mix @ certified.latent_mean) / n
-        square = t.z_square * Z_UNIT / np.maximum(mix @ certified.latent_square, 1e-9)
-        lit = t.lit / np.maximum(mix @ certified.lit_rate, 1e-9)
-        each = np.maximum(mix, 0.5)
-        return replace(
-            certified,
-            showers=each,
-            exceedances=np.minimum(t.exceedances.astype(np.float64), each[:, None]),
-            p_counts=np.maximum(t.p_counts.astype(np.float64), 1e-3),
-            latent_mean=certified.latent_mean + offset,
-            latent_square=np.maximum(certified.latent_square * square, 1e-6),
-            square_var=certified.square_var * np.square(np.maximum(square, 1e-3)),
-            latent_showers=np.maximum(n * each / each.sum(), 1.0),
-            lit_rate=np.clip(certified.lit_rate * lit, 0.0, 1.0),
-            origin="live",
-            id=f"{certified.id}+live-{self.epoch}-{n}",
-        )
+        return moved_to(self.taken, self.centre, f"live-{self.epoch}-{self.taken.n}")
 
     def distance(self) -> float | None:
         """Return how far the live exceedance rate at 1e-2 is from the certified one, in sigma.
@@ -294,7 +352,8 @@ class LiveReference:
         at = LEVELS.index(0.01)
         mix = self.total.showers / self.total.n
         live = self.total.exceedances[:, at].sum() / self.total.n
-        counts, trials = self.certified.exceedances[:, at], self.certified.showers
+        centre = self.centre
+        counts, trials = centre.exceedances[:, at], centre.showers
         certified = float(mix @ (counts / trials))
         variance = float(np.square(mix) @ (counts / trials**2)) + live / self.total.n
         return float((live - certified) / np.sqrt(max(variance, 1e-12)))
@@ -312,15 +371,17 @@ class LiveReference:
         out["start"] = np.array([chunk.start for chunk in self.chunks], np.int64)
         out["flagged"] = np.array([chunk.flagged for chunk in self.chunks], bool)
         out["counted"] = np.array([chunk.counted for chunk in self.chunks], bool)
-        first, last = (-1 if s is None else s for s in (self.first, self.last))
-        words = [self.frozen, self.epoch, first, last]
+        times = [-1 if s is None else s for s in (self.first, self.last, self.anchor_since)]
+        words = [self.frozen, self.epoch, *times, self._newest, self.anchor is not None]
+        anchor = self.anchor or _nothing(self.certified)
+        out |= {f"anchor.{f.name}": getattr(anchor, f.name) for f in fields(Accepted)}
         return out | {"words": np.array(words, np.int64)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
-        self.total, self.taken = (
+        self.total, self.taken, anchor = (
             Accepted(*(state[f"{name}.{f.name}"].astype(np.int64) for f in fields(Accepted)))
-            for name in ("total", "taken")
+            for name in ("total", "taken", "anchor")
         )
         self.chunks = deque(
             Chunk(
@@ -331,9 +392,37 @@ class LiveReference:
             )
             for i, start in enumerate(state["start"].tolist())
         )
-        frozen, self.epoch, first, last = state["words"].tolist()
+        frozen, self.epoch, *times, self._newest, moved = state["words"].tolist()
         self.frozen = bool(frozen)
-        self.first, self.last = (None if s < 0 else s for s in (first, last))
+        self.first, self.last, self.anchor_since = (None if s < 0 else s for s in times)
+        self.anchor = anchor if moved else None
+
+
+def moved_to(taken: Accepted, centre: Expectation, name: str) -> Expectation:
+    """Return what some showers of the stream expect.
+
+    Exceedances and p counts are theirs. For the latents the centre gives the dependence on
+    conditions, and the showers one offset and one ratio a latent: that is exact for the mix of
+    conditions that they came in.
+    """
+    n, mix = taken.n, taken.showers.astype(np.float64)
+    offset = (taken.z * Z_UNIT - mix @ centre.latent_mean) / n
+    square = taken.z_square * Z_UNIT / np.maximum(mix @ centre.latent_square, 1e-9)
+    lit = taken.lit / np.maximum(mix @ centre.lit_rate, 1e-9)
+    each = np.maximum(mix, 0.5)
+    return replace(
+        centre,
+        showers=each,
+        exceedances=np.minimum(taken.exceedances.astype(np.float64), each[:, None]),
+        p_counts=np.maximum(taken.p_counts.astype(np.float64), 1e-3),
+        latent_mean=centre.latent_mean + offset,
+        latent_square=np.maximum(centre.latent_square * square, 1e-6),
+        square_var=centre.square_var * np.square(np.maximum(square, 1e-3)),
+        latent_showers=np.maximum(n * each / each.sum(), 1.0),
+        lit_rate=np.clip(centre.lit_rate * lit, 0.0, 1.0),
+        origin="live",
+        id=f"{centre.id}+{name}",
+    )
 
 
 def _nothing(expectation: Expectation) -> Accepted:

@@ -60,13 +60,13 @@ def test_what_is_flagged_twice_leaves_once():
 def test_a_frozen_reference_learns_nothing_and_a_thawed_one_goes_on():
     stream = Stream(regions=4, rate=100)
     live = LiveReference(expectation(5000), SHORT, 4)
-    live.obey(ReferenceAct(Order.FREEZE, "Ada", 0), 4)
+    live.obey(ReferenceAct(Order.FREEZE, "Ada", 0))
     places = Places(stream.detector)
     none = np.zeros(4, bool)
     for _ in range(700):
         live.step(stream.second, rows_of(stream.next(), places), none)
     assert live.total.n == 0
-    live.obey(ReferenceAct(Order.THAW, "Ada", 0), 4)
+    live.obey(ReferenceAct(Order.THAW, "Ada", 0))
     for _ in range(700):
         live.step(stream.second, rows_of(stream.next(), places), none)
     assert live.total.n > 0
@@ -75,9 +75,9 @@ def test_a_frozen_reference_learns_nothing_and_a_thawed_one_goes_on():
 def test_a_rollback_takes_out_what_came_since_and_beyond_the_horizon_everything():
     live = fed(Stream(regions=4, rate=100), 1000)
     kept = live.total.n
-    live.obey(ReferenceAct(Order.ROLLBACK, "Ada", 0, since_ns=(START + 400) * NS), 4)
+    live.obey(ReferenceAct(Order.ROLLBACK, "Ada", 0, since_ns=(START + 400) * NS))
     assert 0 < live.total.n < kept
-    live.obey(ReferenceAct(Order.ROLLBACK, "Ada", 0, since_ns=(START - 4000) * NS), 4)
+    live.obey(ReferenceAct(Order.ROLLBACK, "Ada", 0, since_ns=(START - 4000) * NS))
     assert live.total.n == 0
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers import given, settings, tools, wiring
 from consumers.failure import UserError
-from monitor.references import Order, ReferenceAct
+from monitor.references import TIMED, Order, ReferenceAct
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +22,8 @@ ORDERS = {
     Order.THAW: "it goes on",
     Order.RESET: "it begins anew",
     Order.ROLLBACK: "it forgets what it took in since a time",
+    Order.ANCHOR: "what has come since a time is good from now on, for these conditions",
+    Order.CONDITIONS: "say which conditions hold from a run on: each has a live reference of its own",
 }
 
 
@@ -39,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command = part(order.value, text)
         if order is Order.ROLLBACK:
             command.add_argument("--since", metavar="TIME", help="nothing after it is believed")
+        if order is Order.ANCHOR:
+            command.add_argument("--since", metavar="TIME", help="all after it is good")
+        if order is Order.CONDITIONS:
+            command.add_argument("key", help="run period, beam mode, high voltage: in your words")
+            command.add_argument("--run", type=int, required=True, help="the first that has them")
         tools.add_who(command)
         settings.add_arguments(command, "bootstrap")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
@@ -93,9 +100,17 @@ def run(args: argparse.Namespace) -> int:
     text = getattr(args, "since", None)
     since = None if text is None else tools.time_ns(text)
     try:
-        act = ReferenceAct(Order(args.what), args.who, time.time_ns(), since)
+        act = ReferenceAct(
+            Order(args.what),
+            args.who,
+            time.time_ns(),
+            since,
+            run=getattr(args, "run", None),
+            key=getattr(args, "key", ""),
+        )
     except ValueError as error:
-        raise UserError(f"{error}: --since TIME") from None
+        timed = Order(args.what) in TIMED
+        raise UserError(f"{error}: --since TIME" if timed else str(error)) from None
     tools.speak(wanted, act)
     print(f"{args.what}: sent to the judge")
     return 0

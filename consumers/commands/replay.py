@@ -16,6 +16,8 @@ from monitor.verdicts import Verdict
 if TYPE_CHECKING:
     import argparse
 
+    from monitor.monitor import Said
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm replay`."""
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(isinstance(record, Alarm) for record in said) else 0
 
 
-def _tell(said: list[Alarm | Verdict], showers: int) -> None:
+def _tell(said: list[Said], showers: int) -> None:
     console = Console()
     alarms = {record.id: record for record in said if isinstance(record, Alarm)}
     verdicts = [record for record in said if isinstance(record, Verdict)]

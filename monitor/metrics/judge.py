@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from monitor.metrics.exposition import Exposition
     from monitor.view import Standing
 
-REFUSED = ("fenced", "gap", "model", "malformed")
+REFUSED = ("fenced", "gap", "model", "malformed", "region")
 """Why the judge refuses a range of windows."""
 
 
