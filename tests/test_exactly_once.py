@@ -1,8 +1,11 @@
 """The law of the windows topic: whatever dies, and in whatever order, all is counted once."""
 
+import re
+
 import numpy as np
 import pytest
 from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScorer
+from prometheus_client import generate_latest
 
 from consumers import ranges, topics
 from consumers.block import Block
@@ -36,9 +39,11 @@ class Stage:
         self.seqs = [0] * PARTITIONS
         self.workers = []
         self.judge = None
+        self.detector = DETECTOR
         self.owner = dict.fromkeys(range(PARTITIONS))
         exposition = Exposition("test")
         self.worker_metrics = WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS)
+        self.registry = exposition.registry
         self.judge_metrics = JudgeMetrics(exposition, DETECTOR, topic=topics.WINDOWS)
 
     def produce(self, *, spoilt=False):
@@ -88,7 +93,7 @@ class Stage:
         self.monitor = None
 
         def make():
-            self.monitor = CountingMonitor()
+            self.monitor = CountingMonitor(self.detector)
             return self.monitor
 
         settings = JudgeSettings("j", "plain", "f", snapshot_s=1e9, show_s=1e9)
@@ -218,6 +223,19 @@ def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     stage.judge._step()
     assert stage.judge._bench.at >= before.at
     assert stage.judge._bench.fence.ends.items() >= dict(before.fence["ends"]).items()
+
+
+def test_regions_that_the_judge_does_not_know_are_said_aloud(caplog):
+    stage = Stage(1)
+    stage.detector = grid("calo", sectors=1, regions_per_sector=2)
+    stage.start_judge()
+    for _ in range(30):
+        stage.produce()
+    stage.finish()
+    shown = generate_latest(stage.registry).decode()
+    refused = re.search(r'calodqm_ranges_refused_total{.*reason="region".*} (\S+)', shown)
+    assert float(refused[1]) >= 1
+    assert "regions that the detector does not have: [2, 3]" in caplog.text
 
 
 def test_nothing_is_lost_while_the_broker_is_away():

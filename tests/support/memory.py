@@ -11,11 +11,13 @@ import numpy as np
 from consumers.record import Clients, Record, Unavailable
 from models.geometry import Geometry, Layer
 from models.scored import Scored
+from monitor.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from models.showers import Showers
+    from monitor.detector import Detector
     from monitor.windows import Window
 
 TINY = Geometry(
@@ -155,7 +157,8 @@ class MemorySource:
 class CountingMonitor:
     """Remembers what it observed; raises nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, detector: Detector) -> None:
+        self.places = Places(detector)
         self.showers: dict[tuple[int, int, int], int] = {}
         self.order: list[int] = []
 
