@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from consumers import bench_faults, bench_good, bench_learning, bench_plan, bench_pools
+from consumers import (
+    bench_faults,
+    bench_good,
+    bench_handover,
+    bench_learning,
+    bench_plan,
+    bench_pools,
+)
 from consumers.bench_sheets import sheets
 from consumers.failure import UserError
 from consumers.settings import ARTEFACT, ROOT
@@ -31,6 +39,7 @@ PARTS: dict[str, Callable[[Plan, Tell], dict[str, Any]]] = {
     "resampled": bench_good.resampled,
     "delays": bench_faults.delays,
     "contamination": bench_learning.contamination,
+    "handover": bench_handover.handover,
     "false-pages": bench_good.false_pages,
     "spread": bench_good.spread_pages,
 }
@@ -51,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=40, help="of each fault")
     parser.add_argument("--learnt-trials", type=int, default=10, metavar="TRIALS",
                         help="of each fault and contamination")  # fmt: skip
+    parser.add_argument("--handovers", type=int, default=1, metavar="TRIALS",
+                        help="of each fault, from one judge to another")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes; each runs whole parts")
     parser.add_argument("--artefact", type=Path, default=ARTEFACT, metavar="DIR")
@@ -64,11 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Simulate, write the figures, tell them."""
-    least = min(args.days, args.trials, args.learnt_trials, args.jobs)
+    least = min(args.days, args.trials, args.learnt_trials, args.handovers, args.jobs)
     if least < 1 or not (args.hours > 0 and args.region_days > 0):
         raise UserError("at least one day, trial and job, and a little more than no hours")
-    plan = bench_plan.Plan(args.days, args.region_days, args.hours, args.trials, args.learnt_trials,
-                args.seed, args.artefact, args.showers)  # fmt: skip
+    plan = bench_plan.Plan(**{f.name: getattr(args, f.name) for f in fields(bench_plan.Plan)})
     made_by = _made_by(plan)
     figures = _kept(args.out)
     for part, told in _run_all(args.only, plan, args.jobs):
@@ -122,7 +132,7 @@ def _made_by(plan: Plan) -> dict[str, Any]:
     """Return what figures depend on: seed, model, showers, and the code that is imported."""
     digest = hashlib.sha256()
     files = [file for name in ("models", "monitor") for file in sorted((ROOT / name).rglob("*.py"))]
-    mine = (bench_faults, bench_good, bench_learning, bench_plan, bench_pools)
+    mine = (bench_faults, bench_good, bench_handover, bench_learning, bench_plan, bench_pools)
     for file in (*files, *(Path(str(module.__file__)) for module in mine)):
         digest.update(file.read_bytes())
     if not plan.showers.exists():
@@ -180,7 +190,15 @@ def page(figures: dict[str, Any]) -> str:
             "the same figures as [JSON](alarms.json). Delays are in data time."
         ),
     ]
-    for part in ("false-pages", "spread", "latents", "resampled", "delays", "contamination"):
+    for part in (
+        "false-pages",
+        "spread",
+        "latents",
+        "resampled",
+        "delays",
+        "contamination",
+        "handover",
+    ):
         if part not in figures:
             continue
         made = figures[part]["made"]

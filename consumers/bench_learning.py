@@ -36,16 +36,20 @@ def contamination(plan: Plan, tell: Tell) -> dict[str, Any]:
     rng = np.random.default_rng([plan.seed, 4])
     bench = bench_of(plan, rng)
     lines: list[dict[str, Any]] = []
+    good: list[dict[str, Any]] = []
     for case in _cases(bench.core):
         found: list[int] = []
         for share in SHARES:
             if found and not any(found):
                 break  # what a clean reference does not show costs nothing more
-            learnt = list(_learnt(case, share, bench, plan.learnt_trials, rng))
+            hours = [bench.hour(rng, case.pool, share) for _ in range(plan.learnt_trials)]
+            learnt = [_learnt(case, share, hours, bench, rng, guarded=g) for g in (True, False)]
             found += [line["found"] for line in learnt]
             lines += learnt
+            if share and case.pool not in {line["pool"] for line in good if line["share"] == share}:
+                good += [_good(case, share, hours, bench, rng, guarded=g) for g in (True, False)]
         tell(f"{case.name}: {found}")
-    return {"lines": lines, "limit_s": LIMIT_S, "live_showers": bench.hour(rng).n}
+    return {"lines": lines, "good": good, "limit_s": LIMIT_S, "live_showers": bench.hour(rng).n}
 
 
 def _cases(core: int) -> Iterator[Case]:
@@ -61,28 +65,50 @@ def _cases(core: int) -> Iterator[Case]:
 
 
 def _learnt(
-    case: Case, share: float, bench: Bench, trials: int, rng: np.random.Generator
-) -> Iterator[dict[str, Any]]:
-    """Yield the figures with and without guards, of trials with the same references."""
-    pages: dict[bool, list[float | None]] = {True: [], False: []}
-    for _ in range(trials):
-        hour = bench.hour(rng, case.pool, share)
-        for guarded, found in pages.items():
-            found.append(_page(case, hour, bench, rng, guarded=guarded))
-    for guarded, found in pages.items():
-        yield {
-            "fault": case.name,
-            "contamination": share,
-            "guards": guarded,
-            "trials": trials,
-            "found": sum(page is not None for page in found),
-            "page_median_s": quantile(found, 0.5),
-            "page_90_s": quantile(found, 0.9),
-        }
+    case: Case,
+    share: float,
+    hours: list[Accepted],
+    bench: Bench,
+    rng: np.random.Generator,
+    *,
+    guarded: bool,
+) -> dict[str, Any]:
+    """Return the figures of a fault that live references of these hours have learnt."""
+    pages = [_page(case, hour, bench, rng, guarded=guarded) for hour in hours]
+    return {
+        "fault": case.name,
+        "contamination": share,
+        "guards": guarded,
+        "trials": len(hours),
+        "found": sum(page is not None for page in pages),
+        "page_median_s": quantile(pages, 0.5),
+        "page_90_s": quantile(pages, 0.9),
+    }
+
+
+def _good(
+    case: Case,
+    share: float,
+    hours: list[Accepted],
+    bench: Bench,
+    rng: np.random.Generator,
+    *,
+    guarded: bool,
+) -> dict[str, Any]:
+    """Return how often good data page against live references that have learnt a fault."""
+    pages = [_page(None, hour, bench, rng, guarded=guarded) for hour in hours]
+    return {
+        "fault": case.name,
+        "pool": case.pool,
+        "share": share,
+        "guards": guarded,
+        "trials": len(hours),
+        "paged": sum(page is not None for page in pages),
+    }
 
 
 def _page(
-    case: Case, hour: Accepted, bench: Bench, rng: np.random.Generator, *, guarded: bool
+    case: Case | None, hour: Accepted, bench: Bench, rng: np.random.Generator, *, guarded: bool
 ) -> float | None:
     judge = bench.judge(guarded=guarded)
     judge.live.total = hour

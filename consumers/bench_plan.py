@@ -51,6 +51,9 @@ class Plan:
     learnt_trials: int
     """Of each fault and each contamination of the live reference."""
 
+    handovers: int
+    """Of each fault, from one judge to another."""
+
     seed: int
     artefact: Path
     showers: Path

@@ -185,11 +185,43 @@ def _contamination(told: dict[str, Any]) -> Iterator[Sheet]:
         "tried with a contaminated one."
     )
     yield Sheet("Contaminated live reference", ("fault", *names), rows, note)
+    paged = {
+        (line["fault"], line["share"], line["guards"]): f"{line['paged']}/{line['trials']}"
+        for line in told["good"]
+    }
+    order = [(share, guards) for share in shares if share for guards in (True, False)]
+    names = tuple(f"{share:.1%}, {'guarded' if guards else 'bare'}" for share, guards in order)
+    rows = tuple(
+        (fault, *(paged.get((fault, share, guards), "") for share, guards in order))
+        for fault in dict.fromkeys(line["fault"] for line in told["good"])
+    )
+    title = f"Good data against those references: pages within {told['limit_s']} s"
+    yield Sheet(title, ("fault that was learnt", *names), rows)
 
 
 def _learnt(line: dict[str, Any]) -> str:
     every = line["found"] == line["trials"]
     return _seconds(line["page_median_s"]) + ("" if every else f" ({line['found']})")
+
+
+def _handover(told: dict[str, Any]) -> Iterator[Sheet]:
+    rows = tuple(
+        (
+            line["fault"],
+            _seconds(line["page_s"]),
+            f"{line['replaced_after_s']}",
+            f"{line['alarms']}",
+            f"{line['onsets']}",
+            "yes" if line["same"] else "no",
+        )
+        for line in told["lines"]
+    )
+    note = (
+        "A second judge takes over from the first one's state, half-way to the page. Same: every "
+        "record that both said together is, to the bit, that of a judge that was left alone."
+    )
+    columns = ("fault", "page", "replaced after", "alarms", "onsets", "same")
+    yield Sheet("Judge replaced in the middle of a fault, s", columns, rows, note)
 
 
 def _seconds(delay: float | None, never: str = "never") -> str:
@@ -207,4 +239,5 @@ _SHEETS: dict[str, Callable[[dict[str, Any]], Iterator[Sheet]]] = {
     "resampled": _resampled,
     "delays": _delays,
     "contamination": _contamination,
+    "handover": _handover,
 }
