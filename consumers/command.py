@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "turn a shower file into a live stream, with faults",
     "replay": "what would it have said of a past range?",
     "reference": "show, freeze, reset or roll back the reference",
+    "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
     "flags": "the good-run list",
     "grafana": "push data source, folder and dashboards",

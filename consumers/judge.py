@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections import Counter, deque
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 import orjson
 
-from consumers import quality_log, ranges, topics
+from consumers import control, quality_log, ranges, succession, topics
+from consumers.artefact_form import ModelAbsent
 from consumers.block import DecodeError
+from consumers.control import Control
 from consumers.fence import Fence
+from consumers.judging import Bench, Side
 from consumers.ranges import Open, Range, Said
-from consumers.seconds import Seconds
 from consumers.snapshots import NOTHING, Manifest, Snapshots
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm, State, WorstShower
+from monitor.comparison import Comparison
 from monitor.metrics.judge import JudgeState
+from monitor.model_acts import ModelAct
 from monitor.references import ReferenceAct
 from monitor.windows import LEVELS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterable
 
     from consumers.quality_log import QualityWriter
-    from consumers.ranges import WindowForm
     from consumers.record import Clients, Record
+    from consumers.seconds import ByModel
+    from consumers.succession import StandardOf
     from monitor.metrics.judge import JudgeMetrics
-    from monitor.monitor import Monitor
     from monitor.view import Standing
-    from monitor.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +45,6 @@ SHOWN_WORST = 6
 SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
 
-KEPT_WORST = 8
-"""Worst showers of each region that are remembered for the next alarm."""
-
-ROWS_A_PIECE = 512
-"""Rows of open windows in one array of a snapshot."""
-
 
 @dataclass(frozen=True)
 class JudgeSettings:
@@ -60,10 +52,10 @@ class JudgeSettings:
 
     name: str
     model: str
-    """Content hash of the artefact whose windows are judged; others are not comparable."""
+    """Content hash of the model to begin with, where the topics name none."""
 
     fingerprint: str
-    """Of model, detector and settings: a snapshot of another one is not taken up."""
+    """Of detector and settings: a snapshot of another one is not taken up."""
 
     snapshot_s: float = 20.0
     """Wall-clock time between snapshots, s: what a successor has to read again."""
@@ -71,61 +63,8 @@ class JudgeSettings:
     show_s: float = 0.5
     """Wall-clock time between two shows of the standing, s."""
 
-
-def fingerprint(*parts: object) -> str:
-    """Return a digest of what a judge's state depends on, beside the log."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-@dataclass(slots=True)
-class Bench:
-    """Everything that a judge knows; a function of the windows topic up to `at`."""
-
-    monitor: Monitor
-    fence: Fence = field(default_factory=Fence)
-    seconds: Seconds = field(default_factory=Seconds)
-    worst: dict[int, deque[WorstShower]] = field(default_factory=dict)
-    totals: Counter[str] = field(default_factory=Counter)
-    """Showers, records, missing, and records rejected by reason, of the ranges that count."""
-
-    at: int = 0
-    """Offset of the windows topic up to which all is taken in."""
-
-    def state(self, form: WindowForm) -> dict[str, NDArray[Any]]:
-        """Return everything as arrays; `restore` is the inverse."""
-        words = {
-            "stands": [[p, asdict(stand)] for p, stand in self.seconds.stands.items()],
-            "clock": [self.seconds.closed, self.seconds.now_ms, self.seconds.fed_ms],
-            "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
-            "totals": dict(self.totals),
-        }
-        arrays = {f"monitor.{name}": array for name, array in self.monitor.state().items()}
-        arrays["words"] = np.frombuffer(orjson.dumps(words), np.uint8)
-        for i, piece in enumerate(_pieces(list(self.seconds.windows.values()))):
-            arrays[f"windows.{i}"] = np.frombuffer(ranges.encode_windows(piece, form), np.uint8)
-        return arrays
-
-    def restore(
-        self, arrays: dict[str, NDArray[Any]], manifest: Manifest, form: WindowForm
-    ) -> None:
-        """Take up what `state` returned."""
-        prefix = "monitor."
-        self.monitor.restore(
-            {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        )
-        self.fence = Fence.from_json(manifest.fence)
-        words = orjson.loads(arrays["words"].tobytes())
-        self.seconds = Seconds.from_json(words["stands"], words["clock"])
-        for name, array in arrays.items():
-            if name.startswith("windows."):
-                for window in ranges.windows(array.tobytes(), form):
-                    self.seconds.windows[window.key] = window
-        self.worst = {
-            region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
-            for region, kept in words["worst"]
-        }
-        self.totals = Counter(words["totals"])
-        self.at = manifest.at
+    shadow_s: int = 30
+    """Data-seconds that a model must have seen in shadow without a gap before it takes over."""
 
 
 class Judge:
@@ -133,8 +72,7 @@ class Judge:
 
     def __init__(
         self,
-        make_monitor: Callable[[], Monitor],
-        form: WindowForm,
+        standard_of: StandardOf,
         clients: Clients,
         settings: JudgeSettings,
         metrics: JudgeMetrics,
@@ -144,22 +82,24 @@ class Judge:
 
         Parameters
         ----------
-        make_monitor
-            Returns a monitor that has seen nothing.
+        standard_of
+            Returns a model by its hash, or raises `ModelAbsent`.
         show
             Called every so often with what is to be shown to people.
         """
-        self._make_monitor = make_monitor
-        self._form = form
+        self._standard_of = standard_of
         self._source, self._sink, self._log = clients.source, clients.sink, clients.log
         self._settings = settings
         self._metrics = metrics
         self._show = show
         self._snapshots = Snapshots(clients.log)
-        self._bench = Bench(make_monitor())
+        self._bench = Bench(Side.new(standard_of(settings.model)))
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
         self._reference = ""
+        self._told: tuple[str, str, str] | None = None
+        """Models that the workers were told of."""
+
         self._shown = self._snapped = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -197,6 +137,7 @@ class Judge:
             if self._writer is not None:
                 self._metrics.standing(standing)
                 self._tell_reference()
+                self._tell_models()
             self._show(standing, self._bench, role)
         if now - self._snapped > self._settings.snapshot_s:
             self._snapped = now
@@ -208,40 +149,83 @@ class Judge:
         if expectation.id == self._reference:
             return
         self._reference = expectation.id
+        model = self._bench.primary.model.hash
         told = {
             "id": expectation.id,
             "origin": expectation.origin,
-            "model": self._settings.model,
+            "model": model,
             "at": self._bench.at,
             "levels": LEVELS,
             "showers": expectation.showers.tolist(),
             "exceedances": expectation.exceedances.tolist(),
         }
-        key = self._settings.model
-        self._sink.append(topics.REFERENCES, orjson.dumps(told), key=key, partition=0)
+        self._sink.append(topics.REFERENCES, orjson.dumps(told), key=model, partition=0)
+
+    def _tell_models(self, *, again: bool = False) -> None:
+        """Tell workers and people which models are in force, where that is news."""
+        first, primary, shadow = models = self._bench.models
+        report = self._bench.comparison.report(self._settings.shadow_s) if shadow else {}
+        self._metrics.shadow(shadow, report)
+        if again or models != self._told:
+            self._told = models
+            told = Control(self._bench.at, first, primary, shadow, comparison=report)
+            control.publish(self._sink, told)
 
     # Office
 
     def _take_office(self) -> None:
         manifest = self._snapshots.newest()
-        bench = Bench(self._make_monitor())
-        if manifest.fingerprint not in {"", self._settings.fingerprint}:
-            logger.warning("the last snapshot is of another model or detector: judging from anew")
+        bench = self._anew(manifest.models)
+        mine = (self._settings.fingerprint, bench.primary.model.hash)
+        if manifest.fingerprint and mine != (manifest.fingerprint, manifest.models[1]):
+            logger.warning("the last snapshot is of another kind: judging from anew")
             # What was counted stays counted; only its judgement is of no use here.
             bench.fence, bench.at = Fence.from_json(manifest.fence), manifest.at
-        else:
-            arrays = self._snapshots.state(manifest) if manifest.chunks else None
-            if arrays is None:
-                manifest = replace(NOTHING, turn=manifest.turn)
-            else:
-                bench.restore(arrays, manifest, self._form)
+        elif manifest.fingerprint and not self._restore(bench, manifest):
+            first = manifest.models[0]
+            bench = self._anew((first, first, ""))
+            manifest = replace(NOTHING, turn=manifest.turn)
         self._writer = quality_log.take_office(
             self._sink, self._log, self._settings.name, manifest.quality_at
         )
         self._bench, self._manifest = bench, manifest
+        self._told = None
         self._source.start({0: bench.at or None})
         self._snapped = time.monotonic()
-        logger.info("in office from offset %d", bench.at)
+        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+
+    def _anew(self, models: tuple[str, str, str]) -> Bench:
+        """Return a bench that has seen nothing, with these models as far as they can be had."""
+        first, primary, shadow = models
+        if not primary:
+            said = control.newest(self._log.read_all(topics.MODELS))
+            first = primary = self._settings.model if said is None else said.first
+        bench = Bench(self._side(primary) or Side.new(self._standard_of(self._settings.model)))
+        bench.first = first
+        if shadow:
+            bench.shadow = self._side(shadow)
+        return bench
+
+    def _side(self, model: str) -> Side | None:
+        try:
+            return Side.new(self._standard_of(model))
+        except ModelAbsent as absent:
+            logger.error("%s", absent)  # noqa: TRY400 - no fault of ours, and no trace to show
+            return None
+
+    def _restore(self, bench: Bench, manifest: Manifest) -> bool:
+        """Take a snapshot up; return whether it could be."""
+        arrays = self._snapshots.state(manifest) if manifest.chunks else None
+        if arrays is None:
+            return False
+        try:
+            bench.restore(arrays, manifest)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            logger.warning("the snapshot at %d is of another form: %r", manifest.at, error)
+            return False
+        if bench.shadow is None:  # it cannot be had any more
+            bench.comparison = Comparison()
+        return True
 
     def _snapshot(self) -> None:
         if self._writer is None or self._bench.at == self._manifest.at:
@@ -256,9 +240,11 @@ class Judge:
             totals=dict(self._bench.totals),
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
+            models=self._bench.models,
         )
-        self._manifest = self._snapshots.write(self._sink, self._bench.state(self._form), plan)
+        self._manifest = self._snapshots.write(self._sink, self._bench.state(), plan)
         self._source.commit({0: self._bench.at})
+        self._tell_models(again=True)
 
     # Records
 
@@ -288,38 +274,38 @@ class Judge:
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
         self._metrics.accepted(entry.showers)
-        windows: list[Window] = []
-        if entry.model == self._settings.model:
-            windows = ranges.windows(record.value or b"", self._form)
-            self._count_strangers(entry, windows)
-        elif entry.showers:
+        windows = bench.windows(record.value or b"", entry)
+        if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
             self._metrics.refused("model")
-        self._remember(entry)
-        for window, late in bench.seconds.add(entry, windows, record.timestamp_ms):
+        self._count_strangers(entry, windows.values())
+        if entry.showers and bench.shadow is not None:
+            bench.heard_beside(entry)
+        bench.remember(entry)
+        for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
+            window = found.get(bench.primary.model.hash)
+            if window is None:
+                continue
             if late:
                 self._metrics.late()
             for said in bench.monitor.observe(window):
                 self._say(said, record.offset, writer)
+            bench.judge_beside(window, found)
 
-    def _count_strangers(self, entry: Range, windows: list[Window]) -> None:
+    def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""
         places = self._bench.monitor.places
-        strange = {int(id_) for w in windows for id_ in places.unknown(w.regions)}
+        strange = {
+            int(id_)
+            for found in windows
+            for window in found.values()
+            for id_ in places.unknown(window.regions)
+        }
         if strange:
             self._metrics.refused("region")
             logger.warning(
                 "range %d[%d,%d) has regions that the detector does not have: %s",
                 entry.partition, entry.begin, entry.end, sorted(strange)[:8],
             )  # fmt: skip
-
-    def _remember(self, entry: Range) -> None:
-        for w in entry.worst:
-            kept = self._bench.worst.setdefault(w.region, deque(maxlen=KEPT_WORST))
-            kept.append(
-                WorstShower(
-                    w.event_id, entry.topic, w.partition, w.offset, w.row, w.region, w.p, w.time_ns
-                )
-            )
 
     def _hear(self, entry: Said, record: Record, writer: QualityWriter) -> None:
         try:
@@ -330,14 +316,30 @@ class Judge:
         if isinstance(act, Acknowledgement | ReferenceAct):
             self._say(act, record.offset, writer)
         if isinstance(act, Acknowledgement):
-            for said in self._bench.monitor.acknowledge(act):
+            for said in self._bench.acknowledge(act):
                 self._say(said, record.offset, writer)
         elif isinstance(act, ReferenceAct):
-            for said in self._bench.monitor.act(act):
+            for said in self._bench.act(act):
                 self._say(said, record.offset, writer)
+        elif isinstance(act, ModelAct):
+            self._change_models(act, record.offset, writer)
+
+    def _change_models(self, act: ModelAct, at: int, writer: QualityWriter) -> None:
+        """Carry out an order about the models, and say what became of it."""
+        said: tuple[records.Record, ...] = ()
+        try:
+            said = succession.carry_out(
+                self._bench, act, self._standard_of, self._settings.shadow_s
+            )
+        except succession.Unwilling as reason:
+            act = replace(act, refused=str(reason))
+        logger.info("%s %s: %s", act.order, act.model, act.refused or "done")
+        for record in (act, *said):
+            self._say(record, at, writer)
 
     def _say(self, said: records.Record, at: int, writer: QualityWriter) -> None:
         if isinstance(said, Alarm):
+            self._bench.note(said)
             said = replace(said, worst=self._worst(said))
         if writer.publish(said, at) and isinstance(said, Alarm) and said.state is State.RAISED:
             self._metrics.raised(said)
@@ -363,15 +365,3 @@ class Judge:
             if shower.time_ns >= alarm.onset_ns
         ]
         return tuple(sorted(showers, key=lambda s: (s.p, s.event_id))[:SHOWN_WORST])
-
-
-def _pieces(windows: list[Window]) -> list[list[Window]]:
-    pieces: list[list[Window]] = []
-    rows = ROWS_A_PIECE
-    for window in sorted(windows, key=lambda w: w.key):
-        if rows >= ROWS_A_PIECE:
-            pieces.append([])
-            rows = 0
-        pieces[-1].append(window)
-        rows += len(window.regions)
-    return pieces

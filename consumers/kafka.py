@@ -397,6 +397,7 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
     topics.STATE: {"cleanup.policy": "compact"},
     topics.REFERENCES: {"cleanup.policy": "compact"},
+    topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
     topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},

@@ -15,6 +15,7 @@ import orjson
 from consumers import topics
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
+from monitor.model_acts import ModelAct
 from monitor.references import ReferenceAct
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class QualityReader:
 
 def identity(said: records.Record) -> tuple[str, int]:
     """Return what makes a record the same as another: its key and version."""
-    if isinstance(said, Acknowledgement | ReferenceAct):
+    if isinstance(said, Acknowledgement | ReferenceAct | ModelAct):
         return f"{records.key(said)}/{said.time_ns}", 0
     return records.key(said), said.version
 

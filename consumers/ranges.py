@@ -1,13 +1,15 @@
 """What stands on the windows topic: opens, ranges of windows, and what people say.
 
 A range is an Arrow stream with a row per window and region; its coordinates are in the schema's
-metadata, so that a reader who needs only those does not expand the counts.
+metadata, so that a reader who needs only those does not expand the counts. Where a second model
+scored the same showers in shadow, its windows follow as a stream of their own in the same record:
+a range carries both or is not there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from pyarrow import ipc
 
 from consumers import arrow_form
 from consumers.block import DecodeError
+from monitor.comparison import Joint
 from monitor.rejection import Rejection
 from monitor.windows import LEVELS, P_EDGES, Window, WindowKey
 
@@ -145,6 +148,17 @@ class Range:
     """Content hash of the artefact."""
 
     worst: tuple[Worst, ...] = ()
+    shadow: str = ""
+    """Content hash of the artefact that scored the same showers in shadow; empty if none did."""
+
+    shadow_bytes: int = 0
+    """Length of the shadow's windows at the end of the record."""
+
+    joint: tuple[int, ...] = ()
+    """Sums over both models' p-values, `monitor.comparison.Joint`; empty without a shadow."""
+
+
+_RANGE = frozenset(f.name for f in fields(Range))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +179,13 @@ def encode_said(entry: Said) -> bytes:
     return orjson.dumps({"said": asdict(entry)})
 
 
-def encode_range(entry: Range, windows: Sequence[Window], form: WindowForm) -> bytes:
-    """Return the wire form of a range with its windows."""
-    return encode_windows(windows, form, {"calodqm.range": orjson.dumps(asdict(entry)).decode()})
+def encode_range(
+    entry: Range, windows: Sequence[Window], form: WindowForm, shadow: bytes = b""
+) -> bytes:
+    """Return the wire form of a range with its windows, and those of a shadow that are encoded."""
+    entry = replace(entry, shadow_bytes=len(shadow))
+    text = orjson.dumps(asdict(entry)).decode()
+    return encode_windows(windows, form, {"calodqm.range": text}) + shadow
 
 
 def encode_windows(
@@ -214,8 +232,9 @@ def header(value: bytes | None) -> Open | Range | Said:
         if value[:1] == b"{":
             return _plain(orjson.loads(value))
         metadata = arrow_form.peek(value)
-        if metadata.get("calodqm.windows") != FORMAT:
-            raise DecodeError(Rejection.SCHEMA, "not a range of windows")
+        form = metadata.get("calodqm.windows")
+        if form != FORMAT:
+            raise DecodeError(Rejection.SCHEMA, f"form {form!r} of windows; this reads {FORMAT!r}")
         return _range(orjson.loads(metadata["calodqm.range"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if type(error) is DecodeError:
@@ -231,13 +250,29 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
     DecodeError
         If they are damaged, or of another shape than `form`.
     """
-    if _is_bare(value):
+    if not value or _is_bare(value):
         return []
     _, batch = arrow_form.read_stream(value, form.check, MAX_ROWS, MAX_BYTES)
     try:
         return _windows(batch, form)
     except (KeyError, TypeError, ValueError) as error:
         raise DecodeError(Rejection.CORRUPT, f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def parts(value: bytes, entry: Range) -> dict[str, bytes]:
+    """Return the windows of a range whose `header` was read, by model, for `windows` to read.
+
+    Raises
+    ------
+    DecodeError
+        If the record is shorter than it says.
+    """
+    if not entry.shadow:
+        return {entry.model: value}
+    cut = len(value) - entry.shadow_bytes
+    if cut <= 0:
+        raise DecodeError(Rejection.TRUNCATED, f"{len(value)} bytes, {entry.shadow_bytes} of them")
+    return {entry.model: value[:cut], entry.shadow: value[cut:]}
 
 
 def _plain(fields_: dict[str, Any]) -> Open | Said:
@@ -253,11 +288,21 @@ def _plain(fields_: dict[str, Any]) -> Open | Said:
 
 
 def _range(fields_: dict[str, Any]) -> Range:
-    worst = tuple(Worst(**entry) for entry in fields_.pop("worst"))
-    entry = Range(**fields_, worst=worst[:MAX_WORST])
-    whole = (entry.partition, entry.token, entry.begin, entry.end, entry.watermark_ns)
+    # What a newer worker says beside is nothing to us: workers and judges are renewed in turn.
+    named = {name: value for name, value in fields_.items() if name in _RANGE}
+    worst = tuple(Worst(**entry) for entry in named.pop("worst"))
+    joint = tuple(named.pop("joint", ()))
+    if joint:
+        Joint.from_list([*joint])
+    entry = Range(**named, worst=worst[:MAX_WORST], joint=joint)
+    whole = (
+        entry.partition, entry.token, entry.begin, entry.end, entry.watermark_ns,
+        entry.shadow_bytes,
+    )  # fmt: skip
     if any(type(number) is not int or number < 0 for number in whole) or entry.end < entry.begin:
         raise DecodeError(Rejection.SCHEMA, "range: offsets must be whole numbers that rise")
+    if type(entry.shadow) is not str or (entry.shadow_bytes and not entry.shadow):
+        raise DecodeError(Rejection.SCHEMA, "range: windows of a shadow without a name")
     return entry
 
 

@@ -73,6 +73,9 @@ class Log(Protocol):
     def read(self, topic: str, begin: int | None, end: int) -> Iterable[Record]:
         """Return the records of partition 0 in [begin, end), begin None for the oldest."""
 
+    def read_all(self, topic: str) -> Iterable[Record]:
+        """Return the records of partition 0 from the oldest to the newest."""
+
     def reported_end(self, topic: str) -> int:
         """Return the end that the broker reports; the true one may lie a little beyond."""
 

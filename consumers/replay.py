@@ -11,14 +11,14 @@ from consumers.block import DecodeError
 from consumers.codec import decode
 from consumers.fence import Fence
 from consumers.ranges import Open, Range
-from consumers.worker import windows_of
+from consumers.scoring import windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumers.kafka import KafkaLog
     from consumers.ranges import WindowForm
-    from consumers.worker import Model
+    from consumers.scoring import Model
     from monitor.windows import Window, WindowKey
 
 logger = logging.getLogger(__name__)
@@ -29,11 +29,17 @@ class Found:
     """An accepted range that touches the time asked for, with its windows."""
 
     entry: Range
+    model: str
+    """Hash of the model whose windows these are: the one asked for, if the range carries it."""
+
     windows: list[Window]
 
 
-def find(log: KafkaLog, form: WindowForm, begin: int, end: int) -> list[Found]:
-    """Return the accepted ranges with data-seconds in [begin, end)."""
+def find(log: KafkaLog, model: str, form: WindowForm, begin: int, end: int) -> list[Found]:
+    """Return the accepted ranges with data-seconds in [begin, end), with the windows of a model.
+
+    Where a range does not carry that model's windows, it comes with those that were judged.
+    """
     fence = Fence()
     found = []
     for record in log.read_all(topics.WINDOWS):
@@ -42,9 +48,11 @@ def find(log: KafkaLog, form: WindowForm, begin: int, end: int) -> list[Found]:
             if isinstance(entry, Open):
                 fence.open(record.offset, entry)
             elif isinstance(entry, Range) and not fence.accept(entry) and entry.showers:
-                windows = ranges.windows(record.value or b"", form)
+                parts = ranges.parts(record.value or b"", entry)
+                carried = model if parts.get(model) else entry.model
+                windows = ranges.windows(parts[carried], form)
                 if any(begin <= window.key.second < end for window in windows):
-                    found.append(Found(entry, windows))
+                    found.append(Found(entry, carried, windows))
         except DecodeError as error:  # of another model, or damaged: the judge says so too
             logger.info("%s@%d: %s", record.topic, record.offset, error)
     return found

@@ -10,8 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from consumers.ranges import Range
     from monitor.windows import Window, WindowKey
+
+    ByModel = Mapping[str, Window]
+    """What each model made of the showers of one key, by the model's hash."""
 
 SECOND_NS = 10**9
 SLACK_NS = SECOND_NS
@@ -44,7 +49,7 @@ class Seconds:
     """Windows that are still open, and how far each partition has come."""
 
     stands: dict[int, Stand] = field(default_factory=dict)
-    windows: dict[WindowKey, Window] = field(default_factory=dict)
+    windows: dict[WindowKey, ByModel] = field(default_factory=dict)
     closed: int = 0
     """Seconds below this are closed; what still comes for them is a late addition."""
 
@@ -68,13 +73,15 @@ class Seconds:
         stand.caught_up = False
         stand.heard_ms = self.now_ms
 
-    def add(self, entry: Range, windows: list[Window], at_ms: int) -> list[tuple[Window, bool]]:
+    def add(
+        self, entry: Range, windows: Mapping[WindowKey, ByModel], at_ms: int
+    ) -> list[tuple[ByModel, bool]]:
         """Take in a range; return late windows, and those of the seconds that it closes, in order.
 
         Returns
         -------
         :
-            Windows, and whether each is a late addition to a second that is closed.
+            Windows by model, and whether they are a late addition to a second that is closed.
         """
         self.now_ms = max(self.now_ms, at_ms)
         stand = self.stands.setdefault(entry.partition, Stand(0, at_ms))
@@ -82,14 +89,14 @@ class Seconds:
         stand.caught_up, stand.heard_ms = entry.caught_up, self.now_ms
         if windows:
             self.fed_ms = self.now_ms
-        late = [(window, True) for window in windows if window.key.second < self.closed]
-        for window in windows:
-            if window.key.second >= self.closed:
-                known = self.windows.get(window.key)
-                self.windows[window.key] = window if known is None else known + window
-        return late + [(window, False) for window in self._close(self._frontier())]
+        late = [(found, True) for key, found in windows.items() if key.second < self.closed]
+        for key, found in windows.items():
+            if key.second >= self.closed:
+                known = self.windows.get(key)
+                self.windows[key] = found if known is None else _together(known, found)
+        return late + [(found, False) for found in self._close(self._frontier())]
 
-    def _close(self, before: int) -> list[Window]:
+    def _close(self, before: int) -> list[ByModel]:
         if before <= self.closed:
             return []
         self.closed = before
@@ -123,3 +130,10 @@ class Seconds:
     def _quiet(self) -> bool:
         idle = all(stand.caught_up for stand in self.stands.values())
         return idle and self.now_ms - self.fed_ms > QUIET_MS
+
+
+def _together(one: ByModel, other: ByModel) -> ByModel:
+    both = dict(one)
+    for model, window in other.items():
+        both[model] = both[model] + window if model in both else window
+    return both

@@ -34,6 +34,6 @@ def keep_running(job: Callable[[], None], name: str, stopping: threading.Event) 
         except Unavailable as error:
             if time.monotonic() - began > CALM_S:
                 wait = FIRST_WAIT_S
-            logger.warning("%s: broker away, again in %.1f s (%s)", name, wait, error)
+            logger.warning("%s waits, again in %.1f s: %s", name, wait, error)
             stopping.wait(wait)
             wait = min(2 * wait, LONGEST_WAIT_S)

@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     """Kafka brokers, host:port, comma-separated."""
 
     artefact: Path = ARTEFACT
-    """Folder of the model in force."""
+    """Folder of the model to begin with; once a judge has begun, `calodqm model` changes it."""
 
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
@@ -64,6 +64,9 @@ class Settings(BaseSettings):
 
     snapshot_s: float = Field(default=20.0, gt=0, le=3600)
     """Wall-clock time between snapshots of the judge, s."""
+
+    shadow_s: int = Field(default=30, ge=1, le=86_400)
+    """Data-seconds that a model must have seen in shadow without a gap before it may take over."""
 
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""

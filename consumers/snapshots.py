@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -58,7 +58,10 @@ class Manifest:
     """Counts snapshots; its parity chooses the keys."""
 
     fingerprint: str
-    """Of model, detector and settings: a judge of another kind cannot take the state over."""
+    """Of detector, settings and form: a judge of another kind cannot take the state over."""
+
+    models: tuple[str, str, str] = ("", "", "")
+    """Hashes of the model that the log began with, the one in force, and the one in shadow."""
 
 
 NOTHING = Manifest(0, 0, Fence().to_json(), (), "", {}, 0, "")
@@ -127,11 +130,18 @@ class Snapshots:
             if record.key is None or not record.key.startswith(b"manifest/"):
                 continue
             try:
-                fields = orjson.loads(value)["manifest"]
-                found.append(Manifest(**{**fields, "chunks": tuple(fields["chunks"])}))
+                found.append(_manifest(orjson.loads(value)["manifest"]))
             except (KeyError, TypeError, ValueError) as error:
                 logger.warning("%s@%d is no manifest: %s", topics.STATE, record.offset, error)
         return found
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
+    """Return the manifest of plain values; what a newer judge says beside is nothing to us."""
+    known = {f.name: values[f.name] for f in fields(Manifest) if f.name in values}
+    first, primary, shadow = values.get("models", NOTHING.models)
+    named = {"chunks": tuple(values["chunks"]), "models": (first, primary, shadow)}
+    return Manifest(**(known | named))
 
 
 def read_back(log: Log, manifest: Manifest, end: int) -> Fence:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from consumers.ranges import MAX_WORST, Range, Worst
+from monitor.comparison import Joint
 
 if TYPE_CHECKING:
     from consumers.block import Block
@@ -35,6 +36,10 @@ class Stretch:
     told_at: float = 0.0
     end: int = 0
     windows: dict[WindowKey, Window] = field(default_factory=dict)
+    shadow: dict[WindowKey, Window] = field(default_factory=dict)
+    """Windows of the same showers by the model in shadow."""
+
+    joint: Joint = field(default_factory=Joint)
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
     records: int = 0
@@ -80,8 +85,11 @@ class Stretch:
 
     def count(self, window: Window) -> None:
         """Add a window."""
-        known = self.windows.get(window.key)
-        self.windows[window.key] = window if known is None else known + window
+        _add(window, self.windows)
+
+    def count_shadow(self, window: Window) -> None:
+        """Add a window of the model in shadow."""
+        _add(window, self.shadow)
 
     def keep(self, shower: StrangeShower) -> None:
         """Keep a strange shower if it is among the worst of its region."""
@@ -98,13 +106,14 @@ class Stretch:
     @property
     def rows(self) -> int:
         """Return the rows that the windows will take on the wire."""
-        return sum(len(window.regions) for window in self.windows.values())
+        both = (*self.windows.values(), *self.shadow.values())
+        return sum(len(window.regions) for window in both)
 
     def has_news(self) -> bool:
         """Return whether a range would say anything new."""
         return self.records > 0 or self.caught_up != self.told_caught_up
 
-    def range_(self, topic: str, worker: str, model: str) -> Range | None:
+    def range_(self, topic: str, worker: str, model: str, shadow: str = "") -> Range | None:
         """Return what the stretch came to, None if it cannot be placed yet."""
         if self.begin is None:
             return None
@@ -130,6 +139,8 @@ class Stretch:
                 Worst(s.p, s.partition, s.offset, s.row, s.event_id, s.region, s.time_ns)
                 for s in showers[:MAX_WORST]
             ),
+            shadow=shadow,
+            joint=tuple(self.joint.to_list()) if shadow else (),
         )
 
     def next(self, at: float) -> Stretch:
@@ -145,3 +156,13 @@ class Stretch:
             told_at=at,
             newest=self.newest,
         )
+
+
+def _add(window: Window, windows: dict[WindowKey, Window]) -> None:
+    known = windows.get(window.key)
+    windows[window.key] = window if known is None else known + window
+
+
+def in_order(windows: dict[WindowKey, Window]) -> list[Window]:
+    """Return windows by their keys."""
+    return [windows[key] for key in sorted(windows)]

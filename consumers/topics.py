@@ -6,5 +6,8 @@ ANOMALIES = "calo.anomalies.v1"
 REJECTS = "calo.rejects.v1"
 REFERENCES = "calo.references.v1"
 QUALITY = "calo.quality.v1"
+MODELS = "calo.models.v1"
+"""Artefacts in pieces, and which of them is in force; compacted."""
+
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""

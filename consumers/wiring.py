@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers import kafka, topics
+from consumers import artefact_form, control, kafka, topics
 from consumers.failure import UserError
+from consumers.follower import Follower
 from consumers.gallery import Gallery
-from consumers.judge import Bench, Judge, JudgeSettings, fingerprint
+from consumers.judge import Judge, JudgeSettings
+from consumers.judging import Bench, Side, Standard, fingerprint
 from consumers.page import Health, Line, Page, Server
 from consumers.ranges import WindowForm
 from consumers.record import Clients, Refused, Unavailable
+from consumers.scoring import Model
 from consumers.service import keep_running
 from consumers.snapshots import Snapshots
-from consumers.worker import Model, Worker, WorkerSettings
+from consumers.worker import Worker, WorkerSettings
 from models import geometry as geometries
 from monitor import detector as detectors
 from monitor.budget import Allowance
@@ -102,6 +105,20 @@ def model_of(artefact: Artefact, device: str) -> Model:
         artefact.scorer(device),
         tuple(artefact.feature_map.condition_names),
         expected_rate(artefact.reference),
+        artefact.family,
+        artefact.version,
+        artefact.card,
+    )
+
+
+def standard_of(settings: Settings, artefact: Artefact, detector: Detector) -> Standard:
+    """Return what a judge needs of a model."""
+    return Standard(
+        artefact.hash,
+        f"{artefact.family} {artefact.hash[:8]}",
+        form_of(artefact),
+        expected_rate(artefact.reference),
+        monitor_maker(settings, artefact, detector),
     )
 
 
@@ -124,8 +141,36 @@ def monitor_maker(
 
 
 def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:
-    """Return the digest of all that a judge's state depends on, beside the log."""
-    return fingerprint(artefact.hash, detector, monitor_settings_of(settings, artefact), VERSION)
+    """Return the digest of all that a judge's state depends on, beside the log and the models."""
+    given = replace(monitor_settings_of(settings, artefact), model="", score_names=(), software="")
+    return fingerprint(artefact.geometry.to_json(), detector, given)
+
+
+@dataclass
+class Catalogue:
+    """The artefacts that can be had: the one of the settings, and those on the models topic."""
+
+    settings: Settings
+    own: Artefact
+    detector: Detector
+
+    def artefact(self, model: str) -> Artefact:
+        """Return an artefact by its hash, or raise `ModelAbsent`."""
+        if model == self.own.hash:
+            return self.own
+        log = kafka.KafkaLog(self.settings.connection())
+        try:
+            return artefact_form.gather(log.read_all(topics.MODELS), model, self.own.geometry)
+        finally:
+            log.close()
+
+    def model(self, model: str) -> Model:
+        """Return what a worker scores with, or raise `ModelAbsent`."""
+        return model_of(self.artefact(model), self.settings.device)
+
+    def standard(self, model: str) -> Standard:
+        """Return what a judge needs of a model, or raise `ModelAbsent`."""
+        return standard_of(self.settings, self.artefact(model), self.detector)
 
 
 def newest_bench(
@@ -139,8 +184,12 @@ def newest_bench(
     arrays = snapshots.state(manifest)
     if arrays is None:
         return None
-    bench = Bench(monitor_maker(settings, artefact, detector)())
-    bench.restore(arrays, manifest, form_of(artefact))
+    catalogue = Catalogue(settings, artefact, detector)
+    try:
+        bench = Bench(Side.new(catalogue.standard(manifest.models[1])))
+    except artefact_form.ModelAbsent as absent:
+        raise UserError(str(absent)) from None
+    bench.restore(arrays, manifest)
     return bench
 
 
@@ -159,7 +208,7 @@ class Program:
         geometry = self.artefact.geometry
         self._connection = self.settings.connection()
         self._exposition = Exposition(VERSION)
-        self._form = form_of(self.artefact)
+        self._catalogue = Catalogue(self.settings, self.artefact, self.detector)
         self._jobs: list[tuple[str, Callable[[], None]]] = []
         self._gallery = Gallery(
             geometry, self.detector, self.settings.topic, self.artefact.feature_map.typical
@@ -173,9 +222,7 @@ class Program:
         """Add a score worker."""
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
-        artefact = self.artefact
-        metrics.model(artefact.family, artefact.hash, artefact.version, artefact.card)
-        model = model_of(artefact, settings.device)
+        follower = Follower(model_of(self.artefact, settings.device), self._catalogue.model)
         worker_settings = WorkerSettings(
             name=settings.name,
             topic=settings.topic,
@@ -186,8 +233,11 @@ class Program:
         def job() -> None:
             self._begin("worker")
             beat = partial(self.health.beat, "worker")
+            follower.wait(self.stopping, beat)
             with self._clients(settings.topic, settings.group, settings.instance) as clients:
-                worker = Worker(model, self.detector, clients, worker_settings, metrics, beat)
+                worker = Worker(
+                    follower.lineup, self.detector, clients, worker_settings, metrics, beat
+                )
                 self.health.ready("worker", yes=True)
                 try:
                     worker.run(self.stopping)
@@ -195,32 +245,46 @@ class Program:
                     metrics.publish_failed()
                     raise
 
+        self._jobs.append(("models", partial(self._with_log, follower.follow)))
         self._jobs.append(("worker", job))
 
     def add_judge(self) -> None:
         """Add a judge with its page."""
         settings, artefact = self.settings, self.artefact
         metrics = JudgeMetrics(self._exposition, self.detector, topic=topics.WINDOWS)
-        make_monitor = monitor_maker(settings, artefact, self.detector)
         judge_settings = JudgeSettings(
             name=settings.name,
             model=artefact.hash,
             fingerprint=fingerprint_of(settings, artefact, self.detector),
             snapshot_s=settings.snapshot_s,
+            shadow_s=settings.shadow_s,
         )
         self._page = Page(shower=self._gallery.picture)
 
         def job() -> None:
             self._begin("judge")
             with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
+                self._put_first(clients)
                 judge = Judge(
-                    make_monitor, self._form, clients, judge_settings, metrics, self._show
+                    self._catalogue.standard, clients, judge_settings, metrics, self._show
                 )
                 self.health.ready("judge", yes=True)
                 judge.run(self.stopping)
 
         self._jobs.append(("judge", job))
-        self._jobs.append(("gallery", self._follow))
+        self._jobs.append(("gallery", partial(self._with_log, self._gallery.follow)))
+
+    def _put_first(self, clients: Clients) -> None:
+        """Put the model of the settings on the topic, if no other is in force there."""
+        found = list(clients.log.read_all(topics.MODELS))
+        said = control.newest(found)
+        if said is not None and said.primary != self.artefact.hash:
+            logger.warning(
+                "model %s is in force, not that of the settings: `calodqm model` changes it",
+                said.primary[:12],
+            )
+        elif self.artefact.hash not in artefact_form.cards(found):
+            artefact_form.publish(clients.sink, self.settings.artefact, self.artefact)
 
     def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
         return _Connected(self._connection, topic, group, self.settings.session_s, instance)
@@ -230,10 +294,10 @@ class Program:
         self.health.beat(job)
         self.health.ready(job, yes=False)
 
-    def _follow(self) -> None:
+    def _with_log(self, follow: Callable[[kafka.KafkaLog, threading.Event], None]) -> None:
         log = kafka.KafkaLog(self._connection)
         try:
-            self._gallery.follow(log, self.stopping)
+            follow(log, self.stopping)
         finally:
             log.close()
 
@@ -246,8 +310,9 @@ class Program:
     def _lines(self, bench: Bench) -> dict[str, Line]:
         totals = bench.totals
         bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
+        beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
         return {
-            "model": Line(f"{self.artefact.family} {self.artefact.hash[:8]}"),
+            "model": Line(bench.primary.model.title + beside),
             "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
             "rejected": Line(f"{bad:,} records", worry=bad > 0),
             "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),

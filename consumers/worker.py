@@ -6,7 +6,7 @@ import base64
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
@@ -15,13 +15,15 @@ from consumers import evidence_form, topics
 from consumers.block import DecodeError
 from consumers.codec import decode
 from consumers.evidence_form import StrangeShower
-from consumers.ranges import Open, WindowForm, encode_open, encode_range
+from consumers.ranges import Open, encode_open, encode_range, encode_windows
+from consumers.scoring import Batch, Part
 from consumers.snapshots import Snapshots, read_back
-from consumers.stretch import KEPT_PER_REGION, Stretch
-from models.showers import Showers, concatenate
+from consumers.stretch import KEPT_PER_REGION, Stretch, in_order
+from models.showers import concatenate
+from monitor.comparison import joint
 from monitor.metrics.worker import WorkerState
 from monitor.rejection import Rejection
-from monitor.windows import LEVELS, WindowKey, tally
+from monitor.windows import LEVELS
 
 if TYPE_CHECKING:
     import threading
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
     from consumers.block import Block
     from consumers.record import Append, Clients, Record
-    from models.geometry import Geometry
+    from consumers.scoring import Lineup
     from models.scored import Scored
+    from models.showers import Showers
     from monitor.detector import Detector
     from monitor.metrics.worker import WorkerMetrics
-    from monitor.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +50,6 @@ LETTER_BYTES = 1024
 
 STRANGE = LEVELS[-1]
 """Showers at or below this p-value are kept for people to look at."""
-
-
-class Scores(Protocol):
-    """What the worker needs of a scorer; see `models.scorer.Scorer`."""
-
-    geometry: Geometry
-    score_names: tuple[str, ...]
-    hash: str
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Return K, S, H."""
-
-    def score(self, showers: Showers) -> Scored:
-        """Return scores and p-values."""
-
-    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
-        """Return the bin of each score, shape (N, S)."""
 
 
 @dataclass(frozen=True)
@@ -87,79 +71,31 @@ class WorkerSettings:
     """A partition without news says so this often, s."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """What scores: a scorer, the conditions that it needs, and what it expects."""
-
-    scorer: Scores
-    conditions: tuple[str, ...]
-    expected_rate: NDArray[np.float64]
-    """Exceedances of a good shower per condition cell and level, shape (K, A)."""
-
-    def needed(self, showers: Showers) -> Showers:
-        """Return showers with no further conditions than those that the model looks at."""
-        conditions = {name: showers.conditions[name] for name in self.conditions}
-        return Showers(showers.cells, showers.e_inc, conditions)
-
-    def tally(
-        self,
-        key: WindowKey,
-        showers: Showers,
-        scored: Scored,
-        region: NDArray[np.int64],
-        score_bins: NDArray[np.int64],
-        rows: NDArray[np.int64],
-    ) -> Window:
-        """Return the window of some rows of a batch, all of one key."""
-        return tally(
-            key,
-            showers[rows],
-            _rows(scored, rows),
-            region[rows],
-            score_bins[rows],
-            geometry=self.scorer.geometry,
-            shape=self.scorer.shape,
-        )
-
-
-def windows_of(block: Block, model: Model) -> list[Window]:
-    """Return the windows of one block."""
-    showers = model.needed(block.showers)
-    scored = model.scorer.score(showers)
-    score_bins = model.scorer.score_bins(scored)
-    joined = _join([_Part(0, 0, block)])
-    return [
-        model.tally(key, showers, scored, joined["region"], score_bins, rows)
-        for key, _, rows in _groups(joined)
-    ]
-
-
-@dataclass(slots=True)
-class _Part:
-    """A block to be scored, and where it came from."""
-
-    partition: int
-    offset: int
-    block: Block
-
-
 class Worker:
     """Scores the partitions that its group gives it; every record is in exactly one range."""
 
     def __init__(
         self,
-        model: Model,
+        lineup: Callable[[], Lineup],
         detector: Detector,
         clients: Clients,
         settings: WorkerSettings,
         metrics: WorkerMetrics,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare a worker; `beat` is called at every round, so that a hang can be seen."""
-        self._model = model
-        self._scorer = model.scorer
-        self._geometry = model.scorer.geometry
-        self._form = WindowForm(model.scorer.shape, self._geometry.n_cells, self._geometry.n_layers)
+        """Prepare a worker.
+
+        Parameters
+        ----------
+        lineup
+            Returns the models that score now; asked at every round.
+        beat
+            Called at every round, so that a hang can be seen.
+        """
+        self._ask_lineup = lineup
+        self._lineup = lineup()
+        self._geometry = self._lineup.primary.scorer.geometry
+        metrics.model(*self._lineup.primary.facts())
         self._regions = np.array(sorted(detector.by_id), np.int64)
         self._source, self._sink, self._log = clients.source, clients.sink, clients.log
         self._settings = settings
@@ -189,6 +125,7 @@ class Worker:
         wait = max(0.0, min(self._settings.emit_s, self._due - time.monotonic()))
         records = self._source.poll(wait)
         came = self._change_hands()
+        self._line_up()
         # What was fetched before a partition came is not where its ranges go on.
         self._take([record for record in records if record.partition not in came])
         self._speak()
@@ -200,6 +137,17 @@ class Worker:
             self._look_round()
             self._emit(now)
             self._due = now + self._settings.emit_s
+
+    def _line_up(self) -> None:
+        """Take up other models; what was scored by those before is said first."""
+        lineup = self._ask_lineup()
+        if lineup is self._lineup:
+            return
+        self._emit(time.monotonic())
+        self._lineup = lineup
+        self._metrics.model(*lineup.primary.facts())
+        shadow = "no shadow" if lineup.shadow is None else f"shadow {lineup.shadow.hash[:12]}"
+        logger.info("scoring by model %s, %s", lineup.primary.hash[:12], shadow)
 
     # Partitions come and go
 
@@ -247,7 +195,7 @@ class Worker:
 
     def _take(self, records: list[Record]) -> None:
         self._polled |= {record.partition: record.offset for record in records}
-        parts: list[_Part] = []
+        parts: list[Part] = []
         showers = spread = 0
         began = time.perf_counter()
         for record in records:
@@ -257,7 +205,7 @@ class Worker:
             stretch.took(record.offset)
             block = self._decoded(record, stretch)
             if block is not None:
-                parts.append(_Part(record.partition, record.offset, block))
+                parts.append(Part(record.partition, record.offset, block))
                 showers += block.showers.n
                 spread += _spread(block)
             if showers >= self._settings.batch or spread >= MAX_SPREAD:
@@ -298,35 +246,50 @@ class Worker:
             raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
         if _spread(block) > MAX_SPREAD:
             raise DecodeError(Rejection.TIME, "scattered over too many seconds and regions")
-        absent = [name for name in self._model.conditions if name not in block.showers.conditions]
+        absent = self._lineup.primary.absent(block.showers)
         if absent:
-            raise DecodeError(Rejection.SCHEMA, f"the model needs {absent[0]!r}")
+            raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
 
     # Showers are scored
 
-    def _score(self, parts: list[_Part]) -> None:
-        showers = concatenate([self._model.needed(part.block.showers) for part in parts])
+    def _score(self, parts: list[Part]) -> None:
+        model = self._lineup.primary
+        showers = concatenate([model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
-        scored = self._scorer.score(showers)
-        score_bins = self._scorer.score_bins(scored)
+        scored = model.scorer.score(showers)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
-        joined = _join(parts)
-        for key, partition, rows in _groups(joined):
-            window = self._model.tally(key, showers, scored, joined["region"], score_bins, rows)
+        batch = Batch.of(parts)
+        for partition, window in model.tally(batch, showers, scored):
             self._stretches[partition].count(window)
-        self._keep_strange(showers, scored, joined)
-        most = max(stretch.rows for stretch in self._stretches.values())
-        if most * self._form.row_bytes > self._settings.range_bytes:
+        self._score_in_shadow(batch, scored)
+        self._keep_strange(showers, scored, batch.columns)
+        rows = max(stretch.rows for stretch in self._stretches.values())
+        if rows * model.form.row_bytes > self._settings.range_bytes:
             self._emit(time.monotonic())
         self._metrics.stage("tally", time.perf_counter() - scored_at)
         self._metrics.scored(
             scored,
-            joined["region"],
-            self._model.expected_rate,
-            where=lambda i: _where(joined, i),
+            batch.columns["region"],
+            model.expected_rate,
+            where=lambda i: _where(batch.columns, i),
             at=time.time(),
         )
+
+    def _score_in_shadow(self, batch: Batch, scored: Scored) -> None:
+        """Score the same showers by the shadow too, and count how alike the p-values are."""
+        shadow = self._lineup.shadow
+        # What it cannot score it does not say: the judge sees the gap in its windows.
+        if shadow is None or any(shadow.absent(part.block.showers) for part in batch.parts):
+            return
+        showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
+        beside = shadow.scorer.score(showers)
+        for partition, window in shadow.tally(batch, showers, beside):
+            self._stretches[partition].count_shadow(window)
+        for partition in np.unique(batch.columns["partition"]).tolist():
+            rows = batch.columns["partition"] == partition
+            sums = joint(scored.p_combined[rows], beside.p_combined[rows])
+            self._stretches[partition].joint += sums
 
     def _keep_strange(
         self, showers: Showers, scored: Scored, joined: Mapping[str, NDArray[np.int64]]
@@ -372,18 +335,26 @@ class Worker:
         self._metrics.stage("publish", time.perf_counter() - began)
 
     def _say(self, stretch: Stretch, now: float) -> None:
-        entry = stretch.range_(self._settings.topic, self._settings.name, self._scorer.hash)
+        primary, shadow = self._lineup.primary, self._lineup.shadow
+        entry = stretch.range_(
+            self._settings.topic,
+            self._settings.name,
+            primary.hash,
+            "" if shadow is None else shadow.hash,
+        )
         if entry is None:
             return
         key = f"{self._settings.topic}/{stretch.partition}"
         strange = [shower for kept in stretch.strange.values() for shower in kept]
         if strange:
-            value = evidence_form.encode(strange, self._settings.topic, self._scorer.score_names)
+            value = evidence_form.encode(strange, self._settings.topic, primary.scorer.score_names)
             self._under_way.append(self._sink.append(topics.ANOMALIES, value, key=key))
         for letter in stretch.letters:
             self._under_way.append(self._sink.append(topics.REJECTS, letter, key=key))
-        windows = sorted(stretch.windows.values(), key=lambda window: window.key)
-        value = encode_range(entry, windows, self._form)
+        beside = b""
+        if shadow is not None and stretch.shadow:
+            beside = encode_windows(in_order(stretch.shadow), shadow.form)
+        value = encode_range(entry, in_order(stretch.windows), primary.form, beside)
         self._under_way.append(self._sink.append(topics.WINDOWS, value, key=key, partition=0))
         self._covered[stretch.partition] = entry.end
         self._stretches[stretch.partition] = stretch.next(now)
@@ -405,38 +376,6 @@ _COORDINATES = (
 )  # fmt: skip
 
 
-def _join(parts: list[_Part]) -> dict[str, NDArray[np.int64]]:
-    sizes = [part.block.showers.n for part in parts]
-    joined = {
-        name: np.concatenate([getattr(part.block, name) for part in parts])
-        for name in ("event_id", "time_ns", "run", "lumisection", "region")
-    }
-    joined["partition"] = np.repeat([part.partition for part in parts], sizes)
-    joined["offset"] = np.repeat([part.offset for part in parts], sizes)
-    joined["row"] = np.concatenate([np.arange(n, dtype=np.int64) for n in sizes])
-    return joined
-
-
-def _groups(
-    joined: Mapping[str, NDArray[np.int64]],
-) -> list[tuple[WindowKey, int, NDArray[np.int64]]]:
-    """Return the rows of each window key of each partition."""
-    columns = (
-        joined["time_ns"] // 10**9,
-        joined["lumisection"],
-        joined["run"],
-        joined["partition"],
-    )
-    order = np.lexsort(columns)
-    ordered = np.stack([column[order] for column in columns], axis=1)
-    edges = np.flatnonzero(np.any(np.diff(ordered, axis=0), axis=1)) + 1
-    found = []
-    for rows in np.split(order, edges):
-        second, lumisection, run, partition = (int(column[rows[0]]) for column in columns)
-        found.append((WindowKey(run, lumisection, second), partition, rows))
-    return found
-
-
 def _spread(block: Block) -> int:
     """Return how many pairs of data-second and region a block touches."""
     return len(np.unique((block.time_ns // 10**9) * 65536 + block.region))
@@ -452,17 +391,6 @@ def _worst(
     first = np.searchsorted(place, place, side="left")
     worst: list[int] = order[np.arange(len(order)) - first < KEPT_PER_REGION].tolist()
     return worst
-
-
-def _rows(scored: Scored, rows: NDArray[np.int64]) -> Scored:
-    return type(scored)(
-        scored.scores[rows],
-        scored.p[rows],
-        scored.p_combined[rows],
-        scored.latents[rows],
-        scored.condition_cell[rows],
-        scored.valid[rows],
-    )
 
 
 def _where(joined: Mapping[str, NDArray[np.int64]], i: int) -> dict[str, str]:

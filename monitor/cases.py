@@ -89,6 +89,14 @@ class Case:
     closed: int | None = None
     children: list[str] = field(default_factory=list)
 
+    def shared(self, other: Case) -> int:
+        """Return how many regions two cases have in common."""
+        return len(set(self.regions) & set(other.regions))
+
+    def copy(self) -> Case:
+        """Return a case of its own with the same values."""
+        return Case.from_json(self.to_json())
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""
         return asdict(self) | {"severity": self.severity.value, "test": self.test.value}
@@ -151,6 +159,38 @@ class Casebook:
         changes += self._follow(total, watch, now)
         if any(change.state is State.CLEARED for change in changes):
             watch.arrange(watch.masked, self.explained())
+        return changes
+
+    def succeed(self, former: Casebook, now: int) -> list[Change]:
+        """Take over from a casebook that has seen the same seconds by another model.
+
+        A case that both have open goes on under the former's name and onset; what only the former
+        sees is cleared; what only this one sees is raised. The former stays as it is.
+        """
+        left = sorted(former.open, key=lambda case: case.onset)
+        known = {case.id: case.version for case in (*former.closed, *former.open)}
+        self.closed = [case.copy() for case in former.closed]
+        self.pages = former.pages
+        changes = []
+        for case in self.open:
+            same = max(left, key=case.shared, default=None)
+            if same is not None and case.shared(same):
+                left.remove(same)
+                case.id, case.onset, case.raised = same.id, same.onset, same.raised
+                case.version, case.children = same.version, list(same.children)
+                if same.severity is Severity.PAGE:
+                    case.severity = same.severity
+                changes.append(self._say(case, State.UPDATED, now))
+                continue
+            self.closed = [old for old in self.closed if old.id != case.id]
+            self.pages += case.severity is Severity.PAGE and case.id not in known
+            case.version = max(case.version, known.get(case.id, 0))
+            changes.append(self._say(case, State.RAISED, now))
+        for ended in left:
+            case = ended.copy()
+            case.closed = now
+            self.closed = [case, *self.closed][:KEPT]
+            changes.append(self._say(case, State.CLEARED, now))
         return changes
 
     def restart(self, now: int) -> None:

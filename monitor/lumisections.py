@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +145,29 @@ class Lumisections:
                 if section.versions and _touches(section, [*before, span], before)
             ]
         return changed
+
+    def succeed(self, former: Lumisections) -> None:
+        """Take over from what has counted the same seconds by another model.
+
+        Versions of verdicts go on from those that were said, and so does what alarms claim. A
+        lumisection that was only seen in part is taken over as the former counted it.
+        """
+        kept = {}
+        for key, theirs in former.sections().items():
+            mine = self._sections.get(key)
+            whole = mine is not None and mine.seconds.keys() == theirs.seconds.keys()
+            kept[key] = mine if mine is not None and whole else theirs
+            kept[key].versions = theirs.versions
+        self._sections = kept
+        self._spans = former.spans()
+
+    def sections(self) -> dict[tuple[int, int], _Section]:
+        """Return copies of the sections."""
+        return {key: deepcopy(section) for key, section in self._sections.items()}
+
+    def spans(self) -> dict[int, list[Span]]:
+        """Return what alarms claim, by row of the region."""
+        return {row: list(spans) for row, spans in self._spans.items()}
 
     def current(self, row: int, second: int) -> tuple[Quality, str]:
         """Return the quality of a region now, for the board."""

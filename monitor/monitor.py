@@ -61,6 +61,11 @@ ANCHOR_MAD = 2.0
 MAX_CELLS = 8
 """Cells that an alarm names."""
 
+OTHER_MODEL = (
+    "Cleared with a change of the model: the new one, which saw the same data, has no alarm."
+)
+"""What is said of an alarm that a new model does not have."""
+
 LEAST_SHARE = 0.03
 """Share of the excess that a cell needs to be named."""
 
@@ -207,6 +212,59 @@ class Monitor:
         """Take in an act of the crew; return what it changes."""
         self._acks[act.alarm] = act
         return tuple(self._mask())
+
+    def begin_beside(self, other: Monitor) -> None:
+        """Begin under what people have said to another: the same masks, the same orders."""
+        self.live.frozen = other.live.frozen
+        for run, key in other.conditions.words()["starts"]:
+            self._conditions.order(run, key)
+        for act in other.acknowledgements():
+            self.acknowledge(act)
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        """Return what the crew has said and not taken back."""
+        return tuple(self._acks.values())
+
+    def succeed(self, former: Monitor) -> tuple[Said, ...]:
+        """Take over from a monitor that has judged the same seconds by another model.
+
+        Returns what changes: alarms that only one of the two has, and the verdicts that they amend.
+        The former is left as it is and can go on in shadow.
+        """
+        said = former.alarms()
+        self._watched = former.watched
+        self._sections.succeed(former.sections)
+        changes = self._cases.succeed(former.cases, self._now)
+        for change in changes:
+            if change.state is State.CLEARED and change.case.id in said:
+                was = said[change.case.id]
+                said[was.id] = replace(was, text=f"{was.text} {OTHER_MODEL}")
+        self._alarms = said
+        return tuple(record for change in changes for record in self._tell(change))
+
+    def alarms(self) -> dict[str, Alarm]:
+        """Return the newest version of every alarm that is remembered, by id."""
+        return dict(self._alarms)
+
+    @property
+    def watched(self) -> int:
+        """Return the data-seconds judged so far."""
+        return self._watched
+
+    @property
+    def conditions(self) -> Conditions:
+        """Return which key holds for which run."""
+        return self._conditions
+
+    @property
+    def cases(self) -> Casebook:
+        """Return the open cases and those of late."""
+        return self._cases
+
+    @property
+    def sections(self) -> Lumisections:
+        """Return what is counted of the lumisections of late."""
+        return self._sections
 
     def close(self) -> tuple[Alarm | Verdict, ...]:
         """Return verdicts on what is not judged yet: the stream has ended."""

@@ -18,16 +18,18 @@ from monitor.alarms import (
     State,
     WorstShower,
 )
+from monitor.model_acts import ModelAct, ModelOrder
 from monitor.quality import Quality
 from monitor.references import Order, ReferenceAct
 from monitor.verdicts import Verdict
 
-Record = Alarm | Verdict | Acknowledgement | ReferenceAct
+Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct
 _NAMES = {
     Alarm: "alarm",
     Verdict: "verdict",
     Acknowledgement: "acknowledgement",
     ReferenceAct: "reference",
+    ModelAct: "model",
 }
 
 
@@ -55,6 +57,8 @@ def from_json(values: dict[str, Any]) -> Record:
             return Acknowledgement(masks=masks, **fields)
         if name == "reference":
             return ReferenceAct(**fields | {"order": Order(fields["order"])})
+        if name == "model":
+            return ModelAct(**fields | {"order": ModelOrder(fields["order"])})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"not a record: {error}") from None
     raise RecordError(f"unknown type {name!r}")
@@ -68,6 +72,8 @@ def key(record: Record) -> str:
         return f"alarm/{record.id}"
     if isinstance(record, ReferenceAct):
         return f"reference/{record.time_ns}"
+    if isinstance(record, ModelAct):
+        return f"model/{record.time_ns}"
     return f"acknowledgement/{record.alarm}"
 
 

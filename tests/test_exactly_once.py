@@ -12,10 +12,12 @@ from consumers.block import Block
 from consumers.codec import encode
 from consumers.fence import Fence
 from consumers.judge import Judge, JudgeSettings
+from consumers.judging import Standard
 from consumers.ranges import Open, Range, WindowForm
 from consumers.record import Unavailable
+from consumers.scoring import Lineup, Model
 from consumers.snapshots import Snapshots
-from consumers.worker import Model, Worker, WorkerSettings
+from consumers.worker import Worker, WorkerSettings
 from models.showers import Showers
 from monitor.detector import grid
 from monitor.metrics.exposition import Exposition
@@ -74,9 +76,9 @@ class Stage:
     def start_worker(self):
         source = MemorySource(self.broker, topics.SHOWERS)
         settings = WorkerSettings(f"w{len(self.workers)}", emit_s=0.0, heartbeat_s=1e9)
-        model = Model(PlainScorer(), (), np.full((1, 3), 0.1))
+        lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
         clients = self.broker.clients(source)
-        worker = Worker(model, DETECTOR, clients, settings, self.worker_metrics)
+        worker = Worker(lambda: lineup, DETECTOR, clients, settings, self.worker_metrics)
         self.workers.append((worker, source))
         return source
 
@@ -98,7 +100,8 @@ class Stage:
 
         settings = JudgeSettings("j", "plain", "f", snapshot_s=1e9, show_s=1e9)
         clients = self.broker.clients(source)
-        self.judge = Judge(make, FORM, clients, settings, self.judge_metrics, lambda *_: None)
+        plain = Standard("plain", "plain", FORM, np.full((1, 3), 0.1), make)
+        self.judge = Judge(lambda _: plain, clients, settings, self.judge_metrics, lambda *_: None)
 
     def step_worker(self):
         if self.workers:

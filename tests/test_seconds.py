@@ -17,8 +17,13 @@ def said(partition, second, *, caught_up=False, offset=0):
 
 
 def add(seconds, partition, second, at_ms, *, caught_up=False, empty=False):
-    windows = [] if empty else [window(0, int(second), [partition])]
-    return seconds.add(said(partition, second, caught_up=caught_up), windows, at_ms)
+    windows = {} if empty else by_key(window(0, int(second), [partition]))
+    found = seconds.add(said(partition, second, caught_up=caught_up), windows, at_ms)
+    return [(by_model["m"], late) for by_model, late in found]
+
+
+def by_key(*windows):
+    return {w.key: {"m": w} for w in windows}
 
 
 def test_a_second_closes_when_every_partition_is_past_it():
@@ -88,12 +93,14 @@ def test_nothing_is_lost_and_seconds_close_once_and_in_order(seed):
         p = int(rng.integers(3))
         at[p] += rng.exponential(0.5)
         clock += int(rng.integers(0, 300))
-        windows = [window(0, int(at[p]), [p])]
-        n_in += windows[0].n
-        out += seconds.add(said(p, at[p], caught_up=bool(rng.random() < 0.3)), windows, clock)
-    out += seconds.add(said(0, at[0], caught_up=True), [], clock)
+        one = window(0, int(at[p]), [p])
+        n_in += one.n
+        idle = bool(rng.random() < 0.3)
+        out += seconds.add(said(p, at[p], caught_up=idle), by_key(one), clock)
+    out += seconds.add(said(0, at[0], caught_up=True), {}, clock)
     for p in range(3):
-        out += seconds.add(said(p, at[p], caught_up=True), [], clock + 2 * QUIET_MS)
+        out += seconds.add(said(p, at[p], caught_up=True), {}, clock + 2 * QUIET_MS)
+    out = [(by_model["m"], late) for by_model, late in out]
     on_time = [w.key.second for w, late in out if not late]
     assert on_time == sorted(set(on_time))
     assert sum(w.n for w, _ in out) == n_in

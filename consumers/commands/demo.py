@@ -30,7 +30,7 @@ from monitor.view import headline
 if TYPE_CHECKING:
     import argparse
 
-    from consumers.judge import Bench
+    from consumers.judging import Bench
     from monitor.alarms import Alarm
     from monitor.view import Standing
 

@@ -38,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--to must be later than --from")
     artefact, detector = wiring.artefact_of(given), wiring.detector_of(given)
     with tools.opened_log(given) as log:
-        ranges = replay.find(log, wiring.form_of(artefact), begin, end)
+        ranges = replay.find(log, artefact.hash, wiring.form_of(artefact), begin, end)
         if not ranges:
             raise UserError("no windows in this range: is it data time, and still kept?")
-        same = all(found.entry.model == artefact.hash for found in ranges)
+        same = all(found.model == artefact.hash for found in ranges)
         if args.rescore or not same:
             scorer = wiring.model_of(artefact, given.device)
             windows = replay.rescored(log, ranges, scorer, begin, end)

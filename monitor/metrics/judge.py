@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.alarms import Severity
+from monitor.metrics.shadow import ShadowSeries
 from monitor.metrics.standing import StandingSeries
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class JudgeMetrics:
         self._topic = topic
         self._standing = StandingSeries(detector)
         new.registry.register(self._standing)
+        self._shadow = ShadowSeries()
+        new.registry.register(self._shadow)
         self._accepted = new.counter("calodqm_ranges_accepted", "Ranges of windows counted.")
         self._refused = new.counter(
             "calodqm_ranges_refused", "Ranges of windows not counted.", "reason"
@@ -76,6 +79,10 @@ class JudgeMetrics:
     def standing(self, standing: Standing) -> None:
         """Take over what the monitor stands at now."""
         self._standing.now = standing
+
+    def shadow(self, model: str, report: dict[str, Any]) -> None:
+        """Take over how the model in shadow compares now; an empty name is none."""
+        self._shadow.now = (model, report) if model else None
 
     def state(self, state: JudgeState) -> None:
         """Note what the judge is doing."""

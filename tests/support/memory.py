@@ -97,6 +97,9 @@ class MemoryLog:
     def read(self, topic: str, begin: int | None, end: int) -> list[Record]:
         return self.broker.topics[topic, 0][begin or 0 : end]
 
+    def read_all(self, topic: str) -> list[Record]:
+        return list(self.broker.topics[topic, 0])
+
     def reported_end(self, topic: str) -> int:
         return len(self.broker.topics[topic, 0])
 

@@ -139,7 +139,8 @@ def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
                 count.showers += entry.showers
                 count.rejects.update(entry.rejects)
                 count.missing += entry.missing
-                count.tallied += sum(w.n for w in ranges.windows(record.value or b"", form))
+                value = ranges.parts(record.value or b"", entry)[entry.model]
+                count.tallied += sum(w.n for w in ranges.windows(value, form))
     finally:
         log.close()
     return count

@@ -1,0 +1,254 @@
+"""Judging: all that a judge knows, as one value that is a function of the windows topic."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from consumers import ranges
+from consumers.block import DecodeError
+from consumers.fence import Fence
+from consumers.seconds import Seconds
+from monitor.alarms import Alarm, WorstShower
+from monitor.comparison import Comparison, Joint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from consumers.ranges import Range, WindowForm
+    from consumers.seconds import ByModel
+    from consumers.snapshots import Manifest
+    from monitor.acknowledgements import Acknowledgement
+    from monitor.monitor import Monitor, Said
+    from monitor.references import ReferenceAct
+    from monitor.windows import Window, WindowKey
+
+logger = logging.getLogger(__name__)
+
+STATE_FORM = 1
+"""Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
+
+The version of the software has no part in it, so that an upgrade takes the state over.
+"""
+
+KEPT_WORST = 8
+"""Worst showers of each region that are remembered for the next alarm."""
+
+ROWS_A_PIECE = 512
+"""Rows of open windows in one array of a snapshot."""
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a digest of what a judge's state depends on, beside the log and the models."""
+    return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A model, as far as a judge needs it."""
+
+    hash: str
+    title: str
+    """What people call it."""
+
+    form: WindowForm
+    expected_rate: NDArray[np.float64]
+    """Share of good showers beyond each level, by condition cell, shape (K, A)."""
+
+    make_monitor: Callable[[], Monitor]
+    """Returns a monitor that has seen nothing."""
+
+
+@dataclass(slots=True)
+class Side:
+    """A model with the monitor that judges by it."""
+
+    model: Standard
+    monitor: Monitor
+
+    @classmethod
+    def new(cls, model: Standard) -> Side:
+        """Return a side that has seen nothing."""
+        return cls(model, model.make_monitor())
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything that a judge knows; a function of the windows topic up to `at`."""
+
+    primary: Side
+    """What is judged by."""
+
+    first: str = ""
+    """Hash of the model with which the log began."""
+
+    shadow: Side | None = None
+    """What runs beside it; its verdicts never leave."""
+
+    comparison: Comparison = field(default_factory=Comparison)
+    """Of the shadow with the primary, since it was announced."""
+
+    fence: Fence = field(default_factory=Fence)
+    seconds: Seconds = field(default_factory=Seconds)
+    worst: dict[int, deque[WorstShower]] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
+    """Showers, records, missing, and records rejected by reason, of the ranges that count."""
+
+    at: int = 0
+    """Offset of the windows topic up to which all is taken in."""
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return the monitor whose verdicts count."""
+        return self.primary.monitor
+
+    @property
+    def models(self) -> tuple[str, str, str]:
+        """Return the hashes of the first, the primary and the shadow model."""
+        shadow = "" if self.shadow is None else self.shadow.model.hash
+        return self.first or self.primary.model.hash, self.primary.model.hash, shadow
+
+    def sides(self) -> Iterator[tuple[str, Side]]:
+        """Yield the sides that there are, with their names."""
+        yield "primary", self.primary
+        if self.shadow is not None:
+            yield "shadow", self.shadow
+
+    def windows(self, value: bytes, entry: Range) -> dict[WindowKey, ByModel]:
+        """Return the windows of a range that are by models of ours."""
+        found: dict[WindowKey, dict[str, Window]] = {}
+        parts = ranges.parts(value, entry)
+        for name, side in self.sides():
+            model = side.model
+            try:
+                for window in ranges.windows(parts.get(model.hash, b""), model.form):
+                    found.setdefault(window.key, {})[model.hash] = window
+            except DecodeError as error:
+                if name == "primary":
+                    raise
+                # A shadow that is damaged is a gap in what it saw, and costs nobody else anything.
+                logger.warning("windows of the shadow, %d@%d: %s", *_where(entry), error)
+        return dict(found)
+
+    def heard_beside(self, entry: Range) -> None:
+        """Count whether a range with showers carries the shadow's windows."""
+        _, primary, shadow = self.models
+        sums = None
+        if {entry.model, entry.shadow} == {primary, shadow}:
+            sums = Joint.from_list(list(entry.joint))
+            sums = sums if entry.model == primary else sums.turned()
+        self.comparison.heard(entry.partition, sums)
+
+    def judge_beside(self, window: Window, found: ByModel) -> None:
+        """Let the shadow judge a data-second that the primary has judged."""
+        if self.shadow is None:
+            return
+        mine = found.get(self.shadow.model.hash)
+        second = window.key.second
+        if mine is None or mine.n != window.n:
+            self.comparison.lacked(second)
+            return
+        self.comparison.judged(second)
+        self.comparison.primary.add(window, self.primary.model.expected_rate)
+        self.comparison.shadow.add(mine, self.shadow.model.expected_rate)
+        self._note(self.shadow.monitor.observe(mine))
+
+    def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
+        """Take in an act of the crew; return what it changes."""
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.acknowledge(act))
+        return self.monitor.acknowledge(act)
+
+    def act(self, act: ReferenceAct) -> tuple[Said, ...]:
+        """Take in an order about references and conditions; return what it changes at once."""
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.act(act))
+        return self.monitor.act(act)
+
+    def note(self, alarm: Alarm) -> None:
+        """Take note of what the primary says of an alarm, to compare."""
+        if self.shadow is not None:
+            self.comparison.note(alarm, shadow=False)
+
+    def _note(self, said: tuple[Said, ...]) -> None:
+        for record in said:
+            if isinstance(record, Alarm):
+                self.comparison.note(record, shadow=True)
+
+    def remember(self, entry: Range) -> None:
+        """Remember the worst showers of a range."""
+        for w in entry.worst:
+            kept = self.worst.setdefault(w.region, deque(maxlen=KEPT_WORST))
+            kept.append(
+                WorstShower(
+                    w.event_id, entry.topic, w.partition, w.offset, w.row, w.region, w.p, w.time_ns
+                )
+            )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays; `restore` is the inverse."""
+        words = {
+            "stands": [[p, asdict(stand)] for p, stand in self.seconds.stands.items()],
+            "clock": [self.seconds.closed, self.seconds.now_ms, self.seconds.fed_ms],
+            "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
+            "totals": dict(self.totals),
+            "comparison": self.comparison.to_json(),
+        }
+        arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
+        for name, side in self.sides():
+            state = side.monitor.state()
+            arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
+            for i, piece in enumerate(_pieces(self._open(side.model.hash))):
+                encoded = ranges.encode_windows(piece, side.model.form)
+                arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
+        return arrays
+
+    def _open(self, model: str) -> list[Window]:
+        return [found[model] for found in self.seconds.windows.values() if model in found]
+
+    def restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
+        """Take up what `state` returned; the sides must be of the models that it was made with."""
+        words = orjson.loads(arrays["words"].tobytes())
+        self.seconds = Seconds.from_json(words["stands"], words["clock"])
+        opened: dict[WindowKey, dict[str, Window]] = {}
+        for name, side in self.sides():
+            side.monitor.restore(_below(f"{name}.monitor.", arrays))
+            for array in _below(f"{name}.windows.", arrays).values():
+                for window in ranges.windows(array.tobytes(), side.model.form):
+                    opened.setdefault(window.key, {})[side.model.hash] = window
+        self.seconds.windows.update(opened)
+        self.comparison = Comparison.from_json(words["comparison"])
+        self.worst = {
+            region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
+            for region, kept in words["worst"]
+        }
+        self.totals = Counter(words["totals"])
+        self.fence, self.at = Fence.from_json(manifest.fence), manifest.at
+
+
+def _where(entry: Range) -> tuple[int, int]:
+    return entry.partition, entry.begin
+
+
+def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _pieces(windows: list[Window]) -> list[list[Window]]:
+    pieces: list[list[Window]] = []
+    rows = ROWS_A_PIECE
+    for window in sorted(windows, key=lambda w: w.key):
+        if rows >= ROWS_A_PIECE:
+            pieces.append([])
+            rows = 0
+        pieces[-1].append(window)
+        rows += len(window.regions)
+    return pieces
