@@ -33,7 +33,13 @@ STYLE: Any = {
     "legend.fontsize": 8,
     "legend.frameon": False,
 }
-COLOURS = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]  # a listed map has them
+COLOURS = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]  # a listed map has them
+DASHES = ("-", "--", ":")
+"""Ten colours with each of these: curves beyond the tenth are dashed, beyond the twentieth dotted."""
+
+
+def _style(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % 10], "linestyle": DASHES[i // 10 % 3]}
 
 
 def figures(
@@ -63,7 +69,7 @@ def _roc(samples: Sequence[Sample]) -> Figure:
     for i, sample in enumerate(strange):
         p = sample.scored.p_combined[sample.scored.valid]
         fpr, tpr = roc(good.scored.p_combined[good.scored.valid], p)
-        axes.plot(fpr, tpr, color=COLOURS[i % 20], drawstyle="steps-post", label=sample.name)
+        axes.plot(fpr, tpr, **_style(i), drawstyle="steps-post", label=sample.name)
     x = np.geomspace(1 / good.scored.n, 1, 50)
     axes.plot(x, x, "k:", lw=1, label="no separation")
     axes.set(xscale="log", xlim=(x[0], 1), ylim=(0, 1.02))
@@ -76,50 +82,51 @@ def _roc(samples: Sequence[Sample]) -> Figure:
 def _scores(names: tuple[str, ...], rows: Sequence[Row]) -> Figure:
     columns = [*names, "combined"]
     table = np.array([[row.scores[name].auc for name in columns] for row in rows])
-    figure = Figure((1.8 + 0.62 * len(columns), 1.6 + 0.32 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    texts = [[f"{value:.2f}" for value in row] for row in table]
     # Deviations to either side count: below 0.5 a score calls the strange ordinary.
-    image = axes.imshow(table, cmap="RdBu_r", vmin=0, vmax=1, aspect="auto")
-    for (i, j), value in np.ndenumerate(table):
-        colour = "white" if abs(value - 0.5) > 0.3 else "black"
-        axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    figure, axes = _heat(table, texts, [row.name for row in rows], "RdBu_r", "AUC", 0.62)
     axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
-    axes.set_yticks(range(len(rows)), [row.name for row in rows])
-    axes.grid(visible=False)
     axes.set_title("AUC of every score: which one sees what", loc="left")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="AUC")
     return figure
 
 
 def _energy(rows: Sequence[Row], calibrations: Sequence[Calibration]) -> Figure:
-    figure = Figure((8.5, 4.5), layout="constrained")
-    axes = figure.subplots()
-    cells = [c for c in calibrations if c.cell >= 0]
-    for i, row in enumerate(rows):
-        at = [k + 0.4 * (i / max(len(rows) - 1, 1) - 0.5) for k in range(len(cells))]
-        found = [(x, s.tpr[FPR[0]]) for x, s in zip(at, row.bins, strict=True) if s is not None]
-        if not found:
-            continue
-        x = [where for where, _ in found]
-        y = np.array([r.value for _, r in found])
-        error = np.array([[r.value - r.low, r.high - r.value] for _, r in found]).T
-        axes.errorbar(
-            x,
-            y,
-            np.clip(error, 0, None),
-            fmt="o",
-            ms=3,
-            lw=0.8,
-            color=COLOURS[i % 20],
-            label=row.name,
-        )
-    axes.set_xticks(range(len(cells)), [_range(c) for c in cells])
-    axes.set(
-        xlabel="reconstructed energy, GeV", ylabel=f"TPR at FPR {FPR[0]:g}", ylim=(-0.03, 1.05)
-    )
-    axes.set_title("By energy, with 95 % intervals", loc="left")
-    figure.legend(loc="outside right center")
+    columns = [_range(c) for c in calibrations if c.cell >= 0]
+    rates = [[None if s is None else s.tpr[FPR[0]] for s in row.bins] for row in rows]
+    table = np.array([[np.nan if r is None else r.value for r in row] for row in rates])
+    texts = [
+        ["–" if r is None else f"{r.value:.2f}  ({r.low:.2f} to {r.high:.2f})" for r in row]
+        for row in rates
+    ]
+    label = f"TPR at FPR {FPR[0]:g}"
+    figure, axes = _heat(table, texts, [row.name for row in rows], "cividis", label, 1.4)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_xlabel("reconstructed energy, GeV")
+    axes.set_title(f"{label} by energy, combined, with 95 % intervals", loc="left")
     return figure
+
+
+def _heat(
+    table: NDArray[np.float64],
+    texts: list[list[str]],
+    rows: list[str],
+    colours: str,
+    label: str,
+    width: float,
+) -> tuple[Figure, Axes]:
+    """Return a table of numbers from 0 to 1 as colours, columns of a width in inches."""
+    size = (3.0 + width * table.shape[1], 1.6 + 0.32 * len(rows))
+    figure = Figure(size, layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(table, cmap=colours, vmin=0, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(table):
+        dark = np.isfinite(value) and sum(image.cmap(value)[:3]) < 1.5
+        colour = "white" if dark else "black"
+        axes.text(j, i, texts[i][j], ha="center", va="center", fontsize=7, color=colour)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(visible=False)
+    figure.colorbar(image, ax=axes, shrink=0.8, label=label)
+    return figure, axes
 
 
 def _range(calibration: Calibration) -> str:
@@ -148,7 +155,7 @@ def _calibration(good: Sample, calibrations: Sequence[Calibration]) -> Figure:
                 [[max(y - low, 0)], [max(high - y, 0)]],
                 fmt="o",
                 ms=4,
-                color=COLOURS[2 * i],
+                color=COLOURS[i],
                 label=f"α = {level:g}" if c.cell == 0 else None,
             )
     right.axhline(1, color="k", lw=1)
@@ -157,9 +164,9 @@ def _calibration(good: Sample, calibrations: Sequence[Calibration]) -> Figure:
     right.set_xticks(
         [*range(len(cells)), len(cells) + 1], [*map(_range, cells), "all"], rotation=30, ha="right"
     )
-    right.set(xlabel="reconstructed energy, GeV", ylabel="achieved / nominal", ylim=(0, 3))
+    right.set(xlabel="reconstructed energy, GeV", ylabel="achieved / nominal", ylim=(0, 3.4))
     right.set_title("Calibration in each condition cell", loc="left")
-    right.legend()
+    right.legend(loc="upper left", ncols=len(NOMINAL), frameon=True)
     return figure
 
 
@@ -206,7 +213,7 @@ def _power(curves: Sequence[Curve]) -> Figure:
     for i, curve in enumerate(curves):
         if curve.name in at_once:
             continue
-        axes.plot(curve.sizes, curve.power, "o-", ms=3, color=COLOURS[i % 20], label=curve.name)
+        axes.plot(curve.sizes, curve.power, marker="o", ms=3, **_style(i), label=curve.name)
     axes.axhline(FALSE_ALARMS, color="k", ls=":", lw=1)
     axes.set(xscale="log", ylim=(-0.03, 1.05))
     axes.set(xlabel="showers in the window", ylabel="share of windows in which it is found")
@@ -288,9 +295,10 @@ def _page(title: str, facts: Mapping[str, str], table: str, images: Sequence[str
     items = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ text-align: left; padding: .25em .8em; border-bottom: 1px solid #ddd }}
+th, td {{ text-align: right; padding: .25em .7em; border-bottom: 1px solid #ddd; white-space: nowrap }}
+th {{ white-space: normal; vertical-align: bottom }} td:first-child, th:first-child {{ text-align: left }}
 small {{ color: #666 }} img {{ max-width: 100%; display: block; margin: 2em 0 }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 0 1em }} dt {{ color: #666 }}
 dd {{ margin: 0 }}
