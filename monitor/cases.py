@@ -13,13 +13,22 @@ from monitor.rates import Test
 from monitor.sequential import e_benjamini_hochberg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from monitor.alarms import Kind
     from monitor.places import Places
     from monitor.watch import Watch
 
 SAME_FAULT_S = 15
-"""Crossings whose onsets are this close are one fault."""
+"""Crossings whose onsets are this close are one fault, unless they are surely of two kinds."""
+
+MAX_APART = 4
+"""Regions of a case that are asked whether each has a fault of its own."""
+
+SURE_KIND = 1.0
+"""Log10 odds over the next likely kind with which a kind is sure."""
 
 REOPEN_S = 600
 """A place that crosses again this soon after it cleared goes on with the same alarm."""
@@ -125,12 +134,19 @@ class Casebook:
         The detector's places.
     page_at, warn_at
         Evidence that pages and warns at each place, data-seconds, shape (P,).
+    kind_of
+        Returns the likely kind of a case, and the log10 odds over the next likely one.
     """
 
     def __init__(
-        self, places: Places, page_at: NDArray[np.float64], warn_at: NDArray[np.float64]
+        self,
+        places: Places,
+        page_at: NDArray[np.float64],
+        warn_at: NDArray[np.float64],
+        kind_of: Callable[[Case], tuple[Kind, float]],
     ) -> None:
         self._places = places
+        self._kind_of = kind_of
         self._shares = shares(places)
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
         self.open: list[Case] = []
@@ -252,11 +268,32 @@ class Casebook:
     def _take(
         self, place: int, total: NDArray[np.float64], watch: Watch, now: int, watched: int
     ) -> list[Change]:
-        suspects = self._suspects(place, total, watched)
+        fresh = self._fresh(place, self._suspects(place, total, watched), total, watch, now)
+        fresh = self._first_of_several(fresh, total, watch, now)
+        same = [
+            case
+            for case in self.open
+            if abs(case.onset - fresh.onset) <= SAME_FAULT_S
+            and case.test is not Test.SILENT
+            and not self._apart(case, fresh)
+        ]
+        if same:
+            return self._fold(same, fresh, now)
+        return [self._open(fresh, now)]
+
+    def _fresh(
+        self,
+        place: int,
+        suspects: NDArray[np.bool_],
+        total: NDArray[np.float64],
+        watch: Watch,
+        now: int,
+    ) -> Case:
+        """Return the case of a place that crosses, where these regions stand out."""
         named, regions, diffuse = self._locate(place, suspects)
         test, stream, onset, odds = watch.leading(place)
         once_in = float(total[place] * self._shares[place])
-        fresh = Case(
+        return Case(
             id=f"{self._places.names[named]}-{now}",
             place=named,
             regions=np.flatnonzero(regions).tolist(),
@@ -273,14 +310,30 @@ class Casebook:
             checked=now,
             checked_path=odds,
         )
-        same = [
-            case
-            for case in self.open
-            if abs(case.onset - fresh.onset) <= SAME_FAULT_S and case.test is not Test.SILENT
-        ]
-        if same:
-            return self._fold(same, fresh, now)
-        return [self._open(fresh, now)]
+
+    def _first_of_several(
+        self, case: Case, total: NDArray[np.float64], watch: Watch, now: int
+    ) -> Case:
+        """Return the case, or that of its strongest region if its regions have several faults.
+
+        The others cross by themselves, once this one is explained.
+        """
+        if case.diffuse or not 1 < len(case.regions) <= MAX_APART:
+            return case
+        none = np.zeros(self._places.n_regions, bool)
+        first = self._places.first_region
+        rows = sorted(case.regions, key=lambda row: -float(total[first + row]))
+        parts = [self._fresh(first + row, none, total, watch, now) for row in rows]
+        return parts[0] if any(self._apart(parts[0], other) for other in parts[1:]) else case
+
+    def _apart(self, case: Case, fresh: Case) -> bool:
+        """Return whether two cases are surely two faults: of two kinds, and in other sectors."""
+        regions = self._places.detector.regions
+        sectors = [{regions[row].sector for row in c.regions} for c in (case, fresh)]
+        if case.diffuse or fresh.diffuse or sectors[0] & sectors[1]:
+            return False
+        (one, sure), (other, also) = self._kind_of(case), self._kind_of(fresh)
+        return one is not other and min(sure, also) >= SURE_KIND
 
     def _suspects(self, place: int, total: NDArray[np.float64], watched: int) -> NDArray[np.bool_]:
         """Return the regions of a place that stand out, by e-BH, shape (R,)."""

@@ -149,7 +149,7 @@ class Monitor:
         self._certified = expectation
         self.live = self._fresh_live()
         self._conditions = Conditions()
-        self._cases = Casebook(self.places, page_at, warn_at)
+        self._cases = Casebook(self.places, page_at, warn_at, self._likely)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._sections = Lumisections(
             self.places, self.settings.min_showers, self.settings.model, self.settings.software
@@ -448,7 +448,7 @@ class Monitor:
         mix = showers[rows].sum(0, keepdims=True).astype(np.float64)
         expected, uncertainty = self.watch.rates.expected(mix)
         observed = exceedances[rows].sum(0)
-        symptoms = self._symptoms(case, observed, expected[0])
+        symptoms = self._symptoms(case)
         kind, margin = kinds.likely(symptoms, self.geometry)
         cells = self._cells(symptoms, kind)
         regions = self._regions(case, showers, exceedances)
@@ -513,11 +513,16 @@ class Monitor:
         offset = 0 if case.test is Test.EXCEEDANCES else sum(len(r) for r in UP.values())
         return levels[case.stream - offset]
 
-    def _symptoms(
-        self, case: Case, observed: NDArray[np.int64], expected: NDArray[np.float64]
-    ) -> kinds.Symptoms:
-        """Return what the regions of a case show in the last steps since the onset."""
+    def _likely(self, case: Case) -> tuple[Kind, float]:
+        """Return the likely kind of a case, and the log10 odds over the next likely one."""
+        return kinds.likely(self._symptoms(case), self.geometry)
+
+    def _symptoms(self, case: Case) -> kinds.Symptoms:
+        """Return what the regions of a case have shown since the onset."""
         at = LEVELS.index(0.01)
+        rows = np.array(case.regions)
+        seen, exceedances = (array[rows].sum(0) for array in self._ledger.since(case.onset))
+        expected, _ = self.watch.rates.expected(seen[None].astype(np.float64))
         total = self.watch.since(case.onset)
         weights = np.zeros((1, self.places.n_regions))
         weights[0, case.regions] = 1
@@ -535,7 +540,7 @@ class Monitor:
             lit=lit_expected + effects.lit[0],
             lit_expected=lit_expected,
             listed=self._listed(case),
-            rate=float(observed[at] / max(expected[at], 0.5)),
+            rate=float(exceedances[at] / max(expected[0, at], 0.5)),
             share=len(case.regions) / self.places.n_regions,
             n_regions=len(case.regions),
         )

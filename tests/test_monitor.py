@@ -145,6 +145,28 @@ def test_a_second_fault_elsewhere_still_alarms():
     assert raised == ["B3"]
 
 
+def two_faults_at_once(second: dict) -> list[Alarm]:
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.shift = {(2, STRIP): 3.0}
+    for name, value in second.items():
+        setattr(stream, name, getattr(stream, name) | value)
+    play(judge, stream, 60)
+    return list(judge.open_alarms())
+
+
+def test_faults_of_two_kinds_in_two_sectors_are_two_alarms_even_at_once():
+    found = two_faults_at_once({"spread": {(6, 5): 0.02}, "lit": {(6, 5): 0.0}})
+    assert {(a.place, a.kind) for a in found} == {("A3", Kind.HOT), ("B3", Kind.DEAD)}
+
+
+def test_two_faults_of_one_kind_at_once_are_told_as_one():
+    found = two_faults_at_once({"shift": {(2, STRIP): 3.0, (6, STRIP): 3.0}})
+    assert len(found) == 1
+    assert {share.name for share in found[0].regions} == {"A3", "B3"}
+
+
 def test_an_alarm_clears_when_its_fault_is_over_and_not_before():
     stream = Stream()
     judge = monitor(stream)
