@@ -60,15 +60,19 @@ class Connection:
     """Options of TLS and SASL under kafka-python's names, passed through."""
 
     def options(self) -> dict[str, Any]:
-        """Return what every client needs; where it is to be TLS, see first that TLS works."""
-        if str(self.security.get("security_protocol", "")).endswith("SSL"):
-            tls.probe(self.bootstrap, self.security)
+        """Return what every client needs."""
         return {
             "bootstrap_servers": self.bootstrap.split(","),
             "reconnect_backoff_max_ms": 2000,
             "bootstrap_timeout_ms": 5_000,
             **self.security,
         }
+
+    def proven(self) -> dict[str, Any]:
+        """Return the options; where it is to be TLS, after a handshake that shows that it works."""
+        if str(self.security.get("security_protocol", "")).endswith("SSL"):
+            tls.probe(self.bootstrap, self.security)
+        return self.options()
 
 
 class _Denials(logging.Handler):
@@ -161,7 +165,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 fetch_max_wait_ms=100,
                 receive_buffer_bytes=FETCH_BYTES,
                 metrics_enabled=False,
-                **connection.options(),
+                **connection.proven(),
             )
             self._consumer.subscribe([topic], listener=self)
 
@@ -267,7 +271,7 @@ class KafkaSink:
                 batch_size=1 << 20,
                 linger_ms=linger_ms,
                 metrics_enabled=False,
-                **connection.options(),
+                **connection.proven(),
             )
 
     def append(
@@ -296,7 +300,7 @@ class KafkaLog:
                 fetch_max_bytes=4 * FETCH_BYTES,
                 fetch_max_wait_ms=100,
                 metrics_enabled=False,
-                **connection.options(),
+                **connection.proven(),
             )
 
     def read(
@@ -415,7 +419,7 @@ def ensure_topics(
     if showers != topics.SHOWERS:
         del names[topics.SHOWERS]
     with translated():
-        admin = KafkaAdminClient(**connection.options())
+        admin = KafkaAdminClient(**connection.proven())
         try:
             missing = sorted(set(names) - set(_topic_names(admin)))
             for name in missing:
@@ -428,7 +432,7 @@ def ensure_topics(
 def describe_topics(connection: Connection) -> dict[str, int]:
     """Return the number of partitions of every topic."""
     with translated():
-        admin = KafkaAdminClient(**connection.options())
+        admin = KafkaAdminClient(**connection.proven())
         try:
             found = admin.describe_topics()
         finally:

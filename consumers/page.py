@@ -1,4 +1,6 @@
-"""Page: what a process shows over HTTP. Read-only, on loopback unless told otherwise.
+"""Page: what a process shows over HTTP, on loopback unless told otherwise.
+
+Read-only, but for acknowledgements where a token switches them on: see `consumers.acts`.
 
 Every process has /metrics, /healthz and /readyz; a judge has the live page with its state,
 pictures of showers and the runbooks as well.
@@ -18,6 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
+from consumers.acts import ActError
 from monitor import pictures
 from monitor.metrics.judge import JudgeState
 from monitor.view import state
@@ -25,6 +28,7 @@ from monitor.view import state
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from consumers.acts import Acts
     from monitor.metrics.exposition import Exposition
     from monitor.pictures import ShowerPicture
     from monitor.view import Standing
@@ -41,7 +45,10 @@ HANG_S = 30.0
 REQUEST_S = 10.0
 """A client that takes longer than this over its request is cut off."""
 
-POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; "
+    "base-uri 'none'"
+)
 """Nothing from outside, no inline script: what comes over Kafka can never run in the browser."""
 
 
@@ -117,7 +124,11 @@ class Page:
     silent_s: float = 10.0
     """The page calls itself stale after so long without a word of the judge or newer data."""
 
+    acts: Acts | None = None
+    """What people may say over the page; None: it is for looking only."""
+
     _now: bytes = b"null"
+    _open: frozenset[str] = frozenset()
     _meta: dict[str, Any] = field(
         default_factory=lambda: {"role": JudgeState.STARTING.value, "published_ns": 0}
     )
@@ -149,9 +160,11 @@ class Page:
             "advanced_ns": self._advanced_ns,
             "silent_s": self.silent_s,
             "service": lines,
+            "acts": self.acts is not None,
         }
         # The parts are replaced whole, so a reader in another thread needs no lock; a state one
         # show older than its times is harmless.
+        self._open = frozenset(alarm.id for alarm in standing.alarms)
         self._now = orjson.dumps(state(standing))
         self._meta = meta
 
@@ -166,6 +179,21 @@ class Page:
         if path.startswith("/runbooks/"):
             return self._runbook(path.removeprefix("/runbooks/"))
         return None
+
+    def act(self, request: BaseHTTPRequestHandler) -> Reply:
+        """Return the answer to a POST; the body is read only of who may act."""
+        if self.acts is None or request.path != "/act":
+            return Reply(b"nothing can be changed here\n", status=501)
+        try:
+            # A plain mapping would keep the case of names, which HTTP does not.
+            size = self.acts.admit(request.headers)  # type: ignore[arg-type]
+            body = request.rfile.read(size)
+            done = self.acts.do(body, self._open, time.time_ns(), request.client_address[0])
+        except ActError as error:
+            return Reply(orjson.dumps({"error": str(error)}), "application/json", error.status)
+        except OSError:
+            return Reply(b"too slow\n", status=408)
+        return Reply(orjson.dumps({"done": done}), "application/json")
 
     def _state(self) -> Reply:
         meta = self._meta | {"served_ns": time.time_ns(), "now": orjson.Fragment(self._now)}
@@ -257,6 +285,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._send(self._reply(), body=False)
+
+    def do_POST(self) -> None:
+        page = self.sources[2]
+        refused = Reply(b"nothing can be changed here\n", status=501)
+        reply = refused if page is None else page.act(self)
+        # What was not read of a body must not be taken for the next request.
+        self.close_connection = True
+        self._send(reply, body=True)
 
     def _reply(self) -> Reply:
         exposition, health, page = self.sources

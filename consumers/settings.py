@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     http_port: int = Field(default=9108, ge=0, le=65_535)
     """Of the page and /metrics; 0 takes a free one."""
 
+    page_token: SecretStr | None = Field(default=None, min_length=16)
+    """Who knows it may acknowledge alarms over the page; without it the page is for looking."""
+
     security_protocol: str = Field(
         default="PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$"
     )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers import artefact_form, control, kafka, topics
+from consumers import artefact_form, control, kafka, tools, topics
+from consumers.acts import Acts
 from consumers.failure import UserError
 from consumers.follower import Follower
 from consumers.gallery import Gallery
@@ -259,7 +260,7 @@ class Program:
             snapshot_s=settings.snapshot_s,
             shadow_s=settings.shadow_s,
         )
-        self._page = Page(shower=self._gallery.picture)
+        self._page = Page(shower=self._gallery.picture, acts=self._acts())
 
         def job() -> None:
             self._begin("judge")
@@ -285,6 +286,13 @@ class Program:
             )
         elif self.artefact.hash not in artefact_form.cards(found):
             artefact_form.publish(clients.sink, self.settings.artefact, self.artefact)
+
+    def _acts(self) -> Acts | None:
+        token = self.settings.page_token
+        if token is None:
+            return None
+        say = partial(tools.speak, self.settings)
+        return Acts(token.get_secret_value(), self.detector, self.artefact.geometry, say)
 
     def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
         return _Connected(self._connection, topic, group, self.settings.session_s, instance)

@@ -202,7 +202,7 @@ function card(alarm, now, open) {
   const regions = alarm.regions.length > 1 ? alarm.regions : [];
   const shares = [...regions, ...alarm.cells].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
   if (shares.length) children.push(make("ul", null, { class: "shares" }, shares));
-  children.push(alarm.taken ? taken(alarm.taken) : acts(alarm));
+  children.push(alarm.taken ? taken(alarm) : acts(alarm));
   const quality = alarm.taken ? "null" : LEVEL[alarm.severity];
   const details = make("details", null, { class: alarm.taken ? "alarm taken" : "alarm", "data-quality": quality, id: `alarm-${alarm.id}` }, children);
   details.open = chosen.get(alarm.id) ?? open;
@@ -210,20 +210,93 @@ function card(alarm, now, open) {
   return details;
 }
 
-function taken(act) {
+function taken(alarm) {
+  const act = alarm.taken;
   const until = act.until_ns === null ? "" : ` until ${clock(act.until_ns / 1e9)} UTC`;
-  return make("p", `${act.who}: ${act.cause}${until}`, { class: "acts" });
+  return make("div", null, { class: "acts" }, [
+    make("span", `${act.who}: ${act.cause}${until}`), ...(answer.acts ? [button("Lift", () => ask(alarm, true))] : [])]);
+}
+
+function button(text, pressed) {
+  const element = make("button", text, { type: "button" });
+  element.addEventListener("click", pressed);
+  return element;
 }
 
 function acts(alarm) {
+  const runbook = make("a", "What to do", { href: `/runbooks/${encodeURIComponent(alarm.runbook)}` });
+  if (answer.acts) return make("div", null, { class: "acts" }, [runbook, button("In hand …", () => ask(alarm, false))]);
   const command = `calodqm ack ${alarm.id} --cause "..."`;
-  const button = make("button", "Copy", { type: "button" });
-  button.addEventListener("click", () => navigator.clipboard?.writeText(command));
   return make("div", null, { class: "acts" }, [
-    make("a", "What to do", { href: `/runbooks/${encodeURIComponent(alarm.runbook)}` }),
-    make("span", "When it is in hand:"), make("code", command), button,
+    runbook, make("span", "When it is in hand:"), make("code", command),
+    button("Copy", () => navigator.clipboard?.writeText(command)),
   ]);
 }
+
+// ---- acknowledging: only where the operator has switched it on ---------------------------------
+
+let asked = null;          // the alarm that the dialog is about, and whether it is to be lifted
+const HOURS = [["until it is lifted", null], ["for an hour of data", 1], ["for a shift, 8 hours of data", 8], ["for a day of data", 24]];
+
+function options(select, rows) {
+  select.replaceChildren(...rows.map(([text, value]) => make("option", text, { value: JSON.stringify(value) })));
+}
+
+function ask(alarm, lift) {
+  asked = { alarm, lift };
+  $("act").classList.toggle("lift", lift);
+  $("act-title").textContent = lift ? "Lift: it is in nobody's hands again" : "In hand";
+  $("act-what").textContent = alarm.summary;
+  $("act-send").textContent = lift ? "Lift" : "Acknowledge";
+  $("act-result").textContent = "";
+  $("act-result").className = "";
+  $("act-cause").value = "";
+  const regions = alarm.regions.map((region) => region.name);
+  const cells = alarm.regions.length === 1 ? alarm.cells.map((cell) => cell.name) : [];
+  const masks = [["nothing", []]];
+  if (cells.length) masks.push([`the cell ${cells[0]} of ${regions[0]}`, [`${regions[0]}:${cells[0]}`]]);
+  if (cells.length > 1) masks.push([`all ${cells.length} cells named`, [`${regions[0]}:${cells.join(";")}`]]);
+  if (regions.length) masks.push([regions.length === 1 ? `the region ${regions[0]}` : `all ${regions.length} regions named`, regions]);
+  options($("act-mask"), masks);
+  options($("act-until"), HOURS);
+  $("act").showModal();
+  $("act-who").focus();
+}
+
+function told(text, quality) {
+  $("act-result").textContent = text;
+  $("act-result").className = quality;
+}
+
+async function send() {
+  const missing = ["act-who", "act-cause", "act-token"].find((id) => !$(id).value.trim());
+  if (missing) { told("Name, cause and token are needed.", "bad"); $(missing).focus(); return; }
+  const hours = asked.lift ? null : JSON.parse($("act-until").value);
+  const act = {
+    alarm: asked.alarm.id, who: $("act-who").value, cause: $("act-cause").value, lift: asked.lift,
+    masks: asked.lift ? [] : JSON.parse($("act-mask").value),
+    until_s: hours === null ? null : answer.now.data_second + hours * 3600,
+  };
+  $("act-send").disabled = true;
+  told("Sending …", "");
+  try {
+    const reply = await fetch("/act", {
+      method: "POST", body: JSON.stringify(act), signal: AbortSignal.timeout(30000),
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${$("act-token").value}` },
+    });
+    const said = await reply.json();
+    if (reply.ok) told("Sent. The card changes as soon as the judge has read it.", "good");
+    else told(`Not done: ${said.error}.`, "bad");
+    if (reply.ok) setTimeout(() => $("act").close(), 1500);
+  } catch (problem) {
+    told(`Not known to be done: ${problem.message}. Look at the card before you try again.`, "bad");
+  } finally {
+    $("act-send").disabled = false;
+  }
+}
+
+$("act-send").addEventListener("click", send);
+$("act-cancel").addEventListener("click", () => $("act").close());
 
 function worst(now) {
   // Showers of open alarms first: they are what the words above are about.

@@ -15,6 +15,8 @@ from consumers.broker import EmbeddedBroker, free_port
 from consumers.kafka import KafkaLog, KafkaSink, describe_topics, ensure_topics
 from consumers.record import Refused, Unavailable
 
+# A client of kafka-python whose constructor fails leaves its socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 USER, PASSWORD = "ada", "s3cret, with = and ,"
 
 

@@ -178,6 +178,7 @@ class Gate:
     def _serve(self, one):
         one.settimeout(None)
         self._open.add(one)
+        behind = None
         with contextlib.suppress(OSError, EOFError, Refused):  # who is refused is hung up on
             if self.tls is not None:
                 plain, one = one, self.tls.wrap_socket(one, server_side=True)
@@ -191,6 +192,8 @@ class Gate:
             self._run(_pump, behind, one)
             _pump(one, behind)
         one.close()
+        if behind is not None:
+            behind.close()
 
     # SASL
 
