@@ -253,8 +253,7 @@ class Judge:
         try:
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
-                bench.fence.open(record.offset, entry)
-                bench.seconds.opened(entry.partition, record.timestamp_ms)
+                bench.opened(record.offset, entry, record.timestamp_ms)
             elif isinstance(entry, Said):
                 self._hear(entry, record, writer)
             else:
@@ -278,8 +277,7 @@ class Judge:
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
             self._metrics.refused("model")
         self._count_strangers(entry, windows.values())
-        if entry.showers and bench.shadow is not None:
-            bench.heard_beside(entry)
+        bench.heard_beside(entry)
         bench.remember(entry)
         for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
             window = found.get(bench.primary.model.hash)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.ranges import Range, WindowForm
+    from consumers.ranges import Open, Range, WindowForm
     from consumers.seconds import ByModel
     from consumers.snapshots import Manifest
     from monitor.acknowledgements import Acknowledgement
@@ -138,14 +138,23 @@ class Bench:
                 logger.warning("windows of the shadow, %d@%d: %s", *_where(entry), error)
         return dict(found)
 
+    def opened(self, offset: int, entry: Open, at_ms: int) -> None:
+        """Take note of a worker that takes a partition over."""
+        self.fence.open(offset, entry)
+        self.seconds.opened(entry.partition, at_ms)
+        if self.shadow is not None:
+            self.comparison.opened(entry.partition)
+
     def heard_beside(self, entry: Range) -> None:
-        """Count whether a range with showers carries the shadow's windows."""
+        """Count whether a range carries the shadow's windows."""
+        if self.shadow is None:
+            return
         _, primary, shadow = self.models
         sums = None
         if {entry.model, entry.shadow} == {primary, shadow}:
             sums = Joint.from_list(list(entry.joint))
             sums = sums if entry.model == primary else sums.turned()
-        self.comparison.heard(entry.partition, sums)
+        self.comparison.heard(entry.partition, entry.showers, sums)
 
     def judge_beside(self, window: Window, found: ByModel) -> None:
         """Let the shadow judge a data-second that the primary has judged."""

@@ -147,7 +147,7 @@ class Comparison:
     """Those of them that carried the shadow's windows."""
 
     bare: list[int] = field(default_factory=list)
-    """Source partitions whose newest range did not carry them."""
+    """Source partitions whose newest range did not carry them, or who got a new worker since."""
 
     seconds: int = 0
     """Data-seconds that both models have judged."""
@@ -167,16 +167,19 @@ class Comparison:
 
     shadow_alarms: list[Noted] = field(default_factory=list)
 
-    def heard(self, partition: int, sums: Joint | None) -> None:
-        """Count a range with showers; `sums` is None if it did not carry the shadow."""
-        self.ranges += 1
-        rest = [other for other in self.bare if other != partition]
-        if sums is None:
-            self.bare = [*rest, partition]
-            return
-        self.bare = rest
-        self.carried += 1
-        self.joint += sums
+    def opened(self, partition: int) -> None:
+        """Take note of a worker that begins with a partition: nobody knows what it scores by yet."""
+        self.bare = [other for other in self.bare if other != partition] + [partition]
+
+    def heard(self, partition: int, showers: int, sums: Joint | None) -> None:
+        """Count a range; `sums` is None if it was not scored by the shadow too."""
+        self.opened(partition)
+        if sums is not None:
+            self.bare.remove(partition)
+            self.joint += sums
+        if showers:
+            self.ranges += 1
+            self.carried += sums is not None
 
     def judged(self, second: int) -> None:
         """Count a data-second that both have judged."""

@@ -1,19 +1,20 @@
 """The law of the windows topic: whatever dies, and in whatever order, all is counted once."""
 
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
 from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 
-from consumers import ranges, topics
+from consumers import control, quality_log, ranges, topics
 from consumers.block import Block
 from consumers.codec import encode
 from consumers.fence import Fence
 from consumers.judge import Judge, JudgeSettings
 from consumers.judging import Standard
-from consumers.ranges import Open, Range, WindowForm
+from consumers.ranges import Open, Range, Said, encode_said
 from consumers.record import Unavailable
 from consumers.scoring import Lineup, Model
 from consumers.snapshots import Snapshots
@@ -23,11 +24,48 @@ from monitor.detector import grid
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.judge import JudgeMetrics
 from monitor.metrics.worker import WorkerMetrics
+from monitor.model_acts import ModelAct, ModelOrder
+from monitor.records import to_json
 
 PARTITIONS = 3
-FORM = WindowForm((1, 1, 4), TINY.n_cells, TINY.n_layers)
 DETECTOR = grid("calo", sectors=2, regions_per_sector=2)
 SECOND_NS = 10**9
+
+
+FIRST, SECOND = "a" * 64, "b" * 64
+
+
+class FirstScorer(PlainScorer):
+    hash = FIRST
+
+
+class SecondScorer(PlainScorer):
+    hash = SECOND
+    shape = (1, 1, 8)
+
+
+MODELS = {s.hash: Model(s, (), np.full((1, 3), 0.1)) for s in (FirstScorer(), SecondScorer())}
+
+
+class Following:
+    """The models that a worker scores by: in force when it began, and late to hear of others."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.lineup = None
+        self.read()
+
+    def read(self):
+        said = control.newest(self.stage.broker.topics[topics.MODELS, 0])
+        shadow = MODELS[said.shadow] if said is not None and said.shadow else None
+        lineup = Lineup(MODELS[FIRST if said is None else said.primary], shadow)
+        if lineup != self.lineup:
+            self.lineup = lineup
+
+    def __call__(self):
+        if self.stage.rng.random() < 0.3:
+            self.read()
+        return self.lineup
 
 
 class Stage:
@@ -76,9 +114,8 @@ class Stage:
     def start_worker(self):
         source = MemorySource(self.broker, topics.SHOWERS)
         settings = WorkerSettings(f"w{len(self.workers)}", emit_s=0.0, heartbeat_s=1e9)
-        lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
         clients = self.broker.clients(source)
-        worker = Worker(lambda: lineup, DETECTOR, clients, settings, self.worker_metrics)
+        worker = Worker(Following(self), DETECTOR, clients, settings, self.worker_metrics)
         self.workers.append((worker, source))
         return source
 
@@ -92,16 +129,32 @@ class Stage:
     def start_judge(self):
         source = MemorySource(self.broker, topics.WINDOWS, most=5)
         source.give(0)
-        self.monitor = None
 
         def make():
-            self.monitor = CountingMonitor(self.detector)
-            return self.monitor
+            return CountingMonitor(self.detector)
 
-        settings = JudgeSettings("j", "plain", "f", snapshot_s=1e9, show_s=1e9)
+        def standard_of(model):
+            return Standard(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
+
+        settings = JudgeSettings("j", FIRST, "f", snapshot_s=1e9, show_s=1e9, shadow_s=1)
         clients = self.broker.clients(source)
-        plain = Standard("plain", "plain", FORM, np.full((1, 3), 0.1), make)
-        self.judge = Judge(lambda _: plain, clients, settings, self.judge_metrics, lambda *_: None)
+        self.judge = Judge(standard_of, clients, settings, self.judge_metrics, lambda *_: None)
+
+    def step_judge(self):
+        self.judge._step()
+        self.judge._tell_models()
+
+    def order(self):
+        """Order any change of the models; the judge refuses what cannot be done."""
+        order = list(ModelOrder)[self.rng.integers(3)]
+        act = ModelAct(order, (FIRST, SECOND)[self.rng.integers(2)], "w", self.broker.now_ms)
+        value = encode_said(Said("record", to_json(act)))
+        self.broker.append(topics.WINDOWS, value, "said", 0)
+
+    def done(self):
+        """Return how many orders of each kind were carried out."""
+        said = quality_log.read(self.broker.topics[topics.QUALITY, 0])
+        return Counter(r.order for r in said if isinstance(r, ModelAct) and not r.refused)
 
     def step_worker(self):
         if self.workers:
@@ -120,20 +173,22 @@ class Stage:
         worker._step()
         for _ in range(400):
             self.judge._step()
-        return self.monitor
+        return self.judge._bench.monitor
 
 
-def chaos(seed, actions=250):  # noqa: C901 - a list of what may happen
+def chaos(seed, actions=250, *, models=False):  # noqa: C901 - a list of what may happen
     stage = Stage(seed)
     stage.start_judge()
     for _ in range(actions):
+        if models and stage.rng.random() < 0.08:
+            stage.order()
         match int(stage.rng.choice(9, p=[0.3, 0.32, 0.2, 0.04, 0.05, 0.03, 0.02, 0.02, 0.02])):
             case 0:
                 stage.produce()
             case 1:
                 stage.step_worker()
             case 2:
-                stage.judge._step()
+                stage.step_judge()
             case 3:
                 stage.start_worker()
             case 4 if stage.workers:  # a hand-over in good order
@@ -160,6 +215,17 @@ def test_whatever_dies_every_shower_is_judged_once(seed):
     assert monitor.showers == stage.sent
 
 
+def test_whatever_dies_while_models_change_every_shower_is_judged_once():
+    done = Counter()
+    for seed in range(100, 112):
+        stage = chaos(seed, 500, models=True)
+        monitor = stage.finish()
+        assert monitor.showers == stage.sent, seed
+        done += stage.done()
+    assert done[ModelOrder.ANNOUNCE] > 10
+    assert done[ModelOrder.SWITCH] > 5
+
+
 @pytest.mark.parametrize("seed", [20, 21, 22])
 def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     stage = chaos(seed)
@@ -169,8 +235,9 @@ def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     stage.start_judge()
     for _ in range(400):
         stage.judge._step()
-    assert stage.monitor.showers == with_snapshots.showers
-    assert stage.monitor.order == with_snapshots.order
+    again = stage.judge._bench.monitor
+    assert again.showers == with_snapshots.showers
+    assert again.order == with_snapshots.order
     assert stage.judge._bench.totals == totals
 
 
@@ -222,7 +289,7 @@ def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     before = snapshots.newest()
     assert before.at > 0
     stage.start_judge()
-    stage.judge._settings = JudgeSettings("j", "plain", "other", snapshot_s=1e9, show_s=1e9)
+    stage.judge._settings = JudgeSettings("j", FIRST, "other", snapshot_s=1e9, show_s=1e9)
     stage.judge._step()
     assert stage.judge._bench.at >= before.at
     assert stage.judge._bench.fence.ends.items() >= dict(before.fence["ends"]).items()

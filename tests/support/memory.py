@@ -175,6 +175,14 @@ class CountingMonitor:
     def standing(self) -> None:
         return None
 
+    def begin_beside(self, other: CountingMonitor) -> None:
+        pass
+
+    def succeed(self, former: CountingMonitor) -> tuple[()]:
+        """Go on with what was said so far; what was only seen in shadow was never said."""
+        self.showers, self.order = dict(former.showers), list(former.order)
+        return ()
+
     def state(self) -> dict[str, Any]:
         rows = [[*key, n] for key, n in self.showers.items()]
         return {"rows": np.array(rows, np.int64).reshape(-1, 4), "order": np.array(self.order)}
