@@ -62,9 +62,9 @@ TRANSPORT_CAP = 2.0
 """Log evidence that one second of silence may give: data that come late are not a fault yet."""
 
 FAMILY_SHARE = {
-    Test.EXCEEDANCES: 0.60,
+    Test.EXCEEDANCES: 0.55,
     Test.TOO_FEW: 0.05,
-    Test.P_HISTOGRAM: 0.20,
+    Test.P_HISTOGRAM: 0.25,
     Test.UNSCORED: 0.05,
     Test.SILENT: 0.10,
 }
