@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from consumers.record import Refused, Unavailable
@@ -70,14 +71,18 @@ def _greet(address: str, context: ssl.SSLContext) -> None:
             socket.create_connection((host, int(port)), HANDSHAKE_S) as plain,
             context.wrap_socket(plain, server_hostname=host) as secured,
         ):
-            # Whether the broker takes our certificate is known only when it answers (TLS 1.3).
-            secured.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+            # Whether the broker takes our certificate is known only when it answers (TLS 1.3);
+            # what it says of that is there to be read even where it has hung up before we ask.
+            with suppress(OSError):
+                secured.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
             if not secured.recv(4):
-                raise Unavailable(f"{address} hung up")
+                raise ConnectionResetError
     except ssl.SSLCertVerificationError as error:
         raise Refused(f"certificate of {address}: {error.verify_message}") from None
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-        raise Unavailable(f"{address} hung up: {_reason(error)}") from None
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError):
+        raise Unavailable(
+            f"{address} hung up: it is going down, or wants a certificate of ours"
+        ) from None
     except ssl.SSLError as error:
         raise Refused(f"TLS with {address}: {_reason(error)}") from None
     except TimeoutError:
