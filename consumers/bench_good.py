@@ -96,7 +96,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
     source = source_of(artefact, plan.showers)
     judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, artefact.reference)
     rivals = Rivals(judge.places, judge.watch.certified)
-    counted = _Crossings(judge.places.n)
+    counted = _Crossings(judge.settings.allowance.page_at(judge.places))
     rng = np.random.default_rng([plan.seed, 3])
     pages: set[str] = set()
     warnings: set[str] = set()
@@ -111,7 +111,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
         alarms = [said for said in judge.observe(seen) if isinstance(said, Alarm)]
         pages |= {alarm.id for alarm in alarms if alarm.severity is Severity.PAGE}
         warnings |= {alarm.id for alarm in alarms} - pages
-        counted.take(judge.watch.total(), judge.largest_evidence())
+        counted.take(judge.watch.total())
     return {
         "hours": seconds / HOUR,
         "showers": showers,
@@ -128,21 +128,21 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
 class _Crossings:
     """How often the evidence of any place has risen to a size."""
 
-    def __init__(self, n_places: int) -> None:
+    def __init__(self, page_at: NDArray[np.float64]) -> None:
         self._levels = np.array(latent_simulation.ONCE_IN_S)
-        self._n_places = n_places
-        self._above = np.zeros((len(self._levels), n_places), bool)
+        self._page_at = page_at
+        self._above = np.zeros((len(self._levels), len(page_at)), bool)
         self._crossings = np.zeros(len(self._levels), np.int64)
         self._largest = 0.0
 
-    def take(self, evidence: NDArray[np.float64], largest: float) -> None:
+    def take(self, evidence: NDArray[np.float64]) -> None:
         now = evidence >= self._levels[:, None]
         self._crossings += (now & ~self._above).sum(1)
         self._above = now
-        self._largest = max(self._largest, largest)
+        self._largest = max(self._largest, float((evidence / self._page_at).max()))
 
     def told(self, seconds: int) -> dict[str, Any]:
-        place_seconds = seconds * self._n_places
+        place_seconds = seconds * len(self._page_at)
         return {
             "place_days": place_seconds / DAY,
             "largest_evidence": self._largest,

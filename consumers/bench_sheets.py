@@ -26,7 +26,7 @@ class Sheet:
         for i, column in enumerate(self.columns):
             table.add_column(column, justify="right" if i else "left")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*(cell.replace("**", "") for cell in row))
         return table
 
     def markdown(self) -> str:
