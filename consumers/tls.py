@@ -66,6 +66,7 @@ def _context(security: Mapping[str, Any]) -> ssl.SSLContext:
 def _greet(address: str, context: ssl.SSLContext) -> None:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
+    answered = False
     try:
         with (
             socket.create_connection((host, int(port)), HANDSHAKE_S) as plain,
@@ -75,14 +76,11 @@ def _greet(address: str, context: ssl.SSLContext) -> None:
             # what it says of that is there to be read even where it has hung up before we ask.
             with suppress(OSError):
                 secured.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
-            if not secured.recv(4):
-                raise ConnectionResetError
+            answered = bool(secured.recv(4))
     except ssl.SSLCertVerificationError as error:
         raise Refused(f"certificate of {address}: {error.verify_message}") from None
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError):
-        raise Unavailable(
-            f"{address} hung up: it is going down, or wants a certificate of ours"
-        ) from None
+        answered = False
     except ssl.SSLError as error:
         raise Refused(f"TLS with {address}: {_reason(error)}") from None
     except TimeoutError:
@@ -91,6 +89,8 @@ def _greet(address: str, context: ssl.SSLContext) -> None:
         ) from None
     except (OSError, ValueError) as error:
         raise Unavailable(f"{address}: {error}") from None
+    if not answered:
+        raise Unavailable(f"{address} hung up: it is going down, or wants a certificate of ours")
 
 
 def _reason(error: OSError) -> str:
