@@ -641,10 +641,6 @@ class Monitor:
         """Test against what has been accepted so far, from now on."""
         self._believe(self.live.take_up(), forced=True)
 
-    def largest_evidence(self) -> float:
-        """Return the largest evidence over what a page needs, over all places."""
-        return float((self.watch.total() / self._page_at).max())
-
     def budget(self) -> Budget:
         """Return the false pages allowed, the time watched and the pages raised."""
         days = self.settings.allowance.days_per_page
