@@ -31,7 +31,7 @@ from monitor.budget import Allowance
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.judge import JudgeMetrics, JudgeState
 from monitor.metrics.worker import WorkerMetrics
-from monitor.monitor import MonitorSettings
+from monitor.monitor import STATE_FORM, MonitorSettings
 from monitor.selftest import self_testing
 from monitor.windows import LEVELS
 
@@ -144,7 +144,7 @@ def monitor_maker(
 def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:
     """Return the digest of all that a judge's state depends on, beside the log and the models."""
     given = replace(monitor_settings_of(settings, artefact), model="", score_names=(), software="")
-    return fingerprint(artefact.geometry.to_json(), detector, given)
+    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM)
 
 
 @dataclass

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 Said = Alarm | Verdict | ReferenceAct
 """What a monitor has to say."""
 
+STATE_FORM = 2
+"""Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
+
 SECOND_NS = 1_000_000_000
 MINUTE = 60
 SPECTRUM_S = 300
