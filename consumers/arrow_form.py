@@ -21,6 +21,7 @@ from consumers.block import (
     DecodeError,
     check_conditions,
     check_geometry,
+    check_schema,
 )
 from models.showers import Showers
 from monitor.rejection import Rejection
@@ -210,12 +211,11 @@ def _next_message(messages: Any) -> Any | None:
 
 def _check_schema(schema: Any, geometry: Geometry) -> None:
     names = schema.names
+    metadata = text_metadata(schema)
+    check_schema(metadata.get("calodqm.schema"))
     if len(set(names)) != len(names) or not set(names) >= set(COLUMNS):
         missing = sorted(set(COLUMNS) - set(names))
         raise DecodeError(Rejection.SCHEMA, f"columns missing {missing} or twice")
-    metadata = text_metadata(schema)
-    if metadata.get("calodqm.schema") != str(SCHEMA):
-        raise DecodeError(Rejection.SCHEMA, f"schema {metadata.get('calodqm.schema')!r}")
     check_geometry(metadata.get("calodqm.geometry"), geometry)
     further = [name for name in names if name not in COLUMNS]
     check_conditions(further)

@@ -80,6 +80,17 @@ class Block:
             raise DecodeError(Rejection.SCHEMA, "producer or seq out of bounds")
 
 
+def check_schema(version: str | None) -> None:
+    """Raise `DecodeError` unless a record is of the version that this software reads.
+
+    It comes before any other look: what a later version means by its columns is not known here.
+    """
+    if version != str(SCHEMA):
+        shown = None if version is None else version[:MAX_NAME]
+        text = f"schema {shown!r}; this software reads {SCHEMA}: is the producer newer than it?"
+        raise DecodeError(Rejection.SCHEMA, text)
+
+
 def check_geometry(name: object, geometry: Geometry) -> None:
     """Raise `DecodeError` unless a record names the geometry that is expected."""
     if name != geometry.name:

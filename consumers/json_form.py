@@ -12,11 +12,11 @@ from consumers.block import (
     COLUMNS,
     LATEST_NS,
     MAX_SHOWERS,
-    SCHEMA,
     Block,
     DecodeError,
     check_conditions,
     check_geometry,
+    check_schema,
 )
 from models.showers import Showers
 from monitor.rejection import Rejection
@@ -45,8 +45,7 @@ def read(value: bytes, geometry: Geometry) -> Block:
         reason = Rejection.TRUNCATED if cut else Rejection.CORRUPT
         raise DecodeError(reason, str(error)[:200]) from None
     version = fields.pop("schema", None)
-    if type(version) is not int or version != SCHEMA:
-        raise DecodeError(Rejection.SCHEMA, f"schema must be {SCHEMA}")
+    check_schema(str(version) if type(version) is int else None)
     check_geometry(fields.pop("geometry", None), geometry)
     producer, seq = fields.pop("producer", ""), fields.pop("seq", 0)
     if not isinstance(producer, str) or type(seq) is not int:

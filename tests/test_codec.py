@@ -118,3 +118,16 @@ def test_data_time_to_come_is_refused():
     with pytest.raises(DecodeError, match="to come"):
         decode(value, GEOMETRY, latest_ns=START_NS)
     assert decode(value, GEOMETRY, latest_ns=START_NS + 10**9).showers.n == N
+
+
+def test_a_record_of_a_later_schema_is_refused_in_words_whatever_its_columns():
+    later = pa.schema(
+        [("to come", pa.int8())], metadata={"calodqm.schema": "2", "calodqm.geometry": "g"}
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, later) as writer:
+        writer.write_batch(pa.record_batch([pa.array([1], pa.int8())], schema=later))
+    for value in (sink.getvalue().to_pybytes(), b'{"schema": 2, "to come": [1]}'):
+        with pytest.raises(DecodeError, match="schema '2'; this software reads 1") as refused:
+            decode(value, GEOMETRY)
+        assert refused.value.reason is Rejection.SCHEMA

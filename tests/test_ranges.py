@@ -1,6 +1,10 @@
 """The windows topic's records: what is said is read back, and damage is refused."""
 
+from dataclasses import replace
+
 import numpy as np
+import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +15,7 @@ from consumers import evidence_form, ranges
 from consumers.block import DecodeError
 from consumers.evidence_form import StrangeShower
 from consumers.ranges import Open, Range, Said, WindowForm
+from monitor.comparison import joint
 
 
 @settings(max_examples=20, deadline=None)
@@ -67,6 +72,77 @@ def test_windows_of_another_model_are_refused():
     value = ranges.encode_range(entry(), [window(0, 0, [1])], FORM)
     with pytest.raises(DecodeError, match="showers is"):
         ranges.windows(value, WindowForm((4, 2, 8), TINY.n_cells, TINY.n_layers))
+
+
+def rewritten(value, change):
+    """Return a range with its metadata changed by another version's worker."""
+    reader = pa.ipc.open_stream(value)
+    metadata = {k.decode(): v.decode() for k, v in reader.schema.metadata.items()}
+    schema = reader.schema.with_metadata(change(metadata))
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        for batch in reader:
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+    return sink.getvalue().to_pybytes()
+
+
+def with_fields(metadata, **fields):
+    told = {**orjson.loads(metadata["calodqm.range"]), **fields}
+    return {**metadata, "calodqm.range": orjson.dumps(told).decode()}
+
+
+def test_what_a_newer_worker_says_beside_is_ignored():
+    sent = window(0, 0, [1, 4])
+    value = ranges.encode_range(entry(), [sent], FORM)
+    newer = rewritten(value, lambda m: with_fields(m, to_come={"a": 1}))
+    assert ranges.header(newer) == entry()
+    (back,) = ranges.windows(newer, FORM)
+    assert back.same_counts(sent)
+
+
+def test_what_an_older_worker_does_not_say_has_its_default():
+    def older(metadata):
+        told = orjson.loads(metadata["calodqm.range"])
+        for name in ("shadow", "shadow_bytes", "joint"):
+            del told[name]
+        return {**metadata, "calodqm.range": orjson.dumps(told).decode()}
+
+    value = ranges.encode_range(entry(), [window(0, 0, [1])], FORM)
+    assert ranges.header(rewritten(value, older)) == entry()
+
+
+def test_windows_of_a_later_form_are_refused_in_words():
+    value = ranges.encode_range(entry(), [window(0, 0, [1])], FORM)
+    later = rewritten(value, lambda m: {**m, "calodqm.windows": "2"})
+    with pytest.raises(DecodeError, match="form '2' of windows; this reads '1'"):
+        ranges.header(later)
+
+
+def test_a_shadow_travels_in_the_same_record():
+    other = WindowForm((2, 3, 8), TINY.n_cells, TINY.n_layers)
+    mine, its = window(0, 0, [1, 4]), window(1, 0, [1, 4], other)
+    sums = tuple(joint(np.array([0.1]), np.array([0.2])).to_list())
+    sent = entry(shadow="s", joint=sums)
+    value = ranges.encode_range(sent, [mine], FORM, ranges.encode_windows([its], other))
+    head = ranges.header(value)
+    assert replace(head, shadow_bytes=0) == sent
+    parts = ranges.parts(value, head)
+    assert ranges.windows(parts["m"], FORM)[0].same_counts(mine)
+    assert ranges.windows(parts["s"], other)[0].same_counts(its)
+    with pytest.raises(DecodeError):
+        ranges.windows(value, FORM)
+    with pytest.raises(DecodeError):
+        ranges.parts(value[:10], head)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"shadow_bytes": 5}, {"shadow": 3}, {"shadow": "s", "joint": [1, 2]}]
+)
+def test_a_shadow_that_cannot_be_is_refused(changes):
+    value = rewritten(ranges.encode_range(entry(), [], FORM), lambda m: with_fields(m, **changes))
+    with pytest.raises(DecodeError):
+        ranges.header(value)
 
 
 def test_damaged_ranges_are_read_or_refused():

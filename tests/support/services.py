@@ -37,7 +37,8 @@ class Services:
     environment: dict[str, str] = field(default_factory=dict)
     broker: EmbeddedBroker | None = None
 
-    def start(self, name: str, *arguments: str) -> Popen[bytes]:
+    def start(self, name: str, *arguments: str, version: str | None = None) -> Popen[bytes]:
+        """Start a command, also as if it were of another version of this software."""
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
@@ -50,7 +51,7 @@ class Services:
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             child = Popen(
-                [sys.executable, "-m", "consumers", "-v", *arguments],
+                [sys.executable, *_program(version), "-v", *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=DEVNULL,
@@ -89,6 +90,16 @@ class Services:
     def end(self) -> None:
         for name in list(self.children):
             self.kill(name)
+
+
+def _program(version: str | None) -> list[str]:
+    if version is None:
+        return ["-m", "consumers"]
+    code = (
+        f"import sys; from consumers import command, wiring; wiring.VERSION = {version!r}; "
+        "sys.exit(command.main())"
+    )
+    return ["-c", code]
 
 
 def wait_until(condition: Any, seconds: float, what: str) -> None:

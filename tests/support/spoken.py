@@ -9,14 +9,14 @@ from monitor.windows import Window, WindowKey
 FORM = WindowForm((3, 2, 8), TINY.n_cells, TINY.n_layers)
 
 
-def window(seed, second, regions):
+def window(seed, second, regions, form=FORM):
     rng = np.random.default_rng(seed)
     r = len(regions)
     dense = {
         name: rng.integers(-(2**33) if name == "z_sum" else 0, 2**40, (r, *shape))
-        for name, shape in FORM.rows.items()
+        for name, shape in form.rows.items()
     }
-    size = int(np.prod(FORM.shape))
+    size = int(np.prod(form.shape))
     bins = np.sort(
         np.concatenate([reg * size + rng.choice(size, 5, replace=False) for reg in regions])
     )
