@@ -27,6 +27,7 @@ from monitor.rates import DOWN, UP, Floors, Test
 from monitor.references import LiveReference, LiveSettings, Order, ReferenceAct
 from monitor.score_tables import ScoreTable, of_window
 from monitor.sequential import e_benjamini_hochberg
+from monitor.symptoms import Symptoms, information
 from monitor.verdicts import Verdict
 from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
 from monitor.watch import Rows, Watch, rows_of
@@ -520,7 +521,7 @@ class Monitor:
         """Return the likely kind of a case, and the log10 odds over the next likely one."""
         return kinds.likely(self._symptoms(case), self.geometry)
 
-    def _symptoms(self, case: Case) -> kinds.Symptoms:
+    def _symptoms(self, case: Case) -> Symptoms:
         """Return what the regions of a case have shown since the onset."""
         at = LEVELS.index(0.01)
         rows = np.array(case.regions)
@@ -533,7 +534,7 @@ class Monitor:
         showers = sums.showers
         effects = self.watch.cells.effects(sums)
         lit_expected = (showers @ self.watch.expectation.lit_rate)[0] / max(showers.sum(), 1)
-        return kinds.Symptoms(
+        return Symptoms(
             test=case.test,
             showers=float(showers.sum()),
             shift=effects.shift[0],
@@ -557,12 +558,12 @@ class Monitor:
         evidence_ = self.watch.latent_evidence(place)[: self.watch.cells.n_cells]
         return e_benjamini_hochberg(evidence_ / max(self._run_watched, MINUTE), LISTED_FALSE)
 
-    def _cells(self, symptoms: kinds.Symptoms, kind: Kind) -> tuple[CellShare, ...]:
+    def _cells(self, symptoms: Symptoms, kind: Kind) -> tuple[CellShare, ...]:
         """Return the cells that carry the evidence, with their shares of what all cells say."""
         listed = kinds.carriers(symptoms, kind)
         if kind in {Kind.SILENT, Kind.TRANSPORT} or not listed.any():
             return ()
-        said = np.where(listed, kinds.information(symptoms), 0.0)
+        said = np.where(listed, information(symptoms), 0.0)
         share = said / max(float(said.sum()), 1e-9)
         order = np.argsort(-share, kind="stable")[:MAX_CELLS]
         return tuple(

@@ -9,8 +9,9 @@ import pytest
 
 from models.geometry import SHIPPED, load
 from monitor.alarms import Kind
-from monitor.kinds import Symptoms, carriers, information, likely, standing_out
+from monitor.kinds import carriers, likely
 from monitor.rates import Test
+from monitor.symptoms import Symptoms, information, standing_out
 
 GEOMETRY = load(SHIPPED / "pb-lar-504.json")
 V, D = GEOMETRY.n_cells, GEOMETRY.n_cells + GEOMETRY.n_layers
@@ -188,6 +189,41 @@ def test_without_signs_the_kind_is_unknown():
 )
 def test_some_tests_say_themselves_what_it_is(test, kind):
     assert likely(symptoms(test=test), GEOMETRY)[0] is kind
+
+
+CRYSTALS = load(SHIPPED / "crystals-121.json")
+AXIS = 60
+
+
+def crystals(**changes) -> Symptoms:
+    """Return what 250 showers in one layer of crystals show, the last latent the total energy."""
+    d = CRYSTALS.n_cells + 1
+    fields = {
+        "showers": 250.0,
+        "shift": np.zeros(d),
+        "shift_error": np.full(d, 250**-0.5),
+        "spread": np.ones(d),
+        "spread_error": np.full(d, (2 / 250) ** 0.5),
+        "lit": np.full(CRYSTALS.n_cells, 0.1),
+        "lit_expected": np.full(CRYSTALS.n_cells, 0.1),
+        "listed": np.zeros(CRYSTALS.n_cells, bool),
+    }
+    return symptoms(**(fields | changes))
+
+
+def test_kinds_are_told_in_a_detector_of_one_layer_too():
+    s = crystals(rate=100.0)  # 2 GeV more in the crystal on the axis, always
+    s.shift[[AXIS, -1]], s.spread[[AXIS, -1]] = (0.95, 8.3), (7.5, 71.9)
+    s.shift_error[AXIS] *= 7.5**0.5
+    assert likely(s, CRYSTALS)[0] is Kind.HOT
+    assert np.flatnonzero(carriers(s, Kind.HOT)).tolist() == [AXIS]
+    s = crystals(rate=3.0)
+    s.shift[-1], s.spread[-1] = 2.07, 5.36
+    assert likely(s, CRYSTALS)[0] is Kind.GAIN
+    s = crystals(rate=100.0)  # a second shower three crystals away
+    s.shift[[63, 62, 52]], s.spread[[63, 62, 52]] = (11.6, 2.8, 1.2), (143, 11, 4)
+    s.shift[-1], s.spread[-1] = -14.0, 225
+    assert likely(s, CRYSTALS)[0] is Kind.SECOND
 
 
 def test_only_a_cell_that_reads_more_is_named_as_hot():
