@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import h5py
 
 from consumers import settings as settings_
 from consumers.failure import UserError
-from consumers.kafka import KafkaSink, ensure_topics
+from consumers.kafka import KafkaSink, describe_topics, ensure_topics
 from consumers.record import Refused, Unavailable
 from consumers.simulate import Beam, Stream
 from consumers.wiring import detector_of, geometry_of
@@ -72,10 +73,12 @@ def run(args: argparse.Namespace) -> int:
             replication=settings.replication,
             showers=settings.topic,
         )
+        # The topic may have been there before, with partitions of its own.
+        there = describe_topics(settings.connection())[settings.topic]
         sink = KafkaSink(settings.connection())
         try:
             told = play(
-                beam,
+                replace(beam, partitions=there),
                 sink,
                 settings.topic,
                 stopping,
