@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from consumers.bench_plan import Plan, Tell
     from models.artefact import Artefact
+    from monitor.accepted import Accepted
     from monitor.expectation import Expectation
     from monitor.monitor import Monitor
-    from monitor.references import Accepted
     from monitor.resampling import Pool
     from monitor.windows import Window
 

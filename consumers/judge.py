@@ -23,7 +23,7 @@ from monitor.alarms import Alarm, State, WorstShower
 from monitor.comparison import Comparison
 from monitor.metrics.judge import JudgeState
 from monitor.model_acts import ModelAct
-from monitor.references import ReferenceAct
+from monitor.orders import ReferenceAct
 from monitor.windows import LEVELS
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from consumers.snapshots import Manifest
     from monitor.acknowledgements import Acknowledgement
     from monitor.monitor import Monitor, Said
-    from monitor.references import ReferenceAct
+    from monitor.orders import ReferenceAct
     from monitor.windows import Window, WindowKey
 
 logger = logging.getLogger(__name__)

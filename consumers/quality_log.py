@@ -16,7 +16,7 @@ from consumers import topics
 from monitor import records
 from monitor.acknowledgements import Acknowledgement
 from monitor.model_acts import ModelAct
-from monitor.references import ReferenceAct
+from monitor.orders import ReferenceAct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,10 +21,11 @@ from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
 from monitor.ledger import Ledger
 from monitor.lumisections import OPEN, Lumisections, Span
+from monitor.orders import Order, ReferenceAct
 from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import DOWN, UP, Floors, Test
-from monitor.references import LiveReference, LiveSettings, Order, ReferenceAct
+from monitor.references import LiveReference, LiveSettings
 from monitor.score_tables import ScoreTable, of_window
 from monitor.sequential import e_benjamini_hochberg
 from monitor.symptoms import Symptoms, information

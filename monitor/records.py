@@ -19,8 +19,8 @@ from monitor.alarms import (
     WorstShower,
 )
 from monitor.model_acts import ModelAct, ModelOrder
+from monitor.orders import Order, ReferenceAct
 from monitor.quality import Quality
-from monitor.references import Order, ReferenceAct
 from monitor.verdicts import Verdict
 
 Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct

@@ -10,13 +10,14 @@ beyond whose own uncertainty no live one is ever believed.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.scales import LEVELS, Z_UNIT
+from models.scales import LEVELS
+from monitor.accepted import Accepted, accepted, moved_to, nothing
+from monitor.orders import Order, ReferenceAct
 from monitor.watch import Rows
 
 if TYPE_CHECKING:
@@ -57,98 +58,6 @@ class LiveSettings:
     """Whether quarantine, subtraction and the certified bound are in force."""
 
 
-class Order(StrEnum):
-    """What can be ordered of the live reference."""
-
-    FREEZE = "freeze"
-    THAW = "thaw"
-    RESET = "reset"
-    ROLLBACK = "rollback"
-    """Take out what was accepted since a time."""
-
-    ANCHOR = "anchor"
-    """Take what has come since a time as what is good from now on, for these conditions."""
-
-    CONDITIONS = "conditions"
-    """Say which conditions hold, from a run on."""
-
-
-TIMED = frozenset({Order.ROLLBACK, Order.ANCHOR})
-"""Orders that need a time."""
-
-MAX_KEY = 100
-"""Characters of a conditions key."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceAct:
-    """One order about the live reference."""
-
-    order: Order
-    who: str
-    time_ns: int
-    """When it was given, ns since 1970 UTC."""
-
-    since_ns: int | None = None
-    """Data time from which on nothing is believed, or from which on all is good."""
-
-    run: int | None = None
-    """First run of the conditions."""
-
-    key: str = ""
-    """Of the conditions: run period, beam mode, high voltage, in words of one's own."""
-
-    in_force: bool = False
-    """True where a judge tells that it is so from now on, and nobody orders it."""
-
-    def __post_init__(self) -> None:
-        if (self.since_ns is None) == (self.order in TIMED):
-            raise ValueError("a rollback and an anchor, and nothing else, needs a time")
-        if (self.run is None) == (self.order is Order.CONDITIONS):
-            raise ValueError("conditions, and nothing else, need a run")
-        if len(self.key) > MAX_KEY or (self.key and self.order is not Order.CONDITIONS):
-            raise ValueError(f"conditions have a key, of at most {MAX_KEY} characters")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Accepted:
-    """Sums over accepted showers of all regions; a group under addition, exact."""
-
-    showers: NDArray[np.int64]
-    """Shape (K,)."""
-
-    exceedances: NDArray[np.int64]
-    """Shape (K, A)."""
-
-    p_counts: NDArray[np.int64]
-    """Shape (S + 1, B)."""
-
-    z: NDArray[np.int64]
-    """In units of `Z_UNIT`, shape (D,)."""
-
-    z_square: NDArray[np.int64]
-    """In units of `Z_UNIT`, shape (D,)."""
-
-    lit: NDArray[np.int64]
-    """Shape (V,)."""
-
-    def __add__(self, other: Accepted) -> Accepted:
-        return Accepted(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def __sub__(self, other: Accepted) -> Accepted:
-        return Accepted(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
-
-    @property
-    def n(self) -> int:
-        """Return the number of showers."""
-        return int(self.showers.sum())
-
-
-def accepted(rows: Rows, regions: NDArray[np.bool_]) -> Accepted:
-    """Return the sums over some regions of a chunk, given as shape (R,)."""
-    return Accepted(*(getattr(rows, f.name)[regions].sum(0) for f in fields(Accepted)))
-
-
 @dataclass(slots=True)
 class Chunk:
     """A stretch of the stream that is in quarantine, or that can still be taken out."""
@@ -180,8 +89,8 @@ class LiveReference:
         self.settings = settings
         self._n_regions = n_regions
         self._newest = 0
-        self.total = _nothing(certified)
-        self.taken = _nothing(certified)
+        self.total = nothing(certified)
+        self.taken = nothing(certified)
         """What the expectation in force is made of."""
 
         self.chunks: deque[Chunk] = deque()
@@ -218,9 +127,7 @@ class LiveReference:
         if since is None:
             return False
         chunks = [chunk for chunk in self.chunks if chunk.start >= since]
-        total = sum(
-            (accepted(chunk.rows, ~leave_out) for chunk in chunks), _nothing(self.certified)
-        )
+        total = sum((accepted(chunk.rows, ~leave_out) for chunk in chunks), nothing(self.certified))
         if total.n < LEAST / LEVELS[-1] or self._newest - chunks[0].start < ANCHOR_S:
             return False
         self.reset()
@@ -317,14 +224,14 @@ class LiveReference:
     def forget(self, since: int) -> None:
         """Take out what came since a data-second; all of it, where that cannot be subtracted."""
         if self.first is not None and not (self.chunks and self.chunks[0].start <= since):
-            self.total = self.taken = _nothing(self.certified)
+            self.total = self.taken = nothing(self.certified)
             self.chunks.clear()
             self.first = self.last = None
         self._take_out(np.ones(self._n_regions, bool), since)
 
     def reset(self) -> None:
         """Forget all that was accepted, and where the centre was moved to."""
-        self.total = self.taken = _nothing(self.certified)
+        self.total = self.taken = nothing(self.certified)
         self.chunks.clear()
         self.epoch = 0
         self.first = self.last = None
@@ -373,7 +280,7 @@ class LiveReference:
         out["counted"] = np.array([chunk.counted for chunk in self.chunks], bool)
         times = [-1 if s is None else s for s in (self.first, self.last, self.anchor_since)]
         words = [self.frozen, self.epoch, *times, self._newest, self.anchor is not None]
-        anchor = self.anchor or _nothing(self.certified)
+        anchor = self.anchor or nothing(self.certified)
         out |= {f"anchor.{f.name}": getattr(anchor, f.name) for f in fields(Accepted)}
         return out | {"words": np.array(words, np.int64)}
 
@@ -396,43 +303,3 @@ class LiveReference:
         self.frozen = bool(frozen)
         self.first, self.last, self.anchor_since = (None if s < 0 else s for s in times)
         self.anchor = anchor if moved else None
-
-
-def moved_to(taken: Accepted, centre: Expectation, name: str) -> Expectation:
-    """Return what some showers of the stream expect.
-
-    Exceedances and p counts are theirs. For the latents the centre gives the dependence on
-    conditions, and the showers one offset and one ratio a latent: that is exact for the mix of
-    conditions that they came in.
-    """
-    n, mix = taken.n, taken.showers.astype(np.float64)
-    offset = (taken.z * Z_UNIT - mix @ centre.latent_mean) / n
-    square = taken.z_square * Z_UNIT / np.maximum(mix @ centre.latent_square, 1e-9)
-    lit = taken.lit / np.maximum(mix @ centre.lit_rate, 1e-9)
-    each = np.maximum(mix, 0.5)
-    return replace(
-        centre,
-        showers=each,
-        exceedances=np.minimum(taken.exceedances.astype(np.float64), each[:, None]),
-        p_counts=np.maximum(taken.p_counts.astype(np.float64), 1e-3),
-        latent_mean=centre.latent_mean + offset,
-        latent_square=np.maximum(centre.latent_square * square, 1e-6),
-        square_var=centre.square_var * np.square(np.maximum(square, 1e-3)),
-        latent_showers=np.maximum(n * each / each.sum(), 1.0),
-        lit_rate=np.clip(centre.lit_rate * lit, 0.0, 1.0),
-        origin="live",
-        id=f"{centre.id}+{name}",
-    )
-
-
-def _nothing(expectation: Expectation) -> Accepted:
-    k, a = expectation.exceedances.shape
-    d, v = expectation.latent_mean.shape[1], expectation.lit_rate.shape[1]
-    return Accepted(
-        np.zeros(k, np.int64),
-        np.zeros((k, a), np.int64),
-        np.zeros(expectation.p_counts.shape, np.int64),
-        np.zeros(d, np.int64),
-        np.zeros(d, np.int64),
-        np.zeros(v, np.int64),
-    )

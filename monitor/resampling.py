@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+from monitor.accepted import Accepted
 from monitor.expectation import Expectation
-from monitor.references import Accepted
 from monitor.windows import Window, WindowKey
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from streams import GEOMETRY, Stream, expectation
 from monitor.alarms import Alarm, State
 from monitor.conditions import KEPT, Conditions
 from monitor.monitor import Monitor, MonitorSettings
-from monitor.references import LiveReference, LiveSettings, Order, ReferenceAct
+from monitor.orders import Order, ReferenceAct
+from monitor.references import LiveReference, LiveSettings
 
 NS = 1_000_000_000
 SHORT = LiveSettings(quarantine_s=0, horizon_s=600)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from streams import GEOMETRY, Stream, expectation
 
+from monitor.accepted import Accepted
+from monitor.accepted import accepted as accepted_rows
 from monitor.alarms import Alarm, Severity
 from monitor.expectation import allowed
 from monitor.monitor import Monitor, MonitorSettings
-from monitor.references import Accepted, LiveSettings
-from monitor.references import accepted as accepted_rows
+from monitor.references import LiveSettings
 from monitor.watch import rows_of
 
 

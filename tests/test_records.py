@@ -11,7 +11,7 @@ from monitor import records
 from monitor.acknowledgements import Acknowledgement, Mask, MaskError, parse_mask
 from monitor.alarms import Alarm
 from monitor.monitor import Monitor
-from monitor.references import Order, ReferenceAct
+from monitor.orders import Order, ReferenceAct
 from monitor.verdicts import Verdict
 
 

@@ -8,8 +8,9 @@ from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.alarms import Alarm, State
 from monitor.monitor import Monitor, MonitorSettings
+from monitor.orders import Order, ReferenceAct
 from monitor.places import Places
-from monitor.references import LiveReference, LiveSettings, Order, ReferenceAct
+from monitor.references import LiveReference, LiveSettings
 from monitor.watch import rows_of
 
 SHORT = LiveSettings(quarantine_s=300, horizon_s=600)

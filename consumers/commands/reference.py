@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers import given, settings, tools, wiring
 from consumers.failure import UserError
-from monitor.references import TIMED, Order, ReferenceAct
+from monitor.orders import TIMED, Order, ReferenceAct
 
 if TYPE_CHECKING:
     import argparse

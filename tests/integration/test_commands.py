@@ -14,7 +14,7 @@ from consumers.broker import EmbeddedBroker
 from consumers.command import main
 from consumers.commands.demo import SOURCE
 from monitor.acknowledgements import Acknowledgement
-from monitor.references import ReferenceAct
+from monitor.orders import ReferenceAct
 
 START = "2026-01-01T00:00:00"
 BEFORE = "2026-01-01T00:00:32"
