@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from consumers.bench_plan import Plan, Tell
 
 PARTS: dict[str, Callable[[Plan, Tell], dict[str, Any]]] = {
-    "latents": bench_good.latents,
     "resampled": bench_good.resampled,
     "delays": bench_faults.delays,
     "contamination": bench_learning.contamination,
     "handover": bench_handover.handover,
     "false-pages": bench_good.false_pages,
     "spread": bench_good.spread_pages,
+    "latents": bench_good.latents,
 }
-"""In the order in which they are begun: long ones first."""
+"""In the order in which they are begun: the longest one first."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes; each runs whole parts")
     parser.add_argument("--artefact", type=Path, default=ARTEFACT, metavar="DIR")
-    parser.add_argument("--showers", type=Path, default=bench_plan.SHOWERS, metavar="FILE",
-                        help="good showers without noise, in no reference")  # fmt: skip
+    parser.add_argument("--showers", type=Path, nargs="+", default=bench_plan.SHOWERS,
+                        metavar="FILE", help="good showers that are in no reference")  # fmt: skip
     parser.add_argument("--out", type=Path, default=None, metavar="JSON",
                         help="figures of parts that are not run again are kept, with what made "
                         "them; tables go beside it, as .md")  # fmt: skip
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     least = min(args.days, args.trials, args.learnt_trials, args.handovers, args.jobs)
     if least < 1 or not (args.hours > 0 and args.region_days > 0):
         raise UserError("at least one day, trial and job, and a little more than no hours")
+    args.showers = tuple(args.showers)
     plan = bench_plan.Plan(**{f.name: getattr(args, f.name) for f in fields(bench_plan.Plan)})
     made_by = _made_by(plan)
     figures = _kept(args.out)
@@ -135,14 +136,14 @@ def _made_by(plan: Plan) -> dict[str, Any]:
     mine = (bench_faults, bench_good, bench_handover, bench_learning, bench_plan, bench_pools)
     for file in (*files, *(Path(str(module.__file__)) for module in mine)):
         digest.update(file.read_bytes())
-    if not plan.showers.exists():
-        raise UserError(f"{plan.showers}: no such file")
+    for path in plan.showers:
+        if not path.exists():
+            raise UserError(f"{path}: no such file")
     return {
         "code": digest.hexdigest(),
         "commit": _commit(),
         "artefact": bench_pools.load(plan.artefact).hash,
-        "showers": plan.showers.name,
-        "showers_sha256": hashlib.sha256(plan.showers.read_bytes()).hexdigest(),
+        "showers": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in plan.showers},
         "seed": plan.seed,
     }
 
@@ -206,7 +207,7 @@ def page(figures: dict[str, Any]) -> str:
         blocks += [sheet.markdown() for sheet in sheets(part, figures[part])]
         blocks.append(
             f"*{made['begun']}, {made['cpu_minutes']:.0f} min CPU; commit {made['commit']}, code "
-            f"{made['code'][:12]}, artefact {made['artefact'][:12]}, showers {made['showers']}, "
+            f"{made['code'][:12]}, artefact {made['artefact'][:12]}, showers {', '.join(made['showers'])}, "
             f"seed {made['seed']}.*"
         )
     return "\n\n".join(blocks) + "\n"

@@ -115,7 +115,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
     return {
         "hours": seconds / HOUR,
         "showers": showers,
-        "distinct_showers": source.clean.n,
+        "distinct_showers": source.showers.n,
         "images": POOL * -(-seconds // HOUR),
         "pages": len(pages),
         "warnings": len(warnings - pages),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.bench_faults import LIMIT_S, SETTLED_S, bench_of, cases_of
+from consumers.bench_faults import SETTLED_S, bench_of, cases_of
 from monitor.alarms import Alarm, Severity
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _alone(
 ) -> tuple[list[Window], list[Alarm], int | None]:
     """Return windows, what one judge says of them, and the second of its page."""
     judge, windows, said, page = bench.judge(), [], [], None
-    for t in range(LIMIT_S):
+    for t in range(case.limit_s):
         windows.append(bench.second(case, t, rng))
         new = _watch(judge, windows[-1:])
         said += new

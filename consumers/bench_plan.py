@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Tell = Callable[[str], None]
 
 DATA = ROOT / "deploy" / "showers" / "pb-lar"
-SHOWERS = DATA / "gamma_demo.h5"
-"""Good showers without noise."""
+SHOWERS = (DATA / "gamma_check.h5", DATA / "gamma_test.h5")
+"""Good showers that no reference and no training has seen."""
 
 SECTORS, PER_SECTOR = 8, 8
 REGIONS = SECTORS * PER_SECTOR
@@ -56,8 +56,8 @@ class Plan:
 
     seed: int
     artefact: Path
-    showers: Path
-    """Good showers without noise, from which streams are drawn."""
+    showers: tuple[Path, ...]
+    """Good showers that no reference has seen, from which streams are drawn."""
 
 
 def judge_of(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consumers import given
 from consumers.bench_plan import DATA
 from consumers.failure import UserError
 from models.faults import Fault, Kind
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.artefact import Artefact
+    from models.pool import Pool as ShowerPool
     from models.scorer import Scorer
     from models.showers import Showers
 
@@ -72,18 +74,23 @@ def struck(artefact: Artefact) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Good showers without noise, and the model that scores what is drawn from them."""
+    """Good showers, and the model that scores what is drawn from them."""
 
     artefact: Artefact
-    clean: Showers
+    showers: ShowerPool
     scorer: Scorer
 
     def drawn(self, n: int, rng: np.random.Generator) -> Showers:
-        """Return n showers, drawn with replacement, each with fresh noise and a random mirror."""
-        from consumers.simulate import fresh  # noqa: PLC0415
+        """Return n showers, drawn with replacement, each mirrored at random.
 
-        rows = rng.integers(0, self.clean.n, n)
-        return fresh(self.clean[rows], self.artefact.geometry, rng)
+        Those that hold no noise get fresh noise at every draw. Mirrors in x and y are exact
+        symmetries of a beam in the middle of a front face.
+        """
+        from models.pool import images  # noqa: PLC0415
+
+        geometry = self.artefact.geometry
+        rows = rng.integers(0, self.showers.n, n)
+        return self.showers.draw(rows, geometry, rng, images(geometry, ("x", "y")))
 
     def scored(self, showers: Showers) -> Pool:
         """Return the pool of showers as they are."""
@@ -120,15 +127,9 @@ class Source:
         return chosen(with_p(tail, p), np.flatnonzero(p <= level))
 
 
-def source_of(artefact: Artefact, path: Path) -> Source:
-    """Return the showers of a file, which hold no noise, and the model that scores them."""
-    from models.readers import ReaderError, read  # noqa: PLC0415
-
-    try:
-        clean = read(path, artefact.geometry)
-    except ReaderError as error:
-        raise UserError(str(error)) from None
-    return Source(artefact, clean, artefact.scorer("cpu"))
+def source_of(artefact: Artefact, paths: tuple[Path, ...]) -> Source:
+    """Return the showers of some files, and the model that scores them."""
+    return Source(artefact, given.pool(paths, artefact.geometry), artefact.scorer("cpu"))
 
 
 def pools_of(source: Source, names: tuple[str, ...], rng: np.random.Generator) -> dict[str, Pool]:

@@ -149,7 +149,8 @@ def _delays(told: dict[str, Any]) -> Iterator[Sheet]:
         for name, line in faults.items()
     )
     note = (
-        f"Data-seconds from the onset; never: not in {told['limit_s']} s. {told['rate_hz']:,.0f} "
+        f"Data-seconds from the onset; never: not in {told['limit_s']} s "
+        f"({told['faint_limit_s']} s for a rate of twice the usual). {told['rate_hz']:,.0f} "
         f"showers/s over {told['regions']} regions, one of them struck unless said otherwise; "
         f"reference of {told['n_ref']:,}. Place, cell and kind: share of trials in which exactly "
         "the struck regions are named, the struck cell is named first, the kind is right. The "
