@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.expectation import Expectation
-    from monitor.watch import Rows
+    from monitor.rows import Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

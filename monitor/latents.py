@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from models.geometry import Geometry
     from monitor.expectation import Expectation
-    from monitor.watch import Rows
+    from monitor.rows import Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

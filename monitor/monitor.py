@@ -26,12 +26,13 @@ from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import DOWN, UP, Floors, Test
 from monitor.references import LiveReference, LiveSettings
+from monitor.rows import Rows, rows_of
 from monitor.score_tables import ScoreTable, of_window
 from monitor.sequential import e_benjamini_hochberg
 from monitor.symptoms import Symptoms, information
 from monitor.verdicts import Verdict
 from monitor.view import Acknowledged, Budget, History, RegionNow, Spectrum, Standing
-from monitor.watch import Rows, Watch, rows_of
+from monitor.watch import Watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -528,7 +529,7 @@ class Monitor:
         rows = np.array(case.regions)
         seen, exceedances = (array[rows].sum(0) for array in self._ledger.since(case.onset))
         expected, _ = self.watch.rates.expected(seen[None].astype(np.float64))
-        total = self.watch.since(case.onset)
+        total = self.watch.memory.since(case.onset)
         weights = np.zeros((1, self.places.n_regions))
         weights[0, case.regions] = 1
         sums = self.watch.sums_of(total, weights)
@@ -634,7 +635,7 @@ class Monitor:
             reference_distance=self.live.distance(),
             spectra=self._spectrum(),
             self_tests=self.shadow.results() if self.shadow is not None else (),
-            latents=moments(self.watch.lately(), self._references(), self.geometry),
+            latents=moments(self.watch.memory.lately(), self._references(), self.geometry),
         )
 
     def _references(self) -> tuple[Expectation, ...]:

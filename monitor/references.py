@@ -18,7 +18,7 @@ import numpy as np
 from models.scales import LEVELS
 from monitor.accepted import Accepted, accepted, moved_to, nothing
 from monitor.orders import Order, ReferenceAct
-from monitor.watch import Rows
+from monitor.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.scales import Z_UNIT
 from monitor.cells import CellTests, Sums
+from monitor.memory import Memory
 from monitor.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.rates import Counts, Floors, RateTests, Test
 from monitor.sequential import Bank
@@ -19,116 +19,17 @@ if TYPE_CHECKING:
 
     from monitor.expectation import Expectation
     from monitor.places import Places
-    from monitor.windows import Window
+    from monitor.rows import Rows
 
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
-ALIKE = 3
-"""Stretches of one length whose sums are kept for the evidence; beyond, two become one twice as
-long. What is known of a fault so grows with its age, and what is kept only as the logarithm."""
-
-BEFORE = 0.34
-"""Share of a stretch that may lie before the onset of a fault and still tell of it."""
-
-LATELY = 8
-"""Steps of the cell tests whose counts people are shown."""
-
-LONGEST = 128
-"""Steps of the cell tests in the longest stretch that is kept."""
 
 FADE_S = 600.0
 """Data-seconds over which the usual share of a region fades."""
 
 LEARN_S = 20
 """Data-seconds of a region that are needed before its silence can be judged."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Counts of every region of the detector, present in a window or not; int64."""
-
-    showers: NDArray[np.int64]
-    """Shape (R, K)."""
-
-    exceedances: NDArray[np.int64]
-    """Shape (R, K, A)."""
-
-    p_counts: NDArray[np.int64]
-    """Shape (R, S + 1, B)."""
-
-    unscored: NDArray[np.int64]
-    """Shape (R,)."""
-
-    z: NDArray[np.int64]
-    """In units of `Z_UNIT`, shape (R, D)."""
-
-    z_square: NDArray[np.int64]
-    """In units of `Z_UNIT`, shape (R, D)."""
-
-    lit: NDArray[np.int64]
-    """Shape (R, V)."""
-
-    layer_energy: NDArray[np.int64]
-    """keV, shape (R, L)."""
-
-    def __add__(self, other: Rows) -> Rows:
-        return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-
-def rows_of(window: Window, places: Places) -> Rows:
-    """Return a window's counts with a row for every region; unknown regions are left out."""
-    order = np.argsort(places.ids)
-    ids = places.ids[order]
-    where = np.searchsorted(ids, window.regions)
-    known = (where < len(ids)) & (ids[np.minimum(where, len(ids) - 1)] == window.regions)
-    rows = order[where[known]]
-
-    def spread(array: NDArray[np.int64]) -> NDArray[np.int64]:
-        full = np.zeros((places.n_regions, *array.shape[1:]), np.int64)
-        full[rows] = array[known]
-        return full
-
-    return Rows(
-        showers=spread(window.showers),
-        exceedances=spread(window.exceedances),
-        p_counts=spread(window.p_counts),
-        unscored=spread(window.unscored),
-        z=spread(window.z_sum),
-        z_square=spread(window.z_square),
-        lit=spread(window.lit),
-        layer_energy=spread(window.layer_energy),
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
-    """Counts of some steps of the cell tests that follow one another."""
-
-    since: int
-    """First data-second."""
-
-    steps: int
-    rows: Rows
-
-
-def remembered(past: list[Stretch], newest: Stretch) -> list[Stretch]:
-    """Return the past with one more step, thinned out: the older, the coarser."""
-    kept = [*past, newest]
-    steps = 1
-    while steps <= LONGEST:
-        same = [i for i, stretch in enumerate(kept) if stretch.steps == steps]
-        if len(same) <= ALIKE:
-            break
-        first = same[0]
-        if steps < LONGEST:
-            a, b = kept[first], kept[first + 1]
-            kept[first] = Stretch(a.since, a.steps + b.steps, a.rows + b.rows)
-            del kept[first + 1]
-        else:
-            del kept[first]
-        steps *= 2
-    return kept
 
 
 class Watch:
@@ -160,16 +61,11 @@ class Watch:
     ) -> None:
         self._places = places
         self._floors, self._miscoverage = floors, miscoverage
-        self._cell_seconds = cell_seconds
         self.certified = expectation
         self.adopt(None)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
-        self.recent: list[Stretch] = []
-        """Counts of the past, the oldest first."""
-        self._pending: Rows | None = None
-        self._pending_since = 0
-        self._pending_seconds = 0
+        self.memory = Memory(cell_seconds)
         self._usual = np.zeros(places.n_regions)
         self._learnt = np.zeros(places.n_regions, np.int64)
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
@@ -237,11 +133,9 @@ class Watch:
     def new_run(self) -> None:
         """Start anew everywhere; what is usual has to be learnt again."""
         self.forget()
-        self._pending = None
-        self._pending_seconds = 0
+        self.memory.forget()
         self._usual[:] = 0
         self._learnt[:] = 0
-        self.recent = []
 
     def step(self, second: int, rows: Rows, *, new: bool) -> None:
         """Take in a data-second, or what came late for one."""
@@ -282,16 +176,11 @@ class Watch:
         self._learnt += present
 
     def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
-        if self._pending is None:
-            self._pending, self._pending_since = rows, second
-        else:
-            self._pending += rows
-        self._pending_seconds += int(new)
-        if self._pending_seconds >= self._cell_seconds:
-            pending, since = self._pending, self._pending_since
-            self._cell_bank.step(self.cells.log_e(self.sums(pending)), self._pending_seconds, since)
-            self.recent = remembered(self.recent, Stretch(since, 1, pending))
-            self._pending, self._pending_seconds = None, 0
+        """Gather the seconds of a step of the cell tests, and take it when it is whole."""
+        step = self.memory.add(second, rows, new=new)
+        if step is not None:
+            log_e = self.cells.log_e(self.sums(step.rows))
+            self._cell_bank.step(log_e, self.memory.step_s, step.since)
 
     def sums(self, rows: Rows) -> Sums:
         """Return the sums over the showers of every place."""
@@ -310,25 +199,6 @@ class Watch:
             masked = self._masked_cells[:, : lit.shape[1]]
             lit = np.where(masked, rows.showers @ self.expectation.lit_rate, lit)
         return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
-
-    def since(self, second: int) -> Rows:
-        """Return the counts of all stretches of which most is at a data-second or later."""
-        stretches = [*self.recent]
-        if self._pending is not None:
-            stretches.append(Stretch(self._pending_since, 1, self._pending))
-        before = BEFORE * self._cell_seconds
-        chosen = [s.rows for s in stretches if second - s.since <= before * s.steps]
-        chosen = chosen or [stretches[-1].rows]
-        total = chosen[0]
-        for rows in chosen[1:]:
-            total += rows
-        return total
-
-    def lately(self) -> list[Rows]:
-        """Return the counts of the newest stretches, `LATELY` steps at most."""
-        steps = np.cumsum([stretch.steps for stretch in reversed(self.recent)])
-        n = int((steps <= LATELY).sum())
-        return [stretch.rows for stretch in self.recent[len(self.recent) - n :]]
 
     def total(self) -> NDArray[np.float64]:
         """Return the evidence against each place, data-seconds, shape (P,)."""
@@ -357,42 +227,22 @@ class Watch:
             minlength=self.cells.n_latents,
         ) / np.bincount(self.cells.latent, self.cells.weights, minlength=self.cells.n_latents)
 
-    def state(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64] | NDArray[np.bool_]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
-        out: dict[str, NDArray[np.int64] | NDArray[np.float64] | NDArray[np.bool_]] = {}
+        out: dict[str, NDArray[Any]] = {}
         for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
             out |= {f"{name}.{key}": value for key, value in bank.state().items()}
-        blocks = [stretch.rows for stretch in self.recent]
-        if self._pending is not None:
-            blocks.append(self._pending)
-        for f in fields(Rows):
-            stacked = [getattr(rows, f.name) for rows in blocks]
-            out[f"blocks.{f.name}"] = np.stack(stacked) if stacked else np.zeros(0, np.int64)
-        out["since"] = np.array([[s.since, s.steps] for s in self.recent], np.int64).reshape(-1, 2)
-        out["pending"] = np.array(
-            [self._pending is not None, self._pending_since, self._pending_seconds], np.int64
-        )
+        out |= self.memory.state()
         out |= {"usual": self._usual, "learnt": self._learnt, "members": self._members}
         return out | {"masked": self.masked, "masked_cells": self._masked_cells}
 
-    def restore(self, state: dict[str, NDArray[np.float64]]) -> None:
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self._masked_cells = state["masked_cells"].astype(bool)
         members = state["members"].astype(bool)
         self.arrange(state["masked"].astype(bool), self._places.members & ~members)
         for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
             bank.restore({k: state[f"{name}.{k}"] for k in ("evidence", "path", "onset")})
-        here, since, seconds = state["pending"].tolist()
-        n = len(state["since"]) + int(here)
-        blocks = [
-            Rows(*(state[f"blocks.{f.name}"][i].astype(np.int64) for f in fields(Rows)))
-            for i in range(n)
-        ]
-        self._pending = blocks.pop() if here else None
-        self._pending_since, self._pending_seconds = int(since), int(seconds)
-        self.recent = [
-            Stretch(since, steps, rows)
-            for (since, steps), rows in zip(state["since"].tolist(), blocks, strict=True)
-        ]
+        self.memory.restore(state)
         self._usual = state["usual"].astype(np.float64)
         self._learnt = state["learnt"].astype(np.int64)

@@ -12,7 +12,7 @@ from monitor.alarms import Alarm, Severity
 from monitor.expectation import allowed
 from monitor.monitor import Monitor, MonitorSettings
 from monitor.references import LiveSettings
-from monitor.watch import rows_of
+from monitor.rows import rows_of
 
 
 def learnt(judge: Monitor, share: float) -> Accepted:

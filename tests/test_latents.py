@@ -5,7 +5,7 @@ from streams import GEOMETRY, Stream, expectation
 
 from monitor.latents import groups_of, moments
 from monitor.places import Places
-from monitor.watch import rows_of
+from monitor.rows import rows_of
 
 
 def rows(stream, seconds=6):

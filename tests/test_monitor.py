@@ -11,8 +11,8 @@ from monitor.alarms import Alarm, Kind, Level, Severity, State
 from monitor.budget import Allowance
 from monitor.monitor import Monitor, MonitorSettings
 from monitor.quality import Quality
+from monitor.rows import rows_of
 from monitor.verdicts import Verdict
-from monitor.watch import rows_of
 
 STRIP = 3
 LAYER = GEOMETRY.n_cells
@@ -93,7 +93,7 @@ def test_a_cell_that_is_off_is_named(fault):
 
 
 def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
-    from monitor.watch import ALIKE, Stretch, remembered
+    from monitor.memory import ALIKE, Stretch, remembered
 
     none = rows_of(Stream().next(), monitor(Stream()).places)
     past: list[Stretch] = []

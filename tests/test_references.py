@@ -11,7 +11,7 @@ from monitor.monitor import Monitor, MonitorSettings
 from monitor.orders import Order, ReferenceAct
 from monitor.places import Places
 from monitor.references import LiveReference, LiveSettings
-from monitor.watch import rows_of
+from monitor.rows import rows_of
 
 SHORT = LiveSettings(quarantine_s=300, horizon_s=600)
 NS = 1_000_000_000
