@@ -13,6 +13,7 @@ from consumers.failure import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ABOUT = "Watch the data of a calorimeter as they come: is it bad, where, since when, and how sure."
 COMMANDS = {
     "demo": "everything on one machine, with nothing else installed",
     "run": "the service: score showers and judge windows",
@@ -36,7 +37,7 @@ COMMANDS = {
 
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser with the options of the command that `arguments` name, if any."""
-    top = argparse.ArgumentParser(prog="calodqm", description=__doc__, allow_abbrev=False)
+    top = argparse.ArgumentParser(prog="calodqm", description=ABOUT, allow_abbrev=False)
     top.add_argument("-v", "--verbose", action="store_true", help="log what is done, to stderr")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     named = next((word for word in arguments if not word.startswith("-")), None)

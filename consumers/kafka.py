@@ -117,7 +117,9 @@ def translated() -> Iterator[None]:
         denied = _denials.since(began)
         if denied is not None:
             raise Refused(str(denied)) from error
-        raise Unavailable(f"{type(error).__name__}: {error}") from error
+        name, said = type(error).__name__, str(error)
+        # kafka-python's own errors begin with their name; what the system raises does not.
+        raise Unavailable(said if said.startswith(name) else f"{name}: {said}") from error
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
