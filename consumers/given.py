@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,20 @@ def artefact(path: Path) -> Artefact:
 
 
 def showers(path: Path, geometry: Geometry) -> Showers:
-    """Return the showers of a file, or raise `UserError`."""
+    """Return the showers of a file as the detector reads them, or raise `UserError`.
+
+    Those of a file that states `noise_mev` = 0 get noise, the same every time.
+    """
+    from models.pool import digitise  # noqa: PLC0415  torch takes seconds
+
+    found = _read(path, geometry)
+    if not _is_clean(path, geometry):
+        return found
+    noisy = digitise(found.cells, geometry, np.random.default_rng(1))
+    return replace(found, cells=noisy)
+
+
+def _read(path: Path, geometry: Geometry) -> Showers:
     try:
         return readers.read(path, geometry)
     except (readers.ReaderError, OSError) as error:
@@ -61,7 +75,7 @@ def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
 
     batches, clean = [], []
     for path in paths:
-        batches.append(showers(path, geometry))
+        batches.append(_read(path, geometry))
         clean.append(np.full(batches[-1].n, _is_clean(path, geometry)))
     return Pool(concatenate(batches), np.concatenate(clean))
 

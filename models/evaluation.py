@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,17 +132,42 @@ class Calibration:
     achieved: Mapping[float, Rate]
 
 
-def calibration(scored: Scored, edges: NDArray[np.float64]) -> tuple[Calibration, ...]:
-    """Return the exceedances of good showers in every condition cell; all cells last, as -1."""
+def calibration(
+    scored: Scored, edges: NDArray[np.float64], shower: NDArray[np.int64] | None = None
+) -> tuple[Calibration, ...]:
+    """Return the exceedances of good showers in every condition cell; all cells last, as -1.
+
+    Parameters
+    ----------
+    shower
+        Which shower a row is an image of, shape (N,), if rows are images of fewer showers.
+    """
     cells = [*range(len(edges) - 1), -1]
     rows = []
     for cell in cells:
         mine = scored.valid & ((scored.condition_cell == cell) | (cell == -1))
         p = scored.p_combined[mine]
-        achieved = {level: rate(int((p <= level).sum()), len(p)) for level in NOMINAL}
+        of = np.arange(len(p)) if shower is None else shower[mine]
+        achieved = {level: image_rate(p <= level, of) for level in NOMINAL}
         ends = (edges[0], edges[-1]) if cell == -1 else (edges[cell], edges[cell + 1])
         rows.append(Calibration(cell, float(ends[0]), float(ends[1]), achieved))
     return tuple(rows)
+
+
+def image_rate(beyond: NDArray[np.bool_], shower: NDArray[np.int64]) -> Rate:
+    """Return a rate whose interval is that of as many independent showers as fluctuate alike.
+
+    The images of a shower are alike: counts are divided by the design effect, the variance of
+    their sum over the binomial one (Kish, Survey Sampling, 1965, section 5.4).
+    """
+    n, value = len(beyond), float(beyond.mean()) if len(beyond) else 0.0
+    binomial = n * value * (1 - value)
+    sums = np.bincount(shower, weights=beyond - value) if n else np.zeros(1)
+    images = n / max(len(np.unique(shower)), 1)
+    # Where nothing fluctuates, every image may be the same.
+    effect = max(1.0, float((sums**2).sum()) / binomial) if binomial > 0 else max(images, 1.0)
+    found = rate(round(value * n / effect), round(n / effect))
+    return replace(found, value=value if n else math.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

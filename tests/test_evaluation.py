@@ -38,6 +38,19 @@ def sample(name, s, *, paired=True):
     return Sample(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
 
 
+def test_images_of_a_shower_that_are_all_alike_count_once():
+    rng = np.random.default_rng(4)
+    beyond = rng.random(3000) < 0.1
+    once = evaluation.image_rate(beyond, np.arange(3000))
+    alike = evaluation.image_rate(np.tile(beyond, 4), np.tile(np.arange(3000), 4))
+    assert alike.value == once.value
+    assert (alike.low, alike.high) == pytest.approx((once.low, once.high), rel=0.02)
+    apart = evaluation.image_rate(rng.random(12_000) < 0.1, np.tile(np.arange(3000), 4))
+    assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.1)
+    nothing = evaluation.image_rate(np.zeros(400, bool), np.arange(400) // 4)
+    assert nothing.high == rate(0, 100).high
+
+
 @given(st.integers(1, 60), st.data())
 @settings(max_examples=30)
 def test_an_interval_covers_the_rates_that_it_should(n, data):

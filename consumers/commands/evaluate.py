@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from models import energy_scan
+    from models import energy_scan, evaluation
     from models.artefact import Artefact
     from models.evaluation import Calibration, Row
     from models.power import Curve
@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots and report.html")
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="check the calibration on every mirror image of the good showers, with fresh noise "
+        "in each where they are without: intervals allow for images being alike",
+    )
     parser.add_argument("--no-faults", action="store_true", help="inject no faults of its own")
     parser.add_argument("--no-windows", action="store_true", help="skip the power of windows")
     parser.add_argument(
@@ -77,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
     n_cells = artefact.reference.n_cells
     names = artefact.score_names
     rows = [evaluation.compare(first, sample, names, n_cells) for sample in strange]
-    calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
+    if args.images:
+        calibrations = _of_images(artefact, args.good, args.seed, args.device)
+    else:
+        calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     _print(artefact, good.n, rows, calibrations, curves)
     scan = () if known is None else _scan(artefact, known, good, args.seed)
@@ -97,6 +106,22 @@ def run(args: argparse.Namespace) -> int:
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
+
+
+def _of_images(
+    artefact: Artefact, good: Path, seed: int, device: str
+) -> tuple[evaluation.Calibration, ...]:
+    """Return the calibration on every image of the good showers under the model's symmetries."""
+    from models import certification, evaluation  # noqa: PLC0415  torch takes seconds
+    from models.recipe import Recipe  # noqa: PLC0415
+    from models.training import Options  # noqa: PLC0415
+
+    flips = tuple(artefact.card.get("flips", ()))
+    recipe = Recipe(draws=1, options=Options(seed=seed, flips=flips))
+    pool = given.pool([good], artefact.geometry)
+    images, shower = certification.every_image(pool, artefact.geometry, recipe)
+    scored = artefact.scorer(device).score(images)
+    return evaluation.calibration(scored, artefact.reference.edges, shower)
 
 
 def _scan(
@@ -138,6 +163,7 @@ def _facts(
         "good": {"file": str(args.good), "showers": good},
         "seed": args.seed,
         "incident energies": "unknown" if args.unknown_energy else "known",
+        "calibration on": "every image" if args.images else "the showers",
         "anomalies": [{**asdict(row), "one_shower": row.one_shower} for row in rows],
         "calibration": [asdict(row) for row in calibrations],
         "windows": [{**asdict(curve), "needed": curve.needed} for curve in curves],
