@@ -15,7 +15,7 @@ from monitor import evidence, kinds, records
 from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, Severity, State
 from monitor.budget import DAY, Allowance
-from monitor.cases import Casebook, Change
+from monitor.cases import Casebook
 from monitor.conditions import Conditions
 from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from models.geometry import Geometry
     from models.reference import ReferenceTable
-    from monitor.cases import Case
+    from monitor.case import Case, Change
     from monitor.detector import Detector
     from monitor.view import SelfTest
     from monitor.windows import Window

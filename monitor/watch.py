@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
-
 FADE_S = 600.0
 """Data-seconds over which the usual share of a region fades."""
 
