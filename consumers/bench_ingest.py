@@ -13,7 +13,7 @@ import psutil
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers import children, topics, wiring
+from consumers import children, layout, topics
 from consumers.block import Block
 from consumers.broker import EmbeddedBroker, free_port
 from consumers.codec import decode, encode
@@ -85,7 +85,7 @@ def measure(settings: Settings, source: Path, showers: int, rate_hz: float, work
 
 def make_records(settings: Settings, source: Path, showers: int, rate_hz: float) -> list[Sent]:
     """Return the records of a stream, ready to be sent."""
-    geometry, detector = wiring.geometry_of(settings), wiring.detector_of(settings)
+    geometry, detector = layout.geometry_of(settings), layout.detector_of(settings)
     beam = Beam(
         pool=readers.read(source, geometry),
         geometry=geometry,

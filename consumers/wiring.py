@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers import artefact_form, control, kafka, tools, topics
+from consumers import artefact_form, control, kafka, layout, tools, topics
 from consumers.acts import Acts
 from consumers.failure import UserError
 from consumers.follower import Follower
@@ -25,8 +25,6 @@ from consumers.scoring import Model
 from consumers.service import keep_running
 from consumers.snapshots import Snapshots
 from consumers.worker import Worker, WorkerSettings
-from models import geometry as geometries
-from monitor import detector as detectors
 from monitor.budget import Allowance
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.judge import JudgeMetrics, JudgeState
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
     from consumers.settings import Settings
     from models.artefact import Artefact
-    from models.geometry import Geometry
     from models.reference import ReferenceTable
     from monitor.detector import Detector
     from monitor.monitor import Monitor
@@ -51,24 +48,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
-
-
-def detector_of(settings: Settings) -> Detector:
-    """Return the detector of the settings, or raise `UserError`."""
-    if settings.detector is None:
-        return detectors.grid("calo", sectors=4, regions_per_sector=4)
-    try:
-        return detectors.load(settings.detector)
-    except detectors.DetectorError as error:
-        raise UserError(str(error)) from None
-
-
-def geometry_of(settings: Settings) -> Geometry:
-    """Return the geometry of the artefact, without loading its model, or raise `UserError`."""
-    try:
-        return geometries.load(settings.artefact / "geometry.json")
-    except geometries.GeometryError as error:
-        raise UserError(f"artefact {error}") from None
 
 
 def artefact_of(settings: Settings) -> Artefact:
@@ -443,7 +422,7 @@ def stop_on_signals(stopping: threading.Event) -> None:
 
 def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     """Run the service until a signal comes; return its exit code."""
-    program = Program(settings, artefact_of(settings), detector_of(settings))
+    program = Program(settings, artefact_of(settings), layout.detector_of(settings))
     stop_on_signals(program.stopping)
     program.prepare()
     if worker:

@@ -1,7 +1,11 @@
 """Acts over the page: what is carried out, and every way in which a request is refused before it is."""
 
+import subprocess
+import sys
+
 import orjson
 import pytest
+from services import ROOT
 from standings import DETECTOR, alarm
 
 from consumers.acts import MAX_BYTES, ActError, Acts
@@ -147,3 +151,8 @@ def test_a_broker_that_does_not_take_it_is_told():
     with pytest.raises(ActError, match="broker is away") as refusal:
         Acts(TOKEN, DETECTOR, GEOMETRY, fails).do(orjson.dumps(GOOD), {ID}, 17, "10.0.0.1")
     assert refusal.value.status == 503
+
+
+def test_acknowledging_at_the_prompt_does_not_wait_for_torch():
+    code = "import sys, consumers.commands.ack; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

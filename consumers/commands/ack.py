@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from consumers import settings, tools, wiring
+from consumers import layout, settings, tools
 from consumers.failure import UserError
 from monitor.acknowledgements import Acknowledgement, MaskError, parse_mask
 from monitor.alarms import Alarm, State
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send the acknowledgement to the judge."""
     given = settings.from_arguments(args)
-    detector, geometry = wiring.detector_of(given), wiring.geometry_of(given)
+    detector, geometry = layout.detector_of(given), layout.geometry_of(given)
     with tools.opened_log(given) as log:
         said = tools.said_so_far(log)
     alarm = _find(args.alarm, [record for record in said if isinstance(record, Alarm)])

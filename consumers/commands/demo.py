@@ -19,7 +19,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from consumers import children, settings, wiring
+from consumers import children, layout, settings, wiring
 from consumers.broker import EmbeddedBroker
 from consumers.failure import UserError
 from models import faults
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play good data, then a fault, until told to stop; 1 if an alarm was missed or false."""
-    detector = wiring.detector_of(settings.load({}))
+    detector = layout.detector_of(settings.load({}))
     regions = {region.name: region.id for region in detector.regions}
     try:
         fault = None if args.no_fault else faults.parse(args.fault, regions)

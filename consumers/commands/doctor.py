@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from consumers import children, settings, tools, topics, wiring
+from consumers import children, layout, settings, tools, topics, wiring
 from consumers.broker import EmbeddedBroker
 from consumers.failure import UserError
 from consumers.kafka import MAX_RECORD_BYTES, KafkaLog, describe_topics
@@ -94,7 +94,7 @@ def _embedded() -> Finding:
 
 def _detector(given: settings.Settings) -> Finding:
     def look() -> str:
-        detector = wiring.detector_of(given)
+        detector = layout.detector_of(given)
         return f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
 
     return _tried("detector", "correct the file that --detector names", look)

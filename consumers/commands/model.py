@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers import artefact_form, control, quality_log, settings, tools, topics, wiring
+from consumers import artefact_form, control, layout, quality_log, settings, tools, topics, wiring
 from consumers.artefact_form import ModelAbsent
 from consumers.failure import UserError
 from consumers.kafka import KafkaSink
@@ -59,7 +59,7 @@ def _put(given: settings.Settings, folder: Path) -> str:
     """Put an artefact on the models topic and return its hash."""
     artefact = wiring.artefact_of(given.model_copy(update={"artefact": folder}))
     try:
-        artefact_form.check_geometry(artefact, wiring.geometry_of(given))
+        artefact_form.check_geometry(artefact, layout.geometry_of(given))
         with tools.broker_errors(given):
             sink = KafkaSink(given.connection())
             try:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers import given, settings, tools, wiring
+from consumers import given, layout, settings, tools, wiring
 from consumers.failure import UserError
 from monitor.orders import TIMED, Order, ReferenceAct
 
@@ -166,7 +166,7 @@ def _saved(new: Artefact, out: Path) -> int:
 
 
 def _show(wanted: settings.Settings, *, as_json: bool) -> int:
-    artefact, detector = wiring.artefact_of(wanted), wiring.detector_of(wanted)
+    artefact, detector = wiring.artefact_of(wanted), layout.detector_of(wanted)
     with tools.opened_log(wanted) as log:
         bench = wiring.newest_bench(wanted, artefact, detector, log)
     told: dict[str, Any] = {"certified": _certified(artefact)}

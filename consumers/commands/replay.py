@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from consumers import replay, settings, tools, wiring
+from consumers import layout, replay, settings, tools, wiring
 from consumers.failure import UserError
 from monitor import records
 from monitor.alarms import Alarm
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     begin, end = (tools.time_ns(text) // 10**9 for text in (args.begin, args.end))
     if end <= begin:
         raise UserError("--to must be later than --from")
-    artefact, detector = wiring.artefact_of(given), wiring.detector_of(given)
+    artefact, detector = wiring.artefact_of(given), layout.detector_of(given)
     with tools.opened_log(given) as log:
         ranges = replay.find(log, artefact.hash, wiring.form_of(artefact), begin, end)
         if not ranges:

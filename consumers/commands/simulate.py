@@ -16,9 +16,9 @@ import h5py
 from consumers import settings as settings_
 from consumers.failure import UserError
 from consumers.kafka import KafkaSink, describe_topics, ensure_topics
+from consumers.layout import detector_of, geometry_of
 from consumers.record import Refused, Unavailable
 from consumers.simulate import Beam, Stream
-from consumers.wiring import detector_of, geometry_of
 from models import faults, readers
 
 if TYPE_CHECKING:

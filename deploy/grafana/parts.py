@@ -129,7 +129,13 @@ def loudest(layout: Layout, size: tuple[int, int]) -> None:
                 "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": HELD}}],
             }
         ],
-        options={"textMode": "value_and_name", "orientation": "vertical", "wideLayout": False},
+        options={
+            "textMode": "value_and_name",
+            "orientation": "vertical",
+            "wideLayout": False,
+            # The place is what counts; left alone, the time takes the room.
+            "text": {"titleSize": 52, "valueSize": 44},
+        },
     )
 
 

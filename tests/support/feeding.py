@@ -17,8 +17,8 @@ from services import POOL, newest_manifest, wait_until
 from consumers import quality_log, settings, topics
 from consumers.command import main
 from consumers.kafka import Connection, KafkaLog, KafkaSink, ensure_topics
+from consumers.layout import detector_of, geometry_of
 from consumers.simulate import LUMISECTION_S, TICK_S, Beam, Stream
-from consumers.wiring import detector_of, geometry_of
 from models import faults, readers
 from monitor.alarms import Alarm
 from monitor.verdicts import Verdict
