@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from models.reference import ReferenceTable
     from monitor.windows import Window
 
+FADE_FROM = 200_000
+"""Showers at which the scores of the last data are halved."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreTable:
@@ -71,3 +74,30 @@ def of_window(window: Window, shape: tuple[int, int, int]) -> ScoreTable:
     counts = np.zeros(int(np.prod(shape)), np.int64)
     np.add.at(counts, window.score_bins % len(counts), window.score_counts)
     return ScoreTable(counts.reshape(shape))
+
+
+class RecentScores:
+    """The scores of the last data, against a reference table, or nothing without one."""
+
+    def __init__(self, reference: ReferenceTable | None) -> None:
+        self._reference = reference
+        self.table: ScoreTable | None = None
+
+    def add(self, window: Window) -> None:
+        """Add a window; what came long ago fades."""
+        if self._reference is None:
+            return
+        mine = of_window(window, (self._reference.n_cells, self._reference.n_scores, BINS))
+        self.table = mine if self.table is None else self.table + mine
+        if int(self.table.counts[:, 0].sum()) > FADE_FROM:
+            self.table = self.table.faded()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.table = None
+
+    def moved(self) -> float:
+        """Return the largest move of a score's median, in MADs of the reference; 0 if unknown."""
+        if self._reference is None or self.table is None:
+            return 0.0
+        return float(np.nanmax(np.abs(self.table.moved(self._reference)), initial=0.0))
