@@ -89,3 +89,8 @@ def test_the_state_is_json_and_carries_who_took_an_alarm():
 )
 def test_values_become_what_a_browser_reads_exactly(value, shown):
     assert plain(value) == shown
+
+
+def test_the_page_is_not_sent_what_it_does_not_draw():
+    assert standing().latents is not None
+    assert state(standing())["latents"] is None
