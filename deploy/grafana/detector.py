@@ -45,7 +45,7 @@ def detector() -> Json:
     layout.lines(
         "Seen over expected, by level", (12, 9),
         query(f"""sum by (level) (region:calodqm_anomalous_showers:rate5m{{{REGION}}})
-                  / sum by (level) (region:calodqm_expected_anomalous_showers:rate5m{{{REGION}}})""",
+                  / (sum by (level) (region:calodqm_expected_anomalous_showers:rate5m{{{REGION}}}) > 0)""",
               "p ≤ {{level}}"),
         text="The p-value spectrum in three numbers: all 1 if it is flat. Only the smallest level "
         "rises with rare faults; all rise with drifts.", unit="none", min=0,
@@ -69,7 +69,7 @@ def detector() -> Json:
     layout.lines(
         "Self-test: share of injected faults found (6 h)", (12, 8),
         query(f"""sum by (fault) (increase(calodqm_selftest_found_total{{{HERE}}}[6h]))
-                  / sum by (fault) (increase(calodqm_selftest_injected_total{{{HERE}}}[6h]))""",
+                  / (sum by (fault) (increase(calodqm_selftest_injected_total{{{HERE}}}[6h])) > 0)""",
               "{{fault}}"),
         text="Known faults are injected into a shadow of the stream. Below 0.8 the monitor "
         "would miss real ones.", unit="percentunit", min=0, max=1,

@@ -87,6 +87,7 @@ def _table(
                 "matcher": {"id": "byName", "options": f"{row}\\{column}"},
                 "properties": [
                     {"id": "custom.cellOptions", "value": {"type": "auto"}},
+                    {"id": "custom.width", "value": 130},
                     {"id": "unit", "value": "string"},
                 ],
             }
