@@ -13,19 +13,19 @@ from models.scales import LEVELS
 from monitor import board, masks, packing, records
 from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm, ReferenceSummary, Severity, State
+from monitor.belief import Belief
 from monitor.budget import DAY, Allowance
 from monitor.cases import Casebook
-from monitor.clock import SECOND_NS, Clock
-from monitor.conditions import Conditions
+from monitor.clock import Clock
 from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
 from monitor.ledger import Ledger
 from monitor.lumisections import OPEN, Lumisections, Span
-from monitor.orders import Order, ReferenceAct
+from monitor.orders import ReferenceAct
 from monitor.places import Places
 from monitor.quality import Quality
 from monitor.rates import Floors
-from monitor.references import LiveReference, LiveSettings
+from monitor.references import LiveSettings
 from monitor.reports import Reporter
 from monitor.rows import Rows, rows_of
 from monitor.score_tables import RecentScores, ScoreTable
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from models.geometry import Geometry
     from models.reference import ReferenceTable
     from monitor.case import Case, Change
+    from monitor.conditions import Conditions
     from monitor.detector import Detector
+    from monitor.references import LiveReference
     from monitor.view import SelfTest
     from monitor.windows import Window
 
@@ -130,10 +132,8 @@ class Monitor:
             cell_seconds=self.settings.cell_seconds,
         )
         self.shadow: Shadow | None = None
-        self._certified = expectation
-        self.live = self._fresh_live()
-        self._conditions = Conditions()
         self._clock = Clock()
+        self._belief = Belief(self.watch, self.places, self.settings.live, self._clock)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._reporter = Reporter(
             self.places, geometry, self.watch, self._ledger, self._clock, self.settings.model
@@ -142,7 +142,7 @@ class Monitor:
         self._sections = Lumisections(
             self.places, self.settings.min_showers, self.settings.model, self.settings.software
         )
-        self._sections.reference = expectation.id
+        self._name_reference()
         self._alarms: dict[str, Alarm] = {}
         self._acks: dict[str, Acknowledgement] = {}
         self._spectra: deque[NDArray[np.int64]] = deque(maxlen=board.SPECTRUM_S)
@@ -169,27 +169,21 @@ class Monitor:
             changes = self._cases.step(self.watch, clock.now, clock.run_watched)
             for change in changes:
                 out += self._tell(change)
-            flagged = self._cases.claimed() | self.watch.untrusted
-            self._believe(self.live.step(second, rows, flagged))
+            self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
             out += self._anchor()
+        self._name_reference()
         if self.shadow is not None:
             self.shadow.observe(window)
         return tuple(out)
 
     def act(self, act: ReferenceAct) -> tuple[Said, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
-        if act.order is Order.CONDITIONS and act.run is not None:
-            self._conditions.order(act.run, act.key)
-            run = self._clock.run
-            if run < 0 or self._conditions.of(run) == self._conditions.key:
-                return ()
-            # Said late: what this run has taught so far was of other conditions.
-            self.live.forget(self._clock.run_since)
-            return tuple(self._change_conditions(run))
-        self.live.obey(act)
-        self.watch.certified = self.live.centre
-        self.adopt_live()
-        return ()
+        told = self._belief.obey(act)
+        if told is not None:
+            self._scores.forget()
+            self._start_anew()
+        self._name_reference()
+        return () if told is None else (told,)
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -198,9 +192,9 @@ class Monitor:
 
     def begin_beside(self, other: Monitor) -> None:
         """Begin under what people have said to another: the same masks, the same orders."""
-        self.live.frozen = other.live.frozen
+        self._belief.live.frozen = other.live.frozen
         for run, key in other.conditions.words()["starts"]:
-            self._conditions.order(run, key)
+            self._belief.conditions.order(run, key)
         for act in other.acknowledgements():
             self.acknowledge(act)
 
@@ -237,7 +231,12 @@ class Monitor:
     @property
     def conditions(self) -> Conditions:
         """Return which key holds for which run."""
-        return self._conditions
+        return self._belief.conditions
+
+    @property
+    def live(self) -> LiveReference:
+        """Return what the stream has taught, under the conditions of the run."""
+        return self._belief.live
 
     @property
     def cases(self) -> Casebook:
@@ -261,8 +260,9 @@ class Monitor:
         if run != self._clock.run:
             self._start_anew()
             self._clock.run_since = self._clock.now
-            if self._conditions.of(run) != self._conditions.key:
-                changed += self._change_conditions(run)
+            if self._belief.changes_with(run):
+                self._scores.forget()
+                changed.append(self._belief.change(run))
         ended = masks.ended(self._acks.values(), self._clock.now_ns)
         if not ended:
             return changed
@@ -276,46 +276,22 @@ class Monitor:
         self._cases.restart(self._clock.now)
         self._clock.run_watched = 0
 
-    def _fresh_live(self) -> LiveReference:
-        return LiveReference(self._certified, self.settings.live, self.places.n_regions)
-
-    def _change_conditions(self, run: int) -> list[Said]:
-        """Put the reference of a run's conditions in the place of the one before."""
-        key = self._conditions.of(run)
-        self.live = self._conditions.change(key, self.live, self._fresh_live)
-        self._take_centre()
-        self._start_anew()
-        return [self._in_force(Order.CONDITIONS, run=run, key=key)]
-
     def _anchor(self) -> list[Said]:
-        """Move the centre of the reference, once that was ordered and can be done.
+        """Move the centre of the reference, if that was ordered and can be done now.
 
         Every open alarm ends, since it was held against the old centre; what a region keeps of
         its own is found anew.
         """
-        away = np.zeros(self.places.n_regions, bool)
-        for case in self._cases.open:
-            if case.place >= self.places.first_region:
-                away[case.regions] = True
-        since = self.live.anchor_since
-        if since is None or not self.live.anchored(away | self.watch.untrusted):
+        told = self._belief.anchor(self._cases.open)
+        if told is None:
             return []
-        self._take_centre()
-        out: list[Said] = [self._in_force(Order.ANCHOR, since_ns=since * SECOND_NS)]
+        out: list[Said] = [told]
         for case in list(self._cases.open):
             out += self._tell(self._cases.close(case, self._clock.now))
         self.watch.arrange(self.watch.masked, self._cases.explained())
+        self._scores.forget()
         self._start_anew()
         return out
-
-    def _take_centre(self) -> None:
-        self._scores.forget()
-        self.watch.certified = self.live.centre
-        self._believe(self.live.expectation(), forced=True)
-
-    def _in_force(self, order: Order, **what: Any) -> ReferenceAct:
-        """Return the record that tells that something is so from now on."""
-        return ReferenceAct(order, "judge", self._clock.now_ns, in_force=True, **what)
 
     def median_moved(self) -> float:
         """Return the largest move of a score's median, in MADs of the reference; 0 if unknown.
@@ -324,11 +300,8 @@ class Monitor:
         """
         return self._scores.moved() if self.live.anchor is None else 0.0
 
-    def _believe(self, live: Expectation | None, *, forced: bool = False) -> None:
-        """Test against a live reference from now on; None leaves things as they are."""
-        if live is None and not forced:
-            return
-        self.watch.adopt(live, max(self.live.epoch, 1), guarded=self.settings.live.guarded)
+    def _name_reference(self) -> None:
+        """Let verdicts from now on name the reference in force."""
         self._sections.reference = self.watch.expectation.id
 
     def _judge(self, key: tuple[int, int, int], rows: Rows) -> list[Verdict]:
@@ -369,10 +342,8 @@ class Monitor:
         self._alarms[case.id] = alarm
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
         self._alarms = {id_: known for id_, known in self._alarms.items() if id_ in kept}
-        self._conditions.flag(case.onset)
-        if self.live.flag(case.regions, case.onset) and self.live.taken.n:
-            # What has been subtracted must not be believed any longer.
-            self._believe(self.live.take_up(), forced=True)
+        self._belief.flag(case)
+        self._name_reference()
         quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
         end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
         span = Span(case.id, case.onset, end, quality, alarm.summary)
@@ -395,7 +366,7 @@ class Monitor:
 
     def standing(self) -> Standing:
         """Return all that people are shown."""
-        clock, references = self._clock, self._references()
+        clock, references = self._clock, self._belief.references
         return Standing(
             detector=self.places.detector.name,
             data_second=clock.second,
@@ -435,14 +406,10 @@ class Monitor:
         counts = np.sum(list(self._spectra), axis=0)
         return board.spectra(counts, references, self.settings.score_names)
 
-    def _references(self) -> tuple[Expectation, ...]:
-        """Return the certified reference, and the one in force if that is another."""
-        certified, in_force = self.watch.certified, self.watch.expectation
-        return (certified,) if in_force is certified else (certified, in_force)
-
     def adopt_live(self) -> None:
         """Test against what has been accepted so far, from now on."""
-        self._believe(self.live.take_up(), forced=True)
+        self._belief.take_up()
+        self._name_reference()
 
     def budget(self) -> Budget:
         """Return the false pages allowed, the time watched and the pages raised."""
@@ -455,8 +422,7 @@ class Monitor:
         """Return everything that changes, as arrays; `restore` is the inverse."""
         out: dict[str, NDArray[Any]] = packing.under("watch.", self.watch.state())
         out |= packing.under("ledger.", self._ledger.state())
-        out |= packing.under("live.", self.live.state())
-        out |= packing.under("aside.", self._conditions.state())
+        out |= self._belief.state()
         out["spectra"] = np.array(list(self._spectra), np.int64)
         if self._scores.table is not None:
             out["scores"] = self._scores.table.counts
@@ -466,7 +432,7 @@ class Monitor:
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
             "shadow": self.shadow.state() if self.shadow is not None else None,
             "acks": [records.to_json(act) for act in self._acks.values()],
-            "conditions": self._conditions.words(),
+            "conditions": self._belief.words(),
             "clock": self._clock.state(),
         }
         out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
@@ -477,12 +443,7 @@ class Monitor:
         words = json.loads(state["words"].tobytes())
         self.watch.restore(packing.below("watch.", state))
         self._ledger.restore(packing.below("ledger.", state))
-        self.live.restore(packing.below("live.", state))
-        self._conditions.restore(
-            words["conditions"], packing.below("aside.", state), self._fresh_live
-        )
-        self.watch.certified = self.live.centre
-        self._believe(self.live.expectation(), forced=True)
+        self._belief.restore(words["conditions"], state)
         self._spectra.clear()
         self._spectra.extend(state["spectra"].astype(np.int64))
         self._scores.forget()

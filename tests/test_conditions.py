@@ -11,6 +11,7 @@ from monitor.conditions import KEPT, Conditions
 from monitor.monitor import Monitor, MonitorSettings
 from monitor.orders import Order, ReferenceAct
 from monitor.references import LiveReference, LiveSettings
+from monitor.verdicts import Verdict
 
 NS = 1_000_000_000
 SHORT = LiveSettings(quarantine_s=0, horizon_s=600)
@@ -46,6 +47,8 @@ def test_each_key_has_a_live_reference_of_its_own_and_finds_it_again():
     said = play(judge, stream, 2)
     assert [(act.key, act.run, act.in_force) for act in in_force(said)] == [("1300 V", 2, True)]
     assert judge.reference_summary().origin == "certified"
+    old = [v.reference for v in said if isinstance(v, Verdict) and v.run == 1]
+    assert set(old) == {first}  # it was judged against that one
     play(judge, stream, 310)
     second = judge.reference_summary().id
     assert "live" in second
