@@ -8,12 +8,13 @@ models whose windows it carries, so workers may follow late.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from consumers import topics
+from monitor.acknowledgements import NOTHING_MASKED, Masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,13 +42,17 @@ class Control:
     shadow: str = ""
     """Hash of the model that runs beside it, empty if there is none."""
 
+    masked: Masked = NOTHING_MASKED
+    """What the crew has masked."""
+
     comparison: dict[str, Any] = field(default_factory=dict)
     """How the two compare, for people; see `monitor.comparison.Comparison.report`."""
 
 
 def publish(sink: Sink, control: Control) -> None:
     """Say what is in force; whoever missed it hears it again with the next snapshot."""
-    value = orjson.dumps({"control": asdict(control)})
+    told = {name: getattr(control, name) for name in Control.__slots__}
+    value = orjson.dumps({"control": told | {"masked": control.masked.to_json()}})
     sink.append(topics.MODELS, value, key=KEY, partition=0)
 
 
@@ -58,7 +63,8 @@ def control_of(record: Record) -> Control | None:
     try:
         fields: dict[str, Any] = orjson.loads(record.value or b"")["control"]
         known = {name: fields[name] for name in Control.__slots__ if name in fields}
-        return _checked(Control(**known))
+        masked = Masked.from_json(known.pop("masked", NOTHING_MASKED.to_json()))
+        return _checked(Control(**known, masked=masked))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         logger.warning("%s@%d: %s", record.topic, record.offset, error)
         return None

@@ -12,6 +12,7 @@ from consumers.artefact_form import ModelAbsent
 from consumers.control import control_of
 from consumers.record import Unavailable
 from consumers.scoring import Lineup
+from monitor.acknowledgements import NOTHING_MASKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,9 @@ class Follower:
         if said is None or (before is not None and said.at < before.at):
             return False
         self._control = said
-        return before is None or (before.primary, before.shadow) != (said.primary, said.shadow)
+        return before is None or any(
+            getattr(before, name) != getattr(said, name) for name in ("primary", "shadow", "masked")
+        )
 
     def _line_up(self) -> None:
         """Put the models in force in their places, as far as they can be had."""
@@ -101,7 +104,8 @@ class Follower:
         shadow = self._had(said.shadow) if said is not None and said.shadow else None
         self._known = {model.hash: model for model in (self._own, primary, shadow) if model}
         # By no other model than the one in force: its windows would not be judged.
-        lineup = None if primary is None else Lineup(primary, shadow)
+        masked = NOTHING_MASKED if said is None else said.masked
+        lineup = None if primary is None else Lineup(primary, shadow, masked)
         if lineup != self._lineup:
             self._lineup = lineup
 

@@ -97,8 +97,8 @@ class Judge:
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
         self._reference = ""
-        self._told: tuple[str, str, str] | None = None
-        """Models that the workers were told of."""
+        self._told: tuple[object, ...] | None = None
+        """Models and masks that the workers were told of."""
 
         self._shown = self._snapped = 0.0
 
@@ -163,12 +163,13 @@ class Judge:
 
     def _tell_models(self, *, again: bool = False) -> None:
         """Tell workers and people which models are in force, where that is news."""
-        first, primary, shadow = models = self._bench.models
+        first, primary, shadow = self._bench.models
+        now = (first, primary, shadow, self._bench.masked)
         report = self._bench.comparison.report(self._settings.shadow_s) if shadow else {}
         self._metrics.shadow(shadow, report)
-        if again or models != self._told:
-            self._told = models
-            told = Control(self._bench.at, first, primary, shadow, comparison=report)
+        if again or now != self._told:
+            self._told = now
+            told = Control(self._bench.at, *now, comparison=report)
             control.publish(self._sink, told)
 
     # Office
@@ -279,15 +280,13 @@ class Judge:
         self._count_strangers(entry, windows.values())
         bench.heard_beside(entry)
         bench.remember(entry)
+        bench.masking(entry, windows)
         for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
-            window = found.get(bench.primary.model.hash)
-            if window is None:
-                continue
-            if late:
+            if late and bench.primary.model.hash in found:
                 self._metrics.late()
-            for said in bench.monitor.observe(window):
+            for said in bench.judge(found):
                 self._say(said, record.offset, writer)
-            bench.judge_beside(window, found)
+            bench.judge_beside(found)
 
     def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""

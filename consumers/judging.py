@@ -14,12 +14,13 @@ import orjson
 from consumers import ranges
 from consumers.block import DecodeError
 from consumers.fence import Fence
-from consumers.seconds import Seconds
+from consumers.seconds import SECOND_NS, Seconds
+from monitor.acknowledgements import NOTHING_MASKED, Masked
 from monitor.alarms import Alarm, WorstShower
 from monitor.comparison import Comparison, Joint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -102,6 +103,12 @@ class Bench:
     totals: Counter[str] = field(default_factory=Counter)
     """Showers, records, missing, and records rejected by reason, of the ranges that count."""
 
+    masked: Masked = NOTHING_MASKED
+    """What is masked now."""
+
+    masked_after: int = 0
+    """Data-second after which all showers were scored without the cells that are masked now."""
+
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
 
@@ -156,9 +163,33 @@ class Bench:
             sums = sums if entry.model == primary else sums.turned()
         self.comparison.heard(entry.partition, entry.showers, sums)
 
-    def judge_beside(self, window: Window, found: ByModel) -> None:
+    def masking(self, entry: Range, windows: Iterable[WindowKey]) -> None:
+        """Take note of windows whose showers were not scored as they would be now."""
+        if entry.masked != self.masked.digest:
+            self.masked_after = max([self.masked_after, *(key.second for key in windows)])
+
+    def _follow_masks(self) -> None:
+        """Take note of what is masked, after an act or a second that may have changed it."""
+        masked = self.monitor.masked()
+        if masked.digest != self.masked.digest:
+            reached = [stand.watermark_ns // SECOND_NS for stand in self.seconds.stands.values()]
+            opened = [key.second for key in self.seconds.windows]
+            self.masked_after = max([self.masked_after, *reached, *opened])
+        self.masked = masked
+
+    def judge(self, found: ByModel) -> tuple[Said, ...]:
+        """Judge a closed data-second, or what came late for one; return what it changes."""
+        window = found.get(self.primary.model.hash)
+        if window is None:
+            return ()
+        said = self.monitor.observe(window, masked=window.key.second > self.masked_after)
+        self._follow_masks()
+        return said
+
+    def judge_beside(self, found: ByModel) -> None:
         """Let the shadow judge a data-second that the primary has judged."""
-        if self.shadow is None:
+        window = found.get(self.primary.model.hash)
+        if self.shadow is None or window is None:
             return
         mine = found.get(self.shadow.model.hash)
         second = window.key.second
@@ -168,13 +199,15 @@ class Bench:
         self.comparison.judged(second)
         self.comparison.primary.add(window, self.primary.model.expected_rate)
         self.comparison.shadow.add(mine, self.shadow.model.expected_rate)
-        self._note(self.shadow.monitor.observe(mine))
+        self._note(self.shadow.monitor.observe(mine, masked=second > self.masked_after))
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
         """Take in an act of the crew; return what it changes."""
         if self.shadow is not None:
             self._note(self.shadow.monitor.acknowledge(act))
-        return self.monitor.acknowledge(act)
+        said = self.monitor.acknowledge(act)
+        self._follow_masks()
+        return said
 
     def act(self, act: ReferenceAct) -> tuple[Said, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
@@ -210,6 +243,7 @@ class Bench:
             "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
             "totals": dict(self.totals),
             "comparison": self.comparison.to_json(),
+            "masked": [self.masked.to_json(), self.masked_after],
         }
         arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
         for name, side in self.sides():
@@ -235,6 +269,8 @@ class Bench:
                     opened.setdefault(window.key, {})[side.model.hash] = window
         self.seconds.windows.update(opened)
         self.comparison = Comparison.from_json(words["comparison"])
+        masked, self.masked_after = words["masked"]
+        self.masked = Masked.from_json(masked)
         self.worst = {
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
             for region, kept in words["worst"]

@@ -157,6 +157,9 @@ class Range:
     joint: tuple[int, ...] = ()
     """Sums over both models' p-values, `monitor.comparison.Joint`; empty without a shadow."""
 
+    masked: str = ""
+    """Digest of the cells that were masked in scoring, `Masked.digest`; empty for none."""
+
 
 _RANGE = frozenset(f.name for f in fields(Range))
 
@@ -301,7 +304,11 @@ def _range(fields_: dict[str, Any]) -> Range:
     )  # fmt: skip
     if any(type(number) is not int or number < 0 for number in whole) or entry.end < entry.begin:
         raise DecodeError(Rejection.SCHEMA, "range: offsets must be whole numbers that rise")
-    if type(entry.shadow) is not str or (entry.shadow_bytes and not entry.shadow):
+    if (
+        type(entry.masked) is not str
+        or type(entry.shadow) is not str
+        or (entry.shadow_bytes and not entry.shadow)
+    ):
         raise DecodeError(Rejection.SCHEMA, "range: windows of a shadow without a name")
     return entry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from consumers.ranges import WindowForm
 from models.showers import Showers
+from monitor.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows import WindowKey, tally
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class Scores(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Return K, S, H."""
 
-    def score(self, showers: Showers) -> Scored:
-        """Return scores and p-values."""
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+        """Return scores and p-values; `mask` is True for cells that must not count, (N, V)."""
 
     def score_bins(self, scored: Scored) -> NDArray[np.int64]:
         """Return the bin of each score, shape (N, S)."""
@@ -71,6 +72,30 @@ class Model:
         geometry = self.scorer.geometry
         return WindowForm(self.scorer.shape, geometry.n_cells, geometry.n_layers)
 
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None) -> Scored:
+        """Return scores and p-values of N showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that must not count, shape (N, V). Showers without any take the fast
+            path, which gives them the same scores whatever is beside them.
+        """
+        if mask is None:
+            return self.scorer.score(showers)
+        touched = mask.any(1)
+        parts = [np.flatnonzero(~touched), np.flatnonzero(touched)]
+        scored = [
+            self.scorer.score(showers[parts[0]]),
+            self.scorer.score(showers[parts[1]], mask[parts[1]]),
+        ]
+        order = np.argsort(np.concatenate(parts))
+        columns = {
+            f.name: np.concatenate([getattr(part, f.name) for part in scored])[order]
+            for f in fields(scored[0])
+        }
+        return type(scored[0])(**columns)
+
     def absent(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
         absent = [name for name in self.conditions if name not in showers.conditions]
@@ -90,7 +115,7 @@ class Model:
                 tally(
                     key,
                     showers[rows],
-                    _rows(scored, rows),
+                    scored.rows(rows),
                     batch.columns["region"][rows],
                     score_bins[rows],
                     geometry=self.scorer.geometry,
@@ -107,6 +132,19 @@ class Lineup:
 
     primary: Model
     shadow: Model | None = None
+    masked: Masked = NOTHING_MASKED
+    """What is known to be bad: its cells do not count in scores."""
+
+    def mask(self, region: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Return the masked cells of showers in these regions, (N, V); None if there are none."""
+        found = None
+        for id_, cells in self.masked.cells:
+            rows = np.flatnonzero(region == id_)
+            if len(rows):
+                if found is None:
+                    found = np.zeros((len(region), self.primary.scorer.geometry.n_cells), bool)
+                found[rows[:, None], np.array(cells)] = True
+        return found
 
 
 @dataclass(slots=True)
@@ -172,14 +210,3 @@ def _groups(
         second, lumisection, run, partition = (int(column[rows[0]]) for column in columns)
         found.append((WindowKey(run, lumisection, second), partition, rows))
     return found
-
-
-def _rows(scored: Scored, rows: NDArray[np.int64]) -> Scored:
-    return type(scored)(
-        scored.scores[rows],
-        scored.p[rows],
-        scored.p_combined[rows],
-        scored.latents[rows],
-        scored.condition_cell[rows],
-        scored.valid[rows],
-    )

@@ -12,6 +12,7 @@ from monitor.comparison import Joint
 if TYPE_CHECKING:
     from consumers.block import Block
     from consumers.evidence_form import StrangeShower
+    from consumers.scoring import Lineup
     from monitor.windows import Window, WindowKey
 
 KEPT_PER_REGION = 2
@@ -113,7 +114,7 @@ class Stretch:
         """Return whether a range would say anything new."""
         return self.records > 0 or self.caught_up != self.told_caught_up
 
-    def range_(self, topic: str, worker: str, model: str, shadow: str = "") -> Range | None:
+    def range_(self, topic: str, worker: str, lineup: Lineup) -> Range | None:
         """Return what the stretch came to, None if it cannot be placed yet."""
         if self.begin is None:
             return None
@@ -134,13 +135,14 @@ class Stretch:
             missing=self.missing,
             seqs=dict(self.seqs),
             worker=worker,
-            model=model,
+            model=lineup.primary.hash,
             worst=tuple(
                 Worst(s.p, s.partition, s.offset, s.row, s.event_id, s.region, s.time_ns)
                 for s in showers[:MAX_WORST]
             ),
-            shadow=shadow,
-            joint=tuple(self.joint.to_list()) if shadow else (),
+            shadow="" if lineup.shadow is None else lineup.shadow.hash,
+            joint=() if lineup.shadow is None else tuple(self.joint.to_list()),
+            masked=lineup.masked.digest,
         )
 
     def next(self, at: float) -> Stretch:

@@ -147,7 +147,11 @@ class Worker:
         self._lineup = lineup
         self._metrics.model(*lineup.primary.facts())
         shadow = "no shadow" if lineup.shadow is None else f"shadow {lineup.shadow.hash[:12]}"
-        logger.info("scoring by model %s, %s", lineup.primary.hash[:12], shadow)
+        masked = len(lineup.masked.cells)
+        logger.info(
+            "scoring by model %s, %s, cells masked in %d regions",
+            lineup.primary.hash[:12], shadow, masked,
+        )  # fmt: skip
 
     # Partitions come and go
 
@@ -256,34 +260,47 @@ class Worker:
         model = self._lineup.primary
         showers = concatenate([model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
-        scored = model.scorer.score(showers)
+        batch = Batch.of(parts)
+        mask = self._lineup.mask(batch.columns["region"])
+        scored = model.score(showers, mask)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
-        batch = Batch.of(parts)
         for partition, window in model.tally(batch, showers, scored):
             self._stretches[partition].count(window)
-        self._score_in_shadow(batch, scored)
+        self._score_in_shadow(batch, scored, mask)
         self._keep_strange(showers, scored, batch.columns)
         rows = max(stretch.rows for stretch in self._stretches.values())
         if rows * model.form.row_bytes > self._settings.range_bytes:
             self._emit(time.monotonic())
         self._metrics.stage("tally", time.perf_counter() - scored_at)
+        self._count(scored, batch)
+
+    def _count(self, scored: Scored, batch: Batch) -> None:
+        """Count a batch in the metrics, less the regions that are masked as a whole."""
+        region = batch.columns["region"]
+        rows = np.arange(len(region))
+        if self._lineup.masked.regions:
+            out = np.isin(region, self._lineup.masked.regions)
+            self._metrics.skipped(region[out], "masked")
+            rows = np.flatnonzero(~out)
         self._metrics.scored(
-            scored,
-            batch.columns["region"],
-            model.expected_rate,
-            where=lambda i: _where(batch.columns, i),
+            scored if len(rows) == len(region) else scored.rows(rows),
+            region[rows],
+            self._lineup.primary.expected_rate,
+            where=lambda i: _where(batch.columns, int(rows[i])),
             at=time.time(),
         )
 
-    def _score_in_shadow(self, batch: Batch, scored: Scored) -> None:
+    def _score_in_shadow(
+        self, batch: Batch, scored: Scored, mask: NDArray[np.bool_] | None
+    ) -> None:
         """Score the same showers by the shadow too, and count how alike the p-values are."""
         shadow = self._lineup.shadow
         # What it cannot score it does not say: the judge sees the gap in its windows.
         if shadow is None or any(shadow.absent(part.block.showers) for part in batch.parts):
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
-        beside = shadow.scorer.score(showers)
+        beside = shadow.score(showers, mask)
         for partition, window in shadow.tally(batch, showers, beside):
             self._stretches[partition].count_shadow(window)
         for partition in np.unique(batch.columns["partition"]).tolist():
@@ -336,12 +353,7 @@ class Worker:
 
     def _say(self, stretch: Stretch, now: float) -> None:
         primary, shadow = self._lineup.primary, self._lineup.shadow
-        entry = stretch.range_(
-            self._settings.topic,
-            self._settings.name,
-            primary.hash,
-            "" if shadow is None else shadow.hash,
-        )
+        entry = stretch.range_(self._settings.topic, self._settings.name, self._lineup)
         if entry is None:
             return
         key = f"{self._settings.topic}/{stretch.partition}"

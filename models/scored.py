@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Scored:
 
     valid: NDArray[np.bool_]
     """False where a score was not finite, shape (N,)."""
+
+    def rows(self, rows: NDArray[np.int64]) -> Scored:
+        """Return what is said of some of the showers."""
+        return Scored(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @property
     def n(self) -> int:

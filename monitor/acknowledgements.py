@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from models.geometry import Geometry
     from monitor.detector import Detector
 
@@ -27,6 +31,49 @@ class Mask:
 
     cells: tuple[int, ...] = ()
     """Cells, sorted; empty means the whole region."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """All that is masked at a time, for those who score."""
+
+    regions: tuple[int, ...] = ()
+    """Ids of the regions that are masked as a whole, sorted."""
+
+    cells: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """Ids of further regions, sorted, each with its masked cells, sorted."""
+
+    @classmethod
+    def of(cls, masks: Iterable[Mask]) -> Masked:
+        """Return what some masks come to together."""
+        found: dict[int, set[int]] = {}
+        whole = set()
+        for mask in masks:
+            found.setdefault(mask.region, set()).update(mask.cells)
+            if not mask.cells:
+                whole.add(mask.region)
+        cells = tuple(
+            (region, tuple(sorted(found[region]))) for region in sorted(found.keys() - whole)
+        )
+        return cls(tuple(sorted(whole)), cells)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return what names the masked cells, the same for the same cells; empty for none."""
+        return hashlib.sha256(repr(self.cells).encode()).hexdigest()[:16] if self.cells else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` is the inverse."""
+        return {"regions": list(self.regions), "cells": [[r, list(c)] for r, c in self.cells]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Masked:
+        """Return what plain values mask, or raise `KeyError`, `TypeError` or `ValueError`."""
+        cells = tuple((int(r), tuple(int(cell) for cell in c)) for r, c in values["cells"])
+        return cls(tuple(int(region) for region in values["regions"]), cells)
+
+
+NOTHING_MASKED = Masked()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.scales import LEVELS
 from monitor import board, masks, packing, records
-from monitor.acknowledgements import Acknowledgement
+from monitor.acknowledgements import Acknowledgement, Masked
 from monitor.alarms import Alarm, ReferenceSummary, Severity, State
 from monitor.belief import Belief
 from monitor.budget import DAY, Allowance
@@ -76,6 +76,10 @@ class MonitorSettings:
     """Content hash of the artefact that scores."""
 
     score_names: tuple[str, ...] = ()
+    bright_cells: tuple[int, ...] = ()
+    """Cells that the rest of a shower cannot stand in for: where one is masked, the p-values of its
+    region do not count."""
+
     software: str = "0.1.0"
     live: LiveSettings = field(default_factory=LiveSettings)
 
@@ -149,8 +153,14 @@ class Monitor:
 
     # What comes in
 
-    def observe(self, window: Window) -> tuple[Said, ...]:
-        """Take in a closed data-second, or a late addition to one; return what it changes."""
+    def observe(self, window: Window, *, masked: bool = False) -> tuple[Said, ...]:
+        """Take in a closed data-second, or a late addition to one; return what it changes.
+
+        Parameters
+        ----------
+        masked
+            Whether its showers were scored without the cells that are masked now.
+        """
         rows = rows_of(window, self.places)
         run, lumisection, second = window.key
         clock = self._clock
@@ -165,7 +175,9 @@ class Monitor:
         self._scores.add(window)
         out += self._judge(window.key, rows)
         if run == clock.run:  # what comes late for a past run amends its verdicts only
-            self.watch.step(second, rows, new=new)
+            bright = self.settings.bright_cells
+            made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
+            self.watch.step(second, rows, new=new, made_up=made_up)
             changes = self._cases.step(self.watch, clock.now, clock.run_watched)
             for change in changes:
                 out += self._tell(change)
@@ -312,6 +324,12 @@ class Monitor:
         return self._sections.add(
             key, (seen + rows.unscored) > 0, seen, rows.exceedances[..., at].sum(1), expected[:, at]
         )
+
+    def masked(self) -> Masked:
+        """Return all that is masked now."""
+        now_ns = self._clock.now_ns
+        held = (act for act in self._acks.values() if act.holds(now_ns))
+        return Masked.of(mask for act in held for mask in act.masks)
 
     def _mask(self) -> list[Alarm | Verdict]:
         """Put the masks in force; cases that they cover wholly are closed."""

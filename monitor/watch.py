@@ -109,9 +109,6 @@ class Watch:
         changed = (members != self._members).any(1)
         self._members = members
         self._weights = members.astype(np.float64)
-        # Where whole cells are masked, a shower's p-value still holds them: only latents count.
-        whole = ~self._masked_cells.any(1)
-        self._rate_weights = self._weights * whole
         self.forget(changed)
 
     @property
@@ -119,6 +116,11 @@ class Watch:
         """Return the regions of which something is masked, shape (R,)."""
         rows: NDArray[np.bool_] = self.masked | self._masked_cells.any(1)
         return rows
+
+    @property
+    def masked_cells(self) -> NDArray[np.bool_]:
+        """Return which latents of which regions are left out, shape (R, D)."""
+        return self._masked_cells
 
     def mask_cells(self, cells: NDArray[np.bool_]) -> None:
         """Set which latents of which regions are left out, shape (R, D)."""
@@ -136,11 +138,26 @@ class Watch:
         self._usual[:] = 0
         self._learnt[:] = 0
 
-    def step(self, second: int, rows: Rows, *, new: bool) -> None:
-        """Take in a data-second, or what came late for one."""
+    def step(
+        self,
+        second: int,
+        rows: Rows,
+        *,
+        new: bool,
+        made_up: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take in a data-second, or what came late for one.
+
+        Parameters
+        ----------
+        made_up
+            Regions whose showers were scored without their masked cells, shape (R,). In the
+            others a p-value still holds what is masked: only latents count there.
+        """
         seen = rows.showers.sum(1) + rows.unscored
         share = self._share(seen)
-        w = self._rate_weights
+        sound = ~self._masked_cells.any(1)
+        w = self._weights * (sound if made_up is None else sound | made_up)
         total = float(seen[~self.masked].sum())
         counts = Counts(
             showers=w @ rows.showers,

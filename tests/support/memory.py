@@ -11,6 +11,7 @@ import numpy as np
 from consumers.record import Clients, Record, Unavailable
 from models.geometry import Geometry, Layer
 from models.scored import Scored
+from monitor.acknowledgements import Masked
 from monitor.places import Places
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class PlainScorer:
     hash = "plain"
     shape = (1, 1, 4)
 
-    def score(self, showers: Showers) -> Scored:
+    def score(self, showers: Showers, mask: Any = None) -> Scored:
         p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
         latents = np.zeros((showers.n, TINY.n_cells + TINY.n_layers), np.float32)
         return Scored(
@@ -165,7 +166,10 @@ class CountingMonitor:
         self.showers: dict[tuple[int, int, int], int] = {}
         self.order: list[int] = []
 
-    def observe(self, window: Window) -> tuple[()]:
+    def masked(self) -> Masked:
+        return Masked()
+
+    def observe(self, window: Window, *, masked: bool = False) -> tuple[()]:
         key = tuple(window.key)
         if key not in self.showers:
             self.order.append(key[2])
