@@ -11,7 +11,16 @@ from standings import CARD, alarm, expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}
-PANELS = {"stat", "timeseries", "table", "state-timeline", "status-history", "heatmap", "bargauge", "text"}
+PANELS = {
+    "stat",
+    "timeseries",
+    "table",
+    "state-timeline",
+    "status-history",
+    "heatmap",
+    "bargauge",
+    "text",
+}
 FORMATS = {"time_series", "table", "heatmap"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
