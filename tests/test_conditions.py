@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streams import GEOMETRY, Stream, expectation
 
+from consumers.command import main
 from monitor.alarms import Alarm, State
 from monitor.conditions import KEPT, Conditions
 from monitor.monitor import Monitor, MonitorSettings
@@ -197,3 +198,17 @@ def test_a_region_with_a_fault_of_its_own_is_no_part_of_the_new_centre():
 def test_an_order_that_is_not_whole_is_refused(words, message):
     with pytest.raises(ValueError, match=message):
         ReferenceAct(who="Ada", time_ns=0, **words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["anchor", "--who", "Ada"], "needs a time: --since TIME"),
+        (["conditions", "x" * 101, "--run", "3", "--who", "Ada"], "at most 100 characters"),
+    ],
+)
+def test_a_command_that_is_not_whole_says_so_in_one_line(words, said, capsys):
+    assert main(["reference", *words]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
