@@ -281,6 +281,9 @@ class Judge:
         bench.heard_beside(entry)
         bench.remember(entry)
         bench.masking(entry, windows)
+        if entry.shed:
+            for said in bench.leave_out(entry):
+                self._say(said, record.offset, writer)
         for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
             if late and bench.primary.model.hash in found:
                 self._metrics.late()

@@ -109,6 +109,9 @@ class Bench:
     masked_after: int = 0
     """Data-second after which all showers were scored without the cells that are masked now."""
 
+    shed_until: int = 0
+    """Data-second up to which showers may be missing that were counted and not scored."""
+
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
 
@@ -163,6 +166,16 @@ class Bench:
             sums = sums if entry.model == primary else sums.turned()
         self.comparison.heard(entry.partition, entry.showers, sums)
 
+    def leave_out(self, entry: Range) -> tuple[Said, ...]:
+        """Take note of showers that were not scored; return the verdicts that this amends."""
+        self.shed_until = max(self.shed_until, entry.shed_until)
+        if self.shadow is not None:
+            self.shadow.monitor.leave_out(entry.shed)
+        return self.monitor.leave_out(entry.shed)
+
+    def _whole(self, window: Window) -> bool:
+        return window.key.second > self.shed_until
+
     def masking(self, entry: Range, windows: Iterable[WindowKey]) -> None:
         """Take note of windows whose showers were not scored as they would be now."""
         if entry.masked != self.masked.digest:
@@ -182,7 +195,8 @@ class Bench:
         window = found.get(self.primary.model.hash)
         if window is None:
             return ()
-        said = self.monitor.observe(window, masked=window.key.second > self.masked_after)
+        masked = window.key.second > self.masked_after
+        said = self.monitor.observe(window, masked=masked, whole=self._whole(window))
         self._follow_masks()
         return said
 
@@ -199,7 +213,8 @@ class Bench:
         self.comparison.judged(second)
         self.comparison.primary.add(window, self.primary.model.expected_rate)
         self.comparison.shadow.add(mine, self.shadow.model.expected_rate)
-        self._note(self.shadow.monitor.observe(mine, masked=second > self.masked_after))
+        masked = second > self.masked_after
+        self._note(self.shadow.monitor.observe(mine, masked=masked, whole=self._whole(mine)))
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -244,6 +259,7 @@ class Bench:
             "totals": dict(self.totals),
             "comparison": self.comparison.to_json(),
             "masked": [self.masked.to_json(), self.masked_after],
+            "shed_until": self.shed_until,
         }
         arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
         for name, side in self.sides():
@@ -270,6 +286,7 @@ class Bench:
         self.seconds.windows.update(opened)
         self.comparison = Comparison.from_json(words["comparison"])
         masked, self.masked_after = words["masked"]
+        self.shed_until = words["shed_until"]
         self.masked = Masked.from_json(masked)
         self.worst = {
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)

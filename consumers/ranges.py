@@ -157,6 +157,12 @@ class Range:
     joint: tuple[int, ...] = ()
     """Sums over both models' p-values, `monitor.comparison.Joint`; empty without a shadow."""
 
+    shed: tuple[tuple[int, int, int, int], ...] = ()
+    """Run, lumisection, region and number of showers that were counted and not scored."""
+
+    shed_until: int = 0
+    """Newest data-second of such showers; 0 if there are none."""
+
     masked: str = ""
     """Digest of the cells that were masked in scoring, `Masked.digest`; empty for none."""
 
@@ -297,10 +303,11 @@ def _range(fields_: dict[str, Any]) -> Range:
     joint = tuple(named.pop("joint", ()))
     if joint:
         Joint.from_list([*joint])
-    entry = Range(**named, worst=worst[:MAX_WORST], joint=joint)
+    shed = tuple(_shed(row) for row in named.pop("shed", ()))
+    entry = Range(**named, worst=worst[:MAX_WORST], joint=joint, shed=shed)
     whole = (
         entry.partition, entry.token, entry.begin, entry.end, entry.watermark_ns,
-        entry.shadow_bytes,
+        entry.shadow_bytes, entry.shed_until,
     )  # fmt: skip
     if any(type(number) is not int or number < 0 for number in whole) or entry.end < entry.begin:
         raise DecodeError(Rejection.SCHEMA, "range: offsets must be whole numbers that rise")
@@ -311,6 +318,13 @@ def _range(fields_: dict[str, Any]) -> Range:
     ):
         raise DecodeError(Rejection.SCHEMA, "range: windows of a shadow without a name")
     return entry
+
+
+def _shed(row: Any) -> tuple[int, int, int, int]:
+    run, lumisection, region, n = row
+    if any(type(number) is not int or number < 0 for number in row):
+        raise DecodeError(Rejection.SCHEMA, "range: what was not scored is given in whole numbers")
+    return run, lumisection, region, n
 
 
 def _is_bare(value: bytes) -> bool:

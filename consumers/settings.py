@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     shadow_s: int = Field(default=30, ge=1, le=86_400)
     """Data-seconds that a model must have seen in shadow without a gap before it may take over."""
 
+    overload: str = Field(default="lossless", pattern="^(lossless|live)$")
+    """What gives when more comes than is scored: time (lag grows), or showers (old ones are counted
+    and not scored)."""
+
+    overload_s: float = Field(default=10.0, ge=1, le=3600)
+    """With `live`, a record that has waited this long on the broker is not scored, s."""
+
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
 

@@ -41,6 +41,12 @@ class Stretch:
     """Windows of the same showers by the model in shadow."""
 
     joint: Joint = field(default_factory=Joint)
+    shed: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    """Showers that were not scored, by run, lumisection and region."""
+
+    shed_until: int = 0
+    """Newest data-second of such showers."""
+
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
     records: int = 0
@@ -91,6 +97,13 @@ class Stretch:
     def count_shadow(self, window: Window) -> None:
         """Add a window of the model in shadow."""
         _add(window, self.shadow)
+
+    def leave_out(self, block: Block) -> None:
+        """Count the showers of a block that is not scored."""
+        self.shed.update(
+            zip(block.run.tolist(), block.lumisection.tolist(), block.region.tolist(), strict=True)
+        )
+        self.shed_until = max(self.shed_until, int(block.time_ns.max()) // 10**9)
 
     def keep(self, shower: StrangeShower) -> None:
         """Keep a strange shower if it is among the worst of its region."""
@@ -143,6 +156,8 @@ class Stretch:
             shadow="" if lineup.shadow is None else lineup.shadow.hash,
             joint=() if lineup.shadow is None else tuple(self.joint.to_list()),
             masked=lineup.masked.digest,
+            shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
+            shed_until=self.shed_until,
         )
 
     def next(self, at: float) -> Stretch:

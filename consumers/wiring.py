@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 from dataclasses import dataclass, field, replace
@@ -231,6 +232,7 @@ class Program:
             topic=settings.topic,
             emit_s=settings.emit_s,
             batch=settings.batch,
+            shed_after_s=settings.overload_s if settings.overload == "live" else math.inf,
         )
 
         def job() -> None:

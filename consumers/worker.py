@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,6 +67,9 @@ class WorkerSettings:
 
     batch: int = 2048
     """Most showers scored at once."""
+
+    shed_after_s: float = math.inf
+    """A record that has waited this long is counted and not scored, s; infinite: all are scored."""
 
     heartbeat_s: float = 3.0
     """A partition without news says so this often, s."""
@@ -208,7 +212,10 @@ class Worker:
                 continue
             stretch.took(record.offset)
             block = self._decoded(record, stretch)
-            if block is not None:
+            if block is not None and self._waited(record) > self._settings.shed_after_s:
+                stretch.leave_out(block)
+                self._metrics.skipped(block.region, "shed")
+            elif block is not None:
                 parts.append(Part(record.partition, record.offset, block))
                 showers += block.showers.n
                 spread += _spread(block)
@@ -224,6 +231,11 @@ class Worker:
         self._metrics.consumed(len(records))
         busy = WorkerState.SCORING if records else WorkerState.IDLE
         self._metrics.state(busy)
+
+    @staticmethod
+    def _waited(record: Record) -> float:
+        """Return for how long a record has been on the broker, s."""
+        return time.time() - record.timestamp_ms / 1000
 
     def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
         try:

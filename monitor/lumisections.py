@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,9 @@ class Lumisections:
         self.reference = ""
         self._sections: dict[tuple[int, int], _Section] = {}
         self._spans: dict[int, list[Span]] = {}
+        self._skipped: Counter[tuple[int, int, int]] = Counter()
+        """Showers that were not scored, by run, lumisection and row of the region."""
+
         self.masked: dict[int, str] = {}
         """Cause by row of the region."""
 
@@ -128,6 +132,22 @@ class Lumisections:
             }
         return done
 
+    def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> list[Verdict]:
+        """Count showers that were not scored: run, lumisection, region id and how many."""
+        row_of = {region.id: row for row, region in enumerate(self._places.detector.regions)}
+        amended = []
+        for run, lumisection, region, n in shed:
+            row = row_of.get(region)
+            if row is None:
+                continue
+            self._skipped[run, lumisection, row] += n
+            section = self._sections.get((run, lumisection))
+            if section is not None and section.versions:
+                amended.append(self._verdict(section, row))
+        for key in sorted(self._skipped)[: -KEPT * self._places.n_regions]:
+            del self._skipped[key]
+        return amended
+
     def close(self) -> list[Verdict]:
         """Return first verdicts of all that has none: the stream has ended."""
         return self._complete((2**63, 0))
@@ -159,11 +179,16 @@ class Lumisections:
             kept[key] = mine if mine is not None and whole else theirs
             kept[key].versions = theirs.versions
         self._sections = kept
+        self._skipped = former.skipped()
         self._spans = former.spans()
 
     def sections(self) -> dict[tuple[int, int], _Section]:
         """Return copies of the sections."""
         return {key: deepcopy(section) for key, section in self._sections.items()}
+
+    def skipped(self) -> Counter[tuple[int, int, int]]:
+        """Return the showers that were not scored, by run, lumisection and row of the region."""
+        return Counter(self._skipped)
 
     def spans(self) -> dict[int, list[Span]]:
         """Return what alarms claim, by row of the region."""
@@ -184,6 +209,9 @@ class Lumisections:
         window = (min(section.seconds), max(section.seconds) + 1)
         spans = [s for s in self._spans.get(row, []) if s.start < window[1] and s.end > window[0]]
         quality, reason = self._quality(section, row, spans)
+        skipped = self._skipped[section.run, section.lumisection, row]
+        if skipped:
+            reason += f"{'; ' if reason else ''}{skipped} showers were not scored: overload"
         version = section.versions.get(row, 0) + 1
         section.versions[row] = version
         region = self._places.detector.regions[row]
@@ -205,6 +233,7 @@ class Lumisections:
             model=self._model,
             reference=self.reference,
             software=self._software,
+            skipped=skipped,
         )
 
     def _quality(self, section: _Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
@@ -223,6 +252,7 @@ class Lumisections:
         """Return all that changes, as JSON values."""
         return {
             "reference": self.reference,
+            "skipped": [[*key, n] for key, n in self._skipped.items()],
             "masked": {str(row): cause for row, cause in self.masked.items()},
             "spans": {
                 str(row): [[s.alarm, s.start, s.end, s.quality.value, s.reason] for s in spans]
@@ -247,6 +277,7 @@ class Lumisections:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
         self.reference = state["reference"]
+        self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
         self.masked = {int(row): cause for row, cause in state["masked"].items()}
         self._spans = {
             int(row): [Span(s[0], s[1], s[2], Quality(s[3]), s[4]) for s in spans]

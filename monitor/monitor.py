@@ -34,6 +34,8 @@ from monitor.view import Acknowledged, Budget, Spectrum, Standing
 from monitor.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from models.geometry import Geometry
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 Said = Alarm | Verdict | ReferenceAct
 """What a monitor has to say."""
 
-STATE_FORM = 2
+STATE_FORM = 3
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 OTHER_MODEL = (
@@ -153,13 +155,17 @@ class Monitor:
 
     # What comes in
 
-    def observe(self, window: Window, *, masked: bool = False) -> tuple[Said, ...]:
+    def observe(
+        self, window: Window, *, masked: bool = False, whole: bool = True
+    ) -> tuple[Said, ...]:
         """Take in a closed data-second, or a late addition to one; return what it changes.
 
         Parameters
         ----------
         masked
             Whether its showers were scored without the cells that are masked now.
+        whole
+            False if further showers of this second were counted and not scored.
         """
         rows = rows_of(window, self.places)
         run, lumisection, second = window.key
@@ -177,7 +183,7 @@ class Monitor:
         if run == clock.run:  # what comes late for a past run amends its verdicts only
             bright = self.settings.bright_cells
             made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
-            self.watch.step(second, rows, new=new, made_up=made_up)
+            self.watch.step(second, rows, new=new, made_up=made_up, whole=whole)
             changes = self._cases.step(self.watch, clock.now, clock.run_watched)
             for change in changes:
                 out += self._tell(change)
@@ -196,6 +202,16 @@ class Monitor:
             self._start_anew()
         self._name_reference()
         return () if told is None else (told,)
+
+    def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> tuple[Verdict, ...]:
+        """Take note of showers that were not scored; return the verdicts that this amends.
+
+        Parameters
+        ----------
+        shed
+            Run, lumisection, region id and number of showers.
+        """
+        return tuple(self._sections.leave_out(shed))
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""

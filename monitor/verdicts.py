@@ -34,8 +34,10 @@ class Verdict:
 
     alarms: tuple[str, ...]
     reason: str
-    """One line: why not GOOD, or empty."""
+    """One line: why not GOOD, and whether showers were left out; or empty."""
 
     model: str
     reference: str
     software: str
+    skipped: int = 0
+    """Showers that were counted and not scored, because more came than could be."""

@@ -145,6 +145,7 @@ class Watch:
         *,
         new: bool,
         made_up: NDArray[np.bool_] | None = None,
+        whole: bool = True,
     ) -> None:
         """Take in a data-second, or what came late for one.
 
@@ -153,9 +154,11 @@ class Watch:
         made_up
             Regions whose showers were scored without their masked cells, shape (R,). In the
             others a p-value still holds what is masked: only latents count there.
+        whole
+            False if showers of this second were left out, so that silence says nothing.
         """
         seen = rows.showers.sum(1) + rows.unscored
-        share = self._share(seen)
+        share = self._share(seen) if whole else np.zeros(self._places.n)
         sound = ~self._masked_cells.any(1)
         w = self._weights * (sound if made_up is None else sound | made_up)
         total = float(seen[~self.masked].sum())
@@ -171,7 +174,7 @@ class Watch:
             share=share,
         )
         self._rate_bank.step(self.rates.log_e(counts), int(new), second)
-        if new:
+        if new and whole:
             self._learn(seen)
         self._pool(second, rows, new=new)
 
