@@ -151,7 +151,12 @@ def killed(rule, folder):
     document = {"groups": [{"name": name, "rules": those} for name, those in groups.items()]}
     (folder / "rules.yml").write_text(yaml.safe_dump(document))
     for i, (interval, group) in enumerate(unit_tests()[rule["alert"]]):
-        tests = {"rule_files": ["rules.yml"], "evaluation_interval": interval, "tests": [group]}
+        tests = {
+            "rule_files": ["rules.yml"],
+            "evaluation_interval": interval,
+            "group_eval_order": list(groups),
+            "tests": [group],
+        }
         path = folder / f"test{i}.yml"
         path.write_text(yaml.safe_dump(tests))
         if promtool("test", "rules", str(path)).returncode:
