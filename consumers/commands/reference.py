@@ -45,7 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             command.add_argument("--since", metavar="TIME", help="all after it is good")
         if order is Order.CONDITIONS:
             command.add_argument("key", help="run period, beam mode, high voltage: in your words")
-            command.add_argument("--run", type=int, required=True, help="the first that has them")
+            command.add_argument(
+                "--run",
+                dest="first_run",
+                type=int,
+                required=True,
+                metavar="N",
+                help="the first that has them",
+            )
         tools.add_who(command)
         settings.add_arguments(command, "bootstrap")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
@@ -105,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             args.who,
             time.time_ns(),
             since,
-            run=getattr(args, "run", None),
+            run=getattr(args, "first_run", None),
             key=getattr(args, "key", ""),
         )
     except ValueError as error:
