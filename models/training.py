@@ -193,11 +193,12 @@ class _Trainer:
                 min(loss, place.best),
                 0 if better else place.since_best + 1,
             )
+            # What is told of is saved: who stops a training after a line loses nothing.
+            if self.session.checkpoint is not None:
+                _save(self.session.checkpoint, self.module, optimiser, parameters, best, place)
             self.session.progress(
                 Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
             )
-            if self.session.checkpoint is not None:
-                _save(self.session.checkpoint, self.module, optimiser, parameters, best, place)
         self.module.load_state_dict(best)
 
     def _epoch(
