@@ -37,6 +37,10 @@ class Faulty:
     def state(self):
         return json.loads(stack.get(f"{self.page}/api/state"))["now"] or {}
 
+    def alarm_at(self, place):
+        """Return the open alarm of a place, if there is one."""
+        return next((a for a in self.state().get("alarms", ()) if a["place"] == place), None)
+
 
 @contextlib.contextmanager
 def faulty_service(folder):
@@ -60,7 +64,7 @@ def faulty_service(folder):
             "--fault", f"gain:region=C3,x=0.05@{GAIN_S}+3600",
         )  # fmt: skip
         made = Faulty(url, page, time.time(), broker.bootstrap)
-        alarm = stack.wait_until(lambda: made.state().get("alarms"), HOT_S + 60)[0]
+        alarm = stack.wait_until(lambda: made.alarm_at("B2"), HOT_S + 60)
         time.sleep(max(0.0, made.began + GAIN_S + 20 - time.time()))
         acknowledge(made, alarm["id"])
         time.sleep(max(0.0, made.began + END_S - time.time()))
