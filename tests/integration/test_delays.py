@@ -5,7 +5,7 @@ import time
 
 import pytest
 import stack
-from test_prometheus import Detector
+from counting import Detector
 
 pytestmark = pytest.mark.delays
 SPIKES = 6

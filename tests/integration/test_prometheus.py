@@ -1,62 +1,15 @@
 """A real Prometheus scrapes the real exposition, and its rules see a spike, a silence and a death."""
 
 import json
-import threading
 import time
 import urllib.parse
 
-import numpy as np
 import pytest
 import stack
+from counting import Detector
 from deployed import DEPLOY
 from promql import expressions, filled
-from standings import DETECTOR, EXPECTED_RATE, alarm, expositions, scored, standing
-
-from consumers.page import Health, Server
-from monitor.metrics.judge import JudgeState
-
-
-class Detector:
-    """A worker and a judge that count, fed by a thread; faults are switched on by hand."""
-
-    def __init__(self):
-        self.exposition, self.worker, self.judge = expositions()
-        self.server = Server(self.exposition, Health())
-        self.strange, self.silent, self.standing = {}, set(), standing()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self):
-        self.server.start()
-        self._thread.start()
-        return self
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
-        self.server.stop()
-
-    def _run(self):
-        rng = np.random.default_rng(7)
-        self.judge.state(JudgeState.ACTIVE)
-        while not self._stop.wait(0.1):
-            now = time.time()
-            for region in DETECTOR.regions:
-                if region.name in self.silent:
-                    continue
-                batch = scored(
-                    1000, seed=int(rng.integers(2**31)), excess=self.strange.get(region.name, 0)
-                )
-                self.worker.scored(
-                    batch, np.full(batch.n, region.id), EXPECTED_RATE, where=where, at=now
-                )
-            self.worker.consumed(1)
-            self.worker.published(int(now * 1e9), 456_789, 12, now)
-            self.judge.standing(standing(alarms=self.standing.alarms, data_second=int(now)))
-
-
-def where(index):
-    return {"event": str(index), "record": f"calo.showers.v1/0/7/{index}"}
+from standings import alarm, standing
 
 
 @pytest.fixture(scope="module")
