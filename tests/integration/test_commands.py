@@ -122,6 +122,12 @@ def test_orders_about_the_reference_are_taken(ask, stream):
     assert wrong.returncode == 2
     assert "--since" in wrong.stderr
     assert ask("reference", "rollback", "--since", "5m").returncode == 0
+    done = ask("reference", "conditions", "HV 1300 V", "--run", "900", "--who", "Eve")
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: heard(stream, ReferenceAct, "Eve"), 30, "the judge to publish it")
+    assert [(act.run, act.key) for act in heard(stream, ReferenceAct, "Eve")] == [
+        (900, "HV 1300 V")
+    ]
 
 
 def test_the_reference_in_force_is_on_its_topic(stream):
