@@ -4,7 +4,7 @@ import threading
 import time
 
 import numpy as np
-from standings import DETECTOR, EXPECTED_RATE, expositions, scored, standing
+from standings import CARD, DETECTOR, EXPECTED_RATE, expositions, scored, standing
 
 from consumers.page import Health, Server
 from monitor.metrics.judge import JudgeState
@@ -33,6 +33,7 @@ class Detector:
     def _run(self):
         rng = np.random.default_rng(7)
         self.judge.state(JudgeState.ACTIVE)
+        self.worker.model("flux", "5f" * 32, "1", CARD)
         while not self._stop.wait(0.1):
             now = time.time()
             for region in DETECTOR.regions:
