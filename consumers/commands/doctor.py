@@ -158,7 +158,10 @@ def _broker(given: settings.Settings) -> list[Finding]:
 
 
 def _names(given: settings.Settings) -> list[str]:
-    others = (topics.WINDOWS, topics.STATE, topics.QUALITY, topics.ANOMALIES, topics.REJECTS)
+    others = (
+        topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.ANOMALIES,
+        topics.REJECTS,
+    )  # fmt: skip
     return [given.topic, *others]
 
 
