@@ -116,9 +116,15 @@ class Bench:
         """Return the core cell that faults strike."""
         return struck(self.artefact)
 
-    def judge(self, *, guarded: bool = True) -> Monitor:
-        """Return a monitor that has seen a minute of good data."""
-        judge = judge_of(self.artefact, self.certified, guarded=guarded)
+    def judge(self, reference: Expectation | None = None, *, guarded: bool = True) -> Monitor:
+        """Return a monitor that has seen a minute of good data.
+
+        Parameters
+        ----------
+        reference
+            What it is certified against; the bench's own if not given.
+        """
+        judge = judge_of(self.artefact, reference or self.certified, guarded=guarded)
         judge.restore(self.warm)
         return judge
 
@@ -190,11 +196,13 @@ def delays(plan: Plan, tell: Tell) -> dict[str, Any]:
 
 
 def _trial(case: Case, bench: Bench, rng: np.random.Generator) -> Trial:
-    judge = bench.judge()
+    # One reference may be off in a tail by chance: every trial has its own.
+    reference = reference_of(bench.pools["good"], N_REF, rng)
+    judge = bench.judge(reference)
     if case.live:
         judge.live.total = bench.hour(rng)
         judge.adopt_live()
-    rivals = Rivals(judge.places, bench.certified, int(rng.integers(0, 60)))
+    rivals = Rivals(judge.places, reference, int(rng.integers(0, 60)))
     trial = Trial()
     for t in range(case.limit_s):
         settled = trial.page is not None and t >= trial.page + SETTLED_S
