@@ -147,7 +147,8 @@ class Lesson(NamedTuple):
     struck: Tensor
     """1 for showers with a fault, shape (N,)."""
 
-    def __getitem__(self, index: Any) -> Lesson:  # type: ignore[override]  # a batch, not a field
+    def batch(self, index: Tensor) -> Lesson:
+        """Return some of the showers."""
         return Lesson(
             Features(*(part[index] for part in self.features)),
             self.latents[index],
@@ -226,8 +227,8 @@ def _epoch(
 ) -> float:
     order = torch.from_numpy(rng.permutation(len(lesson.struck)))
     total = 0.0
-    for index in order.split(batch):
-        loss = _loss(model, lesson[index])
+    for index in torch.split(order, batch):
+        loss = _loss(model, lesson.batch(index))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -103,7 +103,7 @@ class Scan:
         for epoch in range(EPOCHS):
             rate = 0.5 * (1 + math.cos(math.pi * epoch / EPOCHS))
             optimiser.param_groups[0]["lr"] = LEARNING_RATE * rate
-            for rows in torch.randperm(len(data)).split(BATCH):
+            for rows in torch.split(torch.randperm(len(data)), BATCH):
                 loss = -flow(data[rows, :1]).log_prob(data[rows, 1:]).mean()
                 optimiser.zero_grad()
                 loss.backward()
