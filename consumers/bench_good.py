@@ -31,7 +31,7 @@ SPREAD = 0.01
 
 HOUR = 3600
 POOL = 40_000
-"""Showers, each with noise and mirror of its own, from which an hour is drawn."""
+"""Showers, each with a mirror and noise of its own, from which a day is drawn."""
 
 
 def false_pages(plan: Plan, tell: Tell, spread: float = 0.0) -> dict[str, Any]:
@@ -87,10 +87,9 @@ def latents(plan: Plan, tell: Tell) -> dict[str, Any]:
 def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
     """Return false alarms in real showers against the artefact's own reference.
 
-    Each data-second is so many draws, with replacement, from a pool of showers that is scored
-    anew every hour, with fresh noise and mirrors. Within an hour the pool is the population: where
-    it differs by chance from the reference's, that is there for the whole hour, and more can be
-    seen than in a stream that never repeats itself.
+    Each data-second is so many independent draws, with replacement, from one pool of scored
+    showers: the pool is the population that a day's stream comes from. It differs by chance from
+    that of the reference, and the monitor has to bear with it for the whole day.
     """
     artefact = load(plan.artefact)
     source = source_of(artefact, plan.showers)
@@ -98,28 +97,30 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
     rivals = Rivals(judge.places, judge.watch.certified)
     counted = _Crossings(judge.settings.allowance.page_at(judge.places))
     rng = np.random.default_rng([plan.seed, 3])
-    pages: set[str] = set()
-    warnings: set[str] = set()
+    parts = [(source.good(POOL, rng), np.full(REGIONS, RATE / REGIONS))]
+    alarms: dict[str, Alarm] = {}
     seconds, showers = int(plan.hours * HOUR), 0
     for t in range(seconds):
-        if t % HOUR == 0:
-            parts = [(source.good(POOL, rng), np.full(REGIONS, RATE / REGIONS))]
-            tell(f"{t // HOUR} of {plan.hours:g} hours")
         seen = window(rng, START + t, parts)
         showers += seen.n
         rivals.observe(seen)
-        alarms = [said for said in judge.observe(seen) if isinstance(said, Alarm)]
-        pages |= {alarm.id for alarm in alarms if alarm.severity is Severity.PAGE}
-        warnings |= {alarm.id for alarm in alarms} - pages
+        alarms |= {said.id: said for said in judge.observe(seen) if isinstance(said, Alarm)}
         counted.take(judge.watch.total())
+        if t % HOUR == HOUR - 1:
+            tell(f"{t // HOUR + 1} of {plan.hours:g} hours, {len(alarms)} alarms")
+    pages = sum(alarm.severity is Severity.PAGE for alarm in alarms.values())
     return {
         "hours": seconds / HOUR,
         "showers": showers,
         "distinct_showers": source.showers.n,
-        "images": POOL * -(-seconds // HOUR),
-        "pages": len(pages),
-        "warnings": len(warnings - pages),
-        "pages_at_most_95": simulation.upper_limit(len(pages)),
+        "images": POOL,
+        "pages": pages,
+        "warnings": len(alarms) - pages,
+        "pages_at_most_95": simulation.upper_limit(pages),
+        "alarms": [
+            {"after_s": alarm.raised_ns / 1e9 - START, "test": alarm.test, "text": alarm.text}
+            for alarm in alarms.values()
+        ],
         "rivals_alarms": dict(zip(NAMES, rivals.alarms.tolist(), strict=True)),
         "reference": asdict(judge.reference_summary()),
     } | counted.told(seconds)

@@ -113,7 +113,7 @@ def _resampled(told: dict[str, Any]) -> Iterator[Sheet]:
     reference = told["reference"]
     note = (
         f"{told['distinct_showers']:,} Geant4 photons that are in no reference, in "
-        f"{told['images']:,} images with noise and mirror of their own, drawn {told['showers']:,} "
+        f"{told['images']:,} images with mirrors and noise of their own, drawn {told['showers']:,} "
         f"times with replacement; at the end the reference was {reference['id']} "
         f"({reference['showers']:,} showers)."
     )
