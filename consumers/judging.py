@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE_FORM = 1
+STATE_FORM = 2
 """Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
 
 The version of the software has no part in it, so that an upgrade takes the state over.

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 SECOND_NS = 10**9
 SLACK_NS = SECOND_NS
-"""An idle partition moves along this far behind the newest: its next record may be under way."""
+"""A partition that was read to its end has nothing older than the newest data known at that moment,
+less this: its next record may have been under way."""
 
 PATIENCE_NS = 5 * SECOND_NS
 """A partition further behind than this, in data time, is not waited for ..."""
@@ -42,6 +43,13 @@ class Stand:
     watermark_ns: int
     heard_ms: int
     caught_up: bool = False
+    idle_ns: int = 0
+    """Data time up to which it is known to have nothing more, from when it was last caught up."""
+
+    @property
+    def reached_ns(self) -> int:
+        """Return the data time up to which its windows are here."""
+        return max(self.watermark_ns, self.idle_ns)
 
 
 @dataclass(slots=True)
@@ -87,6 +95,8 @@ class Seconds:
         stand = self.stands.setdefault(entry.partition, Stand(0, at_ms))
         stand.watermark_ns = max(stand.watermark_ns, entry.watermark_ns)
         stand.caught_up, stand.heard_ms = entry.caught_up, self.now_ms
+        if entry.caught_up:  # of what comes after this record it says nothing
+            stand.idle_ns = max(stand.idle_ns, self._newest() - SLACK_NS)
         if windows:
             self.fed_ms = self.now_ms
         late = [(found, True) for key, found in windows.items() if key.second < self.closed]
@@ -111,12 +121,8 @@ class Seconds:
             return self.closed
         if self._quiet():
             return max((key.second for key in self.windows), default=self.closed - 1) + 1
-        reached = [
-            max(stand.watermark_ns, newest - SLACK_NS) if stand.caught_up else stand.watermark_ns
-            for stand in self.stands.values()
-            if not self._given_up(stand, newest)
-        ]
-        return min(reached, default=0) // SECOND_NS
+        waited_for = (s for s in self.stands.values() if not self._given_up(s, newest))
+        return min((stand.reached_ns for stand in waited_for), default=0) // SECOND_NS
 
     def _newest(self) -> int:
         ordered = sorted((stand.watermark_ns for stand in self.stands.values()), reverse=True)
@@ -124,7 +130,7 @@ class Seconds:
         return ordered[1] if alone else max(ordered, default=0)
 
     def _given_up(self, stand: Stand, newest: int) -> bool:
-        behind = newest - stand.watermark_ns > PATIENCE_NS
+        behind = newest - stand.reached_ns > PATIENCE_NS
         return behind and self.now_ms - stand.heard_ms > PATIENCE_MS
 
     def _quiet(self) -> bool:

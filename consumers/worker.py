@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 DAY_NS = 24 * 3600 * 10**9
 MAX_SPREAD = 1024
-"""Most pairs of data-second and region in one record: each is a row of its range."""
+"""Most rows of windows that one record may make: a row is of a window's key and a region."""
 
 LETTER_BYTES = 1024
 """What a dead letter quotes of its record."""
@@ -71,7 +71,7 @@ class WorkerSettings:
     shed_after_s: float = math.inf
     """A record that has waited this long is counted and not scored, s; infinite: all are scored."""
 
-    heartbeat_s: float = 3.0
+    heartbeat_s: float = 1.0
     """A partition without news says so this often, s."""
 
 
@@ -261,7 +261,7 @@ class Worker:
             strange = int(block.region[~known][0])
             raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
         if _spread(block) > MAX_SPREAD:
-            raise DecodeError(Rejection.TIME, "scattered over too many seconds and regions")
+            raise DecodeError(Rejection.TIME, "scattered over too many seconds, lumisections and regions")
         absent = self._lineup.primary.absent(block.showers)
         if absent:
             raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
@@ -401,8 +401,12 @@ _COORDINATES = (
 
 
 def _spread(block: Block) -> int:
-    """Return how many pairs of data-second and region a block touches."""
-    return len(np.unique((block.time_ns // 10**9) * 65536 + block.region))
+    """Return how many rows of windows a block makes."""
+    place = (block.time_ns // 10**9) * 65536 + block.region
+    section = (block.run << 32) | block.lumisection  # of 32 bits each
+    if (section == section[0]).all():
+        return len(np.unique(place))
+    return len(np.unique(np.stack([place, section]), axis=1).T)
 
 
 def _worst(

@@ -40,10 +40,22 @@ def test_a_second_closes_when_every_partition_is_past_it():
 
 def test_an_idle_partition_moves_with_the_newest():
     seconds = Seconds()
-    add(seconds, 1, START, 0, caught_up=True, empty=True)
     for k in range(5):
         add(seconds, 0, START + k, 10 * k)
+        add(seconds, 1, START, 10 * k, caught_up=True, empty=True)
     assert seconds.closed == START + 3  # a second behind the newest: more may be under way
+
+
+def test_being_idle_once_says_nothing_of_what_came_after():
+    seconds = Seconds()
+    add(seconds, 0, START, 0)
+    add(seconds, 1, START, 1, caught_up=True, empty=True)
+    for k in range(1, 10):
+        add(seconds, 0, START + k, 10 * k)
+    assert seconds.closed == START  # a worker that hangs now is no silent region
+    (late, *_) = add(seconds, 1, START + 8, 100)
+    assert late[1] is False
+    assert seconds.closed == START + 8
 
 
 def test_a_partition_that_catches_up_is_waited_for_and_a_dead_one_is_not():
