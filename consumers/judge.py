@@ -309,7 +309,7 @@ class Judge:
 
     def _hear(self, entry: Said, record: Record, writer: QualityWriter) -> None:
         try:
-            act = records.from_json(entry.body)
+            act = self._act(entry)
         except records.RecordError as error:
             logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
             return
@@ -323,6 +323,22 @@ class Judge:
                 self._say(said, record.offset, writer)
         elif isinstance(act, ModelAct):
             self._change_models(act, record.offset, writer)
+
+    def _act(self, entry: Said) -> records.Record:
+        """Return what a person said; `RecordError` if it is nothing, or masks what there is not.
+
+        Whoever wrote it may see another detector than we do.
+        """
+        act = records.from_json(entry.body)
+        if not isinstance(act, Acknowledgement):
+            return act
+        regions = set(self._bench.monitor.places.ids.tolist())
+        cells = range(self._bench.primary.model.form.n_cells)
+        for mask in act.masks:
+            whole = all(type(number) is int for number in (mask.region, *mask.cells))
+            if not (whole and mask.region in regions and all(cell in cells for cell in mask.cells)):
+                raise records.RecordError(f"the detector does not have all that {act.who} masks")
+        return act
 
     def _change_models(self, act: ModelAct, at: int, writer: QualityWriter) -> None:
         """Carry out an order about the models, and say what became of it."""

@@ -261,7 +261,7 @@ class Worker:
             strange = int(block.region[~known][0])
             raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
         if _spread(block) > MAX_SPREAD:
-            raise DecodeError(Rejection.TIME, "scattered over too many seconds, lumisections and regions")
+            raise DecodeError(Rejection.TIME, "scattered over too many seconds and regions")
         absent = self._lineup.primary.absent(block.showers)
         if absent:
             raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
@@ -406,7 +406,7 @@ def _spread(block: Block) -> int:
     section = (block.run << 32) | block.lumisection  # of 32 bits each
     if (section == section[0]).all():
         return len(np.unique(place))
-    return len(np.unique(np.stack([place, section]), axis=1).T)
+    return len(np.unique(np.stack([place, section], axis=1), axis=0))
 
 
 def _worst(

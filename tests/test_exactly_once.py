@@ -20,6 +20,7 @@ from consumers.scoring import Lineup, Model
 from consumers.snapshots import Snapshots
 from consumers.worker import Worker, WorkerSettings
 from models.showers import Showers
+from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.detector import grid
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.judge import JudgeMetrics
@@ -306,6 +307,41 @@ def test_regions_that_the_judge_does_not_know_are_said_aloud(caplog):
     refused = re.search(r'calodqm_ranges_refused_total{.*reason="region".*} (\S+)', shown)
     assert float(refused[1]) >= 1
     assert "regions that the detector does not have: [2, 3]" in caplog.text
+
+
+@pytest.mark.parametrize("mask", [Mask(99), Mask(0, (TINY.n_cells,)), Mask(0, (-1,))])
+def test_a_mask_of_what_the_detector_does_not_have_is_refused_and_stops_nobody(mask, caplog):
+    stage = Stage(1)
+    stage.start_judge()
+    act = Acknowledgement("A2-1", "Ada", "noise", 1, (mask,))
+    said = encode_said(Said("record", to_json(act)))
+    stage.broker.append(topics.WINDOWS, said, "said", 0)
+    for _ in range(30):
+        stage.produce()
+    assert stage.finish().showers == stage.sent
+    assert quality_log.read(stage.broker.topics[topics.QUALITY, 0]) == []
+    assert "the detector does not have all that Ada masks" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["run", "lumisection"])
+def test_a_record_that_would_make_too_many_windows_is_rejected(name):
+    stage = Stage(1)
+    n = 2000
+    columns = dict.fromkeys(("run", "lumisection", "region"), np.zeros(n, np.int64))
+    columns[name] = np.arange(n) + 2**31
+    showers = Showers(np.ones((n, TINY.n_cells), np.float32), np.ones(n, np.float32))
+    time_ns = np.full(n, stage.start_ns)
+    block = Block(showers, np.arange(n, dtype=np.uint64), time_ns, **columns, producer="", seq=0)
+    stage.broker.append(topics.SHOWERS, encode(block, TINY), "k", 0)
+    stage.assign(0, stage.start_worker(), tell_old=False)
+    for _ in range(4):
+        stage.step_worker()
+    found = [ranges.header(r.value) for r in stage.broker.topics[topics.WINDOWS, 0]]
+    rejected = Counter()
+    for entry in found:
+        if isinstance(entry, Range):
+            rejected.update(entry.rejects)
+    assert rejected == {"time": 1}
 
 
 def test_nothing_is_lost_while_the_broker_is_away():
