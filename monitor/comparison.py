@@ -183,10 +183,10 @@ class Comparison:
 
     def judged(self, second: int) -> None:
         """Count a data-second that both have judged."""
-        if second > self.newest or self.since is None:
+        if second > self.newest:  # what comes late mends no gap
             self.seconds += 1
             self.since = second if self.since is None else self.since
-        self.newest = max(self.newest, second)
+            self.newest = second
 
     def lacked(self, second: int) -> None:
         """Count a data-second of which the shadow lacked showers."""

@@ -60,6 +60,18 @@ def test_a_shadow_may_take_over_once_it_has_seen_enough_without_a_gap():
     assert comparison.coverage() == 0.5
 
 
+def test_what_comes_late_does_not_mend_a_gap():
+    comparison = Comparison()
+    for second in range(100, 110):
+        comparison.judged(second)
+    comparison.lacked(110)
+    comparison.judged(50)
+    comparison.judged(110)
+    assert "0 data-seconds" in comparison.not_ready(1)
+    comparison.judged(111)
+    assert "1 data-seconds" in comparison.not_ready(2)
+
+
 def test_what_is_kept_of_a_comparison_is_all_of_it():
     comparison = Comparison()
     comparison.heard(1, 2, joint(np.array([0.01, 0.5]), np.array([0.02, 0.5])))
