@@ -76,8 +76,16 @@ class Memory:
         self._pending, self._pending_seconds = None, 0
         return step
 
+    @property
+    def empty(self) -> bool:
+        """Return whether nothing has come since it began anew."""
+        return not self.past and self._pending is None
+
     def since(self, second: int) -> Rows:
-        """Return the counts of all stretches of which most is at a data-second or later."""
+        """Return the counts of all stretches of which most is at a data-second or later.
+
+        The newest stretch at least; there must be one.
+        """
         stretches = [*self.past]
         if self._pending is not None:
             stretches.append(Stretch(self._pending_since, 1, self._pending))

@@ -6,6 +6,7 @@ from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.alarms import Alarm, State
 from monitor.monitor import Monitor, MonitorSettings
+from monitor.orders import Order, ReferenceAct
 from monitor.quality import Quality
 from monitor.verdicts import Verdict
 
@@ -160,3 +161,17 @@ def test_masks_and_what_was_acknowledged_hold_for_a_shadow_too():
     )
     fresh.begin_beside(pair.monitors[0])
     assert fresh.standing().board[2].masked
+
+
+def test_it_takes_over_where_conditions_said_late_have_just_started_evidence_anew():
+    pair = Pair()
+    pair.run(30)
+    for stream in pair.streams:
+        stream.strange = {2: 0.3}
+    pair.run(20)
+    for monitor in pair.monitors:
+        monitor.act(ReferenceAct(Order.CONDITIONS, "Ada", 1, run=1, key="1300 V"))
+    pair.switch()
+    assert [alarm.id for alarm in pair.monitors[0].open_alarms()] == [pair.alarms()[0].id]
+    pair.run(10)
+    pair.check()
