@@ -189,6 +189,7 @@ def delays(plan: Plan, tell: Tell) -> dict[str, Any]:
         "limit_s": LIMIT_S,
         "faint_limit_s": FAINT_LIMIT_S,
         "n_ref": N_REF,
+        "references": "one a trial",
         "regions": REGIONS,
         "rate_hz": RATE,
         "distinct_showers": bench.pools["good"].n,

@@ -152,7 +152,7 @@ def _delays(told: dict[str, Any]) -> Iterator[Sheet]:
         f"Data-seconds from the onset; never: not in {told['limit_s']} s "
         f"({told['faint_limit_s']} s for a rate of twice the usual). {told['rate_hz']:,.0f} "
         f"showers/s over {told['regions']} regions, one of them struck unless said otherwise; "
-        f"every trial has a reference of {told['n_ref']:,} of its own. Place, cell and kind: share of trials in which exactly "
+        f"references of {told['n_ref']:,}, {told.get('references', 'one for all trials')}. Place, cell and kind: share of trials in which exactly "
         "the struck regions are named, the struck cell is named first, the kind is right. The "
         "last three columns are the median delays of what a crew would have otherwise."
     )
