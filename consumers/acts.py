@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -47,7 +47,7 @@ class ActError(Exception):
 class Acts:
     """What is done with a request to act."""
 
-    token: str
+    token: str = field(repr=False)
     """What a client must know."""
 
     detector: Detector
@@ -117,10 +117,13 @@ class Acts:
 
 def _same_origin(headers: Mapping[str, str]) -> None:
     """Refuse what another site's script sends with this browser's hands."""
-    origin = urlsplit(headers.get("Origin", ""))
+    try:
+        origin = urlsplit(headers.get("Origin", "")).netloc
+    except ValueError:  # no address
+        origin = ""
     site = headers.get("Sec-Fetch-Site", "same-origin")
     # The scheme may differ: a proxy that ends TLS speaks plain HTTP to us.
-    if not origin.netloc or origin.netloc != headers.get("Host") or site != "same-origin":
+    if not origin or origin != headers.get("Host") or site != "same-origin":
         raise ActError(403, "an act comes from the page itself")
 
 

@@ -56,7 +56,7 @@ class Connection:
     bootstrap: str
     """host:port, comma-separated."""
 
-    security: Mapping[str, Any] = field(default_factory=dict)
+    security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options of TLS and SASL under kafka-python's names, passed through."""
 
     def options(self) -> dict[str, Any]:

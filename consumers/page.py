@@ -296,7 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self) -> Reply:
         exposition, health, page = self.sources
-        url = urlsplit(self.path)
+        try:
+            url = urlsplit(self.path)
+        except ValueError:
+            return Reply(b"no address\n", status=400)
         if url.path == "/metrics":
             body, content_type = exposition.render(self.headers.get("Accept", ""))
             return Reply(body, content_type)

@@ -10,6 +10,7 @@ from standings import DETECTOR, alarm
 
 from consumers.acts import MAX_BYTES, ActError, Acts
 from consumers.failure import UserError
+from consumers.kafka import Connection
 from models import geometry as geometries
 from monitor.acknowledgements import Mask
 
@@ -50,6 +51,11 @@ def test_an_act_becomes_the_acknowledgement_that_the_command_writes(acts, said):
     assert not act.lifted
 
 
+def test_what_is_secret_is_in_no_representation(acts):
+    assert TOKEN not in repr(acts)
+    assert TOKEN not in repr(Connection("calo:9092", {"sasl_plain_password": TOKEN}))
+
+
 def test_an_act_can_lift_another(acts, said):
     body = orjson.dumps(GOOD | {"lift": True, "until_s": None, "masks": []})
     assert acts.do(body, {ID}, 17, "10.0.0.1") == f"lifted {ID}"
@@ -64,6 +70,7 @@ def test_an_act_can_lift_another(acts, said):
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": None}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://calo:9109"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),

@@ -494,6 +494,13 @@ def test_every_reply_forbids_scripts_and_frames_from_outside(show):
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_what_is_no_address_is_refused(show):
+    host = show.server.url.removeprefix("http://")
+    with socket.create_connection(host.split(":"), 10) as one:
+        one.sendall(f"GET http://[ HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert b" 400 " in one.recv(1000)
+
+
 def test_head_gives_the_headers_alone(show):
     reply = requests.head(show.server.url, timeout=5)
     assert reply.status_code == 200
