@@ -80,6 +80,10 @@ def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
         If it is too large, or its files have changed since it was loaded.
     """
     contents = {name: (path / name).read_bytes() for name in FILES}
+    try:
+        Artefact.of_files(contents, artefact.hash, str(path))
+    except ArtefactError as error:
+        raise ModelAbsent(str(error)) from None
     sizes = {name: len(content) for name, content in contents.items()}
     card = Card(artefact.hash, artefact.family, artefact.version, artefact.geometry.name, sizes)
     if card.bytes > MAX_ARTEFACT_BYTES:

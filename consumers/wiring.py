@@ -289,7 +289,10 @@ class Program:
                 said.primary[:12],
             )
         elif self.artefact.hash not in artefact_form.cards(found):
-            artefact_form.publish(clients.sink, self.settings.artefact, self.artefact)
+            try:
+                artefact_form.publish(clients.sink, self.settings.artefact, self.artefact)
+            except artefact_form.ModelAbsent as absent:
+                raise UserError(str(absent)) from None
 
     def _acts(self) -> Acts | None:
         token = self.settings.page_token

@@ -78,6 +78,17 @@ def test_what_is_not_whole_or_not_what_it_says_is_refused_in_one_line(published,
         assert "\n" not in str(refused.value)
 
 
+def test_files_that_have_changed_since_they_were_loaded_are_not_published(
+    artefact, broker, tmp_path
+):
+    for name in FILES:
+        (tmp_path / name).write_bytes((ARTEFACT / name).read_bytes())
+    (tmp_path / "card.json").write_text("{}")
+    with pytest.raises(ModelAbsent, match="do not match their hash"):
+        artefact_form.publish(MemorySink(broker), tmp_path, artefact)
+    assert not broker.topics.get((topics.MODELS, 0))
+
+
 def test_another_geometry_is_refused(published, artefact):
     with pytest.raises(ModelAbsent, match=r"'pb-lar-504'.*'tiny'"):
         artefact_form.gather(published, artefact.hash, TINY)
