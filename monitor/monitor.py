@@ -215,7 +215,9 @@ class Monitor:
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
-        self._acks[act.alarm] = act
+        self._acks.pop(act.alarm, None)
+        if not act.lifted:
+            self._acks[act.alarm] = act
         return tuple(self._mask())
 
     def begin_beside(self, other: Monitor) -> None:

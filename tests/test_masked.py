@@ -42,6 +42,15 @@ def test_only_showers_of_masked_regions_are_scored_without_the_cells():
     assert np.max(scored.p_combined[region != 3]) < 0.1
 
 
+def test_what_the_crew_takes_back_is_kept_no_longer():
+    judge = Monitor(Stream().detector, GEOMETRY, expectation(50_000))
+    judge.acknowledge(Acknowledgement("a", "Ada", "board", 1, (Mask(2, (CELL,)),)))
+    assert judge.masked().cells == ((2, (CELL,)),)
+    judge.acknowledge(Acknowledgement("a", "Ada", "mended", 2, lifted=True))
+    assert judge.masked() == NOTHING_MASKED
+    assert judge.acknowledgements() == ()
+
+
 def judged(*, masked, **settings):
     """Return the alarms of a region with a masked cell after many of its showers turned strange."""
     stream = Stream()
