@@ -285,10 +285,11 @@ def _classifier(
 
     from .classifier import Classifier  # noqa: PLC0415
 
-    known = Classifier.from_config(config)
     shape = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
-    if known.shape.inputs != shape:
-        raise ValueError(f"the classifier is of {known.shape.inputs} inputs, not {shape}")
+    stated = (config["n_cells"], config["n_layers"], config["n_context"])
+    if stated != shape:  # before any memory is taken for it
+        raise ValueError(f"the classifier is of {stated} inputs, not {shape}")
+    known = Classifier.from_config(config)
     known.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
     return known
 

@@ -102,6 +102,15 @@ def test_a_classifier_that_does_not_fit_is_refused(made, tmp_path, change):
     refused(tmp_path)
 
 
+def test_no_memory_is_taken_for_a_classifier_that_does_not_fit(made, tmp_path):
+    made.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["classifier"]["n_cells"] = 10**12
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    sign(tmp_path)
+    assert "the classifier is of" in refused(tmp_path)
+
+
 def test_odds_do_not_depend_on_the_batch(made, good):
     scorer = made.scorer("cpu")
     whole = scorer.score(good)
