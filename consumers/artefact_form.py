@@ -67,7 +67,9 @@ def card_of(record: Record) -> Card | None:
         whole = {name: size for name, size in card.sizes.items() if type(size) is int and size >= 0}
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    usable = card.hash == match["hash"].decode() and set(whole) == set(FILES) == set(card.sizes)
+    texts = all(type(text) is str for text in (card.family, card.version, card.geometry))
+    sizes = set(whole) == set(FILES) == set(card.sizes)
+    usable = card.hash == match["hash"].decode() and texts and sizes
     return card if usable and card.bytes <= MAX_ARTEFACT_BYTES else None
 
 

@@ -102,6 +102,12 @@ def test_a_card_that_is_none_is_not_read(published, artefact, value):
         artefact_form.gather(records, artefact.hash, artefact.geometry)
 
 
+def test_a_card_whose_words_are_no_texts_is_not_read(published):
+    card = orjson.loads(published[-1].value)["artefact"]
+    value = orjson.dumps({"artefact": card | {"version": 3}})
+    assert artefact_form.cards(changed(published, b"artefact/", value=value)) == {}
+
+
 def test_the_newest_word_of_the_judge_in_office_counts(broker):
     sink = MemorySink(broker)
     control.publish(sink, Control(10, "a", "a"))
