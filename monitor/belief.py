@@ -93,8 +93,9 @@ class Belief:
 
     def change(self, run: int) -> ReferenceAct:
         """Put the reference of a run's conditions in force."""
-        key = self.conditions.of(run)
+        key, frozen = self.conditions.of(run), self.live.frozen
         self.live = self.conditions.change(key, self.live, self._fresh)
+        self.live.frozen = frozen  # until people say otherwise, whatever the conditions
         self._take_centre()
         return self._in_force(Order.CONDITIONS, run=run, key=key)
 

@@ -59,6 +59,22 @@ def test_each_key_has_a_live_reference_of_its_own_and_finds_it_again():
     assert judge.reference_summary().id == first
 
 
+def test_what_is_frozen_stays_so_when_conditions_change():
+    stream = Stream(regions=2, rate=100)
+    judge = monitor(stream)
+    judge.act(conditions(2, "1300 V"))
+    judge.act(ReferenceAct(Order.FREEZE, "Ada", 1))
+    play(judge, stream, 2)
+    stream.run = 2
+    play(judge, stream, 2)
+    assert judge.live.frozen
+    judge.act(ReferenceAct(Order.THAW, "Ada", 2))
+    judge.act(conditions(3, ""))
+    stream.run = 3
+    play(judge, stream, 2)
+    assert not judge.live.frozen
+
+
 def test_runs_of_one_key_go_on_with_one_reference_and_nothing_is_said():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
