@@ -170,7 +170,11 @@ class Catalogue:
 
     def model(self, model: str) -> Model:
         """Return what a worker scores with, or raise `ModelAbsent`."""
-        return model_of(self.artefact(model), self.settings.device)
+        artefact = self.artefact(model)
+        try:
+            return model_of(artefact, self.settings.device)
+        except RuntimeError as error:  # torch's word for a device whose memory is full, too
+            raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 
     def standard(self, model: str) -> Standard:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""

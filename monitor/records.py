@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from dataclasses import fields as fields_of
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.alarms import (
@@ -23,6 +24,7 @@ from monitor.orders import Order, ReferenceAct
 from monitor.quality import Quality
 from monitor.verdicts import Verdict
 
+Act = TypeVar("Act", Acknowledgement, ReferenceAct, ModelAct)
 Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct
 _NAMES = {
     Alarm: "alarm",
@@ -54,11 +56,11 @@ def from_json(values: dict[str, Any]) -> Record:
             return _verdict(fields)
         if name == "acknowledgement":
             masks = tuple(Mask(m["region"], tuple(m["cells"])) for m in fields.pop("masks"))
-            return Acknowledgement(masks=masks, **fields)
+            return _typed(Acknowledgement(masks=masks, **fields))
         if name == "reference":
-            return ReferenceAct(**fields | {"order": Order(fields["order"])})
+            return _typed(ReferenceAct(**fields | {"order": Order(fields["order"])}))
         if name == "model":
-            return ModelAct(**fields | {"order": ModelOrder(fields["order"])})
+            return _typed(ModelAct(**fields | {"order": ModelOrder(fields["order"])}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"not a record: {error}") from None
     raise RecordError(f"unknown type {name!r}")
@@ -75,6 +77,26 @@ def key(record: Record) -> str:
     if isinstance(record, ModelAct):
         return f"model/{record.time_ns}"
     return f"acknowledgement/{record.alarm}"
+
+
+_PLAIN: dict[str, set[type]] = {
+    "str": {str},
+    "int": {int},
+    "bool": {bool},
+    "int | None": {int, type(None)},
+}
+
+
+def _typed(act: Act) -> Act:
+    """Return what people said, or raise `TypeError` where a text stands for a number.
+
+    A judge that met one later would fail, and so would its successor, at the same record.
+    """
+    for field in fields_of(act):
+        allowed = _PLAIN.get(str(field.type))
+        if allowed and type(getattr(act, field.name)) not in allowed:
+            raise TypeError(f"{field.name} must be {field.type}")
+    return act
 
 
 def _plain(value: Any) -> Any:

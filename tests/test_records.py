@@ -55,6 +55,17 @@ def test_versions_of_one_thing_share_a_key_and_things_do_not(said):
         {"type": "acknowledgement", "masks": 3},
         {"type": "acknowledgement", "masks": [], "alarm": "", "who": "", "cause": "", "time_ns": 0},
         {"type": "reference", "order": "explode", "who": "x", "time_ns": 1},
+        {"type": "reference", "order": "rollback", "who": "x", "time_ns": 1, "since_ns": "noon"},
+        {"type": "reference", "order": "conditions", "who": "x", "time_ns": 1, "run": "7"},
+        {
+            "type": "acknowledgement",
+            "masks": [],
+            "alarm": "A1-1",
+            "who": "x",
+            "cause": "x",
+            "time_ns": 0,
+            "until_ns": "noon",
+        },
     ],
 )
 def test_what_is_no_record_is_refused(values):
