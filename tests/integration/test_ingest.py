@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, closing
 
 import psutil
 import pytest
@@ -62,7 +63,6 @@ def test_a_log_is_read_to_its_end_and_between_offsets(broker):
 
 def test_a_group_hands_partitions_over_when_a_member_leaves(broker):
     connection = Connection(broker.bootstrap)
-    first = KafkaSource(connection, topics.SHOWERS, "handing-over", session_s=2)
     held = {1: set(), 2: set()}
 
     def turn(number, source):
@@ -70,17 +70,22 @@ def test_a_group_hands_partitions_over_when_a_member_leaves(broker):
         came, went = source.changes()
         held[number] = (held[number] - went) | came
 
-    wait_until(lambda: turn(1, first) or len(held[1]) == 4, 20, "all partitions")
-    second = KafkaSource(connection, topics.SHOWERS, "handing-over", session_s=2)
-    wait_until(
-        lambda: turn(1, first) or turn(2, second) or (len(held[1]), len(held[2])) == (2, 2),
-        30,
-        "partitions to be shared",
-    )
-    assert not held[1] & held[2]
-    first.close()
-    wait_until(lambda: turn(2, second) or len(held[2]) == 4, 30, "partitions of the one that left")
-    second.close()
+    # The broker's group takes 5 to 30 s to settle; a source left open would outlive the broker.
+    with (
+        closing(KafkaSource(connection, topics.SHOWERS, "handing-over", session_s=2)) as first,
+        ExitStack() as later,
+    ):
+        wait_until(lambda: turn(1, first) or len(held[1]) == 4, 60, "all partitions")
+        second = KafkaSource(connection, topics.SHOWERS, "handing-over", session_s=2)
+        later.enter_context(closing(second))
+        wait_until(
+            lambda: turn(1, first) or turn(2, second) or (len(held[1]), len(held[2])) == (2, 2),
+            100,
+            "partitions to be shared",
+        )
+        assert not held[1] & held[2]
+        first.close()
+        wait_until(lambda: turn(2, second) or len(held[2]) == 4, 100, "those of the one that left")
 
 
 def test_hostile_records_are_rejected_and_counted_and_the_worker_stays_up(services):
