@@ -1,4 +1,4 @@
-"""Memory: the counts of the past in stretches, the older the coarser.
+"""Memory: the counts of the past in spells, the older the coarser.
 
 What is known of a fault so grows with its age, and what is kept only as the logarithm.
 """
@@ -13,25 +13,23 @@ import numpy as np
 from monitor.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
 ALIKE = 3
-"""Stretches of one length that are kept; beyond, two become one twice as long."""
+"""Spells of one length that are kept; beyond, two become one twice as long."""
 
 LATELY = 8
 """Steps whose counts people are shown."""
 
 BEFORE = 0.34
-"""Share of a stretch that may lie before the onset of a fault and still tell of it."""
+"""Share of a spell that may lie before the onset of a fault and still tell of it."""
 
 LONGEST = 128
-"""Steps in the longest stretch that is kept."""
+"""Steps in the longest spell that is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class Spell:
     """Counts of some steps that follow one another."""
 
     since: int
@@ -48,21 +46,24 @@ class Memory:
     ----------
     step_s
         Data-seconds of a step.
+    nothing
+        Counts of no showers.
     """
 
-    def __init__(self, step_s: int) -> None:
+    def __init__(self, step_s: int, nothing: Rows) -> None:
         self.step_s = step_s
+        self._nothing = nothing
         self.forget()
 
     def forget(self) -> None:
         """Begin anew: what came before is of another run."""
-        self.past: list[Stretch] = []
+        self.past: list[Spell] = []
         """The oldest first."""
         self._pending: Rows | None = None
         self._pending_since = 0
         self._pending_seconds = 0
 
-    def add(self, second: int, rows: Rows, *, new: bool) -> Stretch | None:
+    def add(self, second: int, rows: Rows, *, new: bool) -> Spell | None:
         """Take in a data-second, or what came late for one; return a step that is whole."""
         if self._pending is None:
             self._pending, self._pending_since = rows, second
@@ -71,37 +72,32 @@ class Memory:
         self._pending_seconds += int(new)
         if self._pending_seconds < self.step_s:
             return None
-        step = Stretch(self._pending_since, 1, self._pending)
+        step = Spell(self._pending_since, 1, self._pending)
         self.past = remembered(self.past, step)
         self._pending, self._pending_seconds = None, 0
         return step
 
-    @property
-    def empty(self) -> bool:
-        """Return whether nothing has come since it began anew."""
-        return not self.past and self._pending is None
-
     def since(self, second: int) -> Rows:
-        """Return the counts of all stretches of which most is at a data-second or later.
+        """Return the counts of all spells of which most is at a data-second or later.
 
-        The newest stretch at least; there must be one.
+        The newest spell at least, if anything has come.
         """
-        stretches = [*self.past]
+        spells = [*self.past]
         if self._pending is not None:
-            stretches.append(Stretch(self._pending_since, 1, self._pending))
+            spells.append(Spell(self._pending_since, 1, self._pending))
         before = BEFORE * self.step_s
-        chosen = [s.rows for s in stretches if second - s.since <= before * s.steps]
-        return _total(chosen or [stretches[-1].rows])
+        chosen = [spell for spell in spells if second - spell.since <= before * spell.steps]
+        return sum((spell.rows for spell in chosen or spells[-1:]), self._nothing)
 
     def lately(self) -> list[Rows]:
-        """Return the counts of the newest stretches, `LATELY` steps at most."""
-        steps = np.cumsum([stretch.steps for stretch in reversed(self.past)])
+        """Return the counts of the newest spells, `LATELY` steps at most."""
+        steps = np.cumsum([spell.steps for spell in reversed(self.past)])
         n = int((steps <= LATELY).sum())
-        return [stretch.rows for stretch in self.past[len(self.past) - n :]]
+        return [spell.rows for spell in self.past[len(self.past) - n :]]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
-        blocks = [stretch.rows for stretch in self.past]
+        blocks = [spell.rows for spell in self.past]
         if self._pending is not None:
             blocks.append(self._pending)
         out: dict[str, NDArray[Any]] = {}
@@ -123,32 +119,25 @@ class Memory:
         self._pending = blocks.pop() if here else None
         self._pending_since, self._pending_seconds = int(since), int(seconds)
         self.past = [
-            Stretch(first, steps, rows)
+            Spell(first, steps, rows)
             for (first, steps), rows in zip(state["since"].tolist(), blocks, strict=True)
         ]
 
 
-def remembered(past: list[Stretch], newest: Stretch) -> list[Stretch]:
+def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
     """Return the past with one more step, thinned out: the older, the coarser."""
     kept = [*past, newest]
     steps = 1
     while steps <= LONGEST:
-        same = [i for i, stretch in enumerate(kept) if stretch.steps == steps]
+        same = [i for i, spell in enumerate(kept) if spell.steps == steps]
         if len(same) <= ALIKE:
             break
         first = same[0]
         if steps < LONGEST:
             a, b = kept[first], kept[first + 1]
-            kept[first] = Stretch(a.since, a.steps + b.steps, a.rows + b.rows)
+            kept[first] = Spell(a.since, a.steps + b.steps, a.rows + b.rows)
             del kept[first + 1]
         else:
             del kept[first]
         steps *= 2
     return kept
-
-
-def _total(several: Iterable[Rows]) -> Rows:
-    first, *others = several
-    for rows in others:
-        first += rows
-    return first

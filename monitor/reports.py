@@ -162,7 +162,7 @@ class Reporter:
         rows = np.array(case.regions)
         seen, exceedances = (array[rows].sum(0) for array in self._ledger.since(case.onset))
         expected, _ = self._watch.rates.expected(seen[None].astype(np.float64))
-        total = self._watch.since(case.onset)
+        total = self._watch.memory.since(case.onset)
         weights = np.zeros((1, self._places.n_regions))
         weights[0, case.regions] = 1
         sums = self._watch.sums_of(total, weights)

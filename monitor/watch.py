@@ -12,7 +12,7 @@ from monitor.cells import CellTests, Sums
 from monitor.memory import Memory
 from monitor.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.rates import Counts, Floors, RateTests, Test
-from monitor.rows import Rows
+from monitor.rows import no_showers
 from monitor.sequential import Bank
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from monitor.expectation import Expectation
     from monitor.places import Places
+    from monitor.rows import Rows
 
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
@@ -64,7 +65,7 @@ class Watch:
         self.adopt(None)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
-        self.memory = Memory(cell_seconds)
+        self.memory = Memory(cell_seconds, no_showers(expectation, places.n_regions))
         self._usual = np.zeros(places.n_regions)
         self._learnt = np.zeros(places.n_regions, np.int64)
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
@@ -200,18 +201,6 @@ class Watch:
         if step is not None:
             log_e = self.cells.log_e(self.sums(step.rows))
             self._cell_bank.step(log_e, self.memory.step_s, step.since)
-
-    def since(self, second: int) -> Rows:
-        """Return the counts since a data-second, as far as they are remembered."""
-        if not self.memory.empty:
-            return self.memory.since(second)
-        seen = self.expectation
-        shapes = (
-            seen.showers.shape, seen.exceedances.shape, seen.p_counts.shape, (),
-            seen.latent_mean.shape[1:], seen.latent_mean.shape[1:], seen.lit_rate.shape[1:],
-            seen.layer_energy.shape[1:],
-        )  # fmt: skip
-        return Rows(*(np.zeros((self._places.n_regions, *shape), np.int64) for shape in shapes))
 
     def sums(self, rows: Rows) -> Sums:
         """Return the sums over the showers of every place."""

@@ -93,13 +93,13 @@ def test_a_cell_that_is_off_is_named(fault):
 
 
 def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
-    from monitor.memory import ALIKE, Stretch, remembered
+    from monitor.memory import ALIKE, Spell, remembered
 
     none = rows_of(Stream().next(), monitor(Stream()).places)
-    past: list[Stretch] = []
+    past: list[Spell] = []
     for step in range(3000):
-        past = remembered(past, Stretch(3 * step, 1, none))
-        covered = sum(stretch.steps for stretch in past)
+        past = remembered(past, Spell(3 * step, 1, none))
+        covered = sum(spell.steps for spell in past)
         assert covered == min(covered, step + 1)
         assert past[-1].since == 3 * step
         assert [s.since for s in past[1:]] == [s.since + 3 * s.steps for s in past[:-1]]
