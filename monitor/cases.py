@@ -9,14 +9,12 @@ import numpy as np
 from monitor.alarms import Severity, State
 from monitor.budget import shares
 from monitor.case import Case, Change
-from monitor.crossings import Crossings, Moment
+from monitor.crossings import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from monitor.alarms import Kind
+    from monitor.crossings import Crossings
     from monitor.places import Places
     from monitor.watch import Watch
 
@@ -40,22 +38,13 @@ class Casebook:
     ----------
     places
         The detector's places.
-    page_at, warn_at
-        Evidence that pages and warns at each place, data-seconds, shape (P,).
-    kind_of
-        Returns the likely kind of a case, and the log10 odds over the next likely one.
+    crossings
+        Say which place has crossed, and what case that makes.
     """
 
-    def __init__(
-        self,
-        places: Places,
-        page_at: NDArray[np.float64],
-        warn_at: NDArray[np.float64],
-        kind_of: Callable[[Case], tuple[Kind, float]],
-    ) -> None:
-        self._places = places
+    def __init__(self, places: Places, crossings: Crossings) -> None:
+        self._places, self._crossings = places, crossings
         self._shares = shares(places)
-        self._crossings = Crossings(places, page_at, warn_at, kind_of)
         self.open: list[Case] = []
         self.closed: list[Case] = []
         self.pages = 0

@@ -17,6 +17,7 @@ from monitor.belief import Belief
 from monitor.budget import DAY, Allowance
 from monitor.cases import Casebook
 from monitor.clock import Clock
+from monitor.crossings import Crossings
 from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
 from monitor.ledger import Ledger
@@ -144,7 +145,8 @@ class Monitor:
         self._reporter = Reporter(
             self.places, geometry, self.watch, self._ledger, self._clock, self.settings.model
         )
-        self._cases = Casebook(self.places, page_at, warn_at, self._reporter.likely)
+        crossings = Crossings(self.places, page_at, warn_at, self._reporter.likely)
+        self._cases = Casebook(self.places, crossings)
         self._sections = Lumisections(
             self.places, self.settings.min_showers, self.settings.model, self.settings.software
         )
