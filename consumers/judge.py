@@ -335,8 +335,7 @@ class Judge:
         regions = set(self._bench.monitor.places.ids.tolist())
         cells = range(self._bench.primary.model.form.n_cells)
         for mask in act.masks:
-            whole = all(type(number) is int for number in (mask.region, *mask.cells))
-            if not (whole and mask.region in regions and all(cell in cells for cell in mask.cells)):
+            if mask.region not in regions or any(cell not in cells for cell in mask.cells):
                 raise records.RecordError(f"the detector does not have all that {act.who} masks")
         return act
 

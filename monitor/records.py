@@ -55,7 +55,7 @@ def from_json(values: dict[str, Any]) -> Record:
         if name == "verdict":
             return _verdict(fields)
         if name == "acknowledgement":
-            masks = tuple(Mask(m["region"], tuple(m["cells"])) for m in fields.pop("masks"))
+            masks = tuple(_mask(**mask) for mask in fields.pop("masks"))
             return _typed(Acknowledgement(masks=masks, **fields))
         if name == "reference":
             return _typed(ReferenceAct(**fields | {"order": Order(fields["order"])}))
@@ -97,6 +97,12 @@ def _typed(act: Act) -> Act:
         if allowed and type(getattr(act, field.name)) not in allowed:
             raise TypeError(f"{field.name} must be {field.type}")
     return act
+
+
+def _mask(region: int, cells: list[int]) -> Mask:
+    if any(type(number) is not int for number in (region, *cells)):
+        raise TypeError("a mask must name its region and its cells by whole numbers")
+    return Mask(region, tuple(cells))
 
 
 def _plain(value: Any) -> Any:

@@ -45,6 +45,11 @@ def test_versions_of_one_thing_share_a_key_and_things_do_not(said):
     assert len({records.key(v) for v in verdicts}) == len(places)
 
 
+def masked(mask):
+    act = Acknowledgement("A1-5", "Ada", "cable", 5)
+    return records.to_json(act) | {"masks": [mask]}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -53,6 +58,10 @@ def test_versions_of_one_thing_share_a_key_and_things_do_not(said):
         {"type": "alarm"},
         {"type": "verdict", "quality": "fine"},
         {"type": "acknowledgement", "masks": 3},
+        masked({"region": True, "cells": []}),
+        masked({"region": 1, "cells": [2.0]}),
+        masked({"region": 1, "cells": ["2"]}),
+        masked({"region": 1}),
         {"type": "acknowledgement", "masks": [], "alarm": "", "who": "", "cause": "", "time_ns": 0},
         {"type": "reference", "order": "explode", "who": "x", "time_ns": 1},
         {"type": "reference", "order": "rollback", "who": "x", "time_ns": 1, "since_ns": "noon"},
