@@ -8,6 +8,7 @@ import pytest
 import requests
 import stack
 from deployed import alerts
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def night(crew):
     send(url, causes())
     time.sleep(0.5)
     send(url, symptoms())
-    stack.wait_until(lambda: receiver.mails)
+    wait_until(lambda: receiver.mails)
     while len(receiver.posts) != (before := len(receiver.posts)) or not before:
         time.sleep(1)
     time.sleep(8)  # longer than a group_interval, in which nothing more may come
@@ -142,11 +143,11 @@ def test_the_dead_mans_switch_is_heard_on_its_own_line(night):
 def test_what_is_over_is_called_off(crew, night):
     url, _ = crew
     send(url, [page("brief", "B2")])
-    stack.wait_until(lambda: calls(night, "brief"))
+    wait_until(lambda: calls(night, "brief"))
     send(url, [page("brief", "B2") | {"endsAt": datetime.now(UTC).isoformat()}])
-    stack.wait_until(lambda: len(calls(night, "brief")) == 2)
+    wait_until(lambda: len(calls(night, "brief")) == 2)
     states = [b["status"] for _, b in night.on("/phone") if b["groupLabels"]["detector"] == "brief"]
     assert states == ["firing", "resolved"]
-    assert stack.wait_until(lambda: chats(night, "brief")[1:]) == [
+    assert wait_until(lambda: chats(night, "brief")[1:]) == [
         "[OVER] brief: summary of CaloAlarmPage"
     ]

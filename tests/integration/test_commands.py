@@ -7,7 +7,8 @@ import time
 from typing import NamedTuple
 
 import pytest
-from services import Services, newest_manifest, wait_until
+from services import Services, newest_manifest
+from waiting import wait_until
 
 from consumers import settings, tools, topics
 from consumers.broker import EmbeddedBroker

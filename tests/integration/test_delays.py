@@ -6,6 +6,7 @@ import time
 import pytest
 import stack
 from counting import Detector
+from waiting import wait_until
 
 pytestmark = pytest.mark.delays
 SPIKES = 6
@@ -27,7 +28,7 @@ def crew(tmp_path, monkeypatch):
     detector, receiver = Detector().start(), stack.Receiver()
     manager, manager_url = stack.alertmanager(tmp_path, receiver)
     prom, url = stack.prometheus(tmp_path, [f"127.0.0.1:{detector.server.port}"], manager_url)
-    stack.wait_until(lambda: stack.ask(url, "region:calodqm_anomaly_burn:ratio_rate5m"), 60)
+    wait_until(lambda: stack.ask(url, "region:calodqm_anomaly_burn:ratio_rate5m"), 60)
     yield detector, receiver
     prom.stop()
     manager.stop()
@@ -49,10 +50,10 @@ def test_the_delays_of_six_spikes(crew, capsys):
         def mails(since=began):
             return [t for t, _ in receiver.mails if t > since]
 
-        delays["webhook"].append(stack.wait_until(lambda: calls("firing"), 60)[0] - began)
-        delays["mail"].append(stack.wait_until(mails, 60)[0] - began)
+        delays["webhook"].append(wait_until(lambda: calls("firing"), 60)[0] - began)
+        delays["mail"].append(wait_until(mails, 60)[0] - began)
         detector.strange.clear()
-        stack.wait_until(lambda: calls("resolved"), 90)
+        wait_until(lambda: calls("resolved"), 90)
         time.sleep(8)  # a group's interval, so that the next spike begins a message of its own
     with capsys.disabled():
         for way, seconds in delays.items():

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import stack
 from services import Services
+from waiting import wait_until
 
 from consumers.broker import EmbeddedBroker, free_port
 
@@ -60,7 +61,7 @@ def service(tmp_path):
         services.environment["CALODQM_HTTP_PORT"] = str(port)
         services.start("run", "run")
         page = f"http://127.0.0.1:{port}"
-        stack.wait_until(lambda: stack.get(f"{page}/healthz"), 90)
+        wait_until(lambda: stack.get(f"{page}/healthz"), 90)
         receiver = stack.Receiver()
         ends.callback(receiver.stop)
         manager, manager_url = stack.alertmanager(tmp_path, receiver)
@@ -81,7 +82,7 @@ def test_a_fault_rings_the_phone_and_names_the_region(kind, service, record_prop
     onset = time.monotonic() + (begin - datetime.now(UTC)).total_seconds() + GOOD_S
 
     def seen(condition):
-        stack.wait_until(condition, onset - time.monotonic() + 90, every=0.05)
+        wait_until(condition, onset - time.monotonic() + 90, every=0.05)
         return round(time.monotonic() - onset, 1)
 
     delays = {"alarm": seen(lambda: state(page).get("alarms"))}

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from services import Services, newest_manifest, recount, wait_until
+from services import Services, newest_manifest, recount
+from waiting import wait_until
 
 from consumers import quality_log, topics
 from consumers.broker import EmbeddedBroker

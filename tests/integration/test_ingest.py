@@ -13,7 +13,8 @@ import pytest
 from blocks import GEOMETRY, block
 from guard import Guard
 from hostile import corpus
-from services import ROOT, Services, newest_manifest, wait_until
+from services import ROOT, Services, newest_manifest
+from waiting import wait_until
 
 from consumers import topics
 from consumers.broker import EmbeddedBroker

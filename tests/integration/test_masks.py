@@ -1,7 +1,8 @@
 """A hot cell is masked over a real broker: scores are good again, a second fault is still seen."""
 
 from feeding import Feed, alarms, ask
-from services import Services, wait_until
+from services import Services
+from waiting import wait_until
 
 from consumers import ranges, topics
 from consumers.broker import EmbeddedBroker

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from feeding import Feed, alarms, ask, said, status, verdicts
-from services import Services, recount, wait_until
+from services import Services, recount
+from waiting import wait_until
 
 from consumers.broker import EmbeddedBroker
 from consumers.settings import ARTEFACT

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import requests
-import stack
-from selenium import webdriver
+from chromium import chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 from standings import DETECTOR, alarm, expositions, history, spectra, standing, with_quality
+from waiting import wait_until
 
 from consumers.acts import Acts
 from consumers.page import HANG_S, Health, Line, Page, Place, Server
@@ -78,19 +78,8 @@ def show():
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    for word in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--disable-background-networking", "--window-size=1920,1080",
-        # A page that asks for anything from outside fails.
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    ):  # fmt: skip
-        options.add_argument(word)
-    options.binary_location = "/usr/bin/chromium"
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
+    with chromium("--window-size=1920,1080") as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -98,7 +87,7 @@ def page(browser, show):
     show.put()
     browser.set_window_size(1920, 1080)
     browser.get(show.server.url)
-    stack.wait_until(lambda: not stale(browser))
+    wait_until(lambda: not stale(browser))
     yield browser
     loud = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert loud == []
@@ -113,7 +102,7 @@ def stale(browser):
 
 
 def warned(browser, words, seconds=20):
-    stack.wait_until(lambda: stale(browser) and words in text(browser, "#stale"), seconds)
+    wait_until(lambda: stale(browser) and words in text(browser, "#stale"), seconds)
 
 
 BAD = with_quality(
@@ -131,7 +120,7 @@ def test_a_good_day_is_seen_at_a_glance(page):
 
 def test_an_alarm_is_told_in_words_with_its_evidence_and_what_to_do(page, show):
     show.put(BAD)
-    stack.wait_until(lambda: text(page, "#headline") == "B2: hot cell middle[5,6]")
+    wait_until(lambda: text(page, "#headline") == "B2: hot cell middle[5,6]")
     assert page.title.startswith("BAD")
     assert "187 strange showers of 2,562 where 25.7 ± 1.1 are expected" in text(page, "#alarms")
     assert "middle[5,6] 91 %" in text(page, ".shares")
@@ -149,17 +138,17 @@ def test_the_strangest_showers_are_drawn(page, show):
         images = page.find_elements(By.CSS_SELECTOR, "#worst img")
         return [page.execute_script("return arguments[0].naturalWidth", i) > 100 for i in images]
 
-    assert len(stack.wait_until(lambda: (found := drawn()) and all(found) and found)) == 4
+    assert len(wait_until(lambda: (found := drawn()) and all(found) and found)) == 4
 
 
 def test_an_acknowledged_alarm_is_quiet_and_says_who_has_it(page, show):
     taken = Acknowledged(alarm().id, "Ada", "known cell", None)
     show.put(standing(alarms=(alarm(),), acknowledged=(taken,)))
-    stack.wait_until(lambda: page.find_elements(By.CSS_SELECTOR, ".alarm.taken"))
+    wait_until(lambda: page.find_elements(By.CSS_SELECTOR, ".alarm.taken"))
     assert text(page, "#headline") == "All 16 regions good"
     assert text(page, ".alarm em").lower() == "in hand"
     page.find_element(By.CSS_SELECTOR, ".alarm summary").click()
-    stack.wait_until(lambda: "Ada: known cell" in text(page, "#alarms"))
+    wait_until(lambda: "Ada: known cell" in text(page, "#alarms"))
     time.sleep(1.5)  # a new state must not fold it again
     assert "Ada: known cell" in text(page, "#alarms")
 
@@ -169,7 +158,7 @@ def test_the_page_says_at_once_when_data_stand_still(page, show):
     warned(page, "No new data for")
     assert page.title.startswith("STALE")
     show.put()
-    stack.wait_until(lambda: not stale(page))
+    wait_until(lambda: not stale(page))
 
 
 def test_the_page_says_when_the_judge_has_stopped(page, show):
@@ -185,7 +174,7 @@ def test_a_stand_by_never_looks_live(page, show):
 def test_the_page_says_when_the_server_is_gone(browser, show):
     other = Show()
     browser.get(other.server.url)
-    stack.wait_until(lambda: not stale(browser))
+    wait_until(lambda: not stale(browser))
     other.stop()
     warned(browser, "No answer for")
     browser.get(show.server.url)
@@ -196,19 +185,19 @@ def test_a_page_whose_script_dies_covers_itself(page):
     hidden = 'return getComputedStyle(document.getElementById("deadman")).visibility'
     assert page.execute_script(hidden) == "hidden"
     page.execute_script("let id = setTimeout(() => 0); while (id) clearTimeout(id--);")
-    stack.wait_until(lambda: page.execute_script(hidden) == "visible", 12)
+    wait_until(lambda: page.execute_script(hidden) == "visible", 12)
 
 
 def test_old_data_are_called_old_but_not_stale(page, show):
     show.put(behind=7_200)
-    stack.wait_until(lambda: text(page, "#behind") == "2 h 0 min, old data")
+    wait_until(lambda: text(page, "#behind") == "2 h 0 min, old data")
     assert not stale(page)
 
 
 def test_names_from_outside_are_text_and_never_markup(page, show):
     evil = '<img src=x onerror="document.title=1">'
     show.put(standing(alarms=(alarm(summary=evil, text=evil),)))
-    stack.wait_until(lambda: text(page, "#headline") == evil)
+    wait_until(lambda: text(page, "#headline") == evil)
     assert page.find_elements(By.CSS_SELECTOR, "#alarms img") == []
 
 
@@ -216,7 +205,7 @@ def test_names_from_outside_are_text_and_never_markup(page, show):
 def test_nothing_sticks_out_at_any_width(page, show, width, height):
     show.put(BAD)
     page.set_window_size(width, height)
-    stack.wait_until(lambda: "hot cell" in text(page, "#headline"))
+    wait_until(lambda: "hot cell" in text(page, "#headline"))
     outside = page.execute_script(
         "const w = document.documentElement.clientWidth;"
         "return [...document.querySelectorAll('body *')].filter(e => !e.closest('.chart, #deadman, #stale')"
@@ -229,7 +218,7 @@ def test_nothing_sticks_out_at_any_width(page, show, width, height):
 def test_text_has_contrast_in_both_themes(page, show, theme):
     show.put(BAD)
     page.get(f"{show.server.url}/?theme={theme}")
-    stack.wait_until(lambda: "hot cell" in text(page, "#headline"))
+    wait_until(lambda: "hot cell" in text(page, "#headline"))
     ratios = page.execute_script(CONTRAST)
     assert min(ratios.values()) > 4.5, ratios
 
@@ -340,7 +329,7 @@ def acting_page(browser, acting, said):
     acting.put(BAD)
     browser.set_window_size(1920, 1080)
     browser.get(acting.server.url)
-    stack.wait_until(lambda: not stale(browser) and pressed(browser, "In hand …"))
+    wait_until(lambda: not stale(browser) and pressed(browser, "In hand …"))
     yield browser
     browser.get_log("browser")  # refusals are logged, and meant to be
 
@@ -369,26 +358,26 @@ def test_an_alarm_is_taken_in_hand_from_the_page(acting_page, acting, said):
     chosen(acting_page, "mask", "the cell middle[5,6] of B2")
     chosen(acting_page, "until", "for an hour of data")
     pressed(acting_page, "Acknowledge")
-    stack.wait_until(lambda: text(acting_page, "#act-result").startswith("Sent."))
+    wait_until(lambda: text(acting_page, "#act-result").startswith("Sent."))
     [act] = said
     assert (act.alarm, act.who, act.cause) == (alarm().id, "Ada", "noisy since the access")
     assert [len(mask.cells) for mask in act.masks] == [1]
     assert abs(act.until_ns / 1e9 - time.time() - 3600) < 30
     closed = "return !document.getElementById('act').open"
-    stack.wait_until(lambda: acting_page.execute_script(closed))
+    wait_until(lambda: acting_page.execute_script(closed))
 
 
 def test_what_is_typed_stays_while_the_evidence_grows(acting_page, acting):
     filled(acting_page, cause="half a sen")
     acting.put(replace(BAD, alarms=(alarm(version=2, showers=9_999, text="More by now."),)))
-    stack.wait_until(lambda: "More by now." in acting_page.page_source)
+    wait_until(lambda: "More by now." in acting_page.page_source)
     assert acting_page.find_element(By.ID, "act-cause").get_attribute("value") == "half a sen"
 
 
 def test_a_wrong_token_is_told_and_changes_nothing(acting_page, said):
     filled(acting_page, who="Eve", cause="nothing", token="wrong horse battery")  # noqa: S106
     pressed(acting_page, "Acknowledge")
-    stack.wait_until(lambda: text(acting_page, "#act-result") == "Not done: wrong token.")
+    wait_until(lambda: text(acting_page, "#act-result") == "Not done: wrong token.")
     assert said == []
 
 
@@ -404,10 +393,10 @@ def test_what_is_in_hand_can_be_lifted(browser, acting, said):
     taken = Acknowledged(alarm().id, "Ada", "known cell", None)
     acting.put(standing(alarms=(alarm(),), acknowledged=(taken,)))
     browser.get(acting.server.url)
-    stack.wait_until(lambda: not stale(browser) and pressed(browser, "Lift"))
+    wait_until(lambda: not stale(browser) and pressed(browser, "Lift"))
     filled(browser, who="Bob", cause="mended", token=TOKEN)
     browser.find_element(By.ID, "act-send").click()
-    stack.wait_until(lambda: text(browser, "#act-result").startswith("Sent."))
+    wait_until(lambda: text(browser, "#act-result").startswith("Sent."))
     assert [(act.who, act.lifted, act.masks) for act in said] == [("Bob", True, ())]
 
 
@@ -458,7 +447,7 @@ def posted(acting, body, **headers):
 
 def test_requests_that_are_hostile_or_broken_change_nothing(acting, said):
     acting.put(BAD)
-    stack.wait_until(lambda: posted(acting, act(cause="probe")).status_code == 200)
+    wait_until(lambda: posted(acting, act(cause="probe")).status_code == 200)
     said.clear()
     assert posted(acting, act(), Authorization=None).status_code == 401
     assert posted(acting, act(), Origin="http://evil.example").status_code == 403

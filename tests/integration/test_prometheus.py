@@ -10,6 +10,7 @@ from counting import Detector
 from deployed import DEPLOY
 from promql import expressions, filled
 from standings import alarm, standing
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def crew(detector, receiver, tmp_path_factory):
     folder = tmp_path_factory.mktemp("crew")
     manager, manager_url = stack.alertmanager(folder, receiver)
     prom, url = stack.prometheus(folder, [f"127.0.0.1:{detector.server.port}"], manager_url)
-    stack.wait_until(lambda: stack.ask(url, 'up{job="calodqm"} == 1'))
+    wait_until(lambda: stack.ask(url, 'up{job="calodqm"} == 1'))
     yield url, manager_url
     prom.stop()
     manager.stop()
@@ -45,9 +46,9 @@ def firing(url):
 def test_rates_and_expectations_come_through_and_agree(crew, detector):
     url, _ = crew
     burn = 'avg(region:calodqm_anomaly_burn:ratio_rate5m{level="0.1"})'
-    [(_, value)] = stack.wait_until(lambda: stack.ask(url, f"{burn} > 0"))
+    [(_, value)] = wait_until(lambda: stack.ask(url, f"{burn} > 0"))
     assert value == pytest.approx(1.0, abs=0.15)
-    assert "Watchdog" in stack.wait_until(lambda: firing(url))
+    assert "Watchdog" in wait_until(lambda: firing(url))
 
 
 # No alarm is open, no fault is injected, nothing failed: these have nothing to show.
@@ -87,12 +88,12 @@ def test_exemplars_lead_back_to_showers(crew, detector):
         series = json.loads(stack.get(f"{url}/api/v1/query_exemplars?{query}"))["data"]
         return [e["labels"]["record"] for s in series for e in s["exemplars"]]
 
-    assert stack.wait_until(found)[0].startswith("calo.showers.v1/0/7/")
+    assert wait_until(found)[0].startswith("calo.showers.v1/0/7/")
 
 
 def test_a_spike_reaches_phone_and_chat_in_seconds_and_is_called_off(crew, detector, receiver):
     url, _ = crew
-    stack.wait_until(lambda: stack.ask(url, "region:calodqm_anomaly_burn:ratio_rate5m"))
+    wait_until(lambda: stack.ask(url, "region:calodqm_anomaly_burn:ratio_rate5m"))
     detector.strange["B2"] = 0.2
     began = time.monotonic()
 
@@ -103,27 +104,27 @@ def test_a_spike_reaches_phone_and_chat_in_seconds_and_is_called_off(crew, detec
             if body["status"] == status and when > began
         ]
 
-    when, body = stack.wait_until(lambda: called("firing"), 30)[0]
+    when, body = wait_until(lambda: called("firing"), 30)[0]
     assert when - began < 20
     alert = body["alerts"][0]
     assert alert["labels"]["region"] == "B2"
     assert alert["labels"]["alertname"] in {"CaloAnomalyFlood", "CaloAnomalySpike"}
     assert "page_url" not in alert["labels"]
     assert "B2: strange showers at" in alert["annotations"]["summary"]
-    chats = stack.wait_until(lambda: [b for t, b in receiver.on("/chat") if t > began])
+    chats = wait_until(lambda: [b for t, b in receiver.on("/chat") if t > began])
     text = json.dumps(chats[0])
     assert "[PAGE] calo: B2: strange showers at" in text
     assert "http://page/runbooks/CaloAnomaly" in text
     assert "var-region=B2&from=1" in text.replace("\\u0026", "&")  # an absolute time
     del detector.strange["B2"]
-    assert stack.wait_until(lambda: called("resolved"), 45)
+    assert wait_until(lambda: called("resolved"), 45)
 
 
 @pytest.mark.usefixtures("crew")
 def test_an_alarm_of_the_judge_is_sent_on_with_its_kind(detector, receiver):
     began = time.monotonic()
     detector.standing = standing(alarms=(alarm("C3"),))
-    bodies = stack.wait_until(
+    bodies = wait_until(
         lambda: [
             b
             for t, b in receiver.on("/phone")
@@ -140,7 +141,7 @@ def test_an_alarm_of_the_judge_is_sent_on_with_its_kind(detector, receiver):
 def test_a_silent_region_is_told_apart_from_no_data(crew, detector, receiver):
     url, _ = crew
     detector.silent.add("D4")
-    stack.wait_until(lambda: "CaloRegionSilent" in firing(url), 30)
+    wait_until(lambda: "CaloRegionSilent" in firing(url), 30)
     assert "CaloNoData" not in firing(url)
     [(labels, _)] = stack.ask(url, 'ALERTS{alertname="CaloRegionSilent",alertstate="firing"}')
     assert labels["region"] == "D4"

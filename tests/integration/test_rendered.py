@@ -11,11 +11,11 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-import stack
+from chromium import chromium
 from deployed import DEPLOY
 from faulty import faulty_service, grafana_files
 from PIL import Image
-from selenium import webdriver
+from waiting import wait_until
 
 pytestmark = pytest.mark.dashboards
 BOARDS = {
@@ -45,17 +45,8 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    options = webdriver.ChromeOptions()
-    for word in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--disable-background-networking", "--hide-scrollbars",
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    ):  # fmt: skip
-        options.add_argument(word)
-    options.binary_location = "/usr/bin/chromium"
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
+    with chromium("--hide-scrollbars") as driver:
+        yield driver
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
@@ -69,7 +60,7 @@ def test_a_dashboard_draws_every_panel_on_live_data(name, theme, service, browse
     browser.get(
         f"{page}?{urlencode(asked | {'theme': theme, 'board': f'/dashboards/{BOARDS[name].name}'})}"
     )
-    title = stack.wait_until(lambda: browser.title.startswith("ready") and browser.title, 60)
+    title = wait_until(lambda: browser.title.startswith("ready") and browser.title, 60)
     told = json.loads(title.removeprefix("ready "))
     assert told["wrong"] == []
     assert set(told["empty"]) <= MAY_BE_EMPTY

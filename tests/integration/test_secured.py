@@ -9,6 +9,7 @@ import pytest
 import stack
 from gate import Authority, Gate, server_context
 from services import ROOT, Services
+from waiting import wait_until
 
 from consumers import settings, topics
 from consumers.broker import EmbeddedBroker, free_port
@@ -166,14 +167,14 @@ def test_showers_are_scored_and_judged_through_tls_and_sasl(gate, authority, tmp
     services.environment |= variables(gate.port, authority) | {"CALODQM_HTTP_PORT": str(port)}
     try:
         services.start("run", "run")
-        stack.wait_until(lambda: stack.get(f"http://127.0.0.1:{port}/readyz"), 90)
+        wait_until(lambda: stack.get(f"http://127.0.0.1:{port}/readyz"), 90)
         services.simulate("--rate", "400")
 
         def judged():
             now = json.loads(stack.get(f"http://127.0.0.1:{port}/api/state"))["now"]
             return now and sum(now["history"]["showers"]) > 100
 
-        stack.wait_until(judged, 60)
+        wait_until(judged, 60)
         found = json.loads(command(services.environment, "doctor", "--json").stdout)
         told = {finding["what"]: finding["well"] for finding in found}
         assert told[f"broker localhost:{gate.port}"]

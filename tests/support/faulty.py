@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import stack
 from deployed import DEPLOY
 from services import ROOT, Services
+from waiting import wait_until
 
 from consumers.broker import EmbeddedBroker, free_port
 
@@ -52,7 +53,7 @@ def faulty_service(folder):
         services.environment["CALODQM_HTTP_PORT"] = str(port)
         services.start("run", "run")
         page = f"http://127.0.0.1:{port}"
-        stack.wait_until(lambda: stack.get(f"{page}/readyz"), 120)
+        wait_until(lambda: stack.get(f"{page}/readyz"), 120)
         services.environment["CALODQM_HTTP_PORT"] = str(other)
         services.start("score", "score")
         targets = [f"127.0.0.1:{port}", f"127.0.0.1:{other}"]
@@ -64,7 +65,7 @@ def faulty_service(folder):
             "--fault", f"gain:region=C3,x=0.05@{GAIN_S}+3600",
         )  # fmt: skip
         made = Faulty(url, page, time.time(), broker.bootstrap)
-        alarm = stack.wait_until(lambda: made.alarm_at("B2"), HOT_S + 60)
+        alarm = wait_until(lambda: made.alarm_at("B2"), HOT_S + 60)
         time.sleep(max(0.0, made.began + GAIN_S + 20 - time.time()))
         acknowledge(made, alarm["id"])
         time.sleep(max(0.0, made.began + END_S - time.time()))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from services import POOL, newest_manifest, wait_until
+from services import POOL, newest_manifest
+from waiting import wait_until
 
 from consumers import quality_log, settings, topics
 from consumers.command import main

@@ -10,7 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from waiting import wait_until
 
 from consumers import ranges, topics
 from consumers.block import DecodeError
@@ -100,14 +102,6 @@ def _program(version: str | None) -> list[str]:
         "sys.exit(command.main())"
     )
     return ["-c", code]
-
-
-def wait_until(condition: Any, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.1)
 
 
 @dataclass

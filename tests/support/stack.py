@@ -1,7 +1,6 @@
 """Prometheus and Alertmanager, real ones, on free loopback ports; what they say is kept to look at."""
 
 import asyncio
-import contextlib
 import json
 import subprocess
 import threading
@@ -12,6 +11,7 @@ import requests
 import yaml
 from aiosmtpd.controller import Controller
 from deployed import DEPLOY, generate
+from waiting import wait_until
 
 from consumers.broker import free_port
 
@@ -22,17 +22,6 @@ def get(url, accept="application/json"):
     reply = requests.get(url, headers={"Accept": accept}, timeout=5)
     reply.raise_for_status()
     return reply.text
-
-
-def wait_until(condition, seconds=30.0, every=0.1):
-    """Return the first true value of a condition, or fail after some time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(requests.RequestException):
-            if value := condition():
-                return value
-        time.sleep(every)
-    raise AssertionError(f"not within {seconds} s: {condition}")
 
 
 class Receiver:
