@@ -173,6 +173,9 @@ class Trial:
     place: bool = False
     cell: bool | None = None
     kind: str = ""
+    first_kind: str = ""
+    """What the crew is told first; `kind` is what it settles on."""
+
     rivals: dict[str, float | None] = field(default_factory=dict)
 
 
@@ -221,6 +224,7 @@ def _trial(case: Case, bench: Bench, rng: np.random.Generator) -> Trial:
 
 def _note(trial: Trial, said: list[Alarm], delay: int) -> None:
     for alarm in said:
+        trial.first_kind = trial.first_kind or alarm.kind.value
         trial.warning = trial.warning if trial.warning is not None else delay
         if alarm.severity is Severity.PAGE and trial.page is None:
             trial.page = delay
@@ -252,6 +256,9 @@ def told(trials: list[Trial], case: Case) -> dict[str, Any]:
         "place_right": float(np.mean([t.place for t in trials])),
         "cell_right": float(np.mean(cells)) if cells else None,
         "kind_right": float(np.mean([t.kind in case.kinds for t in trials])) if case.kinds else None,
+        "first_kind_right": (
+            float(np.mean([t.first_kind in case.kinds for t in trials])) if case.kinds else None
+        ),
         "kinds": dict(Counter(trial.kind or "not found" for trial in trials)),
         "rivals_median_s": {
             name: quantile([trial.rivals.get(name) for trial in trials], 0.5) for name in NAMES

@@ -132,7 +132,7 @@ def _resampled(told: dict[str, Any]) -> Iterator[Sheet]:
 def _delays(told: dict[str, Any]) -> Iterator[Sheet]:
     faults = told["faults"]
     columns = ("fault", "found", "warning 50 %", "page 50 %", "page 90 %", "onset off by", "place",
-               "cell", "kind", "3 sigma", "exact", "occupancy")  # fmt: skip
+               "cell", "kind", "at once", "3 sigma", "exact", "occupancy")  # fmt: skip
     rows = tuple(
         (
             name,
@@ -144,6 +144,7 @@ def _delays(told: dict[str, Any]) -> Iterator[Sheet]:
             _share(line["place_right"]),
             _share(line["cell_right"]),
             _share(line["kind_right"]),
+            _share(line.get("first_kind_right")),
             *(_seconds(delay) for delay in line["rivals_median_s"].values()),
         )
         for name, line in faults.items()
@@ -153,7 +154,8 @@ def _delays(told: dict[str, Any]) -> Iterator[Sheet]:
         f"({told['faint_limit_s']} s for a rate of twice the usual). {told['rate_hz']:,.0f} "
         f"showers/s over {told['regions']} regions, one of them struck unless said otherwise; "
         f"references of {told['n_ref']:,}, {told.get('references', 'one for all trials')}. Place, cell and kind: share of trials in which exactly "
-        "the struck regions are named, the struck cell is named first, the kind is right. The "
+        "the struck regions are named, the struck cell is named first, the kind is right (16 s after the page; at once: in the "
+        "first words). The "
         "last three columns are the median delays of what a crew would have otherwise."
     )
     yield Sheet("Delay, place and kind", columns, rows, note)

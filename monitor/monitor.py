@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 Said = Alarm | Verdict | ReferenceAct
 """What a monitor has to say."""
 
-STATE_FORM = 3
+STATE_FORM = 4
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 OTHER_MODEL = (

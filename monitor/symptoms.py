@@ -73,8 +73,10 @@ def information(symptoms: Symptoms) -> NDArray[np.float64]:
     shift, spread = symptoms.shift[:v], symptoms.spread[:v]
     variance = np.maximum(spread - shift**2, 0.01)
     normal = 0.5 * (variance + shift**2 - 1 - np.log(variance))
-    p = np.clip(symptoms.lit_expected, 1e-3, 1 - 1e-3)
-    out: NDArray[np.float64] = normal + (symptoms.lit - p) ** 2 / (2 * p * (1 - p))
+    lit, p = (np.clip(x, 1e-3, 1 - 1e-3) for x in (symptoms.lit, symptoms.lit_expected))
+    out: NDArray[np.float64] = (
+        normal + lit * np.log(lit / p) + (1 - lit) * np.log((1 - lit) / (1 - p))
+    )
     return out
 
 

@@ -86,13 +86,16 @@ def test_other_p_count_in_their_own_bins():
 
 
 def test_a_fault_that_is_not_always_found_has_no_90_percent_delay():
-    trials = [Trial(page=float(d), kind="hot") for d in range(1, 9)]
+    trials = [
+        Trial(page=float(d), kind="hot", first_kind="gain" if d < 3 else "hot") for d in range(1, 9)
+    ]
     trials += [Trial(), Trial()]
     told = bench_faults.told(trials, Case("x", "hot", kinds=("hot",)))
     assert told["found"] == 8
     assert told["page_median_s"] == 6
     assert told["page_90_s"] is None
     assert told["kind_right"] == 0.8
+    assert told["first_kind_right"] == 0.6
     assert told["kinds"] == {"hot": 8, "not found": 2}
 
 

@@ -244,6 +244,14 @@ def test_a_detector_of_one_region_is_not_everywhere():
     assert likely(alone, GEOMETRY)[1] > likely(replace(s, share=1.0, n_regions=64), GEOMETRY)[1]
 
 
+def test_two_showers_in_a_cell_that_is_seldom_lit_say_little():
+    few = symptoms(showers=60.0, shift_error=np.full(D, 60**-0.5))
+    few.lit_expected[5], few.lit[5] = 0.0, 2 / 60
+    assert not standing_out(few).any()
+    few.lit[5] = 30 / 60
+    assert np.flatnonzero(standing_out(few)).tolist() == [5]
+
+
 def test_the_struck_cell_has_most_to_say():
     assert int(np.argmax(information(dead()))) == CORE
     assert information(symptoms()) == pytest.approx(0, abs=1e-12)

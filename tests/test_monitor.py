@@ -93,19 +93,44 @@ def test_a_cell_that_is_off_is_named(fault):
 
 
 def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
-    from monitor.memory import ALIKE, Spell, remembered
+    from monitor.memory import ALIKE, LONGEST_S, Spell, remembered
 
     none = rows_of(Stream().next(), monitor(Stream()).places)
     past: list[Spell] = []
-    for step in range(3000):
-        past = remembered(past, Spell(3 * step, 1, none))
-        covered = sum(spell.steps for spell in past)
-        assert covered == min(covered, step + 1)
-        assert past[-1].since == 3 * step
-        assert [s.since for s in past[1:]] == [s.since + 3 * s.steps for s in past[:-1]]
-        assert len(past) <= ALIKE * 8
-    assert covered >= 2 * 128
-    assert int(past[0].rows.showers.sum()) == past[0].steps * int(none.showers.sum())
+    for second in range(3000):
+        past = remembered(past, Spell(second, 1, none))
+        covered = sum(spell.seconds for spell in past)
+        assert covered == second + 1 or covered >= 2 * LONGEST_S
+        assert past[-1].since == second
+        assert [s.since for s in past[1:]] == [s.since + s.seconds for s in past[:-1]]
+        assert len(past) <= ALIKE * 9
+    assert int(past[0].rows.showers.sum()) == past[0].seconds * int(none.showers.sum())
+
+
+def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
+    from monitor.memory import Memory
+    from monitor.rows import no_showers
+
+    rows = rows_of(Stream().next(), monitor(Stream()).places)
+    memory = Memory(3, no_showers(expectation(), 8))
+    assert not memory.since(0).showers.any()
+    for onset in range(60):
+        memory.add(onset, rows, new=True)
+        assert np.array_equal(memory.since(onset).showers, rows.showers)
+        memory.add(onset, rows, new=False)
+        assert np.array_equal(memory.since(onset).z, 2 * rows.z)
+    again = Memory(3, no_showers(expectation(), 8))
+    again.restore(memory.state())
+    for one, other in zip(memory.past, again.past, strict=True):
+        assert one.since == other.since
+        assert np.array_equal(one.rows.p_counts, other.rows.p_counts)
+    memory.forget()
+    assert memory.add(60, rows, new=True) is None
+    assert memory.add(61, rows, new=True) is None
+    assert memory.add(60, rows, new=False) is None
+    step = memory.add(62, rows, new=True)
+    assert (step.since, step.seconds) == (60, 3)
+    assert np.array_equal(step.rows.lit, 4 * rows.lit)
 
 
 def test_a_change_below_the_floor_does_not_page():
