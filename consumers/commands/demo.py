@@ -22,6 +22,7 @@ from rich.text import Text
 from consumers import children, layout, settings, wiring
 from consumers.broker import EmbeddedBroker
 from consumers.failure import UserError
+from consumers.program import Program, stop_on_signals
 from models import faults
 from monitor.metrics.judge import JudgeState
 from monitor.quality import Quality
@@ -94,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
             "group": "calodqm-demo",
         }
         service = settings.load(given)
-        program = wiring.Program(service, wiring.artefact_of(service), detector)
-        wiring.stop_on_signals(program.stopping)
+        program = Program(service, wiring.artefact_of(service), detector)
+        stop_on_signals(program.stopping)
         program.on_show = scene.show
         program.prepare()
         program.add_worker()
@@ -191,7 +192,7 @@ class Scene:
 
 def _play(
     args: argparse.Namespace,
-    program: wiring.Program,
+    program: Program,
     broker: EmbeddedBroker,
     scene: Scene,
     console: Console,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from consumers import kafka, settings, topics
 from consumers.failure import UserError
+from consumers.program import stop_on_signals
 from consumers.quality_log import QualityReader
 from consumers.record import Refused
 from consumers.service import keep_running
-from consumers.wiring import stop_on_signals
 from monitor.acknowledgements import Acknowledgement
 from monitor.alarms import Alarm
 from monitor.grafana import Address, GrafanaError, GrafanaPublisher

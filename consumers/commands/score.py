@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers import settings, wiring
+from consumers import program, settings
 
 if TYPE_CHECKING:
     import argparse
@@ -17,4 +17,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    return wiring.serve(settings.from_arguments(args), worker=True, judge=False)
+    return program.serve(settings.from_arguments(args), worker=True, judge=False)

@@ -1,0 +1,105 @@
+"""Connection: where the brokers are, how to get in, and what their errors mean."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kafka import errors as kafka_errors
+
+from consumers import tls
+from consumers.record import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_DENIED = (
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.AuthorizationError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
+    kafka_errors.KafkaConfigurationError,
+)
+# Odd answers of a broker that goes down raise odd errors out of the client: struct.error among them.
+GONE = (kafka_errors.KafkaError, OSError, struct.error, ConnectionError)
+"""What the client raises when nobody is there."""
+
+FETCH_BYTES = 4 << 20
+"""Read in large pieces: one fetch is in flight at a time."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the brokers are and how to get in."""
+
+    bootstrap: str
+    """host:port, comma-separated."""
+
+    security: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Options of TLS and SASL under kafka-python's names, passed through."""
+
+    def options(self) -> dict[str, Any]:
+        """Return what every client needs."""
+        return {
+            "bootstrap_servers": self.bootstrap.split(","),
+            "reconnect_backoff_max_ms": 2000,
+            "bootstrap_timeout_ms": 5_000,
+            **self.security,
+        }
+
+    def proven(self) -> dict[str, Any]:
+        """Return the options; where it is to be TLS, after a handshake that shows that it works."""
+        if str(self.security.get("security_protocol", "")).endswith("SSL"):
+            tls.probe(self.bootstrap, self.security)
+        return self.options()
+
+
+class _Denials(logging.Handler):
+    """Hears of refusals: kafka-python logs them, tries again, and ends in a mere time-out.
+
+    What else it logs comes to us as errors too, and we say it once, in a line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._newest: tuple[float, BaseException] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember a refusal."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        for argument in arguments:
+            if isinstance(argument, _DENIED):
+                self._newest = (time.monotonic(), argument)
+
+    def since(self, moment: float) -> BaseException | None:
+        """Return a refusal that came after a moment, None if there was none."""
+        newest = self._newest
+        return newest[1] if newest is not None and newest[0] >= moment else None
+
+
+_denials = _Denials()
+_library = logging.getLogger("kafka")
+_library.setLevel(logging.WARNING)
+_library.propagate = False
+_library.addHandler(_denials)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn kafka-python's errors into the two that the callers tell apart."""
+    began = time.monotonic()
+    try:
+        yield
+    except _DENIED as error:
+        raise Refused(str(error)) from error
+    except GONE as error:
+        denied = _denials.since(began)
+        if denied is not None:
+            raise Refused(str(denied)) from error
+        name, said = type(error).__name__, str(error)
+        # kafka-python's own errors begin with their name; what the system raises does not.
+        raise Unavailable(said if said.startswith(name) else f"{name}: {said}") from error

@@ -1,0 +1,131 @@
+"""Log: a topic read without a group."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from consumers.kafka.connection import FETCH_BYTES, GONE, translated
+from consumers.record import Record, Unavailable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from consumers.kafka.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 20.0
+"""A broker that gives no records for so long, where there are some, is taken to be gone."""
+
+
+class KafkaLog:
+    """Partition 0 of a topic, read without a group; see `consumers.record.Log`."""
+
+    def __init__(self, connection: Connection) -> None:
+        with translated():
+            self._consumer = KafkaConsumer(
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_partition_fetch_bytes=FETCH_BYTES,
+                fetch_max_bytes=4 * FETCH_BYTES,
+                fetch_max_wait_ms=100,
+                metrics_enabled=False,
+                **connection.proven(),
+            )
+
+    def read(
+        self, topic: str, begin: int | None, end: int, *, partition: int = 0
+    ) -> Iterator[Record]:
+        """Return the records of a partition in [begin, end), begin None for the oldest."""
+        where = self._place(topic, begin, partition)
+        silent = time.monotonic()
+        # Compaction leaves holes, so the end is where the position stands, not a record.
+        while self._position(where) < end:
+            records = self._poll(where)
+            if records:
+                silent = time.monotonic()
+            elif time.monotonic() - silent > SILENCE_S:
+                raise Unavailable(f"{topic}[{partition}] gives no records below offset {end}")
+            for r in records:
+                if r.offset < end:
+                    yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+
+    def read_all(self, topic: str, begin: int | None = None) -> Iterator[Record]:
+        """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
+        where = self._place(topic, begin)
+        deadline = time.monotonic() + SILENCE_S
+        while not self._at_end(where):
+            for r in self._poll(where):
+                deadline = time.monotonic() + SILENCE_S
+                yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{topic}[0] gives no records")
+
+    def reported_end(self, topic: str) -> int:
+        """Return the end that the broker reports; it may lie below the true one."""
+        where = TopicPartition(topic, 0)
+        with translated():
+            return int(self._consumer.end_offsets([where])[where])
+
+    def follow(
+        self, topic: str, stopping: threading.Event, *, begin: int | None = None
+    ) -> Iterator[Record | None]:
+        """Yield records of all partitions as they come, None when there is none for a moment.
+
+        From `begin` in every partition, or from what is new if that is None.
+        """
+        with translated():
+            partitions = self._consumer.partitions_for_topic(topic) or {0}
+            places = [TopicPartition(topic, p) for p in sorted(partitions)]
+            self._consumer.assign(places)
+            if begin is None:
+                self._consumer.seek_to_end(*places)
+            else:
+                for place in places:
+                    self._consumer.seek(place, begin)
+        while not stopping.is_set():
+            with translated():
+                found = self._consumer.poll(timeout_ms=200)
+            for records in found.values():
+                for r in records:
+                    yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+            if not found:
+                yield None
+
+    def close(self) -> None:
+        """Let go."""
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=1000)
+        except GONE as error:
+            logger.info("closing a log: %s", error)
+
+    def _place(self, topic: str, begin: int | None, partition: int = 0) -> TopicPartition:
+        where = TopicPartition(topic, partition)
+        with translated():
+            self._consumer.assign([where])
+            if begin is None:
+                self._consumer.seek_to_beginning(where)
+            else:
+                self._consumer.seek(where, begin)
+        return where
+
+    def _at_end(self, where: TopicPartition) -> bool:
+        # As the last fetch said: what brokers report when asked may lie below the true end.
+        with translated():
+            end = self._consumer.highwater(where)
+        return end is not None and self._position(where) >= end
+
+    def _position(self, where: TopicPartition) -> int:
+        with translated():
+            return int(self._consumer.position(where))
+
+    def _poll(self, where: TopicPartition) -> list[Any]:
+        with translated():
+            found = self._consumer.poll(timeout_ms=200)
+        return list(found.get(where, []))

@@ -1,0 +1,146 @@
+"""Source: a member of a consumer group."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+
+from consumers.kafka.connection import FETCH_BYTES, GONE, translated
+from consumers.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from consumers.kafka.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+
+class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member of a consumer group; see `consumers.record.Source`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        topic: str,
+        group: str,
+        *,
+        session_s: float = 10.0,
+        instance: str | None = None,
+        max_records: int = 500,
+    ) -> None:
+        """Join a group.
+
+        Parameters
+        ----------
+        session_s
+            The others take over after this, if we die without a word.
+        instance
+            Name for static membership: a restart within the session moves no partition.
+        max_records
+            Most records that a poll returns.
+        """
+        self._topic = topic
+        self._max_records = max_records
+        self._came: set[int] = set()
+        self._went: set[int] = set()
+        with translated():
+            self._consumer = KafkaConsumer(
+                group_id=group,
+                group_instance_id=instance,
+                enable_auto_commit=False,
+                # One each: an assignor holds the state of its member.
+                partition_assignment_strategy=[CooperativeStickyAssignor()],
+                auto_offset_reset="earliest",
+                session_timeout_ms=int(session_s * 1000),
+                heartbeat_interval_ms=int(session_s * 1000 / 5),
+                max_poll_interval_ms=300_000,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                fetch_max_bytes=4 * FETCH_BYTES,
+                fetch_max_wait_ms=100,
+                receive_buffer_bytes=FETCH_BYTES,
+                metrics_enabled=False,
+                **connection.proven(),
+            )
+            self._consumer.subscribe([topic], listener=self)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold what came until `start` says where it begins."""
+        partitions = list(assigned)
+        if partitions:
+            self._consumer.pause(*partitions)
+        self._came |= {p.partition for p in partitions}
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Note what went; it is only ever read again, from where its windows end."""
+        partitions = {p.partition for p in revoked}
+        self._went |= partitions - self._came
+        self._came -= partitions
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """Note what went while we were thought dead."""
+        self.on_partitions_revoked(lost)
+
+    def poll(self, seconds: float) -> list[Record]:
+        """Return the next records, after some time at most."""
+        with translated():
+            found = self._consumer.poll(
+                timeout_ms=int(seconds * 1000), max_records=self._max_records
+            )
+        return [
+            Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+            for records in found.values()
+            for r in records
+        ]
+
+    def changes(self) -> tuple[set[int], set[int]]:
+        """Return the partitions that came and those that went since the last call."""
+        came, went, self._came, self._went = self._came, self._went, set(), set()
+        return came, went
+
+    def start(self, offsets: Mapping[int, int | None]) -> None:
+        """Begin to read partitions at their offsets, None for the oldest record there is."""
+        held = self._consumer.assignment()
+        for partition, offset in offsets.items():
+            where = TopicPartition(self._topic, partition)
+            if where not in held:  # taken away again meanwhile
+                continue
+            with translated():
+                if offset is None:
+                    self._consumer.seek_to_beginning(where)
+                else:
+                    self._consumer.seek(where, offset)
+                self._consumer.resume(where)
+
+    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return how many offsets are still to be returned, for partitions where it is known."""
+        # From the last fetch: asking the broker costs a round trip, and not all answer rightly.
+        places = {p: TopicPartition(self._topic, p) for p in partitions}
+        with translated():
+            ends = {p: self._consumer.highwater(place) for p, place in places.items()}
+            return {
+                p: int(end) - int(self._consumer.position(places[p]))
+                for p, end in ends.items()
+                if end is not None
+            }
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Note how far we are; for lag tools alone, so nobody waits for it."""
+        with translated():
+            self._consumer.commit_async(
+                {
+                    TopicPartition(self._topic, partition): OffsetAndMetadata(offset, "", -1)
+                    for partition, offset in offsets.items()
+                }
+            )
+
+    def close(self) -> None:
+        """Leave the group."""
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=3000)
+        except GONE as error:  # nobody left to say goodbye to
+            logger.info("leaving the group: %s", error)
