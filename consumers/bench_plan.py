@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from consumers.settings import ROOT
 from monitor.detector import grid
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.references import LiveSettings
+from monitor.settings import MonitorSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,9 @@ from consumers.ranges import WindowForm
 from consumers.scoring import Model
 from consumers.snapshots import Snapshots
 from monitor.budget import Allowance
-from monitor.monitor import STATE_FORM, MonitorSettings
+from monitor.monitor import STATE_FORM
 from monitor.selftest import self_testing
+from monitor.settings import MonitorSettings
 from monitor.windows import LEVELS
 
 if TYPE_CHECKING:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from models.scales import LEVELS
 from monitor import board, masks, packing, records
-from monitor.acknowledgements import Acknowledgement, Masked
 from monitor.alarms import Alarm, ReferenceSummary, Severity, State
 from monitor.belief import Belief
-from monitor.budget import DAY, Allowance
+from monitor.budget import DAY
 from monitor.cases import Casebook
 from monitor.clock import Clock
+from monitor.crew import Crew
 from monitor.crossings import Crossings
 from monitor.expectation import Expectation, of_reference
 from monitor.latents import moments
@@ -25,11 +25,10 @@ from monitor.lumisections import OPEN, Lumisections, Span
 from monitor.orders import ReferenceAct
 from monitor.places import Places
 from monitor.quality import Quality
-from monitor.rates import Floors
-from monitor.references import LiveSettings
 from monitor.reports import Reporter
 from monitor.rows import Rows, rows_of
 from monitor.score_tables import RecentScores, ScoreTable
+from monitor.settings import MonitorSettings
 from monitor.verdicts import Verdict
 from monitor.view import Acknowledged, Budget, Spectrum, Standing
 from monitor.watch import Watch
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     from models.geometry import Geometry
     from models.reference import ReferenceTable
+    from monitor.acknowledgements import Acknowledgement, Masked
     from monitor.case import Case, Change
     from monitor.conditions import Conditions
     from monitor.detector import Detector
@@ -58,33 +58,6 @@ OTHER_MODEL = (
     "Cleared with a change of the model: the new one, which saw the same data, has no alarm."
 )
 """What is said of an alarm that a new model does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorSettings:
-    """What an operator may set."""
-
-    allowance: Allowance = field(default_factory=Allowance)
-    floors: Floors = field(default_factory=Floors)
-    miscoverage: float = 0.05
-    """Probability, over references, that a bound on what the reference expects fails."""
-
-    cell_seconds: int = 3
-    """Data-seconds between steps of the cell tests."""
-
-    min_showers: int = 50
-    """Fewer showers of a region in a lumisection leave its verdict NULL."""
-
-    model: str = ""
-    """Content hash of the artefact that scores."""
-
-    score_names: tuple[str, ...] = ()
-    bright_cells: tuple[int, ...] = ()
-    """Cells that the rest of a shower cannot stand in for: where one is masked, the p-values of its
-    region do not count."""
-
-    software: str = "0.1.0"
-    live: LiveSettings = field(default_factory=LiveSettings)
 
 
 class Shadow(Protocol):
@@ -152,7 +125,7 @@ class Monitor:
         )
         self._name_reference()
         self._alarms: dict[str, Alarm] = {}
-        self._acks: dict[str, Acknowledgement] = {}
+        self._crew = Crew()
         self._spectra: deque[NDArray[np.int64]] = deque(maxlen=board.SPECTRUM_S)
 
     # What comes in
@@ -217,9 +190,7 @@ class Monitor:
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
-        self._acks.pop(act.alarm, None)
-        if not act.lifted:
-            self._acks[act.alarm] = act
+        self._crew.take(act)
         return tuple(self._mask())
 
     def begin_beside(self, other: Monitor) -> None:
@@ -232,7 +203,7 @@ class Monitor:
 
     def acknowledgements(self) -> tuple[Acknowledgement, ...]:
         """Return what the crew has said and not taken back."""
-        return tuple(self._acks.values())
+        return tuple(self._crew)
 
     def succeed(self, former: Monitor) -> tuple[Said, ...]:
         """Take over from a monitor that has judged the same seconds by another model.
@@ -295,12 +266,7 @@ class Monitor:
             if self._belief.changes_with(run):
                 self._scores.forget()
                 changed.append(self._belief.change(run))
-        ended = masks.ended(self._acks.values(), self._clock.now_ns)
-        if not ended:
-            return changed
-        for act in ended:
-            del self._acks[act.alarm]
-        return [*changed, *self._mask()]
+        return [*changed, *self._mask()] if self._crew.dismiss(self._clock.now_ns) else changed
 
     def _start_anew(self) -> None:
         """Forget what has been gathered against every place; open cases are judged from here on."""
@@ -347,15 +313,12 @@ class Monitor:
 
     def masked(self) -> Masked:
         """Return all that is masked now."""
-        now_ns = self._clock.now_ns
-        held = (act for act in self._acks.values() if act.holds(now_ns))
-        return Masked.of(mask for act in held for mask in act.masks)
+        return self._crew.masked(self._clock.now_ns)
 
     def _mask(self) -> list[Alarm | Verdict]:
         """Put the masks in force; cases that they cover wholly are closed."""
         now = self._clock.now
-        n_latents = self.watch.cells.n_latents
-        found = masks.in_force(self._acks.values(), self._clock.now_ns, self.places, n_latents)
+        found = self._crew.masks(self._clock.now_ns, self.places, self.watch.cells.n_latents)
         self._sections.masked = found.causes
         self.watch.mask_cells(found.cells)
         self.watch.arrange(found.regions, self._cases.explained())
@@ -422,8 +385,7 @@ class Monitor:
             cleared=tuple(self._alarms[case.id] for case in self._cases.closed[:10]),
             acknowledged=tuple(
                 Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
-                for act in self._acks.values()
-                if act.holds(clock.now_ns)
+                for act in self._crew.holding(clock.now_ns)
             ),
             history=board.history(self._ledger, self.watch),
             budget=self.budget(),
@@ -469,7 +431,7 @@ class Monitor:
             "sections": self._sections.state(),
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
             "shadow": self.shadow.state() if self.shadow is not None else None,
-            "acks": [records.to_json(act) for act in self._acks.values()],
+            "acks": self._crew.words(),
             "conditions": self._belief.words(),
             "clock": self._clock.state(),
         }
@@ -491,8 +453,7 @@ class Monitor:
         self._sections.restore(words["sections"])
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
         self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
-        acks = [records.from_json(values) for values in words["acks"]]
-        self._acks = {act.alarm: act for act in acks if isinstance(act, Acknowledgement)}
+        self._crew.restore(words["acks"])
         if self.shadow is not None and words["shadow"] is not None:
             self.shadow.restore(words["shadow"])
         for f, value in zip(fields(Clock), words["clock"], strict=True):

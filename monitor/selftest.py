@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.reference import ReferenceTable
     from monitor.detector import Detector
     from monitor.expectation import Expectation
-    from monitor.monitor import MonitorSettings
+    from monitor.settings import MonitorSettings
     from monitor.windows import Window
 
 CLEAN_S = 30

@@ -9,9 +9,10 @@ from streams import GEOMETRY, Stream, expectation
 from consumers.command import main
 from monitor.alarms import Alarm, State
 from monitor.conditions import KEPT, Conditions
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.orders import Order, ReferenceAct
 from monitor.references import LiveReference, LiveSettings
+from monitor.settings import MonitorSettings
 from monitor.verdicts import Verdict
 
 NS = 1_000_000_000

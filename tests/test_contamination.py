@@ -10,9 +10,10 @@ from monitor.accepted import Accepted
 from monitor.accepted import accepted as accepted_rows
 from monitor.alarms import Alarm, Severity
 from monitor.expectation import allowed
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.references import LiveSettings
 from monitor.rows import rows_of
+from monitor.settings import MonitorSettings
 
 
 def learnt(judge: Monitor, share: float) -> Accepted:

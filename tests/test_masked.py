@@ -9,7 +9,8 @@ from consumers.scoring import Lineup, Model
 from models.showers import Showers
 from monitor.acknowledgements import NOTHING_MASKED, Acknowledgement, Mask, Masked
 from monitor.alarms import Alarm
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
+from monitor.settings import MonitorSettings
 
 CELL = 3
 

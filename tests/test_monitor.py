@@ -9,9 +9,10 @@ from streams import GEOMETRY, START, Stream, expectation
 from monitor.acknowledgements import Acknowledgement, Mask
 from monitor.alarms import Alarm, Kind, Level, Severity, State
 from monitor.budget import Allowance
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.quality import Quality
 from monitor.rows import rows_of
+from monitor.settings import MonitorSettings
 from monitor.verdicts import Verdict
 
 STRIP = 3

@@ -19,8 +19,9 @@ from monitor.alarms import Alarm
 from monitor.detector import grid
 from monitor.metrics.exposition import Exposition
 from monitor.metrics.worker import WorkerMetrics
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.quality import Quality
+from monitor.settings import MonitorSettings
 from monitor.verdicts import Verdict
 
 DETECTOR = grid("calo", sectors=2, regions_per_sector=2)

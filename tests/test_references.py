@@ -7,11 +7,12 @@ import pytest
 from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.alarms import Alarm, State
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.orders import Order, ReferenceAct
 from monitor.places import Places
 from monitor.references import LiveReference, LiveSettings
 from monitor.rows import rows_of
+from monitor.settings import MonitorSettings
 
 SHORT = LiveSettings(quarantine_s=300, horizon_s=600)
 NS = 1_000_000_000

@@ -8,9 +8,10 @@ import numpy as np
 from streams import GEOMETRY, Stream, expectation
 
 from monitor.budget import Allowance
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.quality import Quality
 from monitor.selftest import SCHEDULE, Injection, ShadowMonitor
+from monitor.settings import MonitorSettings
 
 
 def watched(stream: Stream, seconds: int, schedule=SCHEDULE, **settings):

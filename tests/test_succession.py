@@ -5,9 +5,10 @@ import pytest
 from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.alarms import Alarm, State
-from monitor.monitor import Monitor, MonitorSettings
+from monitor.monitor import Monitor
 from monitor.orders import Order, ReferenceAct
 from monitor.quality import Quality
+from monitor.settings import MonitorSettings
 from monitor.verdicts import Verdict
 
 
