@@ -24,11 +24,11 @@ COMMANDS = {
     "evaluate": "measure a model on good and anomalous showers",
     "simulate": "turn a shower file into a live stream, with faults",
     "replay": "what would it have said of a past range?",
-    "reference": "show, freeze, reset or roll back the reference",
+    "reference": "show, freeze, reset, roll back, anchor or make the reference; tell conditions",
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
     "flags": "the good-run list",
-    "grafana": "push data source, folder and dashboards",
+    "grafana": "push data source, folder and dashboards; mark alarms on them",
     "bench": "the figures of the README, on this machine",
     "doctor": "what is wrong here, and the mend",
 }

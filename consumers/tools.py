@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -60,7 +61,14 @@ def speak(settings: Settings, record: records.Record) -> None:
 
 def add_who(parser: argparse.ArgumentParser) -> None:
     """Add the option that says who speaks."""
-    parser.add_argument("--who", default=getpass.getuser(), metavar="NAME", help="who says so")
+    parser.add_argument("--who", default=_login(), metavar="NAME", help="who says so")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        return f"uid {os.getuid()}"
 
 
 def time_ns(text: str) -> int:

@@ -29,7 +29,6 @@ class Severity(StrEnum):
 
     PAGE = "page"
     WARNING = "warning"
-    TICKET = "ticket"
 
 
 class Kind(StrEnum):

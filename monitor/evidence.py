@@ -22,7 +22,7 @@ ACTION = {
     Kind.CONDITIONS: "Ask the run coordinator what changed in beam, trigger or material.",
     Kind.MODEL: "Call the data-quality expert: the model no longer fits.",
     Kind.SILENT: "Call the data-acquisition expert: no data come from there.",
-    Kind.TRANSPORT: "Call the data-acquisition expert: data arrive damaged.",
+    Kind.TRANSPORT: "Call the data-quality expert: the model can make no sense of these showers.",
     Kind.UNKNOWN: "Call the detector expert and look at the worst showers.",
 }
 """What to do, by likely kind."""
@@ -38,7 +38,7 @@ PHRASE = {
     Kind.CONDITIONS: "conditions have changed",
     Kind.MODEL: "the model no longer fits",
     Kind.SILENT: "silent",
-    Kind.TRANSPORT: "damaged data",
+    Kind.TRANSPORT: "showers without a finite score",
     Kind.UNKNOWN: "strange showers",
 }
 """What is wrong, by likely kind, after the name of the place."""

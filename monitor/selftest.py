@@ -1,4 +1,4 @@
-"""Self-test: faults injected into a shadow of the stream, to know whether they would be found.
+"""Self-test: faults injected into a copy of the stream, to know whether they would be found.
 
 A shadow monitor sees the very windows of the stream, changed as a known fault would change them,
 one fault at a time on a schedule. Nothing that it says leaves as an alarm: only how many of the
@@ -117,7 +117,7 @@ SCHEDULE = (
 
 
 class ShadowMonitor:
-    """Injects the schedule into a shadow of the stream and keeps the score.
+    """Injects the schedule into a copy of the stream and keeps the score.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ class Spectrum:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What became of the faults of one kind that are injected into a shadow of the stream."""
+    """What became of the faults of one kind that are injected into a copy of the stream."""
 
     fault: str
     injected: int
@@ -157,7 +157,7 @@ def headline(standing: Standing) -> tuple[Quality, str]:
     not shout.
     """
     alarms = sorted(standing.unacknowledged(), key=lambda a: list(Severity).index(a.severity))
-    if alarms and alarms[0].severity is not Severity.TICKET:
+    if alarms:
         first = alarms[0]
         paged = first.severity is Severity.PAGE
         more = f" and {len(alarms) - 1} more" if len(alarms) > 1 else ""

@@ -1,6 +1,7 @@
 """Settings: from the environment, overruled by options, and never misspelt in silence."""
 
 import argparse
+import os
 
 import pytest
 
@@ -69,3 +70,13 @@ def test_times_ago_are_read_and_others_refused():
     assert tools.time_ns("now") - tools.time_ns("2h") == pytest.approx(7200e9, abs=1e9)
     with pytest.raises(UserError, match="yesterday"):
         tools.time_ns("yesterday")
+
+
+def test_a_user_without_a_name_can_speak(monkeypatch):
+    def unknown():
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    parser = argparse.ArgumentParser()
+    tools.add_who(parser)
+    assert parser.parse_args([]).who == f"uid {os.getuid()}"

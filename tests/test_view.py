@@ -28,7 +28,7 @@ def test_a_page_comes_before_a_warning_and_counts_the_rest():
     several = (
         alarm("D1", Severity.WARNING, id="d"),
         alarm("B2"),
-        alarm("C1", Severity.TICKET, id="c"),
+        alarm("C1", Severity.WARNING, id="c"),
     )
     assert headline(standing(alarms=several)) == (
         Quality.BAD,
@@ -36,9 +36,8 @@ def test_a_page_comes_before_a_warning_and_counts_the_rest():
     )
 
 
-def test_a_warning_alone_is_medium_and_a_ticket_alone_is_no_news():
+def test_a_warning_alone_is_medium():
     assert headline(standing(alarms=(alarm("B2", Severity.WARNING),)))[0] is Quality.MEDIUM
-    assert headline(standing(alarms=(alarm("B2", Severity.TICKET),)))[0] is Quality.GOOD
 
 
 def test_an_acknowledged_alarm_does_not_shout_but_its_region_stays_bad():

@@ -1,1 +1,1 @@
-"""One module a command of `calodqm`: each has HELP, add_arguments and run."""
+"""One module a command of `calodqm`: each has add_arguments and run."""

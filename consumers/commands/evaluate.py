@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in each where they are without: intervals allow for images being alike",
     )
     parser.add_argument("--no-faults", action="store_true", help="inject no faults of its own")
-    parser.add_argument("--no-windows", action="store_true", help="skip the power of windows")
+    parser.add_argument(
+        "--no-windows", action="store_true", help="skip how many showers together show a fault"
+    )
     parser.add_argument(
         "--unknown-energy",
         action="store_true",
@@ -61,7 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="good showers to learn the likelihood of an energy from: is its maximum better than "
         "the calibrated sum, on those of --good?",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the injected faults and windows")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="of the injected faults, and of how many showers show them",
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
 

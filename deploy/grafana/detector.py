@@ -71,7 +71,7 @@ def detector() -> Json:
         query(f"""sum by (fault) (increase(calodqm_selftest_found_total{{{HERE}}}[6h]))
                   / (sum by (fault) (increase(calodqm_selftest_injected_total{{{HERE}}}[6h])) > 0)""",
               "{{fault}}"),
-        text="Known faults are injected into a shadow of the stream. Below 0.8 the monitor "
+        text="Known faults are injected into a copy of the stream. Below 0.8 the monitor "
         "would miss real ones.", unit="percentunit", min=0, max=1,
     )  # fmt: skip
     return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)

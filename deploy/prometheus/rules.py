@@ -148,7 +148,6 @@ def _first_line() -> list[Rule]:
     return [
         _judge("CaloAlarmPage", "page", "Follow the runbook now."),
         _judge("CaloAlarmWarning", "warning", "Look within the hour."),
-        _judge("CaloAlarmTicket", "ticket", "For the expert, in working hours."),
     ]
 
 
@@ -380,7 +379,7 @@ def _trust() -> list[Rule]:
                < 0.8""",
             summary="{{ $labels.fault }}: only {{ $value | humanizePercentage }} of the injected "
             "faults were found",
-            description="Known faults are injected into a shadow of the stream and should be "
+            description="Known faults are injected into a copy of the stream and should be "
             "found. Real ones of this kind are missed too.", board=OPERATIONS,
         ),
         _alert(

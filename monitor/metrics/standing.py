@@ -137,7 +137,7 @@ def _quality(now: Standing) -> Metric:
 def _self_tests(now: Standing) -> Iterable[Metric]:
     labels = ["fault"]
     injected = CounterMetricFamily(
-        "calodqm_selftest_injected", "Faults injected into the shadow stream.", labels=labels
+        "calodqm_selftest_injected", "Faults injected into a copy of the stream.", labels=labels
     )
     found = CounterMetricFamily(
         "calodqm_selftest_found", "Injected faults that raised an alarm.", labels=labels

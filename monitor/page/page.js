@@ -5,7 +5,7 @@ const POLL_MS = 1000;
 const CUT_OFF_S = 4;       // no answer from the server for so long: not live
 const OLD_S = 30;          // data older than this is a backlog or a replay: said, not hidden
 const MOST_ALARMS = 12;    // cards; the rest are counted
-const LEVEL = { page: "bad", warning: "medium", ticket: "null" };
+const LEVEL = { page: "bad", warning: "medium" };
 
 const $ = (id) => document.getElementById(id);
 const NS = "http://www.w3.org/2000/svg";
@@ -176,7 +176,7 @@ function tile(region, dense) {
 }
 
 function alarms(now) {
-  const order = ["page", "warning", "ticket"];
+  const order = ["page", "warning"];
   const sorted = [...now.alarms].sort((a, b) =>
     Boolean(a.taken) - Boolean(b.taken) || order.indexOf(a.severity) - order.indexOf(b.severity) || a.onset_ns - b.onset_ns);
   $("alarm-count").textContent = sorted.length ? `${sorted.length} open` : "";
