@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .geometry import GeometryError
 from .showers import Showers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .geometry import Geometry
+    from .geometry import Geometry, Layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,17 +67,41 @@ def digitise(
 
 
 def images(geometry: Geometry, flips: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:
-    """Return the permutations of cells that mirror a shower, the identity first."""
+    """Return the permutations of cells that mirror a shower, the identity first.
+
+    Parameters
+    ----------
+    flips
+        Axes that change their sign, "x" and "y".
+
+    Raises
+    ------
+    GeometryError
+        If the mirrored cells of a layer are not its cells.
+    """
     permutations = [np.arange(geometry.n_cells)]
-    for axis, name in enumerate("xy"):
-        if name in flips:
-            grids = [
-                np.flip(np.arange(s.start, s.stop).reshape(layer.shape), axis).ravel()
-                for s, layer in zip(geometry.slices, geometry.layers, strict=True)
-            ]
-            mirror = np.concatenate(grids)
+    for axis in "xy":
+        if axis in flips:
+            layers = zip(geometry.slices, geometry.layers, strict=True)
+            mirror = np.concatenate([cells.start + _mirror(layer, axis) for cells, layer in layers])
             permutations += [permutation[mirror] for permutation in permutations]
     return tuple(permutations)
+
+
+def _mirror(layer: Layer, axis: str) -> NDArray[np.int64]:
+    """Return which cell of a layer lies where each one's mirror image does."""
+    places = np.arange(layer.n_cells).reshape(layer.shape)
+    if not layer.r_edges_mm:
+        return np.flip(places, "xy".index(axis)).ravel()
+    n = layer.shape[0]
+    if axis == "x" and n % 2 and n > 1:
+        raise GeometryError(
+            f"layer {layer.name!r} has no mirror image in x: with {n} bins in angle, edges do not "
+            "fall on edges; leave x out of the flips"
+        )
+    # Angle a becomes -a in the mirror of y and π - a in that of x; radii stay.
+    last = n - 1 if axis == "y" else n // 2 - 1
+    return places[(last - np.arange(n)) % n].ravel()
 
 
 def dither(

@@ -8,6 +8,8 @@ import torch
 
 from consumers.command import main
 from models.artefact import Artefact
+from models.geometry import Geometry, GeometryError, Layer
+from models.pool import images
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +83,42 @@ def test_too_few_showers_for_a_reference_are_one_line(folder, capsys):
     code, _ = reference(folder, "generate", "--conditions", folder / "new.h5", "--showers", 20)
     assert code == 2
     assert "give more showers or fewer cells" in capsys.readouterr().err
+
+
+def rings(angles, name="rings"):
+    edges = (0.0, 5.0, 10.0, 30.0)
+    return Layer(name, (angles, 3), (1.0, 1.0), (0.0, 1.0), edges)
+
+
+LAYERS = {
+    "cartesian": tiny.GEOMETRY.layers,
+    "odd grid": (Layer("grid", (3, 5), (4.0, 7.0), (0.0, 1.0)),),
+    "polar": (rings(8, "fine"), rings(2, "halves"), rings(1, "whole")),
+    "both": (rings(6), Layer("grid", (2, 3), (4.0, 7.0), (1.0, 2.0))),
+}
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_mirrored_centres_are_the_centres_of_the_permuted_cells(layers):
+    geometry = Geometry("mirrored", layers, noise_mev=1.0)
+    signs = ([1, 1, 1], [-1, 1, 1], [1, -1, 1], [-1, -1, 1])
+    for image, sign in zip(images(geometry, ("x", "y")), signs, strict=True):
+        assert np.allclose(geometry.centres[image], geometry.centres * sign)
+        assert np.array_equal(np.sort(image), np.arange(geometry.n_cells))
+
+
+def test_mirrors_leave_every_cell_in_its_ring():
+    # The centre of a full ring is the axis: its cells are told apart by their place alone.
+    geometry = Geometry("rings", (rings(4), rings(1, "whole")), noise_mev=1.0)
+    ring = np.arange(geometry.n_cells) % 3
+    for image in images(geometry, ("x", "y")):
+        assert np.array_equal(ring[image], ring)
+
+
+def test_angles_without_a_mirror_image_are_refused_in_one_line():
+    geometry = Geometry("five", (rings(5),), noise_mev=1.0)
+    (_, y) = images(geometry, ("y",))
+    assert np.allclose(geometry.centres[y], geometry.centres * [1, -1, 1])
+    with pytest.raises(GeometryError, match="'rings' has no mirror image in x: with 5") as caught:
+        images(geometry, ("x",))
+    assert "\n" not in str(caught.value)
