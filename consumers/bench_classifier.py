@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from models.artefact import Artefact
     from models.classifier import ClassifierOptions
-    from models.evaluation import Sample, Separation
+    from models.evaluation import Scoring, Separation
     from models.recipe import Recipe
 
 SHOWERS = settings.ROOT / "deploy" / "showers" / "pb-lar"
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     def measure(made: Artefact, names: Mapping[str, str]) -> dict[str, Any]:
         rng = np.random.default_rng(1)
-        return _told(made, evaluation.samples(made.scorer(), good, strange, injected, rng), names)
+        return _told(made, evaluation.scorings(made.scorer(), good, strange, injected, rng), names)
 
     told = measure(start, {"flow": "combined"})
     for lesson, some in _lessons(wanted, wanted.classifier):
@@ -94,15 +94,15 @@ def _lessons(wanted: Recipe, shown: ClassifierOptions) -> Iterator[tuple[str, Re
 
 
 def _told(
-    made: Artefact, samples: Iterator[Sample], names: Mapping[str, str]
+    made: Artefact, scorings: Iterator[Scoring], names: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Return what scores, by the name that they are told under, separate, by anomaly."""
-    good = next(samples)
+    good = next(scorings)
     told: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for sample in samples:
-        row = evaluation.compare(good, sample, made.score_names, made.reference.n_cells)
+    for scoring in scorings:
+        row = evaluation.compare(good, scoring, made.score_names, made.reference.n_cells)
         for name, score in names.items():
-            told[name][sample.name] = _figures(row.scores[score])
+            told[name][scoring.name] = _figures(row.scores[score])
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .pool import Pool
     from .recipe import Recipe
     from .reference import ReferenceTable
+    from .scored import Scored
 
 
 def examiner(made: Artefact) -> Examiner:
@@ -37,7 +39,8 @@ def certified(
     recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
 ) -> tuple[scores.ScoreMap, ReferenceTable, dict[str, Any]]:
     """Return the scores, standardised on good showers, their reference, and what the card says."""
-    showers, index = every_image(pool, geometry, recipe)
+    rng = np.random.default_rng([recipe.options.seed, 6])
+    showers, index = every_image(pool, geometry, recipe, rng)
     seen = examine(showers)
     score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
     people = Population(
@@ -94,21 +97,22 @@ def examined(
     scorer = made.scorer(device)
     scored = scorer.score(good)
     names = (*made.score_names, "combined")
-    p_good = np.column_stack([scored.p, scored.p_combined])
+    p_good = _p(scored)
     figures: dict[str, Any] = {
         "showers": good.n,
         "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
         "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
         "exceedance": {
             str(row.cell): {
-                str(level): round(found.value, 5) for level, found in row.achieved.items()
+                str(level): None if math.isnan(found.value) else round(found.value, 5)
+                for level, found in row.achieved.items()
             }
             for row in evaluation.calibration(scored, made.reference.edges)
         },
     }
     for name, showers in strange.items():
         other = scorer.score(showers)
-        p = np.column_stack([other.p, other.p_combined])
+        p = _p(other)
         found = [evaluation.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
         figures[name] = {
             "showers": showers.n,
@@ -120,6 +124,11 @@ def examined(
     return artefact.signed(replace(made, card={**made.card, "held_out": figures}))
 
 
+def _p(scored: Scored) -> NDArray[np.float64]:
+    """Return the p-values of the showers that could be scored, the combined one last, (n, S + 1)."""
+    return np.column_stack([scored.p, scored.p_combined])[scored.valid]
+
+
 def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
     examine = examiner(made)
     means = examine(good).raw[:, : len(made.flow.stages)].mean(axis=0, dtype=np.float64)
@@ -127,10 +136,9 @@ def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
 
 
 def every_image(
-    pool: Pool, geometry: Geometry, recipe: Recipe
+    pool: Pool, geometry: Geometry, recipe: Recipe, rng: np.random.Generator
 ) -> tuple[Showers, NDArray[np.int64]]:
     """Return every image of every shower of a pool, and which shower each row is an image of."""
-    rng = np.random.default_rng([recipe.options.seed, 6])
     everything = np.arange(pool.n)
     clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
     batches, rows = [], []

@@ -11,6 +11,7 @@ from scipy.stats import beta, rankdata
 
 from . import injection
 from .faults import Fault, parse
+from .scales import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 FPR = (1e-2, 1e-3)
 """False-positive rates at which the true-positive rate is stated."""
 
-NOMINAL = (1e-1, 1e-2, 1e-3)
-"""Levels at which the calibration of p-values is checked."""
-
 CONFIDENCE = 0.95
 
 
 def injected(geometry: Geometry) -> dict[str, Fault]:
     """Return the faults that every evaluation injects into the good showers, by name.
 
-    A hot cell is injected twice: in the core, under the shower, and in a quiet cell beside it.
+    A hot cell is injected twice: in the core, under the shower, and in a quiet cell beside it. A
+    second photon is moved along rows and columns: not in a detector with polar layers.
     """
+    polar = any(layer.r_edges_mm for layer in geometry.layers)
+    distances = () if polar else (5, 10, 20, 40)
     (quiet,) = injection.quiet_cell(geometry, geometry.n_layers // 2)
     return {
-        **{f"second photon {mm} mm": parse(f"second:mm={mm},x=0.3") for mm in (5, 10, 20, 40)},
+        **{f"second photon {mm} mm": parse(f"second:mm={mm},x=0.3") for mm in distances},
         "dead core cell": parse("dead"),
         **{f"hot quiet cell {x}σ": parse(f"hot:cells={quiet},x={x},share=1") for x in (5, 10, 50)},
         **{f"hot core cell {x}σ": parse(f"hot:x={x},share=1") for x in (5, 10, 50)},
@@ -148,7 +149,7 @@ def calibration(
         mine = scored.valid & ((scored.condition_cell == cell) | (cell == -1))
         p = scored.p_combined[mine]
         of = np.arange(len(p)) if shower is None else shower[mine]
-        achieved = {level: image_rate(p <= level, of) for level in NOMINAL}
+        achieved = {level: image_rate(p <= level, of) for level in LEVELS}
         ends = (edges[0], edges[-1]) if cell == -1 else (edges[cell], edges[cell + 1])
         rows.append(Calibration(cell, float(ends[0]), float(ends[1]), achieved))
     return tuple(rows)
@@ -171,14 +172,14 @@ def image_rate(beyond: NDArray[np.bool_], shower: NDArray[np.int64]) -> Rate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class Scoring:
     """Showers of one kind after scoring."""
 
     name: str
     showers: Showers
     scored: Scored
     paired: bool = False
-    """True if shower i is shower i of the good sample with a fault injected."""
+    """True if shower i is shower i of the good ones with a fault injected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,25 +211,25 @@ FEWEST = 20
 """Showers of either kind below which a condition cell gives no figure."""
 
 
-def samples(
+def scorings(
     scorer: Scorer,
     good: Showers,
     anomalies: Mapping[str, Showers],
     faults: Mapping[str, Fault],
     rng: np.random.Generator,
-) -> Iterator[Sample]:
-    """Yield the good sample, each anomaly and each fault injected into the good sample, scored."""
-    yield Sample("good", good, scorer.score(good), paired=True)
+) -> Iterator[Scoring]:
+    """Yield the good showers, each anomaly and each fault injected into the good ones, scored."""
+    yield Scoring("good", good, scorer.score(good), paired=True)
     for name, showers in anomalies.items():
-        yield Sample(name, showers, scorer.score(showers))
+        yield Scoring(name, showers, scorer.score(showers))
     region = np.zeros(good.n, np.uint16)
     for name, fault in faults.items():
         struck = injection.apply(fault, good, region, scorer.geometry, rng)
-        yield Sample(name, struck, scorer.score(struck), paired=True)
+        yield Scoring(name, struck, scorer.score(struck), paired=True)
 
 
-def compare(good: Sample, strange: Sample, names: tuple[str, ...], n_cells: int) -> Row:
-    """Return how well each score, and their combination, separates two samples."""
+def compare(good: Scoring, strange: Scoring, names: tuple[str, ...], n_cells: int) -> Row:
+    """Return how well each score, and their combination, separates showers of two kinds."""
     a, b = good.scored, strange.scored
     ok, bad = a.valid, b.valid
     scores = {name: separation(a.p[ok, i], b.p[bad, i]) for i, name in enumerate(names)} | {

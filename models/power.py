@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .evaluation import Sample
+    from .evaluation import Scoring
     from .scored import Scored
 
 SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -74,16 +74,16 @@ def terms(scored: Scored) -> Terms:
 
 
 def curves(
-    good: Sample,
-    strange: Sequence[Sample],
+    good: Scoring,
+    strange: Sequence[Scoring],
     rng: np.random.Generator,
     sizes: tuple[int, ...] = SIZES,
 ) -> tuple[Curve, ...]:
     """Return the power of the window statistics for each anomaly.
 
     Windows are drawn with replacement from the showers given. Expectations are those of the good
-    sample itself: what is measured is the power with an exact reference. A finite one of m showers
-    needs 1 + n / m times the showers n. An anomaly that is not the good sample with a fault
+    showers themselves: what is measured is the power with an exact reference. A finite one of m showers
+    needs 1 + n / m times the showers n. An anomaly that is not the good ones with a fault
     injected is drawn in windows of at most half its number: beyond that its own statistics
     would be taken for an effect.
     """
@@ -97,17 +97,17 @@ def curves(
         n: _thresholds(_largest(standard, base.channel, n, NULL_WINDOWS, rng)) for n in sizes
     }
     out = []
-    for sample in strange:
-        rows = ((terms(sample.scored).values - mean) / scale).astype(np.float32)
-        mine = tuple(n for n in sizes if sample.paired or n <= len(rows) // 2)
+    for scoring in strange:
+        rows = ((terms(scoring.scored).values - mean) / scale).astype(np.float32)
+        mine = tuple(n for n in sizes if scoring.paired or n <= len(rows) // 2)
         hits = [_largest(rows, base.channel, n, WINDOWS, rng) > thresholds[n] for n in mine]
         out.append(
             Curve(
-                sample.name,
+                scoring.name,
                 mine,
                 tuple(float(hit.any(axis=1).mean()) for hit in hits),
                 {c: tuple(float(h[:, i].mean()) for h in hits) for i, c in enumerate(CHANNELS)},
-                _worst(rows, sample.scored),
+                _worst(rows, scoring.scored),
             )
         )
     return tuple(out)

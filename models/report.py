@@ -11,8 +11,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from .evaluation import FPR, NOMINAL, Calibration, Row, Sample, roc
+from .evaluation import FPR, Calibration, Row, Scoring, roc
 from .power import FALSE_ALARMS, Curve
+from .scales import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,31 +46,33 @@ def _style(i: int) -> dict[str, Any]:
 def figures(
     geometry: Geometry,
     names: tuple[str, ...],
-    samples: Sequence[Sample],
+    scorings: Sequence[Scoring],
     rows: Sequence[Row],
     calibrations: Sequence[Calibration],
     curves: Sequence[Curve],
 ) -> dict[str, Figure]:
-    """Return the plots by name; the good sample is the first of the samples."""
+    """Return the plots by name; the good showers are the first of the scorings."""
     with mpl.rc_context(STYLE):
-        plots = {
-            "roc": _roc(samples),
-            "scores": _scores(names, rows),
-            "energy": _energy(rows, calibrations),
-            "calibration": _calibration(samples[0], calibrations),
-            "maps": _maps(geometry, samples),
-        }
-        return {**plots, "power": _power(curves)} if curves else plots
+        plots = {"calibration": _calibration(scorings[0], calibrations)}
+        if rows:
+            plots |= {
+                "roc": _roc(scorings),
+                "scores": _scores(names, rows),
+                "energy": _energy(rows, calibrations),
+                "maps": _maps(geometry, scorings),
+            }
+        drawn = [curve for curve in curves if curve.sizes]
+        return {**plots, "power": _power(drawn)} if drawn else plots
 
 
-def _roc(samples: Sequence[Sample]) -> Figure:
+def _roc(scorings: Sequence[Scoring]) -> Figure:
     figure = Figure((7.5, 5.5), layout="constrained")
     axes = figure.subplots()
-    good, *strange = samples
-    for i, sample in enumerate(strange):
-        p = sample.scored.p_combined[sample.scored.valid]
+    good, *strange = scorings
+    for i, scoring in enumerate(strange):
+        p = scoring.scored.p_combined[scoring.scored.valid]
         fpr, tpr = roc(good.scored.p_combined[good.scored.valid], p)
-        axes.plot(fpr, tpr, **_style(i), drawstyle="steps-post", label=sample.name)
+        axes.plot(fpr, tpr, **_style(i), drawstyle="steps-post", label=scoring.name)
     x = np.geomspace(1 / good.scored.n, 1, 50)
     axes.plot(x, x, "k:", lw=1, label="no separation")
     axes.set(xscale="log", xlim=(x[0], 1), ylim=(0, 1.02))
@@ -135,7 +138,7 @@ def _range(calibration: Calibration) -> str:
     return f"{calibration.low_mev / 1000:.1f} to {calibration.high_mev / 1000:.1f}"
 
 
-def _calibration(good: Sample, calibrations: Sequence[Calibration]) -> Figure:
+def _calibration(good: Scoring, calibrations: Sequence[Calibration]) -> Figure:
     figure = Figure((10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     p = good.scored.p_combined[good.scored.valid]
@@ -144,7 +147,7 @@ def _calibration(good: Sample, calibrations: Sequence[Calibration]) -> Figure:
     left.axhspan(*(len(p) / 20 + s * np.sqrt(len(p) / 20) for s in (-1, 1)), alpha=0.2)
     left.set(xlabel="combined p-value of good showers", ylabel="showers in 0.05", ylim=(0, None))
     left.set_title("Good showers: flat if the p-values are honest", loc="left")
-    for i, level in enumerate(NOMINAL):
+    for i, level in enumerate(LEVELS):
         for c in calibrations:
             achieved = c.achieved[level]
             x = (len(calibrations) if c.cell < 0 else c.cell) + 0.22 * (i - 1)
@@ -166,23 +169,23 @@ def _calibration(good: Sample, calibrations: Sequence[Calibration]) -> Figure:
     )
     right.set(xlabel="reconstructed energy, GeV", ylabel="achieved / nominal", ylim=(0, 3.4))
     right.set_title("Calibration in each condition cell", loc="left")
-    right.legend(loc="upper left", ncols=len(NOMINAL), frameon=True)
+    right.legend(loc="upper left", ncols=len(LEVELS), frameon=True)
     return figure
 
 
-def _maps(geometry: Geometry, samples: Sequence[Sample]) -> Figure:
+def _maps(geometry: Geometry, scorings: Sequence[Scoring]) -> Figure:
     """Draw the shift of each cell's mean latent: where a window would point to."""
-    good, *strange = samples
+    good, *strange = scorings
     base = np.nanmean(good.scored.latents, axis=0)
     height = 1.35 * len(strange) + 0.8
     figure = Figure((3.2 * geometry.n_layers + 1.5, height))  # the plain layout: it is fast
     figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.7 / height, wspace=0.03, hspace=0.35)
     grid = figure.subplots(len(strange), geometry.n_layers, squeeze=False)
-    for axes, sample in zip(grid, strange, strict=True):
-        z = sample.scored.latents
-        error = np.sqrt(2 / len(z))
+    for axes, scoring in zip(grid, strange, strict=True):
+        z = scoring.scored.latents
+        error = np.sqrt(1 / len(z) + 1 / good.scored.n)
         significance = (np.nanmean(z, axis=0) - base)[: geometry.n_cells] / error
-        _draw_layers(axes, significance, geometry, sample.name)
+        _draw_layers(axes, significance, geometry, scoring.name)
     title = "Shift of each cell's mean latent, in standard errors (colour ±10)"
     figure.suptitle(title, y=1 - 0.15 / height, va="top")
     return figure
@@ -209,7 +212,7 @@ def _draw_layers(
 def _power(curves: Sequence[Curve]) -> Figure:
     figure = Figure((8.5, 5), layout="constrained")
     axes = figure.subplots()
-    at_once = [curve.name for curve in curves if curve.sizes and min(curve.power) > 0.99]
+    at_once = [curve.name for curve in curves if min(curve.power) > 0.99]
     for i, curve in enumerate(curves):
         if curve.name in at_once:
             continue

@@ -31,8 +31,8 @@ def test_figures_are_told_by_score_and_anomaly():
     made = tiny.artefact()
     struck = {"dead core cell": faults.parse("dead")}
     good = tiny.showers("gamma_test", 200)
-    samples = evaluation.samples(made.scorer(), good, {}, struck, np.random.default_rng(1))
-    told = bench_classifier._told(made, samples, {"flow": "combined", "cell": "cell"})
+    scorings = evaluation.scorings(made.scorer(), good, {}, struck, np.random.default_rng(1))
+    told = bench_classifier._told(made, scorings, {"flow": "combined", "cell": "cell"})
     assert set(told) == {"flow", "cell"}
     figures = told["flow"]["dead core cell"]
     assert figures["auc"] > 0.7

@@ -7,16 +7,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from consumers import command
-from models import evaluation, power
+from consumers.given import pool as given_pool
+from models import certification, evaluation, injection, power
 from models import geometry as geo
-from models.evaluation import Sample, auc, calibration, rate, roc, separation
+from models.evaluation import Scoring, auc, calibration, rate, roc, separation
+from models.recipe import Recipe
 from models.scored import Scored
 from models.showers import Showers
+from models.training import Options
 
 ROOT = Path(__file__).parents[1]
 SHOWERS = ROOT / "deploy" / "showers" / "pb-lar"
@@ -33,9 +37,9 @@ def scored(rng, n, shift=0.0, cells=3):
     )
 
 
-def sample(name, s, *, paired=True):
+def scoring(name, s, *, paired=True):
     n = len(s.valid)
-    return Sample(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
+    return Scoring(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
 
 
 def test_images_of_a_shower_that_are_all_alike_count_once():
@@ -97,7 +101,7 @@ def test_calibration_counts_every_cell_and_all_together():
 
 def test_windows_of_good_showers_are_called_bad_as_rarely_as_stated():
     rng = np.random.default_rng(3)
-    good = sample("good", scored(rng, 1500))
+    good = scoring("good", scored(rng, 1500))
     base = power.terms(good.scored)
     standard = (base.values - base.values.mean(0)) / np.maximum(base.values.std(0), 0.02)
     thresholds = power._thresholds(power._largest(standard, base.channel, 200, 4000, rng))
@@ -110,8 +114,8 @@ def test_a_shift_is_found_when_theory_says_so_and_its_place_is_named():
     base = scored(rng, 2000)
     shifted = base.latents.copy()
     shifted[:, 0] += 0.1
-    strange = sample("shift", replace(base, latents=shifted))
-    (curve,) = power.curves(sample("good", base), [strange], rng, sizes=(100, 2000, 5000))
+    strange = scoring("shift", replace(base, latents=shifted))
+    (curve,) = power.curves(scoring("good", base), [strange], rng, sizes=(100, 2000, 5000))
     # 0.1 √n against a threshold near 4: at 1 in 100, 1/2 near 1600, surely at 5000.
     assert curve.power[0] < 0.1
     assert 0.3 < curve.power[1] < 0.95
@@ -122,16 +126,96 @@ def test_a_shift_is_found_when_theory_says_so_and_its_place_is_named():
 
 def test_a_sample_of_its_own_is_not_drawn_beyond_half_its_size():
     rng = np.random.default_rng(5)
-    other = sample("other", scored(rng, 300), paired=False)
-    good = sample("good", scored(rng, 1000))
+    other = scoring("other", scored(rng, 300), paired=False)
+    good = scoring("good", scored(rng, 1000))
     (curve,) = power.curves(good, [other], rng, sizes=(50, 100, 200))
     assert curve.sizes == (50, 100)
     assert max(curve.power) < 0.1  # they are the same: nothing to find
 
 
-def test_the_faults_fit_every_geometry():
-    names = evaluation.injected(geo.load(geo.SHIPPED / "pb-lar-504.json"))
-    assert "hot quiet cell 5σ" in names
+@pytest.mark.parametrize("name", ["pb-lar-504", "crystals-121"])
+def test_the_faults_of_an_evaluation_fit_the_geometry(name):
+    geometry = geo.load(geo.SHIPPED / f"{name}.json")
+    rng = np.random.default_rng(6)
+    cells = rng.gamma(1.0, 5.0, (70, geometry.n_cells)).astype(np.float32)
+    good = Showers(cells, np.full(70, 5000, np.float32))
+    region = np.zeros(70, np.uint16)
+    for fault in evaluation.injected(geometry).values():
+        struck = injection.apply(fault, good, region, geometry, rng)
+        assert struck.cells.shape == cells.shape
+        assert not np.array_equal(struck.cells, cells)
+
+
+def test_polar_layers_get_no_second_photon():
+    layer = geo.Layer("a", (8, 4), (10.0, 10.0), (0.0, 1.0), (0.0, 5.0, 10.0, 20.0, 40.0))
+    crystals = geo.load(geo.SHIPPED / "crystals-121.json")
+    names = evaluation.injected(replace(crystals, layers=(layer,)))
+    assert "dead core cell" in names
+    assert not any("second" in name for name in names)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clean") / "clean.h5"
+    tiny.artefact().save(path.parent / "model")
+    good = tiny.showers("gamma_test", 300)
+    with h5py.File(path, "w") as file:
+        file["incident_energies"] = good.e_inc[:, None]
+        file["showers"] = np.maximum(good.cells, 0)
+        file.attrs["noise_mev"] = 0.0
+    return path
+
+
+def evaluate(path, *words):
+    figures = path.parent / "figures.json"
+    options = [f"--artefact={path.parent / 'model'}", f"--good={path}", f"--json={figures}"]
+    assert command.main(["evaluate", "--no-faults", "--no-windows", *options, *words]) == 0
+    return json.loads(figures.read_text())
+
+
+def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
+    drawn = []
+    every_image = certification.every_image
+
+    def spy(*given):
+        drawn.append(every_image(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr(certification, "every_image", spy)
+    evaluate(clean, "--images")
+    made = tiny.artefact()
+    pool = given_pool([clean], made.geometry)
+    seed = made.card["seed"]
+    recipe = Recipe(draws=1, options=Options(seed=seed, flips=tuple(made.card.get("flips", ()))))
+    certification.certified(recipe, certification.examiner(made), made.geometry, pool)
+    checked, certified = (showers.cells - pool.showers.cells[of] for showers, of in drawn)
+    assert abs(np.corrcoef(checked[:300].ravel(), certified[:300].ravel())[0, 1]) < 0.05
+
+
+def test_images_forget_their_energies_too(clean):
+    known, unknown = evaluate(clean, "--images"), evaluate(clean, "--images", "--unknown-energy")
+    assert known["incident energies"] == "known"
+    assert unknown["calibration"] != known["calibration"]
+
+
+def test_plots_without_anomalies_show_the_calibration(clean):
+    evaluate(clean, f"--plots={clean.parent / 'plots'}")
+    assert [path.name for path in (clean.parent / "plots").glob("*.png")] == ["calibration.png"]
+
+
+def test_both_forms_of_mutability_are_compared(clean, monkeypatch, capsys):
+    monkeypatch.setattr("models.mutability.GENERATED", 600)
+    monkeypatch.setattr("models.mutability.OWN", 200)
+    monkeypatch.setattr("models.mutability.CELLS", 3)
+    anomaly = f"--anomaly=mu={SHOWERS / 'mu.h5'}"
+    told = evaluate(clean, anomaly, "--mutability=80")["mutability"]
+    assert told["objects"] == 80
+    assert told["rank_correlation"] > 0.8
+    assert min(told["auc_refit"], told["auc_fast"]) > 0.9
+    assert told["fast_us"] < told["refit_us"]
+    words = [f"--artefact={clean.parent / 'model'}", f"--good={clean}", "--mutability=80"]
+    assert command.main(["evaluate", "--no-faults", "--no-windows", *words]) == 2
+    assert "--mutability needs an --anomaly" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,9 @@ def test_without_files_of_its_own_the_reference_gets_a_share():
 def test_population_holds_every_image_and_fresh_noise_for_clean_ones():
     good = tiny.showers()[slice(0, 10)]
     clean = np.arange(10) < 4
-    showers, index = every_image(Pool(good, clean), tiny.GEOMETRY, small())
+    showers, index = every_image(
+        Pool(good, clean), tiny.GEOMETRY, small(), np.random.default_rng(1)
+    )
     assert showers.n == 2 * (10 + 4)
     assert np.bincount(index).tolist() == [4] * 4 + [2] * 6
     assert len(np.unique(showers.cells[index == 0], axis=0)) == 4

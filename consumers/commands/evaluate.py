@@ -14,12 +14,13 @@ from rich.table import Table
 
 from consumers import given
 from consumers.failure import UserError
+from models.scales import LEVELS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from models import energy_scan, evaluation
+    from models import energy_scan, evaluation, mutability
     from models.artefact import Artefact
     from models.evaluation import Calibration, Row
     from models.power import Curve
@@ -64,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the calibrated sum, on those of --good?",
     )
     parser.add_argument(
+        "--mutability",
+        type=int,
+        metavar="N",
+        help="N objects, half of them good and half of the first --anomaly: how strange is each in "
+        "the population that the model generates at its energy, by refit and by the fast form?",
+    )
+    parser.add_argument(
         "--seed",
         type=int,
         default=1,
@@ -74,6 +82,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, compare, print a table; write JSON and plots where asked."""
+    try:
+        return _run(args)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
+def _run(args: argparse.Namespace) -> int:
     from models import evaluation, power  # noqa: PLC0415  torch and scipy take seconds
 
     artefact = given.artefact(args.artefact)
@@ -86,21 +101,24 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(args.seed)
     faults = {} if args.no_faults else evaluation.injected(artefact.geometry)
     scorer = artefact.scorer(args.device)
-    first, *strange = evaluation.samples(scorer, good, anomalies, faults, rng)
+    first, *strange = evaluation.scorings(scorer, good, anomalies, faults, rng)
     n_cells = artefact.reference.n_cells
     names = artefact.score_names
-    rows = [evaluation.compare(first, sample, names, n_cells) for sample in strange]
+    rows = [evaluation.compare(first, scoring, names, n_cells) for scoring in strange]
     if args.images:
-        calibrations = _of_images(artefact, args.good, args.seed, args.device)
+        calibrations = _of_images(artefact, args)
     else:
         calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     _print(artefact, good.n, rows, calibrations, curves)
     scan = () if known is None else _scan(artefact, known, good, args.seed)
+    agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
         if scan:
             facts["energy scan"] = [_plain(asdict(row)) for row in scan]
+        if agreement is not None:
+            facts["mutability"] = _plain(asdict(agreement))
         text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
@@ -115,19 +133,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of_images(
-    artefact: Artefact, good: Path, seed: int, device: str
-) -> tuple[evaluation.Calibration, ...]:
+def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[evaluation.Calibration, ...]:
     """Return the calibration on every image of the good showers under the model's symmetries."""
     from models import certification, evaluation  # noqa: PLC0415  torch takes seconds
     from models.recipe import Recipe  # noqa: PLC0415
     from models.training import Options  # noqa: PLC0415
 
     flips = tuple(artefact.card.get("flips", ()))
-    recipe = Recipe(draws=1, options=Options(seed=seed, flips=flips))
-    pool = given.pool([good], artefact.geometry)
-    images, shower = certification.every_image(pool, artefact.geometry, recipe)
-    scored = artefact.scorer(device).score(images)
+    recipe = Recipe(draws=1, options=Options(flips=flips))
+    pool = given.pool([args.good], artefact.geometry)
+    if args.unknown_energy:
+        pool = replace(pool, showers=_forget(pool.showers))
+    # Another stream than that of references: the same noise would make both alike.
+    rng = np.random.default_rng([args.seed, 7])
+    images, shower = certification.every_image(pool, artefact.geometry, recipe, rng)
+    scored = artefact.scorer(args.device).score(images)
     return evaluation.calibration(scored, artefact.reference.edges, shower)
 
 
@@ -151,6 +171,30 @@ def _scan(
         )
     Console(width=None if sys.stdout.isatty() else 132).print(table)
     return rows
+
+
+def _mutability(
+    artefact: Artefact, good: Showers, anomalies: Mapping[str, Showers], args: argparse.Namespace
+) -> mutability.Agreement:
+    """Compare, and print, the two forms of mutability."""
+    from models import mutability  # noqa: PLC0415  hdbscan takes seconds
+
+    half = args.mutability // 2
+    name, strange = next(iter(anomalies.items()), ("", None))
+    if strange is None or not 0 < half <= min(good.n, strange.n):
+        raise UserError("--mutability needs an --anomaly, and half of N showers of either kind")
+    rng = np.random.default_rng([args.seed, 8])
+    good, strange = (kind[np.sort(rng.permutation(kind.n)[:half])] for kind in (good, strange))
+    found = mutability.agreement(artefact, good, strange, args.seed)
+    table = Table(title=f"Mutability, {half} good and {half} {name}", box=None)
+    for head in ("form", "AUC", "µs a shower"):
+        table.add_column(head, justify="left" if head == "form" else "right")
+    table.add_row("refit for each shower", f"{found.auc_refit:.4f}", f"{found.refit_us:.0f}")
+    table.add_row("clustered once", f"{found.auc_fast:.4f}", f"{found.fast_us:.0f}")
+    console = Console(width=None if sys.stdout.isatty() else 132)
+    console.print(table)
+    console.print(f"rank correlation of the two: {found.rank_correlation:.4f}")
+    return found
 
 
 def _forget(showers: Showers) -> Showers:
@@ -195,7 +239,7 @@ def _print(
     calibrations: Sequence[Calibration],
     curves: Sequence[Curve],
 ) -> None:
-    from models.evaluation import FPR, NOMINAL  # noqa: PLC0415
+    from models.evaluation import FPR  # noqa: PLC0415
     from models.report import window  # noqa: PLC0415
 
     console = Console(width=None if sys.stdout.isatty() else 132)
@@ -225,13 +269,13 @@ def _print(
         )
     console.print(table)
     table = Table(title="Achieved exceedance of good showers over nominal", box=None)
-    for head in ("energy, GeV", "showers", *(f"α = {level:g}" for level in NOMINAL)):
+    for head in ("energy, GeV", "showers", *(f"α = {level:g}" for level in LEVELS)):
         table.add_column(head, justify="right")
     for c in calibrations:
         where = "all" if c.cell < 0 else f"{c.low_mev / 1000:.1f}–{c.high_mev / 1000:.1f}"
         rates = [
             f"{c.achieved[a].value / a:.2f} ({c.achieved[a].low / a:.2f}–{c.achieved[a].high / a:.2f})"
-            for a in NOMINAL
+            for a in LEVELS
         ]
-        table.add_row(where, str(c.achieved[NOMINAL[0]].n), *rates)
+        table.add_row(where, str(c.achieved[LEVELS[0]].n), *rates)
     console.print(table)

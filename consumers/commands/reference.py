@@ -129,6 +129,8 @@ def _certify(args: argparse.Namespace) -> int:
     from models.training import Options  # noqa: PLC0415
 
     made = given.artefact(args.artefact)
+    if args.anomaly and args.test is None:
+        raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
     pool = given.pool(args.showers, made.geometry)
     test = None if args.test is None else given.showers(args.test, made.geometry)
     strange = given.named(args.anomaly, made.geometry, "--anomaly")
@@ -143,7 +145,11 @@ def _certify(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from None
     if test is not None:
-        new = certification.examined(new, test, strange, "auto")
+        new.save(args.out)  # what comes now may fail, for its showers
+        try:
+            new = certification.examined(new, test, strange, "auto")
+        except ValueError as error:
+            raise UserError(f"{args.test}: {error}; {args.out} has no held-out figures") from None
     return _saved(new, args.out)
 
 
