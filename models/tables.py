@@ -134,7 +134,7 @@ def _hdf5(path: Path) -> _Hdf5:
 
 
 class _Parquet:
-    """Parquet by row groups; the last group read is kept, so that ranges in order cost once."""
+    """Parquet by row groups; the last one of each column is kept, so ranges in order cost once."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -142,29 +142,28 @@ class _Parquet:
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         rows = [group.num_rows for group in groups]
         self._edges = np.concatenate([[0], np.cumsum(rows)]).astype(int)
-        self._kept: tuple[int, str, NDArray[Any]] | None = None
+        self._kept: dict[str, tuple[int, NDArray[Any]]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         for group in groups:
             if group.total_byte_size > MAX_PIECE:
                 raise TableError(f"a row group of more than {MAX_PIECE} bytes; write smaller ones")
-        leaves = [metadata.schema.column(i) for i in range(metadata.num_columns)]
-        self.floats = frozenset(
-            leaf.path.split(".")[0] for leaf in leaves if leaf.physical_type in {"FLOAT", "DOUBLE"}
-        )
-        for index, leaf in enumerate(leaves):
-            values = sum(group.column(index).num_values for group in groups)
-            self._describe(leaf, values)
+        floats = set()
+        for index, name in _plain(file.schema_arrow).items():
+            leaf = metadata.schema.column(index)
+            if leaf.physical_type in {"FLOAT", "DOUBLE", "INT32", "INT64"}:
+                self._describe(leaf, name, sum(g.column(index).num_values for g in groups))
+            if leaf.physical_type in {"FLOAT", "DOUBLE"}:
+                floats.add(name)
+        self.floats = frozenset(floats)
 
-    def _describe(self, leaf: Any, values: int) -> None:
+    def _describe(self, leaf: Any, name: str, values: int) -> None:
         """Note the shape of a plain column, or of a list column whose lists can be equally long."""
-        n, name = int(self._edges[-1]), leaf.path.split(".")[0]
-        if leaf.physical_type not in {"FLOAT", "DOUBLE", "INT32", "INT64"}:
-            return
+        n = int(self._edges[-1])
         if leaf.max_repetition_level == 0:
             self.shapes[name] = (n,)
-        elif leaf.max_repetition_level == 1 and n and values % n == 0:
+        elif n and values % n == 0:
             self.shapes[name] = (n, values // n)
-        elif leaf.max_repetition_level == 1:
+        else:
             raise TableError(f"`{name}` holds lists of unequal length")
 
     def column(self, name: str, start: int, stop: int) -> NDArray[Any]:
@@ -180,15 +179,48 @@ class _Parquet:
     def _group(self, group: int, name: str) -> NDArray[Any]:
         import pyarrow as pa  # noqa: PLC0415 - 0.3 s that most readers never need
 
-        if self._kept is not None and self._kept[:2] == (group, name):
-            return self._kept[2]
+        kept = self._kept.get(name)
+        if kept is not None and kept[0] == group:
+            return kept[1]
         try:
-            chunk = self._file.read_row_group(group, columns=[name]).column(0).combine_chunks()
-        except (pa.ArrowException, OSError) as error:
+            columns = self._file.read_row_group(group, columns=[name])
+            chunk = columns.column(name).combine_chunks()
+        except (pa.ArrowException, OSError, KeyError) as error:  # no key: two of the same name
             raise TableError(f"`{name}` is damaged: {_one_line(error)}") from None
         values = _arrow_values(chunk, name, self.shapes[name][1:])
-        self._kept = (group, name, values)
+        self._kept[name] = (group, values)
         return values
+
+
+def _plain(schema: Any) -> dict[int, str]:
+    """Return the names of the columns of numbers or lists of numbers, by the index of their leaf.
+
+    A column of structs has a leaf for each of its fields: none of them is a column.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    found, leaf = {}, 0
+    for field in schema:
+        inner = field.type.value_type if _is_list(field.type) else field.type
+        if not pa.types.is_nested(inner):
+            found[leaf] = field.name
+        leaf += _leaves(field.type)
+    return found
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _leaves(kind: Any) -> int:
+    """Return the number of columns that Parquet keeps a column of this type in."""
+    stored = getattr(kind, "storage_type", kind)
+    inner = [stored.field(i).type for i in range(stored.num_fields)]
+    return sum(map(_leaves, inner)) if inner else 1
 
 
 def _arrow_values(chunk: Any, name: str, inner: tuple[int, ...]) -> NDArray[Any]:

@@ -105,6 +105,42 @@ def test_parquet_gives_the_same_showers_as_hdf5(tmp_path, cells, energy):
         np.testing.assert_array_equal(recording.region, np.arange(N))
 
 
+def test_a_parquet_column_of_structs_is_no_column_and_no_condition(tmp_path, cells, energy):
+    columns = {
+        "pos": pa.array([{"x": 1.0, "y": 2.0}] * N),
+        "hits": pa.array([[{"x": 1.0}]] * N),
+        "showers": pa.array(cells.tolist(), pa.list_(pa.float32())),
+        "track": pa.array([[{"z": [1.0, 2.0]}] * 2] * N),
+        "e_inc": pa.array(energy),
+        "eta": pa.array(energy / 1e4),
+        "pos.x": pa.array(energy / 1e3),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=3)
+    recording = read_recording(tmp_path / "a.parquet", SMALL)
+    np.testing.assert_array_equal(recording.showers.cells, cells)
+    assert set(recording.showers.conditions) == {"eta", "pos.x"}
+    np.testing.assert_array_equal(recording.showers.conditions["eta"], energy / np.float32(1e4))
+    np.testing.assert_array_equal(recording.showers.conditions["pos.x"], energy / np.float32(1e3))
+
+
+def test_parquet_ranges_in_order_read_each_row_group_once_a_column(tmp_path, cells, energy):
+    showers = pa.array(cells.tolist(), pa.list_(pa.float32()))
+    table = pa.table({"showers": showers, "e_inc": energy, "eta": energy})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    source = open_source(tmp_path / "a.parquet", SMALL)
+    read_row_group, reads = source.table._file.read_row_group, []
+
+    class Counting:
+        def read_row_group(self, group, columns):
+            reads.append((group, *columns))
+            return read_row_group(group, columns=columns)
+
+    source.table._file = Counting()
+    parts = list(source.chunks(2))
+    np.testing.assert_array_equal(np.concatenate([p.showers.cells for p in parts]), cells)
+    assert sorted(reads) == [(g, c) for g in range(3) for c in ("e_inc", "eta", "showers")]
+
+
 @pytest.mark.parametrize("jagged", [False, True])
 def test_a_root_tree_gives_the_same_showers_as_hdf5(tmp_path, cells, energy, jagged):
     import awkward as ak
