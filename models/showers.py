@@ -66,8 +66,11 @@ class Showers:
 
 
 def concatenate(batches: list[Showers]) -> Showers:
-    """Return one batch with the showers of several, which must share cells and conditions."""
-    names = batches[0].conditions
+    """Return one batch with the showers of several, which must share their cells.
+
+    Its conditions are those that all of them have: who needs another one misses it by name.
+    """
+    names = [n for n in batches[0].conditions if all(n in batch.conditions for batch in batches)]
     return Showers(
         np.concatenate([batch.cells for batch in batches]),
         np.concatenate([batch.e_inc for batch in batches]),

@@ -12,6 +12,7 @@ from models import geometry as geo
 from models import tables
 from models.geometry import Geometry, GeometryError, Layer
 from models.readers import ReaderError, open_source, read, read_recording
+from models.showers import concatenate
 
 uproot = pytest.importorskip("uproot")
 
@@ -139,6 +140,18 @@ def test_parquet_ranges_in_order_read_each_row_group_once_a_column(tmp_path, cel
     parts = list(source.chunks(2))
     np.testing.assert_array_equal(np.concatenate([p.showers.cells for p in parts]), cells)
     assert sorted(reads) == [(g, c) for g in range(3) for c in ("e_inc", "eta", "showers")]
+
+
+def test_files_with_different_conditions_share_those_that_all_have(tmp_path, cells, energy):
+    parts = [
+        read(write(tmp_path / f"{i}.h5", showers=cells, pileup=energy, **more), SMALL)
+        for i, more in enumerate(({"eta": energy}, {}, {"phi": energy}))
+    ]
+    for batches in (parts, parts[::-1]):
+        assert set(concatenate(batches).conditions) == {"pileup"}
+    both = concatenate([parts[0], parts[0]])
+    assert set(both.conditions) == {"pileup", "eta"}
+    assert both.conditions["eta"].shape == (2 * N,)
 
 
 @pytest.mark.parametrize("jagged", [False, True])
