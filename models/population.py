@@ -21,7 +21,7 @@ from .reference import (
     place,
     tail_p,
 )
-from .scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+from .scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def build(
     layers = np.stack(
         [population.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], axis=1
     )
-    lit = population.cells > LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
+    lit = population.cells > lit_threshold(geometry)
     layer_mean = _mean(layers, cell, n_cells)
     return ReferenceTable(
         edges=np.array([0.0, *inner, np.inf]),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from .geometry import Geometry
 
 LEVELS = (1e-1, 1e-2, 1e-3)
 """Levels α at which exceedances of the combined p-value are counted."""
@@ -39,4 +44,9 @@ Z_CLIP = 32.0
 """Latents beyond this are taken as this: one wild cell must not hide a thousand others."""
 
 LIT_SIGMA = 3.0
-"""A cell is lit above this many times the electronics noise."""
+"""A cell is lit above this many times its noise or, if that is larger, its least count."""
+
+
+def lit_threshold(geometry: Geometry) -> float:
+    """Return the energy above which a cell is lit, MeV."""
+    return LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .polynomials import DEGREE, basis, polynomials
-from .scales import LIT_SIGMA
+from .scales import lit_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,7 +184,7 @@ class RawScores:
         self.n_cells = geometry.n_cells
         self.slices = geometry.slices
         self.shapes = tuple(layer.shape for layer in geometry.layers)
-        self.threshold = LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
+        self.threshold = lit_threshold(geometry)
 
     @torch.inference_mode()
     def __call__(

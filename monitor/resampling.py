@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+from models.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 from monitor.accepted import Accepted
 from monitor.expectation import Expectation
 from monitor.windows import Window, WindowKey
@@ -66,7 +66,6 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
     z = np.clip(np.nan_to_num(scored.latents), -Z_CLIP, Z_CLIP).astype(np.float64)
     p = np.column_stack([scored.p, scored.p_combined])
     p_bin = np.clip(np.searchsorted(P_EDGES, p, side="left") - 1, 0, N_BINS - 1)
-    threshold = LIT_SIGMA * max(geometry.noise_mev, geometry.least_count_mev)
     energy = np.stack([showers.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], 1)
     return Pool(
         cell=scored.condition_cell,
@@ -75,7 +74,7 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
         p=np.where(scored.valid, scored.p_combined, np.nan),
         z=np.rint(z / Z_UNIT).astype(np.float32),
         z_square=np.rint(z * z / Z_UNIT).astype(np.float32),
-        lit=(showers.cells > threshold).astype(np.float32),
+        lit=(showers.cells > lit_threshold(geometry)).astype(np.float32),
         energy=np.rint(energy * 1000),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.scales import LEVELS, LIT_SIGMA, P_EDGES, Z_CLIP, Z_UNIT
+from models.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEVELS",
-    "LIT_SIGMA",
     "P_EDGES",
     "Z_CLIP",
     "Z_UNIT",
@@ -77,7 +76,7 @@ class Window:
     """Sum of each latent's square in units of `Z_UNIT`, shape (r, D)."""
 
     lit: NDArray[np.int64]
-    """Showers in which a cell is above `LIT_SIGMA` times the noise, shape (r, V)."""
+    """Showers in which a cell is lit (`scales.lit_threshold`), shape (r, V)."""
 
     layer_energy: NDArray[np.int64]
     """Sum of the energy of each layer, keV, shape (r, L)."""
@@ -210,8 +209,7 @@ def tally(
         for alpha in LEVELS
     ]
     bins, counts = np.unique(score_bin(region[ok], cell, score_bins[ok], shape), return_counts=True)
-    noise = max(geometry.noise_mev, geometry.least_count_mev)
-    sums = _region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry, noise)
+    sums = _region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
     return Window(
         key=key,
         regions=regions.astype(np.int64),
@@ -244,7 +242,6 @@ def _region_sums(
     latents: NDArray[np.float32],
     cells: NDArray[np.float32],
     geometry: Geometry,
-    noise_mev: float,
 ) -> _Sums:
     """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
 
@@ -255,6 +252,7 @@ def _region_sums(
     z = np.zeros((r, latents.shape[1]))
     square, lit = np.zeros_like(z), np.zeros((r, geometry.n_cells))
     energy = np.zeros((r, geometry.n_layers))
+    threshold = lit_threshold(geometry)
     for begin in range(0, len(row), CHUNK):
         cut = slice(begin, begin + CHUNK)
         member = row[cut] == np.arange(r)[:, None]
@@ -262,7 +260,7 @@ def _region_sums(
         quantised, squares = _quantised(latents[cut])
         z += onehot @ quantised.astype(np.float64)
         square += onehot @ squares.astype(np.float64)
-        lit += member.astype(np.float32) @ (cells[cut] > LIT_SIGMA * noise_mev).astype(np.float32)
+        lit += member.astype(np.float32) @ (cells[cut] > threshold).astype(np.float32)
         layers = np.add.reduceat(cells[cut], starts, axis=1, dtype=np.float64)
         energy += onehot @ np.rint(layers * 1000)
     return _Sums(*(total.astype(np.int64) for total in (z, square, lit, energy)))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from models import geometry, reference
 from models.population import POOL_TEST, Population, build
 from models.reference import BINS, ReferenceTableError, harmonic_mean
-from models.scales import LEVELS, Z_CLIP
+from models.scales import LEVELS, Z_CLIP, lit_threshold
+from models.scores import RawScores
 
 GEOMETRY = geometry.Geometry(
     "two", (geometry.Layer("a", (1, 2), (1.0, 1.0), (0.0, 1.0)),), noise_mev=1.0
@@ -138,6 +139,15 @@ def test_lit_rates_and_layer_energies(table):
     assert np.allclose(table.lit_rate[0], (first > 3).mean(axis=0))
     assert table.layer_mean[0, 0] == pytest.approx(first.sum(1).mean(), rel=1e-5)
     assert table.layer_var[0, 0] == pytest.approx(first.sum(1).var(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("step", "above"), [(0.25, 3.0), (2.0, 6.0)])
+def test_a_cell_is_lit_above_its_noise_and_its_least_count(step, above):
+    coarse = replace(GEOMETRY, least_count_mev=step)
+    people = population(1000)
+    lit_rate = build(people, coarse, 1, "certified").lit_rate[0]
+    assert np.allclose(lit_rate, (people.cells > above).mean(axis=0))
+    assert lit_threshold(coarse) == RawScores(coarse).threshold == above
 
 
 def test_harmonic_mean_is_small_if_any_p_value_is():
