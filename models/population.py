@@ -42,6 +42,9 @@ POOL_TEST = 1e-3
 TAIL = 12
 """Beyond the score that this many rows exceed, the tail is continued as a power law."""
 
+SHOWERS_MIN = 48
+"""Cuts are set on at least so many distinct showers: images of one are no new ones."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
@@ -78,7 +81,7 @@ def build(
     inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
     cell = np.searchsorted(inner, population.e_rec, side="right")
     images = len(shower) / (int(shower.max()) + 1)
-    fit = partial(_Tables.fit, cell=cell, n_cells=n_cells, images=images)
+    fit = partial(_Tables.fit, cell=cell, shower=shower, n_cells=n_cells, images=images)
     scores = population.scores.astype(np.float64)
     single, p = fit(scores), _of_others(fit, scores, cell, shower)
     # A shower is at its most ordinary in tables that it made itself: a combination calibrated on
@@ -146,19 +149,21 @@ class _Tables:
         scores: NDArray[np.float64],
         *,
         cell: NDArray[np.int64],
+        shower: NDArray[np.int64],
         n_cells: int,
         images: float,
         rows: NDArray[np.bool_] | slice = slice(None),
     ) -> _Tables:
-        scores, cell = scores[rows], cell[rows]
+        scores, cell, shower = scores[rows], cell[rows], shower[rows]
         n_scores = scores.shape[1]
         median, mad = np.zeros((n_cells, n_scores)), np.ones((n_cells, n_scores))
         for k in range(n_cells):
             mine = scores[cell == k]
-            if len(mine) < 4 * TAIL:
+            distinct = len(np.unique(shower[cell == k]))
+            if distinct < SHOWERS_MIN:
                 raise ReferenceTableError(
-                    f"condition cell {k} has {len(mine)} showers to set cuts on; "
-                    f"at least {4 * TAIL} are needed: give more showers or fewer cells"
+                    f"condition cell {k} has {distinct} distinct showers to set cuts on; "
+                    f"at least {SHOWERS_MIN} are needed: give more showers or fewer cells"
                 )
             median[k] = np.median(mine, axis=0)
             mad[k] = np.maximum(np.median(np.abs(mine - median[k]), axis=0), 1e-6)

@@ -186,6 +186,14 @@ def test_unknown_or_missing_tables_are_refused(table):
         reference.from_arrays(arrays, showers=1, origin="certified")
 
 
+@pytest.mark.parametrize("n", [40, 50])
+def test_images_of_few_showers_are_no_more_showers(n):
+    # Of 50, four fifths set the cuts of the others.
+    with pytest.raises(ReferenceTableError, match=r"40 distinct showers .* at least 48"):
+        build(population(n, images=8), GEOMETRY, 1, "certified")
+    assert build(population(60, images=8), GEOMETRY, 1, "certified").showers == 60
+
+
 def test_too_few_showers_for_a_cell_are_refused():
     with pytest.raises(ReferenceTableError, match="more showers or fewer cells"):
         build(population(60), GEOMETRY, 4, "certified")
