@@ -14,7 +14,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from . import features, reference, scores
-from .geometry import Geometry, GeometryError, parse
+from .geometry import Geometry, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,15 +148,14 @@ class Artefact:
             return _parse(contents, digest)
         except (
             SafetensorError,
-            GeometryError,
-            features.FeatureError,
-            scores.ScoreError,
-            reference.ReferenceTableError,
-            KeyError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
             TypeError,
             ValueError,
-            RuntimeError,
         ) as error:
+            # Errors of geometry, features, scores and reference are ValueErrors too.
             line = " ".join(str(error).split())[:300]
             raise ArtefactError(f"{path}: not a usable artefact: {line}") from None
 
@@ -241,22 +240,16 @@ def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
     for name, array in weights.items():
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
             raise ValueError(f"weights {name} are not all finite")
-    flow = _flow(config["family"], config["flow"], _part(weights, "flow"))
-    feature_map = features.from_arrays(_part(weights, "features"), tuple(config["conditions"]))
-    if (feature_map.n_cells, feature_map.n_layers) != (geometry.n_cells, geometry.n_layers):
-        raise ValueError(f"features are of {feature_map.n_cells} cells, not {geometry.n_cells}")
+    feature_map = _feature_map(config["conditions"], _part(weights, "features"), geometry)
+    flow = _flow(config["family"], config["flow"], _part(weights, "flow"), feature_map)
     known = _classifier(config.get("classifier"), _part(weights, "classifier"), feature_map)
-    score_map = scores.from_arrays(tuple(config["scores"]), _part(weights, "scores"))
+    score_map = scores.from_arrays(_names(config["scores"]), _part(weights, "scores"))
     given = scores.names(flow.stages, residuals=flow.reconstructs, classifier=known is not None)
     if score_map.names != given:
         raise ValueError(f"scores {score_map.names} are not those of the model, {given}")
-    table = reference.from_arrays(
-        load_tensors(contents["reference.safetensors"]),
-        showers=int(config["reference"]["showers"]),
-        origin=config["reference"]["origin"],
-    )
-    n_latents = geometry.n_cells + geometry.n_layers
-    if (table.n_scores, table.latent_moments.shape[-1]) != (len(score_map.names), n_latents):
+    table = _reference(config["reference"], load_tensors(contents["reference.safetensors"]))
+    found = (table.n_scores, table.lit_rate.shape[-1], table.layer_mean.shape[-1])
+    if found != (len(score_map.names), geometry.n_cells, geometry.n_layers):
         raise ValueError("the reference is of another model")
     version = str(config["version"])
     return Artefact(geometry, feature_map, flow, score_map, table, card, digest, version, known)
@@ -267,10 +260,49 @@ def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any
     return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
 
 
-def _flow(family: str, config: dict[str, Any], state: dict[str, NDArray[Any]]) -> Flow:
+def _feature_map(
+    conditions: Any, arrays: dict[str, NDArray[Any]], geometry: Geometry
+) -> FeatureMap:
+    feature_map = features.from_arrays(arrays, _names(conditions))
+    if (feature_map.n_cells, feature_map.n_layers) != (geometry.n_cells, geometry.n_layers):
+        raise ValueError(f"features are of {feature_map.n_cells} cells, not {geometry.n_cells}")
+    if not feature_map.cell_mean.dtype == feature_map.cell_log_scale.dtype == np.float32:
+        raise TypeError("features of cells must be float32")
+    return feature_map
+
+
+def _reference(config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ReferenceTable:
+    showers = config["showers"]
+    if type(showers) is not int or showers < 1:
+        raise ValueError(f"the reference is of {showers!r} showers, which is no count")
+    return reference.from_arrays(arrays, showers=showers, origin=config["origin"])
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        raise TypeError("config.json: conditions and scores must be lists of names")
+    return tuple(value)
+
+
+def _flow(
+    family: str,
+    config: dict[str, Any],
+    state: dict[str, NDArray[Any]],
+    feature_map: FeatureMap,
+) -> Flow:
     import torch  # noqa: PLC0415  takes seconds; whoever only reads a card need not wait
 
-    flow = families()[family](config)
+    if not isinstance(config, dict):
+        raise TypeError('config.json: "flow" must hold an object')
+    shape_of, build = families()[family]
+    shape = shape_of(config)
+    wanted = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
+    if shape.inputs != wanted:  # before any memory is taken for it
+        raise ValueError(f"the flow is of {shape.inputs} cells, layers, conditions, not {wanted}")
+    given = sum(value.size for value in state.values())
+    if shape.n_weights > given:
+        raise ValueError(f"the flow asks for {shape.n_weights} weights, the file has {given}")
+    flow = build(shape)
     tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
     _module(flow).load_state_dict(tensors)
     return flow
@@ -294,12 +326,12 @@ def _classifier(
     return known
 
 
-def families() -> dict[str, Callable[[dict[str, Any]], Flow]]:
-    """Return the constructors of the model families by name."""
-    from .caloflow import CaloFlow  # noqa: PLC0415  see `_flow`
-    from .flux import Flux  # noqa: PLC0415
+def families() -> dict[str, tuple[Callable[[dict[str, Any]], Any], Callable[[Any], Flow]]]:
+    """Return what reads the config of each model family and what builds its flow, by name."""
+    from .caloflow import CaloFlow, CaloFlowConfig  # noqa: PLC0415  see `_flow`
+    from .flux import Flux, FluxConfig  # noqa: PLC0415
 
-    return {"flux": Flux.from_config, "caloflow": CaloFlow.from_config}
+    return {"flux": (FluxConfig.of, Flux), "caloflow": (CaloFlowConfig.of, CaloFlow)}
 
 
 def _module(flow: Flow) -> torch.nn.Module:

@@ -14,7 +14,8 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from .flow import Evidence, Features, Phase
+from .flow import Evidence, Features, Phase, check_counts, products
+from .geometry import MAX_CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +35,9 @@ PUBLISHED: Mapping[str, Any] = MappingProxyType(
     }
 )
 """The configuration of the paper, but for its dropout of 5 %: 37.8 M parameters for 504 cells."""
+
+MAX_BOUND = 1e6
+"""No standardised energy is beyond it."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,43 @@ class CaloFlowConfig:
     """Of the orders of the blocks."""
 
     def __post_init__(self) -> None:
-        counts = (*self.layers, self.n_context, self.layer_blocks, self.cell_blocks, self.bins)
-        if not self.layers or min(counts) < 1 or self.groups < 0 or not self.bound > 0:
-            raise ValueError(f"counts {counts} and bound must be >= 1, groups >= 0")
+        hidden = (*self.layer_hidden, *self.cell_hidden)
+        widths = (self.n_context, self.bins, len(self.layers), *hidden)
+        blocks = (self.layer_blocks, self.cell_blocks)
+        check_counts(self.layers, widths, (*blocks, len(self.layer_hidden), len(self.cell_hidden)))
+        if not (self.n_cells <= MAX_CELLS and type(self.groups) is int and self.groups >= 0):
+            raise ValueError(f"cells must be at most {MAX_CELLS}, groups a whole number >= 0")
+        if not (0 < self.bound <= MAX_BOUND and 0 <= self.seed < 1 << 63):
+            raise ValueError(f"bound must lie in (0, {MAX_BOUND:g}], seed must be >= 0")
         if self.univariate not in {"affine", "spline"}:
             raise ValueError(f'univariate {self.univariate!r} must be "affine" or "spline"')
-        if not (self.layer_hidden and self.cell_hidden):
-            raise ValueError("a network needs a hidden layer")
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> CaloFlowConfig:
+        """Return the shape that a file's config says; ValueError or TypeError if it says none."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
+        return cls(**fields)
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Return V, L and C."""
+        return self.n_cells, len(self.layers), self.n_context
+
+    @property
+    def n_weights(self) -> int:
+        """Return the entries of its matrices; a dimension that is alone depends on nothing else."""
+        v, layers, c = self.inputs
+        head = layers - 1
+        each = 2 if self.univariate == "affine" else 3 * self.bins - 1
+
+        def block(width: int, given: int, hidden: tuple[int, ...]) -> int:
+            seen = given + width if width > 1 else given
+            return products(seen, *hidden, each * width)
+
+        of_layers = self.layer_blocks * block(head, c, self.layer_hidden) if head else 0
+        return of_layers + self.cell_blocks * block(v, c + head, self.cell_hidden)
 
     @property
     def n_cells(self) -> int:
@@ -150,10 +184,7 @@ class CaloFlow(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> CaloFlow:
         """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(CaloFlowConfig(**fields))
+        return cls(CaloFlowConfig.of(config))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the two flows; where there is one layer, the first has nothing to learn."""

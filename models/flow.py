@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +10,46 @@ if TYPE_CHECKING:
     from typing import Any
 
     from torch import Generator, Tensor, nn
+
+MAX_WIDTH = 8192
+"""A config that asks for wider layers is a mistake, or made to take the memory."""
+
+MAX_DEPTH = 64
+"""The same of more layers or blocks than this."""
+
+
+class Shape(Protocol):
+    """What a config says of a flow before anything is built."""
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Return V, L and C."""
+        ...
+
+    @property
+    def n_weights(self) -> int:
+        """Return the entries of its matrices, which are in its `state_dict`."""
+        ...
+
+
+def products(*widths: int) -> int:
+    """Return the entries of the matrices between layers of these widths."""
+    return sum(a * b for a, b in pairwise(widths))
+
+
+def check_counts(counts: tuple[int, ...], widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+    """Raise ValueError if counts are not whole and >= 1, or a flow of that size is a mistake.
+
+    Parameters
+    ----------
+    counts
+        Those that need no bound here.
+    """
+    everything = (*counts, *widths, *depths)
+    if not all(type(count) is int and count >= 1 for count in everything):
+        raise ValueError("counts must be whole numbers >= 1")
+    if max(widths) > MAX_WIDTH or max(depths) > MAX_DEPTH:
+        raise ValueError(f"no layer may be wider than {MAX_WIDTH}, nothing deeper than {MAX_DEPTH}")
 
 
 class Features(NamedTuple):

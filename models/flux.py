@@ -14,13 +14,10 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from .flow import Evidence, Features, Phase
+from .flow import Evidence, Features, Phase, check_counts, products
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MAX_WIDTH = 8192
-"""A config that asks for wider layers is a mistake, or made to take the memory."""
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 SLOPE = math.log(1e-3)
@@ -45,13 +42,34 @@ class FluxConfig:
     hidden: tuple[int, ...] = (256,)
 
     def __post_init__(self) -> None:
-        counts = (self.n_cells, self.n_layers, self.n_context, self.latents)
-        if min(counts) < 1 or len(self.group) != self.n_cells or not self.hidden:
-            raise ValueError(f"counts {counts} must be >= 1, and every cell needs a group")
-        if max(self.n_context, self.latents, self.coder_hidden, *self.hidden) > MAX_WIDTH:
-            raise ValueError(f"no layer may be wider than {MAX_WIDTH}")
-        if sorted(set(self.group)) != list(range(max(self.group) + 1)):
+        widths = (self.n_layers, self.n_context, self.latents, self.coder_hidden, *self.hidden)
+        check_counts((self.n_cells,), widths, (len(self.hidden),))
+        if len(self.group) != self.n_cells:
+            raise ValueError("groups must be given for every cell")
+        groups = set(self.group)
+        if groups != set(range(len(groups))):
             raise ValueError("groups must count 0, 1, 2, ... without a hole")
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> FluxConfig:
+        """Return the shape that a file's config says; ValueError or TypeError if it says none."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
+        return cls(**fields)
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Return V, L and C."""
+        return self.n_cells, self.n_layers, self.n_context
+
+    @property
+    def n_weights(self) -> int:
+        """Return the entries of its matrices: encoder, decoder, flow."""
+        v, _, c = self.inputs
+        m, h = self.latents, self.coder_hidden
+        flow = products(self.width + c, *self.hidden, 2 * self.width)
+        return products(v + c, h, m) + products(m + c, h, v) + flow
 
     @property
     def width(self) -> int:
@@ -116,10 +134,7 @@ class Flux(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Flux:
         """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(FluxConfig(**fields))
+        return cls(FluxConfig.of(config))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the two parts of a fit: the autoencoder, then the flow."""

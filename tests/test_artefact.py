@@ -11,6 +11,7 @@ from forged import refused, sign
 from safetensors.numpy import load_file, save_file
 
 from models.artefact import FILES, Artefact, ArtefactError
+from models.flux import Flux
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +107,16 @@ def test_arrays_of_another_shape_are_refused(copy, file, name):
         {"format": "calodqm.artefact/9"},
         {"family": "oracle"},
         {"flow": {}},
+        {"flow": None},
+        {"flow": [1]},
         {"flow": {"n_cells": 10**9}},
         {"scores": ["a"]},
         {"conditions": ["eta"]},
+        {"conditions": "eta"},
+        {"classifier": []},
+        {"reference": None},
+        {"reference": {"showers": float("inf"), "origin": "certified"}},
+        {"reference": {"showers": 0, "origin": "certified"}},
         {"reference": {"showers": 1, "origin": "guessed"}},
     ],
 )
@@ -117,6 +125,43 @@ def test_a_config_that_does_not_fit_is_refused(copy, change):
     (copy / "config.json").write_text(json.dumps(config | change))
     sign(copy)
     refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"n_layers": 4}, "not (504, 3, 1)"),
+        ({"n_context": 2}, "not (504, 3, 1)"),
+        ({"n_cells": 2, "group": [0, 1]}, "not (504, 3, 1)"),
+        ({"n_layers": 10**12}, "wider"),
+        ({"latents": 10**12}, "wider"),
+        ({"hidden": [8192] * 60}, "weights, the file has"),
+        ({"coder_hidden": 8192}, "weights, the file has"),
+    ],
+)
+def test_a_flow_that_does_not_fit_is_refused_before_it_is_built(copy, change, says, monkeypatch):
+    config = json.loads((copy / "config.json").read_text())
+    config["flow"] |= change
+    (copy / "config.json").write_text(json.dumps(config))
+    sign(copy)
+    monkeypatch.setattr(Flux, "__init__", lambda *_: pytest.fail("it is built"))
+    assert says in refused(copy)
+
+
+def test_a_reference_of_other_cells_and_layers_is_refused(copy):
+    arrays = load_file(copy / "reference.safetensors")  # of as many latents: 503 + 4
+    arrays["lit_rate"] = arrays["lit_rate"][:, 1:].copy()
+    for name in ("layer_mean", "layer_var"):
+        arrays[name] = np.pad(arrays[name], ((0, 0), (0, 1)))
+    save_file(arrays, copy / "reference.safetensors")
+    sign(copy)
+    assert "another model" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["cell_mean", "cell_log_scale"])
+def test_features_that_could_not_be_scored_with_are_refused(copy, name):
+    edit(copy, "weights.safetensors", f"features.{name}", lambda a: a.astype(np.float64))
+    assert "float32" in refused(copy)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "{", '{"format": 1}', "\x00\xff"])

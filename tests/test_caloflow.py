@@ -139,12 +139,34 @@ def test_the_published_configuration_has_the_size_of_the_paper():
 
 @pytest.mark.parametrize(
     "options",
-    [{"preset": "best"}, {"univariate": "cubic"}, {"cell_blocks": 0}, {"cell_hidden": ()}],
+    [
+        {"preset": "best"},
+        {"univariate": "cubic"},
+        {"cell_blocks": 0},
+        {"cell_hidden": ()},
+        {"cell_hidden": (10**9,)},
+        {"layer_hidden": (8,) * 65},
+        {"layer_blocks": 10**12},
+        {"bins": 10**9},
+        {"bins": 8.0},
+        {"bound": 1e300},
+        {"seed": 1 << 70},
+    ],
 )
 def test_a_configuration_that_cannot_be_is_refused(options):
     geometry = geo.load(geo.SHIPPED / "pb-lar-504.json")
-    with pytest.raises(ValueError, match=r"must be|needs"):
+    with pytest.raises(ValueError, match=r"must be|must lie|wider"):
         configure(geometry, 1, options)
+
+
+def test_more_cells_than_a_geometry_can_have_are_refused():
+    with pytest.raises(ValueError, match="cells must be at most"):
+        CaloFlowConfig((10**12,), 1)
+
+
+def test_a_configuration_knows_its_weights_before_they_are_made(model):
+    weights = [w for name, w in model.named_parameters() if name.endswith(".weight")]
+    assert model.shape.n_weights == sum(w.numel() for w in weights)
 
 
 def test_the_shipped_model_is_normal_on_photons_it_never_saw_and_finds_muons():

@@ -112,6 +112,13 @@ def test_config_rebuilds_the_model():
     assert torch.equal(again.log_prob(f), model.log_prob(f))
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_configuration_knows_its_weights_before_they_are_made(layers):
+    model = flux(layers=layers, hidden=(32, 16))
+    weights = [w for name, w in model.named_parameters() if name.endswith(".weight")]
+    assert model.shape.n_weights == sum(w.numel() for w in weights)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -121,6 +128,10 @@ def test_config_rebuilds_the_model():
         {"hidden": ()},
         {"n_cells": 0},
         {"hidden": (10**9,)},
+        {"hidden": (8,) * 65},
+        {"n_layers": 10**12},
+        {"n_context": 1.0},
+        {"group": (10**12, 0)},
     ],
 )
 def test_shapes_that_cannot_be_are_refused(change):
