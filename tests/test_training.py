@@ -8,7 +8,7 @@ import torch
 from models import features, training
 from models.certification import every_image
 from models.pool import Pool, digitise, images
-from models.recipe import Recipe, new_flow, prepare, split
+from models.recipe import Recipe, new_flow, prepare, split, twins
 from models.showers import Showers
 from models.training import Options, Session, TrainingError
 
@@ -107,16 +107,54 @@ def test_training_stops_early_and_keeps_the_best():
 def test_certified_showers_are_kept_out_of_training():
     good = tiny.showers()
     certify = Pool(good[slice(0, 300)])
-    train, stop, aside = split(Pool(good), small(), certify)
+    train, stop, aside = split(Pool(good), small(), certify, tiny.GEOMETRY)
     assert aside is certify
     assert train.n + stop.n == good.n - 300
     assert not np.isin(certify.showers.e_inc, train.showers.e_inc).any()
     assert not np.isin(certify.showers.e_inc, stop.showers.e_inc).any()
 
 
+def of_energy(showers, e_inc):
+    return Showers(showers.cells, np.full(showers.n, e_inc, np.float32))
+
+
+@pytest.mark.parametrize("e_inc", [1e4, np.nan])
+def test_showers_of_one_energy_or_none_are_told_apart_by_their_cells(e_inc):
+    good = of_energy(tiny.showers(), e_inc)
+    certify = Pool(good[slice(0, 300)])
+    train, stop, _ = split(Pool(good), small(), certify, tiny.GEOMETRY)
+    assert train.n + stop.n == good.n - 300
+    of_others = split(Pool(good[slice(300, 1200)]), small(), certify, tiny.GEOMETRY)
+    assert of_others[0].n + of_others[1].n == 900
+
+
+def test_showers_of_other_energies_are_no_twins():
+    good = tiny.showers()
+    assert not twins(good, of_energy(good, 1e4), tiny.GEOMETRY).any()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_shower_is_the_twin_of_its_clean_and_of_its_newly_digitised_form(known):
+    clean = tiny.showers("gamma_clean")
+    clean = clean if known else of_energy(clean, np.nan)
+    rng = np.random.default_rng(1)
+    one, other = (Showers(digitise(clean.cells, tiny.GEOMETRY, rng), clean.e_inc) for _ in range(2))
+    assert twins(one, other, tiny.GEOMETRY).all()
+    assert twins(one, clean, tiny.GEOMETRY).all()
+    assert not twins(one[slice(0, 600)], other[slice(600, 1200)], tiny.GEOMETRY).any()
+
+
+def test_noise_alone_is_not_its_own_twin():
+    rng = np.random.default_rng(1)
+    nothing, e_inc = np.zeros((300, 504), np.float32), np.full(300, 100, np.float32)
+    one, other = (Showers(digitise(nothing, tiny.GEOMETRY, rng), e_inc) for _ in range(2))
+    assert not twins(one, other, tiny.GEOMETRY).any()
+    assert twins(one, one, tiny.GEOMETRY).all()
+
+
 def test_without_files_of_its_own_the_reference_gets_a_share():
     good = tiny.showers()
-    parts = split(Pool(good), small(), None)
+    parts = split(Pool(good), small(), None, tiny.GEOMETRY)
     energies = np.concatenate([part.showers.e_inc for part in parts])
     assert sorted(energies) == sorted(good.e_inc)
     assert parts[2].n == 300
