@@ -29,6 +29,10 @@ FILL_ROUNDS = 6
 """Rounds in which the energy of masked cells converges: a core cell holds up to half of it."""
 
 
+ENOUGH = 200
+"""Showers that features are fitted on, and known energies that the response is: no fewer."""
+
+
 class FeatureError(ValueError):
     """Showers that features cannot be made of; the message says why."""
 
@@ -70,7 +74,8 @@ class FeatureMap:
     """Coefficients of the log deviation of each cell, shape (P, V)."""
 
     layer_mean: NDArray[np.float32]
-    """Coefficients of the mean of each layer-energy coordinate, shape (P, L)."""
+    """Coefficients of the mean of each layer-energy coordinate, shape (P, L); those of the first,
+    the response, and of its deviation are 0 if training knew no incident energies."""
 
     layer_log_scale: NDArray[np.float32]
     """Coefficients of their log deviation, shape (P, L)."""
@@ -113,6 +118,11 @@ class FeatureMap:
     def n_context(self) -> int:
         """Return C."""
         return 1 + len(self.condition_names)
+
+    @property
+    def knows_response(self) -> bool:
+        """Return whether training knew incident energies: else those of showers are ignored."""
+        return bool(self.layer_mean[:, 0].any() or self.layer_log_scale[:, 0].any())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for a file; `from_arrays` is the inverse."""
@@ -168,7 +178,7 @@ class FeatureMap:
         context: NDArray[np.float32],
         showers: Showers,
     ) -> NDArray[np.float32]:
-        known = ~np.isnan(showers.e_inc)
+        known = ~np.isnan(showers.e_inc) & self.knows_response
         e_inc = np.where(known, showers.e_inc, 1.0).astype(np.float64)
         at = np.where(known, self._at(e_inc), 0.0).astype(np.float32)
         raw = np.arcsinh(core / self.layer_unit_mev).astype(np.float32)
@@ -249,8 +259,10 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     FeatureError
         If fewer than 200 showers are given or a condition is missing.
     """
-    if showers.n < 200:
-        raise FeatureError(f"{showers.n} showers are too few to fit features on; give 200 or more")
+    if showers.n < ENOUGH:
+        raise FeatureError(
+            f"{showers.n} showers are too few to fit features on; give {ENOUGH} or more"
+        )
     missing = [name for name in condition_names if name not in showers.conditions]
     if missing:
         raise FeatureError(f"showers lack the conditions {missing}")
@@ -272,8 +284,9 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     cell_mean, cell_log_scale = polynomials(y, c)
     layers = np.arcsinh(core_energy / layer_unit)
     layer_mean, layer_log_scale = polynomials(layers, c)
+    layer_mean[:, 0] = layer_log_scale[:, 0] = 0
     known = ~np.isnan(showers.e_inc)
-    if known.sum() >= 200:
+    if known.sum() >= ENOUGH:
         e_inc = showers.e_inc[known].astype(np.float64)
         at = np.clip((np.log(e_inc) - scale[0, 0]) / scale[1, 0], *limits[:, 0])
         mean, log_scale = polynomials(np.log(e_rec[known] / e_inc)[:, None], at)
@@ -317,7 +330,7 @@ def _calibration(
     """Return offset and factors that minimise the relative error of the energy."""
     known = ~np.isnan(e_inc)
     n_layers = geometry.n_layers
-    if known.sum() < 200:  # nothing to calibrate on: the sampling fraction of the drawing
+    if known.sum() < ENOUGH:  # nothing to calibrate on: the sampling fraction of the drawing
         return np.array([0.0] + [1 / geometry.sampling_fraction] * n_layers)
     e = e_inc[known].astype(np.float64)
     design = np.column_stack([np.ones_like(e), core[known]])

@@ -55,6 +55,9 @@ def _batches(
         cells = feature_map.inverse(drawn.cells, part)
         if step > 0:
             cells = (np.rint(cells / step) * step).astype(np.float32)
+        if not feature_map.knows_response:
+            yield Showers(cells, np.full(len(cells), np.nan, np.float32))
+            continue
         e_rec = feature_map.e_rec(cells)
         # The response is N(0, 1) by construction: this incident energy gives the one drawn.
         at = basis(part[:, 0].numpy())

@@ -1,5 +1,7 @@
 """Features: ordinary numbers for every shower that a detector can read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models import features
+from models import features, generation
 from models.draws import keys, uniform
 from models.features import FeatureError
 from models.showers import Showers
@@ -82,6 +84,30 @@ def test_unknown_energy_gives_a_response_drawn_from_its_null(feature_map):
     assert abs(response.mean()) < 0.1
     assert response.std() == pytest.approx(1, abs=0.07)
     assert np.array_equal(feature_map(blind)[0].layers, f.layers)
+
+
+def mostly_blind(showers, known):
+    e_inc = np.where(np.arange(showers.n) < known, showers.e_inc, np.nan).astype(np.float32)
+    return Showers(showers.cells, e_inc)
+
+
+@pytest.mark.parametrize("known", [0, 150])
+def test_a_model_trained_without_energies_ignores_those_of_showers(known):
+    good = tiny.showers()
+    blind = features.fit(mostly_blind(good, known), tiny.GEOMETRY)
+    again = features.from_arrays(blind.arrays(), ())
+    assert not again.knows_response
+    response = again(good)[0].layers[:, 0].numpy()
+    assert abs(response.mean()) < 0.1
+    assert response.std() == pytest.approx(1, abs=0.07)
+    rest = again(mostly_blind(good, 0))[0]
+    assert np.array_equal(again(good)[0].layers[:, 1:], rest.layers[:, 1:])
+
+
+def test_a_model_trained_without_energies_generates_none():
+    good = tiny.showers()
+    blind = replace(tiny.artefact(), feature_map=features.fit(mostly_blind(good, 0), tiny.GEOMETRY))
+    assert np.isnan(generation.generate(blind, good, 3, 1).e_inc).all()
 
 
 def test_conditions_beyond_training_are_clamped(feature_map):
