@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -114,7 +114,8 @@ class ClassifierOptions:
     """What a classifier is shown, and how long."""
 
     faults: tuple[str, ...]
-    """Faults, in the form of `models.faults.parse`; each is injected into as many showers."""
+    """Faults, in the form of `models.faults.parse`; each is injected into as many showers. A fault
+    that strikes a `share` of the showers at work strikes all of its own here."""
 
     hidden: tuple[int, ...] = (128,)
     epochs: int = 25
@@ -169,17 +170,23 @@ class Teacher:
     """Mirrors of the cells; faults are injected into mirrored showers."""
 
     def lesson(self, pool: Pool, rng: np.random.Generator) -> Lesson:
-        """Return every shower of a pool as it is, and again with one of the faults."""
+        """Return every shower of a pool as it is, and again struck by one of the faults."""
         good = pool.draw(rng.permutation(pool.n), self.geometry, rng, self.images)
         region = np.zeros(good.n, np.uint16)
         parts = np.array_split(np.arange(good.n), len(self.faults))
         struck = [
-            injection.apply(fault, good[rows], region[rows], self.geometry, rng, donors=good)
+            injection.apply(_always(fault), good[rows], region[rows], self.geometry, rng, good)
             for fault, rows in zip(self.faults, parts, strict=True)
             if len(rows)
         ]
         features, latents = self.see(concatenate([good, *struck]))
         return Lesson(features, latents, (torch.arange(2 * good.n) >= good.n).to(latents))
+
+
+def _always(fault: Fault) -> Fault:
+    """Return a fault that strikes every shower: what is labelled struck must have been."""
+    share = {"share": 1.0} if "share" in fault.magnitudes else {}
+    return replace(fault, magnitudes={**fault.magnitudes, **share})
 
 
 def fit(

@@ -139,6 +139,16 @@ def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
     assert changed[[353, 354]].all()
 
 
+@pytest.mark.parametrize("text", ["hot:cells=353", "burst:layer=middle", "spike"])
+def test_a_fault_of_some_showers_strikes_all_that_are_labelled(text):
+    see = examiner(tiny.artefact()).view
+    parsed, mirrors = (faults.parse(text),), images(tiny.GEOMETRY, ())
+    teacher = classifier.Teacher(tiny.GEOMETRY, see, parsed, mirrors)
+    lesson = teacher.lesson(Pool(tiny.showers(n=60)), np.random.default_rng(1))
+    changed = (lesson.features.cells[60:] != lesson.features.cells[:60]).any(dim=1)
+    assert changed.float().mean() > 0.9  # of a burst, some draws are nearly nothing
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
