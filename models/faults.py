@@ -98,6 +98,9 @@ STREAM = frozenset({Kind.SHIFT, Kind.SILENT, Kind.LATE, Kind.CORRUPT})
 WHOLE_LAYER = frozenset({Kind.NOISE, Kind.PEDESTAL, Kind.BURST})
 """Kinds that strike a whole layer if no cells are named."""
 
+OF_NOISE = WHOLE_LAYER | {Kind.HOT}
+"""Kinds whose `x` counts in units of the noise: where there is none they are nothing."""
+
 _PLACELESS = frozenset({Kind.SECOND, Kind.PILE_UP}) | STREAM
 """Kinds that name no cells."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .faults import STREAM, WHOLE_LAYER, Fault, FaultError, Kind
+from .faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, Kind
 from .materials import MaterialError, lateral_cumulative, medium
 from .showers import Showers
 
@@ -19,6 +19,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .geometry import Geometry, Layer
+
+
+def check(fault: Fault, geometry: Geometry) -> None:
+    """Raise `FaultError` if a fault has no place in a geometry, or can do nothing there."""
+    if fault.cells and max(fault.cells) >= geometry.n_cells:
+        raise FaultError(
+            f"{fault.kind}: geometry {geometry.name} has cells 0 to "
+            f"{geometry.n_cells - 1}, not {max(fault.cells)}"
+        )
+    names = [layer.name for layer in geometry.layers]
+    if fault.layer and fault.layer not in names:
+        raise FaultError(
+            f"{fault.kind}: layer must be one of {', '.join(names)} in geometry {geometry.name}"
+        )
+    if fault.kind in OF_NOISE and geometry.noise_mev == 0:
+        raise FaultError(f"{fault.kind}: counts in noise, but geometry {geometry.name} has none")
+    polar = [layer.name for layer in geometry.layers if layer.r_edges_mm]
+    if fault.kind is Kind.SECOND and polar:
+        raise FaultError(
+            f"{fault.kind}: needs cells in rows and columns, but layer {polar[0]} of geometry "
+            f"{geometry.name} is polar"
+        )
 
 
 def struck(fault: Fault, geometry: Geometry) -> NDArray[np.int64]:
@@ -31,18 +53,12 @@ def struck(fault: Fault, geometry: Geometry) -> NDArray[np.int64]:
     Raises
     ------
     FaultError
-        If a cell or layer is not in the geometry.
+        If the fault does not fit the geometry: see `check`.
     """
+    check(fault, geometry)
     if fault.cells:
-        if max(fault.cells) >= geometry.n_cells:
-            raise FaultError(
-                f"{fault.kind}: geometry {geometry.name} has cells 0 to "
-                f"{geometry.n_cells - 1}, not {max(fault.cells)}"
-            )
         return np.array(fault.cells, np.int64)
     names = [layer.name for layer in geometry.layers]
-    if fault.layer and fault.layer not in names:
-        raise FaultError(f"{fault.kind}: layer must be one of {', '.join(names)}")
     everything = np.arange(geometry.n_cells)
     middle = geometry.n_layers // 2
     if fault.layer or fault.kind in WHOLE_LAYER:
@@ -91,6 +107,7 @@ def apply(
     """
     if fault.kind in STREAM:
         raise FaultError(f"{fault.kind} acts on the stream, not on energies")
+    check(fault, geometry)
     rows = np.flatnonzero(np.isin(region, fault.region) if fault.region else np.ones(showers.n))
     rows = rows[rng.random(len(rows)) < fault.magnitudes.get("share", 1.0)]
     if not len(rows):
@@ -222,8 +239,6 @@ def _moved(
     energy: NDArray[np.float64], layer: Layer, mm: float, geometry: Geometry
 ) -> NDArray[np.float64]:
     """Return the energy of a layer (N, cells) of showers that enter `mm` further along y."""
-    if layer.r_edges_mm:
-        raise FaultError(f"second needs cells in rows and columns; {layer.name} is polar")
     columns, size = layer.shape[1], layer.cell_mm[1]
     edges = (np.arange(columns + 1) - columns / 2) * size
     low = np.maximum(edges[:-1, None], edges[None, :-1] - mm)

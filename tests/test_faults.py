@@ -1,5 +1,6 @@
 """Faults: said in one form, refused in one line, and seen in the showers as large as stated."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models import binning
 from models import geometry as geo
 from models.faults import KEYS, STREAM, Fault, FaultError, Kind, parse
 from models.injection import apply, struck, weights
@@ -228,3 +230,56 @@ def test_unknown_energies_are_taken_from_the_cells(good, rng):
     two = injected("second:mm=20", unknown, rng)
     ratio = two.cells.sum(dtype=np.float64) / good.cells.sum(dtype=np.float64)
     assert ratio == pytest.approx(1, abs=0.02)
+
+
+BINNING = """<Bins><Bin name="photon">
+<Layer id="0" r_edges="0,5,10,30" n_bin_alpha="4" />
+<Layer id="1" r_edges="0,20,60" n_bin_alpha="1" />
+</Bin></Bins>"""
+CRYSTALS = geo.load(geo.SHIPPED / "crystals-121.json")
+POLAR = binning.parse(BINNING)
+GEOMETRIES = {
+    "pb-lar": PB_LAR,
+    "crystals": CRYSTALS,
+    "calochallenge": POLAR,
+    "calochallenge with noise": replace(POLAR, noise_mev=2.0, least_count_mev=0.5),
+}
+REFUSED = {
+    "calochallenge": {Kind.HOT, Kind.NOISE, Kind.PEDESTAL, Kind.BURST, Kind.SECOND},
+    "calochallenge with noise": {Kind.SECOND},
+}
+
+
+def drawn(geometry, rng, n=60):
+    e_inc = rng.uniform(5e3, 2e4, n).astype(np.float32)
+    near = np.exp(-np.hypot(*geometry.centres[:, :2].T) / 20)
+    mean = e_inc[:, None] * geometry.sampling_fraction * near / near.sum()
+    noise = rng.normal(0, geometry.noise_mev, mean.shape)
+    return Showers((mean * rng.gamma(4, 0.25, mean.shape) + noise).astype(np.float32), e_inc)
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+@pytest.mark.parametrize("kind", ENERGY_KINDS)
+def test_a_fault_is_seen_in_every_geometry_or_refused_in_one_line(kind, name, rng):
+    geometry = GEOMETRIES[name]
+    showers = drawn(geometry, rng)
+    share = {"share": 1.0} if "share" in KEYS[kind] else {}
+    fault = Fault(kind, cells=(1, 2) if kind is Kind.SWAP else (), magnitudes=share)
+    if kind in REFUSED.get(name, ()):
+        with pytest.raises(FaultError, match=f"^{kind}: .*{geometry.name}") as caught:
+            apply(fault, showers, everywhere(showers), geometry, rng)
+        assert "\n" not in str(caught.value)
+        return
+    seen = apply(fault, showers, everywhere(showers), geometry, rng).cells
+    assert (seen != showers.cells).any(1).all()
+    more = seen.sum(dtype=np.float64) - showers.cells.sum(dtype=np.float64)
+    sign = {Kind.DEAD: -1, Kind.TRIP: -1, Kind.GAIN: 1, Kind.HOT: 1, Kind.SPIKE: 1}
+    assert sign.get(kind, np.sign(more)) == np.sign(more)
+
+
+def test_a_fault_that_fits_no_shower_is_still_refused(rng):
+    none = drawn(POLAR, rng)[:0]
+    with pytest.raises(FaultError, match="has none"):
+        apply(parse("hot"), none, everywhere(none), POLAR, rng)
+    with pytest.raises(FaultError, match="is polar"):
+        struck(parse("second"), POLAR)
