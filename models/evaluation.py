@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import beta, rankdata
 
 from . import injection
-from .faults import Fault, parse
+from .faults import Fault, FaultError, parse
 from .scales import LEVELS
 
 if TYPE_CHECKING:
@@ -32,20 +32,27 @@ CONFIDENCE = 0.95
 def injected(geometry: Geometry) -> dict[str, Fault]:
     """Return the faults that every evaluation injects into the good showers, by name.
 
-    A hot cell is injected twice: in the core, under the shower, and in a quiet cell beside it. A
-    second photon is moved along rows and columns: not in a detector with polar layers.
+    A hot cell is injected twice: in the core, under the shower, and in a quiet cell beside it.
+    What a geometry cannot show is left out: faults counted in noise where there is none.
     """
-    polar = any(layer.r_edges_mm for layer in geometry.layers)
-    distances = () if polar else (5, 10, 20, 40)
     (quiet,) = injection.quiet_cell(geometry, geometry.n_layers // 2)
-    return {
-        **{f"second photon {mm} mm": parse(f"second:mm={mm},x=0.3") for mm in distances},
+    wanted = {
+        **{f"second photon {mm} mm": parse(f"second:mm={mm},x=0.3") for mm in (5, 10, 20, 40)},
         "dead core cell": parse("dead"),
         **{f"hot quiet cell {x}σ": parse(f"hot:cells={quiet},x={x},share=1") for x in (5, 10, 50)},
         **{f"hot core cell {x}σ": parse(f"hot:x={x},share=1") for x in (5, 10, 50)},
         **{f"noise × {x} in a layer": parse(f"noise:x={x}") for x in (2, 5)},
         **{f"gain +{x} %": parse(f"gain:x={x / 100}") for x in (1, 2, 5, 10)},
     }
+    return {name: fault for name, fault in wanted.items() if _has_place(fault, geometry)}
+
+
+def _has_place(fault: Fault, geometry: Geometry) -> bool:
+    try:
+        injection.check(fault, geometry)
+    except FaultError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,9 @@ def test_polar_layers_get_no_second_photon():
     names = evaluation.injected(replace(crystals, layers=(layer,)))
     assert "dead core cell" in names
     assert not any("second" in name for name in names)
+    quiet = evaluation.injected(replace(crystals, noise_mev=0.0))
+    assert "gain +1 %" in quiet
+    assert not any(name.startswith(("noise", "hot")) for name in quiet)
 
 
 @pytest.fixture(scope="module")

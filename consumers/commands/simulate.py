@@ -19,7 +19,7 @@ from consumers.kafka import KafkaSink, describe_topics, ensure_topics
 from consumers.layout import detector_of, geometry_of
 from consumers.record import Refused, Unavailable
 from consumers.simulate import Beam, Stream
-from models import faults, readers
+from models import faults, injection, readers
 
 if TYPE_CHECKING:
     import argparse
@@ -100,6 +100,8 @@ def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
     try:
         pool = readers.read(args.source, geometry)
         wanted = tuple(faults.parse(text, regions) for text in args.fault)
+        for fault in wanted:
+            injection.check(fault, geometry)
     except (readers.ReaderError, faults.FaultError) as error:
         raise UserError(str(error)) from None
     if not args.rate > 0 or not args.seconds > 0 or not 0 < args.block <= 1024:
