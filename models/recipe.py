@@ -117,7 +117,7 @@ def prepare(
     train, held_out, certify = split(pool, recipe, certify, geometry)
     torch.manual_seed(recipe.options.seed)
     if recipe.frozen:
-        feature_map, flow = _kept(start)
+        feature_map, flow = _kept(start, recipe, geometry)
     else:
         feature_map, flow = _fitted(recipe, geometry, train, held_out, session, start)
     examine = Examiner(feature_map, flow, geometry, session.device)
@@ -140,10 +140,10 @@ def prepare(
     return artefact.signed(Artefact(*parts))
 
 
-def _kept(start: Artefact | None) -> tuple[FeatureMap, Flow]:
+def _kept(start: Artefact | None, recipe: Recipe, geometry: Geometry) -> tuple[FeatureMap, Flow]:
     if start is None:
         raise TrainingError("nothing to keep: name the model to start from")
-    return start.feature_map, deepcopy(start.flow)
+    return start.feature_map, _copied(start, recipe, geometry)
 
 
 def _fitted(
@@ -249,9 +249,16 @@ def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
 
 def _copied(start: Artefact, recipe: Recipe, geometry: Geometry) -> Flow:
     """Return a flow with the weights of another model, which must be of this form."""
-    shapes = [[layer.shape for layer in g.layers] for g in (start.geometry, geometry)]
+    both = (start.geometry, geometry)
+    shapes = [[layer.shape for layer in g.layers] for g in both]
+    noise = [(g.noise_mev, g.least_count_mev) for g in both]
     if shapes[0] != shapes[1] or start.feature_map.condition_names != recipe.conditions:
         raise TrainingError("the model to start from is of other cells or conditions")
+    # Features that are fitted anew bring other noise into standard form; those that are kept do not.
+    if recipe.frozen and noise[0] != noise[1]:
+        raise TrainingError(
+            f"the model to keep is of noise and least count {noise[0]} MeV, not {noise[1]}"
+        )
     if start.family != recipe.family:
         raise TrainingError(f"the model to start from is a {start.family}, not a {recipe.family}")
     return deepcopy(start.flow)

@@ -1,6 +1,7 @@
 """Classifier: sees what it was shown, travels in the artefact, and is one score of the family."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from models.classifier import ClassifierOptions
 from models.evaluation import auc
 from models.pool import Pool, images
 from models.recipe import Recipe
+from models.showers import Showers
 from models.training import Options, Session, TrainingError
 
 FAULT = "hot:cells=353,x=100,share=1"
@@ -58,6 +60,24 @@ def test_a_frozen_model_keeps_features_and_flow_to_the_bit(made):
 def test_nothing_can_be_frozen_where_there_is_nothing_to_start_from():
     with pytest.raises(TrainingError, match="start"):
         recipe.prepare(RECIPE, Pool(tiny.showers()), tiny.GEOMETRY, Session())
+
+
+@pytest.mark.parametrize(
+    ("change", "geometry", "match"),
+    [
+        ({}, replace(tiny.GEOMETRY, layers=tiny.GEOMETRY.layers[:2]), "other cells"),
+        ({}, replace(tiny.GEOMETRY, noise_mev=2.0), "noise"),
+        ({}, replace(tiny.GEOMETRY, least_count_mev=0.5), "least count"),
+        ({"family": "caloflow"}, tiny.GEOMETRY, "flux, not a caloflow"),
+        ({"conditions": ("eta",)}, tiny.GEOMETRY, "conditions"),
+    ],
+)
+def test_what_a_frozen_model_is_not_made_for_is_refused(change, geometry, match):
+    good = tiny.showers()
+    cells = np.ascontiguousarray(good.cells[:, : geometry.n_cells])
+    pool = Pool(Showers(cells, good.e_inc))
+    with pytest.raises(TrainingError, match=match):
+        recipe.prepare(replace(RECIPE, **change), pool, geometry, Session(), start=tiny.artefact())
 
 
 def test_the_classifier_is_the_last_score_and_sees_its_fault(made, good):
