@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from consumers.command import main
+from models import certification
 from models.artefact import Artefact
 
 CONFIG = """
@@ -138,6 +139,24 @@ def test_apply_leaves_open_what_cannot_be_known(folder, trained):
     for column in ("e_inc", "p_response", "score_response"):
         assert table[column].is_null().to_pylist() == [i == 3 for i in range(10)]
     assert table["p"].null_count == 0
+
+
+def test_showers_that_cannot_be_examined_do_not_cost_the_training(
+    folder, trained, monkeypatch, capsys
+):
+    def refuse(*_):
+        raise ValueError("no such showers")
+
+    monkeypatch.setattr(certification, "examined", refuse)
+    out = folder / "kept"
+    words = ("--out", out, "--certify", folder / "clean.h5", "--test", folder / "test.h5")
+    assert train(folder, *words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("calodqm train: ")
+    assert "no such showers" in error
+    kept = Artefact.load(out)
+    assert "held_out" not in kept.card
+    assert kept.score_map.arrays().keys() == Artefact.load(trained).score_map.arrays().keys()
 
 
 @pytest.mark.parametrize(

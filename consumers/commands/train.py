@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models import training
+    from models.artefact import Artefact
     from models.geometry import Geometry
+    from models.showers import Showers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
     """Train, certify, save; print where the artefact is and what it is worth."""
     import torch  # noqa: PLC0415  takes seconds
 
-    from models import certification  # noqa: PLC0415
     from models import recipe as recipes  # noqa: PLC0415
     from models.scorer import pick_device  # noqa: PLC0415
     from models.training import Session, TrainingError  # noqa: PLC0415
@@ -104,12 +105,24 @@ def run(args: argparse.Namespace) -> int:
             )
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None
-    if test is not None:
-        made = certification.examined(made, test, anomalies, args.device)
-    made.save(args.out)
+    made.save(args.out)  # what comes now may fail, for its showers
     checkpoint.unlink(missing_ok=True)
+    if test is not None:
+        made = _examined(made, test, anomalies, args)
+        made.save(args.out)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _examined(
+    made: Artefact, good: Showers, strange: dict[str, Showers], args: argparse.Namespace
+) -> Artefact:
+    from models import certification  # noqa: PLC0415  torch takes seconds
+
+    try:
+        return certification.examined(made, good, strange, args.device)
+    except ValueError as error:
+        raise UserError(f"{args.test}: {error}; {args.out} has no held-out figures") from None
 
 
 def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
