@@ -20,7 +20,7 @@ from . import injection
 from .faults import STREAM, Fault, FaultError, parse
 from .flow import Features
 from .showers import concatenate
-from .training import Progress, TrainingError
+from .training import Progress, TrainingError, is_whole, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +134,9 @@ class ClassifierOptions:
                 raise TrainingError(str(error)) from None
             if fault.kind in STREAM or fault.region:
                 raise TrainingError(f"{text}: no single shower of one region shows that")
+        whole(self, "epochs", "patience", "batch")
+        if not all(is_whole(width) and width > 0 for width in self.hidden):
+            raise TrainingError(f"hidden must be a list of whole numbers > 0, not {self.hidden!r}")
         if min(self.epochs, self.patience, self.batch) < 1:
             raise TrainingError("epochs, patience and batch must be >= 1")
         if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):

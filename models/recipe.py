@@ -18,7 +18,7 @@ from .faults import FaultError, parse
 from .flux import Flux, FluxConfig
 from .pool import Pool, images
 from .scorer import Examiner
-from .training import Options, Session, TrainingError
+from .training import Options, Session, TrainingError, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,10 +84,19 @@ class Recipe:
     """Keep features and flow of the model that training starts from: only the rest is made."""
 
     def __post_init__(self) -> None:
+        whole(self, "condition_cells", "draws", "group", "head")
+        if not isinstance(self.model, dict):
+            raise TrainingError(f"model must be a table of options, not {self.model!r}")
+        if not all(map(_is_text, self.conditions)):
+            raise TrainingError(f"conditions must be a list of names, not {self.conditions!r}")
         if not (0 < self.held_out < 1 and 0 < self.certify < 1 > self.held_out + self.certify):
             raise TrainingError("held_out and certify must be shares that leave some for training")
         if min(self.condition_cells, self.draws, self.group) < 1 or self.head < 0:
             raise TrainingError("condition_cells, draws and group must be >= 1, head >= 0")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def prepare(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from .flow import Features
@@ -33,6 +36,19 @@ class TrainingError(ValueError):
     """Options or showers that a model cannot be trained with."""
 
 
+def whole(options: object, *names: str) -> None:
+    """Raise `TrainingError` unless the fields of these names are whole numbers."""
+    for name in names:
+        value = getattr(options, name)
+        if not is_whole(value):
+            raise TrainingError(f"{name} must be a whole number, not {value!r}")
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number; 2.0 and true are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How long and how fast to train."""
@@ -53,6 +69,7 @@ class Options:
     """Axes, "x" and "y", in which the set-up is mirror symmetric: showers are flipped at random."""
 
     def __post_init__(self) -> None:
+        whole(self, "epochs", "patience", "batch", "seed")
         if min(self.epochs, self.patience, self.batch) < 1 or self.seed < 0:
             raise TrainingError("epochs, patience and batch must be >= 1 and the seed >= 0")
         if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
@@ -88,7 +105,7 @@ class Session:
 
     checkpoint: Path | None = None
     """Written after every epoch; a fit that finds it goes on where it was, and ends with the same
-    weights as one that was never interrupted."""
+    weights as one that was never interrupted. One of another training is refused."""
 
     mixed: bool = False
     """Matrix products in bfloat16, all else in float32; on a GPU only."""
@@ -122,7 +139,7 @@ def fit(
     trainer = _Trainer(flow, feature_map, geometry, train, options, session)
     rng = np.random.default_rng([options.seed, 1])
     check = trainer.batch(held_out, np.arange(held_out.n), rng)
-    start, saved = _resume(session.checkpoint)
+    start, saved = _resume(session.checkpoint, trainer.digest)
     for number, phase in enumerate(flow.phases()):
         if number < start.phase:
             continue
@@ -149,7 +166,22 @@ class _Trainer:
         self.train, self.options, self.session = train, options, session
         self.images = images(geometry, options.flips)
         self.module: nn.Module = flow  # type: ignore[assignment]
+        self.digest = b"" if session.checkpoint is None else self._digest()
         self.module.to(session.device)
+
+    def _digest(self) -> bytes:
+        """Return what tells this training from any other: options, showers, weights at its start.
+
+        What is computed of them (features) is not in it: another machine may round otherwise.
+        """
+        names, seen = self.feature_map.condition_names, self.train.showers
+        facts = (self.options, self.flow.family, dict(self.flow.config), self.geometry, names)
+        digest = hashlib.sha256(repr(facts).encode())
+        arrays = [seen.cells, seen.e_inc, self.train.clean, *(seen.conditions[n] for n in names)]
+        arrays += [value.cpu().numpy() for value in self.module.state_dict().values()]
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()
 
     def batch(self, pool: Pool, index: NDArray[np.int64], rng: np.random.Generator) -> Features:
         """Return the features of a draw, de-digitised by half a least count."""
@@ -195,7 +227,8 @@ class _Trainer:
             )
             # What is told of is saved: who stops a training after a line loses nothing.
             if self.session.checkpoint is not None:
-                _save(self.session.checkpoint, self.module, optimiser, parameters, best, place)
+                tensors = _tensors(self.module, optimiser, parameters, best, place)
+                _save(self.session.checkpoint, tensors, self.digest)
             self.session.progress(
                 Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
             )
@@ -241,28 +274,39 @@ class _Trainer:
 _STATE = ("exp_avg", "exp_avg_sq", "step")
 
 
-def _save(
-    path: Path,
+def _tensors(
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
     parameters: list[nn.Parameter],
     best: dict[str, Tensor],
     place: _Place,
-) -> None:
+) -> dict[str, Tensor]:
     tensors = {f"now.{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
     for i, parameter in enumerate(parameters):
         tensors |= {f"adam.{i}.{key}": optimiser.state[parameter][key] for key in _STATE}
     tensors["place"] = torch.tensor(place, dtype=torch.float64)
+    return tensors
+
+
+def _save(path: Path, tensors: dict[str, Tensor], digest: bytes) -> None:
+    tensors = {**tensors, "digest": torch.tensor(list(digest), dtype=torch.uint8)}
     partial = path.with_suffix(".partial")
     save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, partial)
     partial.replace(path)  # a fit that is killed while it writes keeps the last whole one
 
 
-def _resume(path: Path | None) -> tuple[_Place, dict[str, Tensor]]:
+def _resume(path: Path | None, digest: bytes) -> tuple[_Place, dict[str, Tensor]]:
     if path is None or not path.exists():
         return _Place(0, 0, math.inf, 0), {}
-    saved: dict[str, Tensor] = load_file(path)
+    try:
+        saved: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"{path}: not a usable checkpoint: {error}") from None
+    if "digest" not in saved or bytes(saved["digest"].tolist()) != digest:
+        raise TrainingError(
+            f"{path}: of another training: its recipe, seed, showers or start are not these"
+        )
     phase, epoch, best, since = saved["place"].tolist()
     return _Place(int(phase), int(epoch), best, int(since)), saved
 

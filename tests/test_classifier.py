@@ -177,6 +177,8 @@ def test_a_fault_of_some_showers_strikes_all_that_are_labelled(text):
         ({"faults": ("gain:region=3",)}, "no single shower"),
         ({"faults": ("melted",)}, "KIND"),
         ({"faults": ("dead",), "epochs": 0}, "epochs"),
+        ({"faults": ("dead",), "epochs": 1.5}, "epochs"),
+        ({"faults": ("dead",), "hidden": (8.5,)}, "hidden"),
         ({"faults": ("dead",), "learning_rate": 2.0}, "learning_rate"),
     ],
 )

@@ -45,6 +45,10 @@ def folder(tmp_path_factory):
     write(path / "test.h5", good[slice(900, 1000)])
     write(path / "mu.h5", tiny.showers("mu", 50))
     (path / "recipe.toml").write_text(CONFIG)
+    (path / "number.toml").write_text("options = 3")
+    (path / "text.toml").write_text('model = "x"')
+    (path / "junk").mkdir()
+    (path / "junk" / "checkpoint.safetensors").write_bytes(b"junk")
     return path
 
 
@@ -159,6 +163,9 @@ def test_showers_that_cannot_be_examined_do_not_cost_the_training(
     assert kept.score_map.arrays().keys() == Artefact.load(trained).score_map.arrays().keys()
 
 
+TEST = ("--test", "{f}/test.h5")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -166,7 +173,15 @@ def test_showers_that_cannot_be_examined_do_not_cost_the_training(
         (["train", "{f}/recipe.toml", "--out", "{f}/x"], "recipe.toml"),
         (["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/none.toml"], "none.toml"),
         (["train", "{f}/good.h5", "--out", "{f}/x", "--epochs", "0"], "epochs"),
-        (["train", "{f}/good.h5", "--out", "{f}/x", "--anomaly", "mu"], "NAME=FILE"),
+        (["train", "{f}/good.h5", "--out", "{f}/x", "--anomaly", "mu", *TEST], "NAME=FILE"),
+        (["train", "{f}/good.h5", "--out", "{f}/x", "--anomaly", "mu={f}/mu.h5"], "--test"),
+        (["train", "{f}/good.h5", "--out", "{f}/x", "--threads", "0"], "--threads 0"),
+        (["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/number.toml"], "tables"),
+        (["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/text.toml"], "tables"),
+        (
+            ["train", "{f}/good.h5", "--out={f}/junk", "--config={f}/recipe.toml", "--resume"],
+            "not a usable checkpoint",
+        ),
         (["train", "{f}/mu.h5", "--out", "{f}/x"], "too few"),
         (["apply", "{f}/good.h5", "--artefact", "{f}", "--out", "{f}/x.parquet"], "config.json"),
         (["apply", "{f}/none.h5", "--artefact", "{m}", "--out", "{f}/x.parquet"], "none.h5"),

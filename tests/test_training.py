@@ -96,6 +96,21 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, stop_after
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    session = Session(checkpoint=tmp_path / "checkpoint.safetensors")
+    fit(small(1), session)
+    fit(small(1), session)
+    with pytest.raises(TrainingError, match="of another training"):
+        fit(small(1, learning_rate=2e-3), session)
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(b"junk")
+    with pytest.raises(TrainingError, match="not a usable checkpoint"):
+        fit(small(1), Session(checkpoint=checkpoint))
+
+
 def test_training_stops_early_and_keeps_the_best():
     seen = []
     fit(small(40, learning_rate=0.9, patience=2), Session(progress=seen.append))
@@ -190,7 +205,14 @@ def test_caloflow_trains_by_the_same_recipe():
 
 @pytest.mark.parametrize(
     "options",
-    [{"epochs": 0}, {"learning_rate": 2.0}, {"flips": ("z",)}, {"seed": -1}, {"batch": 0}],
+    [
+        {"epochs": 0},
+        {"learning_rate": 2.0},
+        {"flips": ("z",)},
+        {"seed": -1},
+        {"batch": 0},
+        {"epochs": 1.5},
+    ],
 )
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(TrainingError):
@@ -198,7 +220,17 @@ def test_options_that_cannot_be_are_refused(options):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"held_out": 0.7, "certify": 0.5}, {"condition_cells": 0}, {"draws": 0}]
+    "fields",
+    [
+        {"held_out": 0.7, "certify": 0.5},
+        {"condition_cells": 0},
+        {"draws": 0},
+        {"condition_cells": 2.5},
+        {"draws": 1.5},
+        {"group": True},
+        {"conditions": (3,)},
+        {"model": "x"},
+    ],
 )
 def test_recipes_that_cannot_be_are_refused(fields):
     with pytest.raises(TrainingError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models import training
     from models.artefact import Artefact
     from models.geometry import Geometry
+    from models.recipe import Recipe
     from models.showers import Showers
 
 
@@ -78,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
     from models.scorer import pick_device  # noqa: PLC0415
     from models.training import Session, TrainingError  # noqa: PLC0415
 
+    _check(args)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     geometry = _geometry(args.geometry)
-    over = {"epochs": args.epochs, "seed": args.seed}
-    recipe = given.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
+    recipe = _recipe(args)
     pool = given.pool(args.data, geometry)
     start = None if args.start is None else given.artefact(args.start)
     test = None if args.test is None else given.showers(args.test, geometry)
@@ -112,6 +113,21 @@ def run(args: argparse.Namespace) -> int:
         made.save(args.out)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.threads is not None and args.threads < 1:
+        raise UserError(f"--threads {args.threads}: give 1 or more")
+    if args.anomaly and args.test is None:
+        raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    over = {"epochs": args.epochs, "seed": args.seed}
+    try:
+        return given.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
+    except AttributeError:  # a number or a text where a table should be
+        raise UserError(f"{args.config}: options, model and classifier must be tables") from None
 
 
 def _examined(
