@@ -16,7 +16,7 @@ from models import readers
 from models.showers import concatenate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from models.artefact import Artefact
     from models.geometry import Geometry
@@ -82,6 +82,18 @@ def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
     return Pool(concatenate(batches), np.concatenate(clean))
 
 
+def examined(
+    made: Artefact, good: Showers, strange: Mapping[str, Showers], device: str
+) -> Artefact:
+    """Return an artefact whose card says what it is worth, or raise `UserError`."""
+    from models import certification  # noqa: PLC0415  torch takes seconds
+
+    try:
+        return certification.examined(made, good, strange, device)
+    except ValueError as error:
+        raise UserError(f"{error}; the artefact is saved without figures of --test") from None
+
+
 def recipe(path: Path | None, **changes: Any) -> Recipe:
     """Return the recipe of a TOML file, or the default one, or raise `UserError`.
 
@@ -96,6 +108,9 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
 
     try:
         told = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in ("options", "model", "classifier"):
+            if not isinstance(told.get(name, {}), dict):
+                raise UserError(f"{path}: {name} must be a table")
         options = told.pop("options", {})
         for name, value in changes.items():
             if value is not None:

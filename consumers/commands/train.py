@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models import training
-    from models.artefact import Artefact
     from models.geometry import Geometry
-    from models.recipe import Recipe
-    from models.showers import Showers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     geometry = _geometry(args.geometry)
-    recipe = _recipe(args)
+    over = {"epochs": args.epochs, "seed": args.seed}
+    recipe = given.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
     pool = given.pool(args.data, geometry)
     start = None if args.start is None else given.artefact(args.start)
     test = None if args.test is None else given.showers(args.test, geometry)
@@ -109,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
     made.save(args.out)  # what comes now may fail, for its showers
     checkpoint.unlink(missing_ok=True)
     if test is not None:
-        made = _examined(made, test, anomalies, args)
+        made = given.examined(made, test, anomalies, args.device)
         made.save(args.out)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
@@ -120,25 +118,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--threads {args.threads}: give 1 or more")
     if args.anomaly and args.test is None:
         raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
-
-
-def _recipe(args: argparse.Namespace) -> Recipe:
-    over = {"epochs": args.epochs, "seed": args.seed}
-    try:
-        return given.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
-    except AttributeError:  # a number or a text where a table should be
-        raise UserError(f"{args.config}: options, model and classifier must be tables") from None
-
-
-def _examined(
-    made: Artefact, good: Showers, strange: dict[str, Showers], args: argparse.Namespace
-) -> Artefact:
-    from models import certification  # noqa: PLC0415  torch takes seconds
-
-    try:
-        return certification.examined(made, good, strange, args.device)
-    except ValueError as error:
-        raise UserError(f"{args.test}: {error}; {args.out} has no held-out figures") from None
 
 
 def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
