@@ -189,7 +189,8 @@ def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
     made = tiny.artefact()
     pool = given_pool([clean], made.geometry)
     seed = made.card["seed"]
-    recipe = Recipe(draws=1, options=Options(seed=seed, flips=tuple(made.card.get("flips", ()))))
+    options = Options(seed=seed, flips=tuple(made.card.get("flips", ())))
+    recipe = Recipe(draws=1, condition_cells=1, options=options)
     certification.certified(recipe, certification.examiner(made), made.geometry, pool)
     checked, certified = (showers.cells - pool.showers.cells[of] for showers, of in drawn)
     assert abs(np.corrcoef(checked[:300].ravel(), certified[:300].ravel())[0, 1]) < 0.05

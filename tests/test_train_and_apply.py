@@ -176,8 +176,14 @@ TEST = ("--test", "{f}/test.h5")
         (["train", "{f}/good.h5", "--out", "{f}/x", "--anomaly", "mu", *TEST], "NAME=FILE"),
         (["train", "{f}/good.h5", "--out", "{f}/x", "--anomaly", "mu={f}/mu.h5"], "--test"),
         (["train", "{f}/good.h5", "--out", "{f}/x", "--threads", "0"], "--threads 0"),
-        (["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/number.toml"], "must be a table"),
-        (["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/text.toml"], "must be a table"),
+        (
+            ["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/number.toml"],
+            "must be a table",
+        ),
+        (
+            ["train", "{f}/good.h5", "--out", "{f}/x", "--config", "{f}/text.toml"],
+            "must be a table",
+        ),
         (
             ["train", "{f}/good.h5", "--out={f}/junk", "--config={f}/recipe.toml", "--resume"],
             "not a usable checkpoint",
