@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 FOLDS = 5
 """Parts of the population that are counted with the cuts of the others."""
 
-POOL_FROM = 0.10
-"""Beyond the score that this share of a condition cell exceeds, its tail is the pooled one."""
+POOL_FROM, POOL_BELOW = 0.10, 60
+"""A tail is the pooled one beyond the score that so many distinct showers of a condition cell
+exceed, this share of them at most: what a cell can tell by itself it does not borrow."""
 
 POOL_TEST = 1e-3
 """A cell whose tail differs from the pooled one at this level keeps its own."""
@@ -201,7 +202,8 @@ def _log_tail(
         pooled = _continued(total)
         for k in range(n_cells):
             n = above[k, s, 0]
-            start = int(np.nonzero(above[k, s] >= POOL_FROM * n)[0][-1])
+            enough = min(POOL_FROM * n, POOL_BELOW * images)
+            start = int(np.nonzero(above[k, s] >= enough)[0][-1])
             test[k, s] = _same_tail(above[k, s, start:], (total - above[k, s])[start:], images)
             tail[k, s] = own[k, s]
             if test[k, s] >= POOL_TEST:
