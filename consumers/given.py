@@ -13,6 +13,7 @@ import numpy as np
 
 from consumers.failure import UserError
 from models import readers
+from models.flow import tuples
 from models.showers import concatenate
 
 if TYPE_CHECKING:
@@ -116,19 +117,13 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
             if value is not None:
                 (options if name in OPTIONS else told)[name] = value
         if "classifier" in told:
-            told["classifier"] = ClassifierOptions(**_tuples(told["classifier"]))
-        told["model"] = _tuples(told.get("model", {}))
-        return Recipe(options=Options(**_tuples(options)), **_tuples(told))
+            told["classifier"] = ClassifierOptions(**tuples(told["classifier"]))
+        told["model"] = tuples(told.get("model", {}))
+        return Recipe(options=Options(**tuples(options)), **tuples(told))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
         raise UserError(f"{path}: {error}") from None
     except TrainingError as error:
         raise UserError(str(error)) from None
-
-
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
-    }
 
 
 def _is_clean(path: Path, geometry: Geometry) -> bool:

@@ -14,6 +14,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from . import features, reference, scores
+from .flow import tuples
 from .geometry import Geometry, parse
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .classifier import Classifier
     from .features import FeatureMap
-    from .flow import Flow
+    from .flow import Flow, Shape
     from .reference import ReferenceTable
     from .scorer import Scorer
     from .scores import ScoreMap
@@ -295,7 +296,7 @@ def _flow(
     if not isinstance(config, dict):
         raise TypeError('config.json: "flow" must hold an object')
     shape_of, build = families()[family]
-    shape = shape_of(config)
+    shape = shape_of(**tuples(config))
     wanted = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
     if shape.inputs != wanted:  # before any memory is taken for it
         raise ValueError(f"the flow is of {shape.inputs} cells, layers, conditions, not {wanted}")
@@ -326,12 +327,12 @@ def _classifier(
     return known
 
 
-def families() -> dict[str, tuple[Callable[[dict[str, Any]], Any], Callable[[Any], Flow]]]:
-    """Return what reads the config of each model family and what builds its flow, by name."""
+def families() -> dict[str, tuple[Callable[..., Shape], Callable[[Any], Flow]]]:
+    """Return the config of each model family, and what builds a flow of one, by name."""
     from .caloflow import CaloFlow, CaloFlowConfig  # noqa: PLC0415  see `_flow`
     from .flux import Flux, FluxConfig  # noqa: PLC0415
 
-    return {"flux": (FluxConfig.of, Flux), "caloflow": (CaloFlowConfig.of, CaloFlow)}
+    return {"flux": (FluxConfig, Flux), "caloflow": (CaloFlowConfig, CaloFlow)}
 
 
 def _module(flow: Flow) -> torch.nn.Module:

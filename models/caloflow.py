@@ -82,14 +82,6 @@ class CaloFlowConfig:
         if self.univariate not in {"affine", "spline"}:
             raise ValueError(f'univariate {self.univariate!r} must be "affine" or "spline"')
 
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> CaloFlowConfig:
-        """Return the shape that a file's config says; ValueError or TypeError if it says none."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(**fields)
-
     @property
     def inputs(self) -> tuple[int, int, int]:
         """Return V, L and C."""
@@ -178,13 +170,8 @@ class CaloFlow(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs, as JSON values."""
+        """Return the fields of its `CaloFlowConfig`, as JSON values."""
         return asdict(self.shape)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> CaloFlow:
-        """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
-        return cls(CaloFlowConfig.of(config))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the two flows; where there is one layer, the first has nothing to learn."""

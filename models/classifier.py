@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from . import injection
 from .faults import STREAM, Fault, FaultError, parse
-from .flow import Features
+from .flow import Features, tuples
 from .showers import concatenate
 from .training import Progress, TrainingError, is_whole, whole
 
@@ -89,10 +89,7 @@ class Classifier(nn.Module):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Classifier:
         """Return an untrained one of a file's config; ValueError or TypeError if it is none."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(ClassifierConfig(**fields))
+        return cls(ClassifierConfig(**tuples(config)))
 
     def forward(self, features: Features, latents: Tensor) -> Tensor:
         """Return the log odds of N showers, shape (N,).

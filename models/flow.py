@@ -32,6 +32,11 @@ class Shape(Protocol):
         ...
 
 
+def tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of a file with tuples for its lists, as frozen records hold them."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in table.items()}
+
+
 def products(*widths: int) -> int:
     """Return the entries of the matrices between layers of these widths."""
     return sum(a * b for a, b in pairwise(widths))

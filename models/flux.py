@@ -50,14 +50,6 @@ class FluxConfig:
         if groups != set(range(len(groups))):
             raise ValueError("groups must count 0, 1, 2, ... without a hole")
 
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> FluxConfig:
-        """Return the shape that a file's config says; ValueError or TypeError if it says none."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(**fields)
-
     @property
     def inputs(self) -> tuple[int, int, int]:
         """Return V, L and C."""
@@ -128,13 +120,8 @@ class Flux(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs, as JSON values."""
+        """Return the fields of its `FluxConfig`, as JSON values."""
         return asdict(self.shape)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Flux:
-        """Return an untrained model of a file's config; ValueError or TypeError if it is none."""
-        return cls(FluxConfig.of(config))
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the two parts of a fit: the autoencoder, then the flow."""

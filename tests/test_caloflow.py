@@ -9,7 +9,7 @@ import torch
 from models import geometry as geo
 from models.artefact import Artefact
 from models.caloflow import PUBLISHED, CaloFlow, CaloFlowConfig, configure
-from models.flow import Features
+from models.flow import Features, tuples
 from models.readers import read
 
 CONFIGS = {
@@ -50,7 +50,7 @@ def test_a_shower_scores_the_same_alone_and_in_a_batch(model):
 
 
 def test_config_and_weights_give_the_model_back(model):
-    again = CaloFlow.from_config(dict(model.config))
+    again = CaloFlow(CaloFlowConfig(**tuples(model.config)))
     again.load_state_dict(model.state_dict())
     f = features(model)
     torch.testing.assert_close(model.log_prob(f), again.log_prob(f), rtol=0, atol=0)

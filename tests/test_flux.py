@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.flow import Features
+from models.flow import Features, tuples
 from models.flux import Flux, FluxConfig
 
 
@@ -106,7 +106,7 @@ def test_samples_have_standard_latents():
 
 def test_config_rebuilds_the_model():
     model = flux()
-    again = Flux.from_config(model.config)
+    again = Flux(FluxConfig(**tuples(model.config)))
     again.load_state_dict(model.state_dict())
     f = features(model)
     assert torch.equal(again.log_prob(f), model.log_prob(f))

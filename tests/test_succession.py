@@ -33,6 +33,13 @@ class Pair:
             if windows[1].key.second - START >= self.since:
                 self.monitors[1].observe(windows[1])
 
+    def run_into_a_fault(self):
+        """Let both see good seconds, then strange showers in one region."""
+        self.run(30)
+        for stream in self.streams:
+            stream.strange = {2: 0.3}
+        self.run(20)
+
     def switch(self):
         self.monitors.reverse()
         self.streams.reverse()
@@ -57,10 +64,7 @@ class Pair:
 
 def test_an_alarm_of_both_goes_on_under_the_same_name_and_onset():
     pair = Pair()
-    pair.run(30)
-    for stream in pair.streams:
-        stream.strange = {2: 0.3}
-    pair.run(20)
+    pair.run_into_a_fault()
     pair.switch()
     (alarm,) = pair.monitors[0].open_alarms()
     first = pair.alarms()[0]
@@ -166,10 +170,7 @@ def test_masks_and_what_was_acknowledged_hold_for_a_shadow_too():
 
 def test_it_takes_over_where_conditions_said_late_have_just_started_evidence_anew():
     pair = Pair()
-    pair.run(30)
-    for stream in pair.streams:
-        stream.strange = {2: 0.3}
-    pair.run(20)
+    pair.run_into_a_fault()
     for monitor in pair.monitors:
         monitor.act(ReferenceAct(Order.CONDITIONS, "Ada", 1, run=1, key="1300 V"))
     pair.switch()
