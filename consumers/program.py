@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from consumers import artefact_form, control, kafka, layout, tools, topics, wiring
+from consumers import artefact_form, control, layout, tools, topics, wiring
 from consumers.acts import Acts
 from consumers.failure import UserError
 from consumers.follower import Follower
 from consumers.gallery import Gallery
 from consumers.judge import Judge, JudgeSettings
+from consumers.kafka import Connection, KafkaLog, KafkaSink, KafkaSource, ensure_topics
 from consumers.page import Health, Line, Page, Server
 from consumers.record import Clients, Refused, Unavailable
 from consumers.service import keep_running
@@ -148,8 +149,8 @@ class Program:
         self.health.beat(job)
         self.health.ready(job, yes=False)
 
-    def _with_log(self, follow: Callable[[kafka.KafkaLog, threading.Event], None]) -> None:
-        log = kafka.KafkaLog(self._connection)
+    def _with_log(self, follow: Callable[[KafkaLog, threading.Event], None]) -> None:
+        log = KafkaLog(self._connection)
         try:
             follow(log, self.stopping)
         finally:
@@ -179,7 +180,7 @@ class Program:
         settings = self.settings
 
         def create() -> None:
-            made = kafka.ensure_topics(
+            made = ensure_topics(
                 self._connection,
                 partitions=settings.partitions,
                 replication=settings.replication,
@@ -250,22 +251,22 @@ class _Connected:
 
     def __init__(
         self,
-        connection: kafka.Connection,
+        connection: Connection,
         topic: str,
         group: str,
         session_s: float,
         instance: str | None,
     ) -> None:
         self._make_source = partial(
-            kafka.KafkaSource, connection, topic, group, session_s=session_s, instance=instance
+            KafkaSource, connection, topic, group, session_s=session_s, instance=instance
         )
         self._connection = connection
-        self._sink: kafka.KafkaSink | None = None
-        self._log: kafka.KafkaLog | None = None
+        self._sink: KafkaSink | None = None
+        self._log: KafkaLog | None = None
 
     def __enter__(self) -> Clients:
-        self._sink = kafka.KafkaSink(self._connection)
-        self._log = kafka.KafkaLog(self._connection)
+        self._sink = KafkaSink(self._connection)
+        self._log = KafkaLog(self._connection)
         return Clients(self._make_source(), self._sink, self._log)
 
     def __exit__(self, *_: object) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers import artefact_form, kafka, topics
+from consumers import artefact_form, topics
 from consumers.failure import UserError
 from consumers.judging import Bench, Side, Standard, fingerprint
+from consumers.kafka import KafkaLog
 from consumers.ranges import WindowForm
 from consumers.scoring import Model
 from consumers.snapshots import Snapshots
@@ -148,7 +149,7 @@ class Catalogue:
         """Return an artefact by its hash, or raise `ModelAbsent`."""
         if model == self.own.hash:
             return self.own
-        log = kafka.KafkaLog(self.settings.connection())
+        log = KafkaLog(self.settings.connection())
         try:
             return artefact_form.gather(log.read_all(topics.MODELS), model, self.own.geometry)
         finally:
@@ -168,7 +169,7 @@ class Catalogue:
 
 
 def newest_bench(
-    settings: Settings, artefact: Artefact, detector: Detector, log: kafka.KafkaLog
+    settings: Settings, artefact: Artefact, detector: Detector, log: KafkaLog
 ) -> Bench | None:
     """Return what a judge knew at its newest snapshot, None if there is none of this kind."""
     snapshots = Snapshots(log)

@@ -8,8 +8,9 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from consumers import kafka, settings, topics
+from consumers import settings, topics
 from consumers.failure import UserError
+from consumers.kafka import KafkaLog
 from consumers.program import stop_on_signals
 from consumers.quality_log import QualityReader
 from consumers.record import Refused
@@ -88,7 +89,7 @@ def _annotate(publisher: GrafanaPublisher, given: settings.Settings) -> int:
     stop_on_signals(stopping)
 
     def follow() -> None:
-        log = kafka.KafkaLog(given.connection())
+        log = KafkaLog(given.connection())
         reader = QualityReader()
         try:
             for record in log.follow(topics.QUALITY, stopping):
