@@ -1,1 +1,5 @@
-"""Bytes in, verdicts out: Kafka, the worker, the judge, the command line."""
+"""Bytes in, verdicts out: the service, its command line and its benchmarks.
+
+Rooms, each may import those below it: bench, cli, app, then score, judge and http side by side,
+exactly_once, kafka, wire.
+"""

@@ -2,6 +2,6 @@
 
 import sys
 
-from consumers.command import main
+from consumers.cli.command import main
 
 sys.exit(main())

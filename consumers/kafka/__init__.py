@@ -1,17 +1,5 @@
-"""Kafka: sources, sinks, logs and topics. The only folder that imports kafka."""
+"""Kafka: connections, sources, sinks, logs and topics. The only room that imports the client.
 
-from consumers.kafka.connection import Connection
-from consumers.kafka.log import KafkaLog
-from consumers.kafka.sink import MAX_RECORD_BYTES, KafkaSink
-from consumers.kafka.source import KafkaSource
-from consumers.kafka.topics import describe_topics, ensure_topics
-
-__all__ = [
-    "MAX_RECORD_BYTES",
-    "Connection",
-    "KafkaLog",
-    "KafkaSink",
-    "KafkaSource",
-    "describe_topics",
-    "ensure_topics",
-]
+In: settings of a connection. Out: records with their coordinates, and two errors: `Refused` and
+`Unavailable`. Never: what a record holds.
+"""

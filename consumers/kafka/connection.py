@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import errors as kafka_errors
 
-from consumers import tls
-from consumers.record import Refused, Unavailable
+from consumers.kafka import tls
+from consumers.wire.record import Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers.kafka.connection import FETCH_BYTES, GONE, translated
-from consumers.record import Record, Unavailable
+from consumers.wire.record import Record, Unavailable
 
 if TYPE_CHECKING:
     import threading
@@ -24,7 +24,7 @@ SILENCE_S = 20.0
 
 
 class KafkaLog:
-    """Partition 0 of a topic, read without a group; see `consumers.record.Log`."""
+    """Partition 0 of a topic, read without a group; see `consumers.wire.record.Log`."""
 
     def __init__(self, connection: Connection) -> None:
         with translated():

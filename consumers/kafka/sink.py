@@ -27,7 +27,7 @@ class _Append:
 
 
 class KafkaSink:
-    """An idempotent producer that never drops in silence; see `consumers.record.Sink`."""
+    """An idempotent producer that never drops in silence; see `consumers.wire.record.Sink`."""
 
     def __init__(self, connection: Connection, *, linger_ms: int = 0) -> None:
         with translated():

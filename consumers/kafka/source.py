@@ -10,7 +10,7 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from consumers.kafka.connection import FETCH_BYTES, GONE, translated
-from consumers.record import Record
+from consumers.wire.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
-    """A member of a consumer group; see `consumers.record.Source`."""
+    """A member of a consumer group; see `consumers.wire.record.Source`."""
 
     def __init__(
         self,

@@ -10,12 +10,14 @@ import pytest
 from services import Services, newest_manifest
 from waiting import wait_until
 
-from consumers import settings, tools, topics
-from consumers.broker import EmbeddedBroker
-from consumers.command import main
-from consumers.commands.demo import SOURCE
-from monitor.acknowledgements import Acknowledgement
-from monitor.orders import ReferenceAct
+from consumers.app import settings
+from consumers.app.embedded import EmbeddedBroker
+from consumers.cli import speaking
+from consumers.cli.command import main
+from consumers.cli.commands.demo import SOURCE
+from consumers.wire import topics
+from monitor.quality.acknowledgements import Acknowledgement
+from monitor.quality.orders import ReferenceAct
 
 START = "2026-01-01T00:00:00"
 BEFORE = "2026-01-01T00:00:32"
@@ -94,8 +96,8 @@ def test_an_acknowledgement_reaches_the_judge_and_is_published(ask, stream):
 
 
 def heard(stream, kind, who):
-    with tools.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
-        said = tools.said_so_far(log)
+    with speaking.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
+        said = speaking.said_so_far(log)
     return [record for record in said if isinstance(record, kind) and record.who == who]
 
 
@@ -132,7 +134,7 @@ def test_orders_about_the_reference_are_taken(ask, stream):
 
 
 def test_the_reference_in_force_is_on_its_topic(stream):
-    with tools.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
+    with speaking.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
         told = [json.loads(record.value) for record in log.read_all(topics.REFERENCES)]
     assert told
     assert len(told[-1]["showers"]) == len(told[-1]["exceedances"])

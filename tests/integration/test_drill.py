@@ -14,7 +14,7 @@ import stack
 from services import Services
 from waiting import wait_until
 
-from consumers.broker import EmbeddedBroker, free_port
+from consumers.app.embedded import EmbeddedBroker, free_port
 
 GOOD_S = 20
 """Seconds of good data before the fault."""

@@ -6,13 +6,15 @@ import pytest
 from services import Services, newest_manifest, recount
 from waiting import wait_until
 
-from consumers import quality_log, topics
-from consumers.broker import EmbeddedBroker
-from consumers.kafka import Connection, KafkaLog
-from consumers.ranges import WindowForm
-from consumers.settings import ARTEFACT
-from models.artefact import Artefact
-from models.reference import BINS
+from consumers.app.embedded import EmbeddedBroker
+from consumers.app.settings import ARTEFACT
+from consumers.exactly_once import quality_log
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.wire import topics
+from consumers.wire.ranges import WindowForm
+from models.scoring.artefact import Artefact
+from models.scoring.reference import BINS
 
 SECONDS = 14
 RATE = 1000

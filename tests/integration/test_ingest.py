@@ -16,10 +16,14 @@ from hostile import corpus
 from services import ROOT, Services, newest_manifest
 from waiting import wait_until
 
-from consumers import topics
-from consumers.broker import EmbeddedBroker
-from consumers.codec import MAX_BYTES, encode
-from consumers.kafka import Connection, KafkaLog, KafkaSink, KafkaSource, ensure_topics
+from consumers.app.embedded import EmbeddedBroker
+from consumers.kafka.admin import ensure_topics
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
+from consumers.kafka.source import KafkaSource
+from consumers.wire import topics
+from consumers.wire.codec import MAX_BYTES, encode
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +179,7 @@ def test_the_broker_ends_with_the_program_that_started_it(tmp_path):
 
 
 def test_too_much_memory_in_the_broker_is_said(tmp_path):
-    from consumers.failure import UserError
+    from consumers.wire.failure import UserError
 
     with EmbeddedBroker(memory_limit=1) as small:
         if small.name == "tansu":

@@ -4,13 +4,14 @@ from feeding import Feed, alarms, ask
 from services import Services
 from waiting import wait_until
 
-from consumers import ranges, topics
-from consumers.broker import EmbeddedBroker
-from consumers.kafka import Connection, KafkaLog
-from consumers.settings import ARTEFACT
-from consumers.wiring import bright_cells, form_of
-from models.artefact import Artefact
-from monitor.alarms import State
+from consumers.app.embedded import EmbeddedBroker
+from consumers.app.settings import ARTEFACT
+from consumers.app.wiring import bright_cells, form_of
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.wire import ranges, topics
+from models.scoring.artefact import Artefact
+from monitor.quality.alarms import State
 
 REGION = 5
 """B2."""

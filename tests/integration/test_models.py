@@ -7,12 +7,12 @@ from feeding import Feed, alarms, ask, said, status, verdicts
 from services import Services, recount
 from waiting import wait_until
 
-from consumers.broker import EmbeddedBroker
-from consumers.settings import ARTEFACT
-from consumers.wiring import form_of
-from models.artefact import Artefact
-from monitor.alarms import State
-from monitor.model_acts import ModelAct
+from consumers.app.embedded import EmbeddedBroker
+from consumers.app.settings import ARTEFACT
+from consumers.app.wiring import form_of
+from models.scoring.artefact import Artefact
+from monitor.quality.alarms import State
+from monitor.quality.model_acts import ModelAct
 
 FAULT = "gain:region=B2,x=0.1@14+40"
 

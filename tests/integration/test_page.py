@@ -15,13 +15,13 @@ from selenium.webdriver.support.ui import Select
 from standings import DETECTOR, alarm, expositions, history, spectra, standing, with_quality
 from waiting import wait_until
 
-from consumers.acts import Acts
-from consumers.page import HANG_S, Health, Line, Page, Place, Server
-from models import geometry as geometries
-from monitor.metrics.judge import JudgeState
-from monitor.pictures import ShowerPicture
-from monitor.quality import Quality
-from monitor.view import Acknowledged
+from consumers.http.acts import Acts
+from consumers.http.page import HANG_S, Health, Line, Page, Place, Server
+from models.detector import geometry as geometries
+from monitor.display.metrics.judge import JudgeState
+from monitor.display.pictures import ShowerPicture
+from monitor.display.standing import Acknowledged
+from monitor.quality.quality import Quality
 
 GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 KEPT = Place("calo.showers.v1", 3, 9_210, 0)
@@ -258,7 +258,7 @@ def test_probes_tell_a_hanging_loop_and_a_process_that_is_not_ready(show, monkey
     show.health.ready("worker", yes=False)
     assert status("/readyz") == (503, "not ready: worker\n")
     now = time.monotonic()
-    monkeypatch.setattr("consumers.page.time.monotonic", lambda: now + HANG_S + 1)
+    monkeypatch.setattr("consumers.http.page.time.monotonic", lambda: now + HANG_S + 1)
     show.health.beat("judge")  # one that goes round does not hide one that hangs
     code, said = status("/healthz")
     assert code == 503
@@ -462,7 +462,7 @@ def test_requests_that_are_hostile_or_broken_change_nothing(acting, said):
 
 
 def test_a_body_that_never_comes_is_not_waited_for_for_ever(acting, said, monkeypatch):
-    monkeypatch.setattr("consumers.page._Handler.timeout", 0.5)
+    monkeypatch.setattr("consumers.http.page._Handler.timeout", 0.5)
     said.clear()
     host = acting.server.url.removeprefix("http://")
     head = (

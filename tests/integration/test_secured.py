@@ -11,10 +11,13 @@ from gate import Authority, Gate, server_context
 from services import ROOT, Services
 from waiting import wait_until
 
-from consumers import settings, topics
-from consumers.broker import EmbeddedBroker, free_port
-from consumers.kafka import KafkaLog, KafkaSink, describe_topics, ensure_topics
-from consumers.record import Refused, Unavailable
+from consumers.app import settings
+from consumers.app.embedded import EmbeddedBroker, free_port
+from consumers.kafka.admin import describe_topics, ensure_topics
+from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
+from consumers.wire import topics
+from consumers.wire.record import Refused, Unavailable
 
 # A client of kafka-python whose constructor fails leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -137,7 +140,7 @@ def test_a_client_without_a_certificate_is_told_so(by_certificate, authority, co
 
 
 def test_a_broker_without_tls_is_not_waited_for_for_ever(authority, connect, monkeypatch):
-    monkeypatch.setattr("consumers.tls.HANDSHAKE_S", 1.0)
+    monkeypatch.setattr("consumers.kafka.tls.HANDSHAKE_S", 1.0)
     with EmbeddedBroker() as broker:
         port = broker.bootstrap.split(":")[1]
         connection = connect(variables(port, authority))

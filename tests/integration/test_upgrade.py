@@ -3,11 +3,11 @@
 from feeding import Feed, alarms, verdicts
 from services import Services, newest_manifest, recount
 
-from consumers.broker import EmbeddedBroker
-from consumers.settings import ARTEFACT
-from consumers.wiring import form_of
-from models.artefact import Artefact
-from monitor.alarms import State
+from consumers.app.embedded import EmbeddedBroker
+from consumers.app.settings import ARTEFACT
+from consumers.app.wiring import form_of
+from models.scoring.artefact import Artefact
+from monitor.quality.alarms import State
 
 FAULT = "gain:region=C3,x=0.1@12+50"
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.block import Block
-from models.geometry import SHIPPED, load
-from models.showers import Showers
+from consumers.wire.block import Block
+from models.detector.geometry import SHIPPED, load
+from models.showers.batch import Showers
 
 if TYPE_CHECKING:
-    from models.geometry import Geometry
+    from models.detector.geometry import Geometry
 
 GEOMETRY: Geometry = load(SHIPPED / "pb-lar-504.json")
 START_NS = 1_767_225_600 * 10**9

@@ -6,8 +6,8 @@ import time
 import numpy as np
 from standings import CARD, DETECTOR, EXPECTED_RATE, expositions, scored, standing
 
-from consumers.page import Health, Server
-from monitor.metrics.judge import JudgeState
+from consumers.http.page import Health, Server
+from monitor.display.metrics.judge import JudgeState
 
 
 class Detector:

@@ -15,7 +15,7 @@ from deployed import DEPLOY
 from services import ROOT, Services
 from waiting import wait_until
 
-from consumers.broker import EmbeddedBroker, free_port
+from consumers.app.embedded import EmbeddedBroker, free_port
 
 HOT_S, GAIN_S, END_S = 110, 210, 330
 """Data-seconds from the start of the stream to a hot cell in B2, to a gain in C3, and to the end."""

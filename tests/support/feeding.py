@@ -15,19 +15,25 @@ from typing import TYPE_CHECKING
 from services import POOL, newest_manifest
 from waiting import wait_until
 
-from consumers import quality_log, settings, topics
-from consumers.command import main
-from consumers.kafka import Connection, KafkaLog, KafkaSink, ensure_topics
-from consumers.layout import detector_of, geometry_of
-from consumers.simulate import LUMISECTION_S, TICK_S, Beam, Stream
-from models import faults, readers
-from monitor.alarms import Alarm
-from monitor.verdicts import Verdict
+from consumers.app import settings
+from consumers.app.site import detector_of, geometry_of
+from consumers.cli.command import main
+from consumers.cli.stream import LUMISECTION_S, TICK_S, Beam, Stream
+from consumers.exactly_once import quality_log
+from consumers.kafka.admin import ensure_topics
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
+from consumers.wire import topics
+from models.showers import readers
+from models.simulation import faults
+from monitor.quality.alarms import Alarm
+from monitor.quality.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.simulate import Sent
+    from consumers.cli.stream import Sent
 
 START_NS = 1_767_225_600 * 10**9
 

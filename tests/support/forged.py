@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models import artefact
-from models.artefact import FILES, Artefact, ArtefactError
+from models.scoring import artefact
+from models.scoring.artefact import FILES, Artefact, ArtefactError
 
 if TYPE_CHECKING:
     from pathlib import Path

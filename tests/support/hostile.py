@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from blocks import GEOMETRY, START_NS, block
 from pyarrow import ipc
 
-from consumers.block import MAX_CONDITIONS, MAX_SHOWERS
-from consumers.codec import MAX_BYTES, encode
-from consumers.json_form import MAX_JSON_BYTES
-from monitor.rejection import Rejection
+from consumers.wire.block import MAX_CONDITIONS, MAX_SHOWERS
+from consumers.wire.codec import MAX_BYTES, encode
+from consumers.wire.json_form import MAX_JSON_BYTES
+from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.record import Clients, Record, Unavailable
-from models.geometry import Geometry, Layer
-from models.scored import Scored
-from monitor.acknowledgements import Masked
-from monitor.places import Places
+from consumers.wire.record import Clients, Record, Unavailable
+from models.detector.geometry import Geometry, Layer
+from models.scoring.scored import Scored
+from monitor.detector.places import Places
+from monitor.quality.acknowledgements import Masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from models.showers import Showers
-    from monitor.detector import Detector
-    from monitor.windows import Window
+    from models.showers.batch import Showers
+    from monitor.detector.tree import Detector
+    from monitor.windows.window import Window
 
 TINY = Geometry(
     "tiny",

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 from waiting import wait_until
 
-from consumers import ranges, topics
-from consumers.block import DecodeError
-from consumers.fence import Fence
-from consumers.kafka import Connection, KafkaLog
-from consumers.ranges import Open, Range
-from consumers.snapshots import Snapshots
+from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.snapshots import Snapshots
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.wire import ranges, topics
+from consumers.wire.block import DecodeError
+from consumers.wire.ranges import Open, Range
 
 if TYPE_CHECKING:
-    from consumers.broker import EmbeddedBroker
-    from consumers.snapshots import Manifest
+    from consumers.app.embedded import EmbeddedBroker
+    from consumers.exactly_once.snapshots import Manifest
 
 ROOT = Path(__file__).parents[2]
 POOL = ROOT / "deploy" / "showers" / "pb-lar" / "gamma_demo.h5"

@@ -3,8 +3,8 @@
 import numpy as np
 from memory import TINY
 
-from consumers.ranges import Range, WindowForm, Worst
-from monitor.windows import Window, WindowKey
+from consumers.wire.ranges import Range, WindowForm, Worst
+from monitor.windows.window import Window, WindowKey
 
 FORM = WindowForm((3, 2, 8), TINY.n_cells, TINY.n_layers)
 

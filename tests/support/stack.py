@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from deployed import DEPLOY, generate
 from waiting import wait_until
 
-from consumers.broker import free_port
+from consumers.app.embedded import free_port
 
 SCALE = 12
 

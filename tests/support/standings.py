@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.scored import Scored
-from monitor.alarms import (
+from models.scoring.scored import Scored
+from monitor.detector.tree import grid
+from monitor.display.latents import LatentMoments, ReferenceMoments
+from monitor.display.metrics.exposition import Exposition
+from monitor.display.metrics.judge import JudgeMetrics
+from monitor.display.metrics.worker import WorkerMetrics
+from monitor.display.standing import Budget, History, RegionNow, SelfTest, Spectrum, Standing
+from monitor.quality.alarms import (
     Alarm,
     CellShare,
     Kind,
@@ -16,14 +22,8 @@ from monitor.alarms import (
     State,
     WorstShower,
 )
-from monitor.detector import grid
-from monitor.latents import LatentMoments, ReferenceMoments
-from monitor.metrics.exposition import Exposition
-from monitor.metrics.judge import JudgeMetrics
-from monitor.metrics.worker import WorkerMetrics
-from monitor.quality import Quality
-from monitor.view import Budget, History, RegionNow, SelfTest, Spectrum, Standing
-from monitor.windows import LEVELS, P_EDGES
+from monitor.quality.quality import Quality
+from monitor.windows.window import LEVELS, P_EDGES
 
 DETECTOR = grid("calo", sectors=4, regions_per_sector=4)
 SECOND = 1_795_000_000

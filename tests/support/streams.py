@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.geometry import Geometry, Layer
-from models.scales import LEVELS, P_EDGES, Z_UNIT
-from monitor.detector import grid
-from monitor.expectation import Expectation
-from monitor.windows import Window, WindowKey
+from models.detector.geometry import Geometry, Layer
+from models.scoring.scales import LEVELS, P_EDGES, Z_UNIT
+from monitor.detector.tree import grid
+from monitor.reference.expectation import Expectation
+from monitor.windows.window import Window, WindowKey
 
 GEOMETRY = Geometry(
     "tiny",

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from models import geometry, readers
-from models.pool import Pool
-from models.recipe import Recipe, prepare
-from models.training import Options, Session
+from models.detector import geometry
+from models.fitting.recipe import Recipe, prepare
+from models.fitting.training import Options, Session
+from models.showers import readers
+from models.showers.pool import Pool
 
 if TYPE_CHECKING:
-    from models.artefact import Artefact
-    from models.showers import Showers
+    from models.scoring.artefact import Artefact
+    from models.showers.batch import Showers
 
 SHOWERS = Path(__file__).parents[2] / "deploy" / "showers" / "pb-lar"
 GEOMETRY = geometry.load(geometry.SHIPPED / "pb-lar-504.json")

@@ -1,0 +1,188 @@
+"""Wiring: settings and artefacts become what workers and judges are made of."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from consumers.exactly_once.snapshots import Snapshots
+from consumers.judge.state import Bench, Side, Standard, fingerprint
+from consumers.kafka.log import KafkaLog
+from consumers.score.scoring import Model
+from consumers.wire import artefact_form, topics
+from consumers.wire.failure import UserError
+from consumers.wire.ranges import WindowForm
+from monitor.judging.monitor import STATE_FORM
+from monitor.judging.selftest import self_testing
+from monitor.judging.settings import MonitorSettings
+from monitor.sequential.budget import Allowance
+from monitor.windows.window import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from consumers.app.settings import Settings
+    from models.scoring.artefact import Artefact
+    from models.scoring.reference import ReferenceTable
+    from monitor.detector.tree import Detector
+    from monitor.judging.monitor import Monitor
+
+logger = logging.getLogger(__name__)
+
+VERSION = "0.1.0"
+
+BRIGHT = 0.04
+"""Share of a shower beyond which a masked cell cannot be made up for by the others."""
+
+
+def artefact_of(settings: Settings) -> Artefact:
+    """Return the artefact of the settings, or raise `UserError`."""
+    import torch  # noqa: PLC0415 - takes seconds, and not every command needs it
+
+    from models.scoring.artefact import Artefact, ArtefactError  # noqa: PLC0415
+
+    torch.set_num_threads(settings.threads)
+    try:
+        return Artefact.load(settings.artefact)
+    except ArtefactError as error:
+        raise UserError(str(error)) from None
+
+
+def expected_rate(reference: ReferenceTable) -> NDArray[np.float64]:
+    """Return how often a good shower exceeds each level, per condition cell, shape (K, A)."""
+    n = np.maximum(reference.n_ref, 1)[:, None]
+    counted: NDArray[np.float64] = reference.count_counts / n
+    return np.where(reference.n_ref[:, None] > 0, counted, np.array(LEVELS))
+
+
+def form_of(artefact: Artefact) -> WindowForm:
+    """Return the shapes of the windows that an artefact makes."""
+    from models.scoring.reference import BINS  # noqa: PLC0415 - takes seconds
+
+    geometry = artefact.geometry
+    shape = (artefact.reference.n_cells, len(artefact.score_names), BINS)
+    return WindowForm(shape, geometry.n_cells, geometry.n_layers)
+
+
+def model_of(artefact: Artefact, device: str) -> Model:
+    """Return what a worker scores with."""
+    return Model(
+        artefact.scorer(device),
+        tuple(artefact.feature_map.condition_names),
+        expected_rate(artefact.reference),
+        artefact.family,
+        artefact.version,
+        artefact.card,
+    )
+
+
+def standard_of(settings: Settings, artefact: Artefact, detector: Detector) -> Standard:
+    """Return what a judge needs of a model."""
+    return Standard(
+        artefact.hash,
+        f"{artefact.family} {artefact.hash[:8]}",
+        form_of(artefact),
+        expected_rate(artefact.reference),
+        monitor_maker(settings, artefact, detector),
+    )
+
+
+def monitor_settings_of(settings: Settings, artefact: Artefact) -> MonitorSettings:
+    """Return the settings of a judge's monitor."""
+    return MonitorSettings(
+        allowance=Allowance(days_per_page=settings.budget_days),
+        model=artefact.hash,
+        score_names=tuple(artefact.score_names),
+        software=VERSION,
+        bright_cells=bright_cells(artefact),
+    )
+
+
+def bright_cells(artefact: Artefact) -> tuple[int, ...]:
+    """Return the cells that hold much of a typical shower, at any of three energies.
+
+    What such a cell should hold cannot be told from the others well enough: with one of the
+    brightest masked, three times as many good showers have p <= 0.01 as should.
+    """
+    levels = np.array([[1.0], [10.0], [100.0]], np.float32)  # MeV in every cell: low to high
+    shape = (1, artefact.geometry.n_cells)
+    typical = np.maximum(artefact.feature_map.typical(np.tile(levels, shape)), 0.0)
+    share = typical / typical.sum(axis=1, keepdims=True)
+    return tuple(np.flatnonzero((share > BRIGHT).any(axis=0)).tolist())
+
+
+def monitor_maker(
+    settings: Settings, artefact: Artefact, detector: Detector
+) -> Callable[[], Monitor]:
+    """Return what makes monitors that have seen nothing."""
+    given = monitor_settings_of(settings, artefact)
+    return partial(self_testing, detector, artefact.geometry, artefact.reference, given)
+
+
+def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:
+    """Return the digest of all that a judge's state depends on, beside the log and the models."""
+    given = replace(
+        monitor_settings_of(settings, artefact),
+        model="",
+        score_names=(),
+        software="",
+        bright_cells=(),
+    )
+    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM)
+
+
+@dataclass
+class Catalogue:
+    """The artefacts that can be had: the one of the settings, and those on the models topic."""
+
+    settings: Settings
+    own: Artefact
+    detector: Detector
+
+    def artefact(self, model: str) -> Artefact:
+        """Return an artefact by its hash, or raise `ModelAbsent`."""
+        if model == self.own.hash:
+            return self.own
+        log = KafkaLog(self.settings.connection())
+        try:
+            return artefact_form.gather(log.read_all(topics.MODELS), model, self.own.geometry)
+        finally:
+            log.close()
+
+    def model(self, model: str) -> Model:
+        """Return what a worker scores with, or raise `ModelAbsent`."""
+        artefact = self.artefact(model)
+        try:
+            return model_of(artefact, self.settings.device)
+        except RuntimeError as error:  # torch's word for a device whose memory is full, too
+            raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
+
+    def standard(self, model: str) -> Standard:
+        """Return what a judge needs of a model, or raise `ModelAbsent`."""
+        return standard_of(self.settings, self.artefact(model), self.detector)
+
+
+def newest_bench(
+    settings: Settings, artefact: Artefact, detector: Detector, log: KafkaLog
+) -> Bench | None:
+    """Return what a judge knew at its newest snapshot, None if there is none of this kind."""
+    snapshots = Snapshots(log)
+    manifest = snapshots.newest()
+    if manifest.fingerprint != fingerprint_of(settings, artefact, detector):
+        return None
+    arrays = snapshots.state(manifest)
+    if arrays is None:
+        return None
+    catalogue = Catalogue(settings, artefact, detector)
+    try:
+        bench = Bench(Side.new(catalogue.standard(manifest.models[1])))
+    except artefact_form.ModelAbsent as absent:
+        raise UserError(str(absent)) from None
+    bench.restore(arrays, manifest)
+    return bench

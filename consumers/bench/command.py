@@ -1,0 +1,99 @@
+"""calodqm bench: the figures of the README, on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from consumers.app import settings, wiring
+from consumers.bench import alarms, classifier, ingest
+from consumers.cli.commands.demo import SOURCE
+from consumers.wire.failure import UserError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from consumers.bench.ingest import Ingest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm bench`."""
+    parser.add_argument("--repeats", type=int, default=3, help="the median of so many is told")
+    parser.add_argument("--showers", type=int, default=120_000, help="in each run of the service")
+    parser.add_argument(
+        "--rate", type=float, default=20_000.0, metavar="HZ", help="at which they are produced"
+    )
+    parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
+    parser.add_argument("--workers", type=int, default=2, help="processes that score")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    settings.add_arguments(parser, "artefact", "threads", "partitions")
+    parts = parser.add_subparsers(dest="part", metavar="[alarms, classifier]")
+    text = "false pages, delays, places and kinds of the alarms, by simulation"
+    alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
+    text = "what a classifier of named faults adds to the scores of the flow"
+    classifier.add_arguments(parts.add_parser("classifier", help=text, description=text))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and tell."""
+    if args.part == "alarms":
+        return alarms.run(args)
+    if args.part == "classifier":
+        return classifier.run(args)
+    if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
+        raise UserError("at least one repeat, 10000 showers and a rate > 0")
+    console = Console(stderr=True)
+    given = settings.from_arguments(args)
+    artefact = wiring.artefact_of(given)
+    runs: list[Ingest] = []
+    plain: list[float] = []
+    for i in range(args.repeats):
+        console.print(f"plain loop, {i + 1} of {args.repeats} ...", style="bright_black")
+        plain.append(ingest.plain_loop(given, artefact, SOURCE, args.plain_showers))
+        console.print(f"  {plain[-1]:,.0f} showers/s")
+        console.print(f"service, {i + 1} of {args.repeats} ...", style="bright_black")
+        runs.append(ingest.measure(given, SOURCE, args.showers, args.rate, args.workers))
+        console.print(f"  {runs[-1].rate:,.0f} showers/s, {runs[-1].cpu_us:.0f} µs CPU a shower")
+    told = _figures(runs, plain)
+    if args.json:
+        print(json.dumps(told))
+    else:
+        Console().print(_table(told))
+    return 0
+
+
+def _figures(runs: list[Ingest], plain: list[float]) -> dict[str, Any]:
+    rate = statistics.median(run.rate for run in runs)
+    slow = statistics.median(plain)
+    middle = min(runs, key=lambda run: abs(run.rate - rate))
+    return {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "showers_per_s": rate,
+        "plain_per_s": slow,
+        "ratio": rate / slow,
+        "median_run": ingest.as_json(middle),
+        "runs": [ingest.as_json(run) for run in runs],
+        "plain_runs": plain,
+    }
+
+
+def _table(told: dict[str, Any]) -> Table:
+    table = Table(title=f"calodqm bench, {told['cores']} cores, load {told['load']:.1f}")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    middle = told["median_run"]
+    table.add_row("end to end", f"{told['showers_per_s']:,.0f} showers/s")
+    table.add_row("plain loop", f"{told['plain_per_s']:,.0f} showers/s")
+    table.add_row("ratio", f"{told['ratio']:.1f}")
+    table.add_row("CPU of the service", f"{middle['cpu_us']:.0f} µs a shower")
+    for stage, us in middle["stages_us"].items():
+        table.add_row(f"  {stage}", f"{us:.1f} µs a shower")
+    table.add_row("memory at most", f"{middle['rss_max_mib']:.0f} MiB")
+    table.add_row("  drift, second half", f"{middle['rss_drift_mib']:+.1f} MiB")
+    return table

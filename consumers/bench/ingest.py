@@ -1,0 +1,288 @@
+"""The ingest benchmark: showers a second through the service, beside a plain loop of the same."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumers.app import children, site
+from consumers.app.embedded import EmbeddedBroker, free_port
+from consumers.cli.stream import Beam, Stream
+from consumers.kafka.admin import ensure_topics
+from consumers.kafka.sink import KafkaSink
+from consumers.kafka.source import KafkaSource
+from consumers.wire import topics
+from consumers.wire.block import Block
+from consumers.wire.codec import decode, encode
+from consumers.wire.failure import UserError
+from models.showers import readers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from consumers.app.settings import Settings
+    from consumers.cli.stream import Sent
+    from models.scoring.artefact import Artefact
+
+PLAIN_TOPIC = "calo.plain.v1"
+STAGES = ("decode", "score", "tally", "publish")
+WARM_SHOWERS = 16_384
+JUDGED = "calodqm_showers_judged_total"
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """What one run of the service gave."""
+
+    showers: int
+    seconds: float
+    """From the first record sent to the last shower judged."""
+
+    rate: float
+    """Showers a second end to end."""
+
+    cpu_us: float
+    """CPU time of the service a shower, µs, workers and judge together."""
+
+    stages_us: dict[str, float]
+    """Where a worker's wall-clock time goes, µs a shower; the rest is the client and waiting."""
+
+    rss_mib: list[float]
+    """Resident memory of the process that scores and judges, MiB, a sample a second."""
+
+
+def measure(settings: Settings, source: Path, showers: int, rate_hz: float, workers: int) -> Ingest:
+    """Return how fast the service takes in a stream that comes at a rate.
+
+    Broker, producer and service are processes of this machine: one that scores and judges, and
+    further score workers. The records are made before: a real producer has them already.
+    """
+    with EmbeddedBroker() as broker:
+        given = settings.model_copy(update={"bootstrap": broker.bootstrap})
+        connection = given.connection()
+        ensure_topics(connection, partitions=settings.partitions)
+        services = [_Service.start(given, "run" if i == 0 else "score") for i in range(workers)]
+        sink = KafkaSink(connection)
+        try:
+            records = make_records(given, source, showers + WARM_SHOWERS, rate_hz)
+            share = settings.partitions // workers
+            for service in services:
+                service.wait(lambda seen: seen.get("assigned", 0) >= share, 120, "its partitions")
+            warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
+            services[0].wait(lambda seen: seen.get(JUDGED, 0) >= warm.showers, 120, "the start")
+            return _timed(sink, records, warm.records, services, rate_hz)
+        finally:
+            sink.close()
+            for service in services:
+                children.stop(service.child, 20)
+
+
+def make_records(settings: Settings, source: Path, showers: int, rate_hz: float) -> list[Sent]:
+    """Return the records of a stream, ready to be sent."""
+    geometry, detector = site.geometry_of(settings), site.detector_of(settings)
+    beam = Beam(
+        pool=readers.read(source, geometry),
+        geometry=geometry,
+        detector=detector,
+        rate_hz=rate_hz,
+        noiseless=True,
+        partitions=settings.partitions,
+        start_ns=time.time_ns() - 3600 * 10**9,
+        seconds=1.2 * showers / rate_hz + 1,
+    )
+    return list(Stream(beam))
+
+
+@dataclass(frozen=True)
+class _Part:
+    records: int
+    showers: int
+
+
+def _send(sink: KafkaSink, records: list[Sent], begin: int, showers: int, rate_hz: float) -> _Part:
+    """Send records at a rate until so many showers are under way."""
+    sent = 0
+    index = begin
+    began = time.monotonic()
+    under_way = []
+    while sent < showers and index < len(records):
+        record = records[index]
+        wait = began + sent / rate_hz - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        under_way.append(
+            sink.append(topics.SHOWERS, record.value, key=record.key, partition=record.partition)
+        )
+        if len(under_way) > 128:
+            under_way.pop(0).offset()
+        sent += record.showers
+        index += 1
+    for append in under_way:
+        append.offset()
+    return _Part(index - begin, sent)
+
+
+def _timed(
+    sink: KafkaSink, records: list[Sent], begin: int, services: list[_Service], rate_hz: float
+) -> Ingest:
+    first = services[0]
+    before, cpu = first.read(), sum(service.cpu_s() for service in services)
+    memory: list[float] = []
+    done = threading.Event()
+    sampler = threading.Thread(target=_sample, args=(first.process(), memory, done))
+    sampler.start()
+    try:
+        began = time.monotonic()
+        part = _send(sink, records, begin, 10**9, rate_hz)
+        wanted = before[JUDGED] + part.showers
+        first.wait(lambda seen: seen[JUDGED] >= wanted, 600, "the end")
+        seconds = time.monotonic() - began
+    finally:
+        done.set()
+        sampler.join()
+    after = first.read()
+    own = after["scored"] - before["scored"]
+    stages = {stage: 1e6 * (after[stage] - before[stage]) / own for stage in STAGES}
+    used = sum(service.cpu_s() for service in services) - cpu
+    n = part.showers
+    return Ingest(n, seconds, n / seconds, 1e6 * used / n, stages, memory)
+
+
+def plain_loop(settings: Settings, artefact: Artefact, source: Path, showers: int) -> float:
+    """Return the showers a second of a loop as it is first written.
+
+    One record, one poll, one `log_prob` of zuko, one `observe` of prometheus_client a shower.
+    """
+    import torch  # noqa: PLC0415 - takes seconds
+    from prometheus_client import CollectorRegistry, Histogram  # noqa: PLC0415
+
+    score = Histogram("score", "Score of a shower.", registry=CollectorRegistry())
+    pool = readers.read(source, artefact.geometry)
+    with EmbeddedBroker() as broker, torch.inference_mode():
+        given = settings.model_copy(update={"bootstrap": broker.bootstrap})
+        connection = given.connection()
+        ensure_topics(connection, partitions=1, showers=PLAIN_TOPIC)
+        sink = KafkaSink(connection)
+        under_way = []
+        for i in range(showers + 20):
+            one = pool[slice(i % pool.n, i % pool.n + 1)]
+            numbers = np.zeros(1, np.int64)
+            block = Block(one, numbers.astype(np.uint64), numbers, numbers, numbers, numbers, "", 0)
+            value = encode(block, artefact.geometry, compression=None)
+            under_way.append(sink.append(PLAIN_TOPIC, value, key="", partition=0))
+        for append in under_way:
+            append.offset()
+        loop = KafkaSource(connection, PLAIN_TOPIC, "plain", session_s=2, max_records=1)
+        try:
+            return _plain(loop, artefact, score.observe, showers)
+        finally:
+            loop.close()
+            sink.close()
+
+
+def _plain(
+    loop: KafkaSource, artefact: Artefact, observe: Callable[[float], None], showers: int
+) -> float:
+    seen, began = 0, 0.0
+    deadline = time.monotonic() + 300
+    while seen < showers + 10:
+        records = loop.poll(1.0)
+        came, _ = loop.changes()
+        loop.start(dict.fromkeys(came))
+        for record in records:
+            block = decode(record.value, artefact.geometry)
+            features, _ = artefact.feature_map(block.showers)
+            observe(float(-artefact.flow.log_prob(features).sum()))
+            seen += 1
+            if seen == 10:  # the first calls prepare things
+                began = time.monotonic()
+        if time.monotonic() > deadline:
+            raise UserError("the plain loop does not come to an end")
+    return showers / (time.monotonic() - began)
+
+
+def as_json(ingest: Ingest) -> dict[str, Any]:
+    """Return plain values, with the memory as its largest and its drift over the second half."""
+    fields = asdict(ingest)
+    memory = fields.pop("rss_mib")
+    half = memory[len(memory) // 2 :]
+    fields["rss_max_mib"] = round(max(memory), 1)
+    fields["rss_drift_mib"] = round(half[-1] - half[0], 1)
+    return fields
+
+
+@dataclass(frozen=True)
+class _Service:
+    """A process of the service, and what it exports."""
+
+    child: subprocess.Popen[bytes]
+    url: str
+
+    @classmethod
+    def start(cls, settings: Settings, command: str) -> _Service:
+        """Start `calodqm run` or `calodqm score`."""
+        port = free_port()
+        words = children.calodqm(
+            command,
+            *("--bootstrap", settings.bootstrap, "--http-port", str(port)),
+            *("--artefact", str(settings.artefact), "--threads", str(settings.threads)),
+        )
+        child = children.start(words, output=subprocess.DEVNULL)
+        return cls(child, f"http://127.0.0.1:{port}/metrics")
+
+    def process(self) -> psutil.Process:
+        """Return the process."""
+        return psutil.Process(self.child.pid)
+
+    def cpu_s(self) -> float:
+        """Return the CPU time used so far, s."""
+        times = self.process().cpu_times()
+        return float(times.user + times.system)
+
+    def read(self) -> dict[str, float]:
+        """Return the showers judged and scored, the partitions, and the time of the stages."""
+        text = requests.get(self.url, timeout=10).text
+        found: dict[str, float] = dict.fromkeys(("scored", "assigned", JUDGED, *STAGES), 0.0)
+        names = {
+            "calodqm_showers_scored_total": "scored",
+            "calodqm_assigned_partitions": "assigned",
+            JUDGED: JUDGED,
+        }
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                name = names.get(sample.name, "")
+                if sample.name == "calodqm_stage_seconds_sum":
+                    name = sample.labels["stage"]
+                if name:
+                    found[name] = found.get(name, 0.0) + sample.value
+        return found
+
+    def wait(
+        self, condition: Callable[[dict[str, float]], bool], seconds: float, what: str
+    ) -> None:
+        """Wait until what is exported meets a condition."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if condition(self.read()):
+                    return
+            except requests.RequestException:
+                pass  # not up yet
+            time.sleep(0.1)
+        raise UserError(f"the service did not come to {what} in {seconds:.0f} s")
+
+
+def _sample(process: psutil.Process, memory: list[float], done: threading.Event) -> None:
+    while True:
+        memory.append(process.memory_info().rss / 2**20)
+        if done.wait(1.0):
+            return

@@ -1,0 +1,68 @@
+"""calodqm ack: acknowledge an alarm: cause, mask, until when."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from consumers.app import settings, site
+from consumers.cli import speaking
+from consumers.wire.failure import UserError
+from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_mask
+from monitor.quality.alarms import Alarm, State
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm ack`."""
+    parser.add_argument("alarm", metavar="ALARM", help="its id, or the first characters of it")
+    parser.add_argument("--cause", required=True, metavar="TEXT", help="what it is, in words")
+    parser.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="REGION|CELLS",
+        help="A3, or A3:middle[5,6];middle[5,7]; may be given more than once",
+    )
+    parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
+    parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
+    speaking.add_who(parser)
+    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send the acknowledgement to the judge."""
+    given = settings.from_arguments(args)
+    detector, geometry = site.detector_of(given), site.geometry_of(given)
+    with speaking.opened_log(given) as log:
+        said = speaking.said_so_far(log)
+    alarm = _find(args.alarm, [record for record in said if isinstance(record, Alarm)])
+    try:
+        act = Acknowledgement(
+            alarm=alarm.id,
+            who=args.who,
+            cause=args.cause,
+            time_ns=time.time_ns(),
+            masks=tuple(parse_mask(text, detector, geometry) for text in args.mask),
+            until_ns=None if args.until is None else speaking.time_ns(args.until),
+            lifted=args.lift,
+        )
+    except (MaskError, ValueError) as error:
+        raise UserError(str(error)) from None
+    speaking.speak(given, act)
+    print(f"{'lifted' if args.lift else 'acknowledged'} {alarm.id}: {alarm.summary}")
+    return 0
+
+
+def _find(text: str, alarms: list[Alarm]) -> Alarm:
+    newest = {alarm.id: alarm for alarm in alarms}
+    found = [alarm for id_, alarm in newest.items() if id_.startswith(text)]
+    exact = [alarm for alarm in found if alarm.id == text]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    still = [id_ for id_, alarm in newest.items() if alarm.state is not State.CLEARED]
+    listed = ", ".join(still[-5:]) or "none"
+    problem = "no alarm begins with" if not found else f"{len(found)} alarms begin with"
+    raise UserError(f"{problem} {text!r}; open: {listed}")

@@ -1,0 +1,284 @@
+"""calodqm evaluate: measure a model on good and anomalous showers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from consumers.cli import inputs
+from consumers.wire.failure import UserError
+from models.scoring.scales import LEVELS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from models.scoring.artefact import Artefact
+    from models.showers.batch import Showers
+    from models.studies import energy_scan, evaluation, mutability
+    from models.studies.evaluation import Calibration, Row
+    from models.studies.power import Curve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm evaluate`."""
+    parser.add_argument("--artefact", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--good", type=Path, required=True, metavar="FILE", help="good showers, not trained on"
+    )
+    parser.add_argument(
+        "--anomaly",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="anomalous showers; may be given several times",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots and report.html")
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="check the calibration on every mirror image of the good showers, with fresh noise "
+        "in each where they are without: intervals allow for images being alike",
+    )
+    parser.add_argument("--no-faults", action="store_true", help="inject no faults of its own")
+    parser.add_argument(
+        "--no-windows", action="store_true", help="skip how many showers together show a fault"
+    )
+    parser.add_argument(
+        "--unknown-energy",
+        action="store_true",
+        help="forget the incident energies: what does it cost to reconstruct them?",
+    )
+    parser.add_argument(
+        "--energy-scan",
+        type=Path,
+        metavar="FILE",
+        help="good showers to learn the likelihood of an energy from: is its maximum better than "
+        "the calibrated sum, on those of --good?",
+    )
+    parser.add_argument(
+        "--mutability",
+        type=int,
+        metavar="N",
+        help="N objects, half of them good and half of the first --anomaly: how strange is each in "
+        "the population that the model generates at its energy, by refit and by the fast form?",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="of the injected faults, and of how many showers show them",
+    )
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, compare, print a table; write JSON and plots where asked."""
+    try:
+        return _run(args)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    from models.studies import evaluation, power  # noqa: PLC0415  torch takes seconds
+
+    artefact = inputs.artefact(args.artefact)
+    good = inputs.showers(args.good, artefact.geometry)
+    known = (
+        None if args.energy_scan is None else inputs.showers(args.energy_scan, artefact.geometry)
+    )
+    anomalies = inputs.named(args.anomaly, artefact.geometry, "--anomaly")
+    if args.unknown_energy:
+        good = _forget(good)
+        anomalies = {name: _forget(showers) for name, showers in anomalies.items()}
+    rng = np.random.default_rng(args.seed)
+    faults = {} if args.no_faults else evaluation.injected(artefact.geometry)
+    scorer = artefact.scorer(args.device)
+    first, *strange = evaluation.scorings(scorer, good, anomalies, faults, rng)
+    n_cells = artefact.reference.n_cells
+    names = artefact.score_names
+    rows = [evaluation.compare(first, scoring, names, n_cells) for scoring in strange]
+    if args.images:
+        calibrations = _of_images(artefact, args)
+    else:
+        calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
+    curves = () if args.no_windows else power.curves(first, strange, rng)
+    _print(artefact, good.n, rows, calibrations, curves)
+    scan = () if known is None else _scan(artefact, known, good, args.seed)
+    agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
+    if args.json is not None:
+        facts = _facts(artefact, args, good.n, rows, calibrations, curves)
+        if scan:
+            facts["energy scan"] = [_plain(asdict(row)) for row in scan]
+        if agreement is not None:
+            facts["mutability"] = _plain(asdict(agreement))
+        text = json.dumps(facts, indent=2)
+        args.json.write_text(text + "\n", encoding="utf-8")
+    if args.plots is not None:
+        from models.studies import report  # noqa: PLC0415
+
+        plots = report.figures(
+            artefact.geometry, names, [first, *strange], rows, calibrations, curves
+        )
+        title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
+        about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
+        print(report.write(args.plots, plots, title, about, rows, curves))
+    return 0
+
+
+def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[evaluation.Calibration, ...]:
+    """Return the calibration on every image of the good showers under the model's symmetries."""
+    from models.fitting import certification  # noqa: PLC0415  torch takes seconds
+    from models.fitting.recipe import Recipe  # noqa: PLC0415
+    from models.fitting.training import Options  # noqa: PLC0415
+    from models.studies import evaluation  # noqa: PLC0415
+
+    flips = tuple(artefact.card.get("flips", ()))
+    recipe = Recipe(draws=1, options=Options(flips=flips))
+    pool = inputs.pool([args.good], artefact.geometry)
+    if args.unknown_energy:
+        pool = replace(pool, showers=_forget(pool.showers))
+    # Another stream than that of references: the same noise would make both alike.
+    rng = np.random.default_rng([args.seed, 7])
+    images, shower = certification.every_image(pool, artefact.geometry, recipe, rng)
+    scored = artefact.scorer(args.device).score(images)
+    return evaluation.calibration(scored, artefact.reference.edges, shower)
+
+
+def _scan(
+    artefact: Artefact, known: Showers, good: Showers, seed: int
+) -> Sequence[energy_scan.Resolution]:
+    """Compare, and print, the ways to an energy."""
+    from models.studies import energy_scan  # noqa: PLC0415  torch takes seconds
+
+    if np.isnan(known.e_inc).any() or np.isnan(good.e_inc).any():
+        raise UserError("--energy-scan needs incident energies in both files")
+    edges = tuple(np.quantile(good.e_inc, np.linspace(0, 1, 6)).tolist())
+    rows = energy_scan.compare(artefact.feature_map, artefact.geometry, known, good, edges, seed)
+    table = Table(title="Resolution of the energy, %, by way of reconstruction", box=None)
+    for head in ("energy, GeV", "showers", *rows[0].spread):
+        table.add_column(head, justify="right")
+    for row in rows:
+        spread = [f"{100 * value:.2f}" for value in row.spread.values()]
+        table.add_row(
+            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}", str(row.showers), *spread
+        )
+    Console(width=None if sys.stdout.isatty() else 132).print(table)
+    return rows
+
+
+def _mutability(
+    artefact: Artefact, good: Showers, anomalies: Mapping[str, Showers], args: argparse.Namespace
+) -> mutability.Agreement:
+    """Compare, and print, the two forms of mutability."""
+    from models.studies import mutability  # noqa: PLC0415  hdbscan takes seconds
+
+    half = args.mutability // 2
+    name, strange = next(iter(anomalies.items()), ("", None))
+    if strange is None or not 0 < half <= min(good.n, strange.n):
+        raise UserError("--mutability needs an --anomaly, and half of N showers of either kind")
+    rng = np.random.default_rng([args.seed, 8])
+    good, strange = (kind[np.sort(rng.permutation(kind.n)[:half])] for kind in (good, strange))
+    found = mutability.agreement(artefact, good, strange, args.seed)
+    table = Table(title=f"Mutability, {half} good and {half} {name}", box=None)
+    for head in ("form", "AUC", "µs a shower"):
+        table.add_column(head, justify="left" if head == "form" else "right")
+    table.add_row("refit for each shower", f"{found.auc_refit:.4f}", f"{found.refit_us:.0f}")
+    table.add_row("clustered once", f"{found.auc_fast:.4f}", f"{found.fast_us:.0f}")
+    console = Console(width=None if sys.stdout.isatty() else 132)
+    console.print(table)
+    console.print(f"rank correlation of the two: {found.rank_correlation:.4f}")
+    return found
+
+
+def _forget(showers: Showers) -> Showers:
+    return replace(showers, e_inc=np.full_like(showers.e_inc, np.nan))
+
+
+def _facts(
+    artefact: Artefact,
+    args: argparse.Namespace,
+    good: int,
+    rows: Sequence[Row],
+    calibrations: Sequence[Calibration],
+    curves: Sequence[Curve],
+) -> dict[str, Any]:
+    facts = {
+        "model": {"hash": artefact.hash, "family": artefact.family, "version": artefact.version},
+        "good": {"file": str(args.good), "showers": good},
+        "seed": args.seed,
+        "incident energies": "unknown" if args.unknown_energy else "known",
+        "calibration on": "every image" if args.images else "the showers",
+        "anomalies": [{**asdict(row), "one_shower": row.one_shower} for row in rows],
+        "calibration": [asdict(row) for row in calibrations],
+        "windows": [{**asdict(curve), "needed": curve.needed} for curve in curves],
+    }
+    plain: dict[str, Any] = _plain(facts)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values: keys as text, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _print(
+    artefact: Artefact,
+    good: int,
+    rows: Sequence[Row],
+    calibrations: Sequence[Calibration],
+    curves: Sequence[Curve],
+) -> None:
+    from models.studies.evaluation import FPR  # noqa: PLC0415
+    from models.studies.report import window  # noqa: PLC0415
+
+    console = Console(width=None if sys.stdout.isatty() else 132)
+    needed = {curve.name: window(curve) for curve in curves}
+    table = Table(title=f"{artefact.family} {artefact.version}, {good} good showers", box=None)
+    for head in (
+        "anomaly",
+        "showers",
+        "AUC",
+        *(f"TPR at {f:g}" for f in FPR),
+        "SIC",
+        "one",
+        "window",
+    ):
+        table.add_column(head, justify="left" if head == "anomaly" else "right")
+    for row in rows:
+        s = row.scores["combined"]
+        rates = [f"{s.tpr[f].value:.3f} ({s.tpr[f].low:.3f}–{s.tpr[f].high:.3f})" for f in FPR]
+        table.add_row(
+            row.name,
+            str(row.showers),
+            f"{s.auc:.3f}",
+            *rates,
+            f"{s.sic[FPR[0]]:.1f}",
+            row.one_shower,
+            needed.get(row.name, ""),
+        )
+    console.print(table)
+    table = Table(title="Achieved exceedance of good showers over nominal", box=None)
+    for head in ("energy, GeV", "showers", *(f"α = {level:g}" for level in LEVELS)):
+        table.add_column(head, justify="right")
+    for c in calibrations:
+        where = "all" if c.cell < 0 else f"{c.low_mev / 1000:.1f}–{c.high_mev / 1000:.1f}"
+        rates = [
+            f"{c.achieved[a].value / a:.2f} ({c.achieved[a].low / a:.2f}–{c.achieved[a].high / a:.2f})"
+            for a in LEVELS
+        ]
+        table.add_row(where, str(c.achieved[LEVELS[0]].n), *rates)
+    console.print(table)

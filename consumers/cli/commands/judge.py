@@ -1,0 +1,20 @@
+"""calodqm judge: one judge; further ones stand by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.app import program, settings
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm judge`."""
+    settings.add_arguments(parser, *settings.SERVICE)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    return program.serve(settings.from_arguments(args), worker=False, judge=True)

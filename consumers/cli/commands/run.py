@@ -1,0 +1,20 @@
+"""calodqm run: the service: score showers and judge windows, in one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.app import program, settings
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm run`."""
+    settings.add_arguments(parser, *settings.SERVICE)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    return program.serve(settings.from_arguments(args), worker=True, judge=True)

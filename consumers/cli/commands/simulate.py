@@ -1,0 +1,171 @@
+"""calodqm simulate: turn a shower file into a live stream, with faults."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+
+from consumers.app import settings as settings_
+from consumers.app.site import detector_of, geometry_of
+from consumers.cli.stream import Beam, Stream
+from consumers.kafka.admin import describe_topics, ensure_topics
+from consumers.kafka.sink import KafkaSink
+from consumers.wire.failure import UserError
+from consumers.wire.record import Refused, Unavailable
+from models.showers import readers
+from models.simulation import faults, injection
+
+if TYPE_CHECKING:
+    import argparse
+
+    from consumers.wire.record import Append
+
+UNDER_WAY = 256
+"""Records that may be on their way: the producer's memory is bounded by this."""
+
+SOON_S = 60.0
+"""A stream that begins this soon, in data time, waits for its time to come."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm simulate`."""
+    parser.add_argument("--source", type=Path, required=True, metavar="FILE", help="shower file")
+    parser.add_argument("--rate", type=float, required=True, metavar="HZ", help="showers a second")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND:KEY=VALUE,...@START+LENGTH",
+        help="seconds of stream time; may be given more than once",
+    )
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="data time to make")
+    parser.add_argument(
+        "--data-time-start", metavar="TIME", help="ISO 8601; default: now; waits if soon"
+    )
+    parser.add_argument("--fast", action="store_true", help="as fast as it goes, not in real time")
+    parser.add_argument("--block", type=int, default=256, help="most showers in a record")
+    parser.add_argument("--run-number", type=int, default=1, metavar="N")
+    parser.add_argument("--lumisections", type=int, default=200, metavar="N", help="in a run")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compression", choices=["lz4", "zstd", "none"], default="lz4")
+    parser.add_argument("--producer", default=f"simulate-{int(time.time())}", help="its name")
+    parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
+    settings_.add_arguments(parser, "bootstrap", "detector", "artefact", "topic", "partitions")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stream until the end, or until interrupted."""
+    settings = settings_.from_arguments(args)
+    beam = make_beam(args, settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        ensure_topics(
+            settings.connection(),
+            partitions=settings.partitions,
+            replication=settings.replication,
+            showers=settings.topic,
+        )
+        # The topic may have been there before, with partitions of its own.
+        there = describe_topics(settings.connection())[settings.topic]
+        sink = KafkaSink(settings.connection())
+        try:
+            told = play(
+                replace(beam, partitions=there),
+                sink,
+                settings.topic,
+                stopping,
+                paced=not args.fast,
+            )
+        finally:
+            sink.close()
+    except (Refused, Unavailable) as error:
+        raise UserError(f"broker {settings.bootstrap}: {error}") from None
+    if args.json:
+        print(json.dumps(told))
+    return 0
+
+
+def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
+    """Return the beam that a command line asks for, or raise `UserError`."""
+    geometry, detector = geometry_of(settings), detector_of(settings)
+    regions = {region.name: region.id for region in detector.regions}
+    try:
+        pool = readers.read(args.source, geometry)
+        wanted = tuple(faults.parse(text, regions) for text in args.fault)
+        for fault in wanted:
+            injection.check(fault, geometry)
+    except (readers.ReaderError, faults.FaultError) as error:
+        raise UserError(str(error)) from None
+    if not args.rate > 0 or not args.seconds > 0 or not 0 < args.block <= 1024:
+        raise UserError("rate and seconds must be > 0, a block has 1 to 1024 showers")
+    return Beam(
+        pool=pool,
+        geometry=geometry,
+        detector=detector,
+        rate_hz=args.rate,
+        noiseless=_noiseless(args.source),
+        faults=wanted,
+        run=args.run_number,
+        lumisections_a_run=args.lumisections,
+        partitions=settings.partitions,
+        block=args.block,
+        start_ns=_start_ns(args.data_time_start),
+        seconds=args.seconds,
+        producer=args.producer,
+        seed=args.seed,
+        compression=None if args.compression == "none" else args.compression,
+    )
+
+
+def play(
+    beam: Beam, sink: KafkaSink, topic: str, stopping: threading.Event, *, paced: bool
+) -> dict[str, int | float]:
+    """Send a beam's records when they are due; return what was sent and is safe."""
+    lead = beam.start_ns / 1e9 - time.time()
+    began = time.monotonic() + (lead if paced and 0 < lead < SOON_S else 0.0)
+    under_way: list[Append] = []
+    showers = records = spoilt = 0
+    for sent in Stream(beam):
+        wait = began + sent.due_s - time.monotonic() if paced else 0.0
+        if stopping.is_set() or (wait > 0 and stopping.wait(wait)):
+            break
+        under_way.append(sink.append(topic, sent.value, key=sent.key, partition=sent.partition))
+        showers, records = showers + sent.showers, records + 1
+        spoilt += sent.showers == 0
+        if len(under_way) >= UNDER_WAY:
+            for append in under_way[: UNDER_WAY // 2]:
+                append.offset()
+            del under_way[: UNDER_WAY // 2]
+    for append in under_way:
+        append.offset()
+    seconds = time.monotonic() - began
+    return {"showers": showers, "records": records, "spoilt": spoilt, "seconds": seconds}
+
+
+def _noiseless(path: Path) -> bool:
+    """Return whether a file says that its cells carry no noise."""
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        return float(file.attrs.get("noise_mev", -1.0)) == 0.0
+
+
+def _start_ns(text: str | None) -> int:
+    if text is None:
+        return time.time_ns()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--data-time-start {text!r} is not ISO 8601") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 10**9

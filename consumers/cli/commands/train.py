@@ -1,0 +1,146 @@
+"""calodqm train: fit a model to showers of a good run or a simulation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from consumers.cli import inputs
+from consumers.wire.failure import UserError
+from models.detector import geometry as geometries
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from models.detector.geometry import Geometry
+    from models.fitting import training
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm train`."""
+    parser.add_argument("data", nargs="+", type=Path, metavar="DATA", help="files of good showers")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="artefact to write")
+    parser.add_argument(
+        "--certify",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="good showers for the reference; default: a share of DATA that is not trained on",
+    )
+    parser.add_argument(
+        "--test", type=Path, metavar="FILE", help="good showers, met by nothing: for the model card"
+    )
+    parser.add_argument(
+        "--anomaly",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="strange showers, for the model card; may be given several times",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="artefact whose weights training begins with, e.g. one of simulated showers",
+    )
+    parser.add_argument(
+        "--frozen",
+        action="store_true",
+        help="keep features and flow of --start: make only classifier, reference and card",
+    )
+    parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
+    parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
+    parser.add_argument("--epochs", type=int, help="at most, in each phase")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument(
+        "--mixed", action="store_true", help="matrix products in bfloat16; on a GPU only"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads; default: all")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, certify, save; print where the artefact is and what it is worth."""
+    import torch  # noqa: PLC0415  takes seconds
+
+    from models.fitting import recipe as recipes  # noqa: PLC0415
+    from models.fitting.training import Session, TrainingError  # noqa: PLC0415
+    from models.scoring.scorer import pick_device  # noqa: PLC0415
+
+    _check(args)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    geometry = _geometry(args.geometry)
+    over = {"epochs": args.epochs, "seed": args.seed}
+    recipe = inputs.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
+    pool = inputs.pool(args.data, geometry)
+    start = None if args.start is None else inputs.artefact(args.start)
+    test = None if args.test is None else inputs.showers(args.test, geometry)
+    anomalies = inputs.named(args.anomaly, geometry, "--anomaly")
+    args.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = args.out / "checkpoint.safetensors"
+    if not args.resume:
+        checkpoint.unlink(missing_ok=True)
+    bar, progress = _progress()
+    try:
+        with bar:
+            made = recipes.prepare(
+                recipe,
+                pool,
+                geometry,
+                Session(pick_device(args.device), progress, checkpoint, args.mixed),
+                certify=inputs.pool(args.certify, geometry) if args.certify else None,
+                start=start,
+                card={"files": [path.name for path in (*args.data, *args.certify)]},
+            )
+    except (TrainingError, ValueError) as error:
+        raise UserError(str(error)) from None
+    made.save(args.out)  # what comes now may fail, for its showers
+    checkpoint.unlink(missing_ok=True)
+    if test is not None:
+        made = inputs.examined(made, test, anomalies, args.device)
+        made.save(args.out)
+    print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.threads is not None and args.threads < 1:
+        raise UserError(f"--threads {args.threads}: give 1 or more")
+    if args.anomaly and args.test is None:
+        raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
+
+
+def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
+    """Return a bar, and what moves it; in a log file each epoch is a line."""
+    console = Console(file=sys.stderr, width=None if sys.stderr.isatty() else 132)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
+    bar = Progress(*columns, TimeElapsedColumn(), console=console)
+    tasks: dict[str, TaskID] = {}
+
+    def progress(state: training.Progress) -> None:
+        if state.phase not in tasks:
+            tasks[state.phase] = bar.add_task(state.phase, total=state.epochs, loss="")
+        loss = f"train {state.train:.4f}  held out {state.held_out:.4f}  best {state.best:.4f}"
+        bar.update(tasks[state.phase], completed=state.epoch, loss=loss)
+        if not console.is_terminal:
+            at = f"{time.strftime('%H:%M:%S')} {state.phase} {state.epoch}/{state.epochs}"
+            console.print(f"{at}  {loss}")
+
+    return bar, progress
+
+
+def _geometry(path: Path | None) -> Geometry:
+    try:
+        return geometries.load(path or geometries.SHIPPED / "pb-lar-504.json")
+    except geometries.GeometryError as error:
+        raise UserError(str(error)) from None

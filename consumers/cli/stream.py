@@ -1,0 +1,206 @@
+"""A stream out of a file of showers: regions, runs, lumisections and faults on a schedule."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from consumers.wire.block import Block
+from consumers.wire.codec import encode
+from models.showers.batch import Showers
+from models.simulation import injection
+from models.simulation.faults import STREAM, Fault, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from models.detector.geometry import Geometry
+    from monitor.detector.tree import Detector
+
+LUMISECTION_S = 23
+TICK_S = 0.25
+"""Data time that is made at once, s; faults begin and end with it."""
+
+
+@dataclass(frozen=True)
+class Beam:
+    """What the stream is made of."""
+
+    pool: Showers
+    """Showers that are drawn from, with replacement."""
+
+    geometry: Geometry
+    detector: Detector
+    rate_hz: float
+    """Showers a second in the whole detector, > 0."""
+
+    noiseless: bool = False
+    """True if the pool's cells are without noise: each draw gets its own, and a random mirror."""
+
+    faults: tuple[Fault, ...] = ()
+    run: int = 1
+    lumisections_a_run: int = 200
+    partitions: int = 4
+    block: int = 256
+    """Most showers in a record."""
+
+    start_ns: int = 0
+    """Data time of the beginning, ns since 1970 UTC."""
+
+    seconds: float = float("inf")
+    producer: str = "simulate"
+    seed: int = 1
+    compression: str | None = "lz4"
+
+
+class Sent(NamedTuple):
+    """One record to be sent."""
+
+    due_s: float
+    """Stream time, s since the beginning."""
+
+    partition: int
+    key: str
+    value: bytes
+    showers: int
+    """Showers inside; 0 if the record is spoilt."""
+
+
+@dataclass
+class Stream:
+    """Makes the records of a beam, in the order in which they are due."""
+
+    beam: Beam
+    _rng: np.random.Generator = field(init=False)
+    _seqs: dict[int, int] = field(default_factory=dict)
+    _event_id: int = 0
+    _late: list[tuple[float, int, Sent]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(self.beam.seed)
+
+    def __iter__(self) -> Iterator[Sent]:
+        ticks = itertools.count() if self.beam.seconds == float("inf") else range(self._n_ticks())
+        for tick in ticks:
+            now = (tick + 1) * TICK_S
+            while self._late and self._late[0][0] <= now:
+                yield heapq.heappop(self._late)[2]
+            yield from self._tick(tick)
+        while self._late:
+            yield heapq.heappop(self._late)[2]
+
+    def _n_ticks(self) -> int:
+        return round(self.beam.seconds / TICK_S)
+
+    def _tick(self, tick: int) -> Iterator[Sent]:
+        begin = tick * TICK_S
+        active = [fault for fault in self.beam.faults if fault.active(begin)]
+        for index, (sector, regions) in enumerate(self.beam.detector.sectors.items()):
+            share = len(regions) / len(self.beam.detector.regions)
+            n = int(self._rng.poisson(self.beam.rate_hz * TICK_S * share))
+            region = self._rng.choice(np.array(regions, np.int64), n)
+            region = region[~np.isin(region, _struck(active, Kind.SILENT, self.beam.detector))]
+            late = np.isin(region, _struck(active, Kind.LATE, self.beam.detector))
+            for rows, delay in ((~late, 0.0), (late, _delay(active))):
+                for part in _parts(region[rows], self.beam.block):
+                    sent = self._record(begin, index % self.beam.partitions, sector, part, active)
+                    if delay:
+                        due = sent.due_s + delay
+                        heapq.heappush(
+                            self._late, (due, next(self._order), sent._replace(due_s=due))
+                        )
+                    else:
+                        yield sent
+
+    def _record(
+        self,
+        begin: float,
+        partition: int,
+        sector: str,
+        region: NDArray[np.int64],
+        active: list[Fault],
+    ) -> Sent:
+        n = len(region)
+        start = self.beam.start_ns + int(begin * 1e9)
+        time_ns = start + np.sort(self._rng.integers(0, int(TICK_S * 1e9), n))
+        # Lumisections count from the beginning of the stream; runs follow each other at once.
+        section = (time_ns - self.beam.start_ns) // (LUMISECTION_S * 10**9)
+        seq = self._seqs.get(partition, 0)
+        self._seqs[partition] = seq + 1
+        block = Block(
+            showers=self._showers(region, active),
+            event_id=np.arange(self._event_id, self._event_id + n).astype(np.uint64),
+            time_ns=time_ns,
+            run=self.beam.run + section // self.beam.lumisections_a_run,
+            lumisection=1 + section % self.beam.lumisections_a_run,
+            region=region,
+            producer=f"{self.beam.producer}/{partition}",
+            seq=seq,
+        )
+        self._event_id += n
+        value = encode(block, self.beam.geometry, compression=self.beam.compression)
+        corrupt = next((f for f in active if f.kind is Kind.CORRUPT), None)
+        spoilt = corrupt is not None and self._rng.random() < corrupt.magnitudes["share"]
+        if spoilt:
+            value = value[: len(value) // 2]
+        return Sent(begin + TICK_S, partition, sector, value, 0 if spoilt else n)
+
+    def _showers(self, region: NDArray[np.int64], active: list[Fault]) -> Showers:
+        pool, rng = self.beam.pool, self._rng
+        index = rng.integers(pool.n, size=len(region))
+        for fault in active:
+            if fault.kind is Kind.SHIFT:
+                rows = _in(region, fault)
+                index[rows] = rng.choice(pool.n, int(rows.sum()), p=injection.weights(fault, pool))
+        showers = pool[index]
+        if self.beam.noiseless:
+            showers = fresh(showers, self.beam.geometry, rng)
+        for fault in active:
+            if fault.kind not in STREAM:
+                showers = injection.apply(fault, showers, region, self.beam.geometry, rng, pool)
+        return showers
+
+
+def fresh(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
+    """Return showers without noise as the detector reads them: mirrored at random, digitised.
+
+    Mirrors in x and y are exact symmetries of a beam in the middle of a front face, so that each
+    draw is a shower that was not there before.
+    """
+    cells = showers.cells.copy()
+    for axis in (1, 2):
+        rows = np.flatnonzero(rng.random(showers.n) < 0.5)
+        for layer, cut in zip(geometry.layers, geometry.slices, strict=True):
+            grid = cells[rows, cut].reshape(len(rows), *layer.shape)
+            cells[rows, cut] = np.flip(grid, axis).reshape(len(rows), layer.n_cells)
+    read = cells + rng.standard_normal(cells.shape, np.float32) * np.float32(geometry.noise_mev)
+    step = np.float32(geometry.least_count_mev)
+    digitised = np.rint(read / step) * step if step else read
+    return Showers(digitised, showers.e_inc, showers.conditions)
+
+
+def _parts(region: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [region[i : i + size] for i in range(0, len(region), size)]
+
+
+def _in(region: NDArray[np.int64], fault: Fault) -> NDArray[np.bool_]:
+    return np.isin(region, fault.region) if fault.region else np.ones(len(region), np.bool_)
+
+
+def _struck(active: list[Fault], kind: Kind, detector: Detector) -> list[int]:
+    """Return the regions that faults of a kind strike now."""
+    everything = [region.id for region in detector.regions]
+    return [
+        region for fault in active if fault.kind is kind for region in (fault.region or everything)
+    ]
+
+
+def _delay(active: list[Fault]) -> float:
+    return max((f.magnitudes["seconds"] for f in active if f.kind is Kind.LATE), default=0.0)

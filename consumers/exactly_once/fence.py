@@ -1,0 +1,50 @@
+"""Fence: which ranges of windows count, read from the order of the windows topic alone.
+
+A worker that takes a partition over first appends an `Open`; the offset of that record is its
+token. From then on ranges under an older token do not count, so a worker that was thought dead
+cannot count anything twice, and nobody needs transactions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consumers.wire.ranges import Open, Range
+
+
+@dataclass(slots=True)
+class Fence:
+    """Latest token and accepted end of each source partition."""
+
+    tokens: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=dict)
+    seqs: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Newest count of each producer, as the last accepted range has it."""
+
+    def open(self, offset: int, entry: Open) -> None:
+        """Take note of an `Open` at an offset of the windows topic."""
+        self.tokens[entry.partition] = offset
+
+    def accept(self, entry: Range) -> str:
+        """Return why a range does not count (fenced, gap); empty if it does, and it is then in.
+
+        The first range of a partition may begin anywhere: older records may be gone.
+        """
+        if self.tokens.get(entry.partition) != entry.token:
+            return "fenced"
+        if entry.begin != self.ends.get(entry.partition, entry.begin):
+            return "gap"
+        self.ends[entry.partition] = entry.end
+        self.seqs[entry.partition] = entry.seqs
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` is the inverse."""
+        return {name: [*getattr(self, name).items()] for name in ("tokens", "ends", "seqs")}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Fence:
+        """Return the fence of plain values."""
+        return cls(**{name: dict(values[name]) for name in ("tokens", "ends", "seqs")})

@@ -1,0 +1,100 @@
+"""The quality topic: alarms, verdicts and acknowledgements, written by one judge at a time.
+
+A judge that takes over appends a `judge` record; its offset is the judge's token. What stands
+under an older token after that is of a judge that did not know yet, and does not count.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from consumers.wire import topics
+from monitor.quality import records
+from monitor.quality.acknowledgements import Acknowledgement
+from monitor.quality.model_acts import ModelAct
+from monitor.quality.orders import ReferenceAct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from consumers.wire.record import Append, Log, Record, Sink
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class QualityReader:
+    """Follows the topic; `take` returns what counts."""
+
+    token: int = -1
+
+    def take(self, record: Record) -> records.Record | None:
+        """Return what a Kafka record says, None if it does not count."""
+        try:
+            fields: dict[str, Any] = orjson.loads(record.value or b"")
+            if "judge" in fields:
+                self.token = record.offset
+                return None
+            # A reader who begins in the middle has not seen the newest judge arrive.
+            if fields["token"] < self.token:
+                return None
+            self.token = fields["token"]
+            return records.from_json(fields["record"])
+        except (records.RecordError, KeyError, TypeError, ValueError) as error:
+            logger.warning("%s[0]@%d: %s", topics.QUALITY, record.offset, error)
+            return None
+
+
+def identity(said: records.Record) -> tuple[str, int]:
+    """Return what makes a record the same as another: its key and version."""
+    if isinstance(said, Acknowledgement | ReferenceAct | ModelAct):
+        return f"{records.key(said)}/{said.time_ns}", 0
+    return records.key(said), said.version
+
+
+@dataclass(slots=True)
+class QualityWriter:
+    """The pen of the judge in office: publishes each thing once, also across judges."""
+
+    sink: Sink
+    token: int
+    published: set[tuple[str, int]]
+    """Identities of what earlier judges published since the snapshot that we began with."""
+
+    under_way: list[Append] = field(default_factory=list)
+    reached: int = 0
+    """All before this offset of the quality topic is safe and older than what we say next."""
+
+    def publish(self, said: records.Record, at: int) -> bool:
+        """Publish a record that an offset of the windows topic led to; return whether it is new."""
+        if identity(said) in self.published:
+            return False
+        value = orjson.dumps({"token": self.token, "at": at, "record": records.to_json(said)})
+        key = records.key(said)
+        self.under_way.append(self.sink.append(topics.QUALITY, value, key=key, partition=0))
+        return True
+
+    def settle(self) -> None:
+        """Wait until all that was published is safe."""
+        under_way, self.under_way = self.under_way, []
+        for append in under_way:
+            self.reached = max(self.reached, append.offset() + 1)
+
+
+def take_office(sink: Sink, log: Log, name: str, since: int) -> QualityWriter:
+    """Return the pen of a new judge, knowing what was published since an offset."""
+    value = orjson.dumps({"judge": name})
+    token = sink.append(topics.QUALITY, value, key="judge", partition=0).offset()
+    said = read(log.read(topics.QUALITY, since, token))
+    return QualityWriter(sink, token, {identity(record) for record in said}, reached=since)
+
+
+def read(found: Iterable[Record]) -> list[records.Record]:
+    """Return what counts among records of the quality topic, in order."""
+    reader = QualityReader()
+    said = [reader.take(record) for record in found]
+    return [record for record in said if record is not None]

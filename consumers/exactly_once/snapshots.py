@@ -1,0 +1,160 @@
+"""Snapshots: what the judge had come to at an offset of the windows topic, on a compacted topic.
+
+A snapshot is a few chunks and, last, a manifest that says where they are and up to which offset
+of the windows topic it reaches. It only saves reading: without any, or with an old one, whoever
+reads the windows topic from there comes to the same. Keys alternate between two sets, so that
+compaction keeps a whole snapshot while the next one is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import zstandard
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from consumers.exactly_once.fence import Fence
+from consumers.wire import topics
+from consumers.wire.block import DecodeError
+from consumers.wire.ranges import Open, Range, header
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from consumers.wire.record import Log, Sink
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 512 << 10
+MAX_STATE_BYTES = 1 << 30
+LOOK_BACK = 64
+"""Records of the state topic in which the newest manifest is looked for first."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a snapshot is, and how far it reaches."""
+
+    at: int
+    """The windows topic is taken in up to here, exclusive."""
+
+    quality_at: int
+    """All that was published on the quality topic before here is in the snapshot."""
+
+    fence: dict[str, Any]
+    chunks: tuple[int, ...]
+    """Offsets of the chunks on the state topic."""
+
+    sha256: str
+    totals: dict[str, int]
+    """Showers, records and rejects of all ranges that counted."""
+
+    turn: int
+    """Counts snapshots; its parity chooses the keys."""
+
+    fingerprint: str
+    """Of detector, settings and form: a judge of another kind cannot take the state over."""
+
+    models: tuple[str, str, str] = ("", "", "")
+    """Hashes of the model that the log began with, the one in force, and the one in shadow."""
+
+
+NOTHING = Manifest(0, 0, Fence().to_json(), (), "", {}, 0, "")
+"""What is known before the first snapshot."""
+
+
+@dataclass(slots=True)
+class Snapshots:
+    """The state topic, read and written."""
+
+    log: Log
+
+    def newest(self) -> Manifest:
+        """Return the manifest that reaches furthest, `NOTHING` if there is none."""
+        end = self.log.reported_end(topics.STATE)
+        for begin in (max(0, end - LOOK_BACK), None):
+            found = self._manifests(begin, end)
+            if found:
+                return max(found, key=lambda manifest: manifest.at)
+            if begin in {None, 0}:
+                break
+        return NOTHING
+
+    def state(self, manifest: Manifest) -> dict[str, NDArray[Any]] | None:
+        """Return the arrays of a snapshot, None if they are gone or damaged."""
+        chunks = []
+        for offset in manifest.chunks:
+            chunks += [r.value or b"" for r in self.log.read(topics.STATE, offset, offset + 1)]
+        packed = b"".join(chunks)
+        if hashlib.sha256(packed).hexdigest() != manifest.sha256:
+            logger.warning("the snapshot at %d is not whole: reading from before it", manifest.at)
+            return None
+        try:
+            unpacked = zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
+            arrays: dict[str, NDArray[Any]] = load(unpacked)
+        except (SafetensorError, zstandard.ZstdError) as error:
+            logger.warning("the snapshot at %d cannot be read: %s", manifest.at, error)
+            return None
+        return arrays
+
+    def write(self, sink: Sink, arrays: dict[str, NDArray[Any]], plan: Manifest) -> Manifest:
+        """Append a snapshot, wait until it is safe and return its manifest.
+
+        Parameters
+        ----------
+        plan
+            The manifest less what only writing can tell: chunks and digest.
+        """
+        packed = zstandard.ZstdCompressor(level=1).compress(save(arrays))
+        pieces = [packed[i : i + CHUNK_BYTES] for i in range(0, len(packed), CHUNK_BYTES)]
+        turn = plan.turn % 2
+        under_way = [
+            sink.append(topics.STATE, piece, key=f"chunk/{turn}/{i}", partition=0)
+            for i, piece in enumerate(pieces)
+        ]
+        chunks = tuple(append.offset() for append in under_way)
+        manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
+        value = orjson.dumps({"manifest": asdict(manifest)})
+        sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
+        return manifest
+
+    def _manifests(self, begin: int | None, end: int) -> list[Manifest]:
+        found = []
+        for record in self.log.read(topics.STATE, begin, end):
+            value = record.value or b""
+            if record.key is None or not record.key.startswith(b"manifest/"):
+                continue
+            try:
+                found.append(_manifest(orjson.loads(value)["manifest"]))
+            except (KeyError, TypeError, ValueError) as error:
+                logger.warning("%s@%d is no manifest: %s", topics.STATE, record.offset, error)
+        return found
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
+    """Return the manifest of plain values; what a newer judge says beside is nothing to us."""
+    known = {f.name: values[f.name] for f in fields(Manifest) if f.name in values}
+    first, primary, shadow = values.get("models", NOTHING.models)
+    named = {"chunks": tuple(values["chunks"]), "models": (first, primary, shadow)}
+    return Manifest(**(known | named))
+
+
+def read_back(log: Log, manifest: Manifest, end: int) -> Fence:
+    """Return the fence as it stands at an offset of the windows topic."""
+    fence = Fence.from_json(manifest.fence)
+    for record in log.read(topics.WINDOWS, manifest.at, end):
+        try:
+            entry = header(record.value)
+        except DecodeError as error:
+            logger.warning("%s[0]@%d: %s", topics.WINDOWS, record.offset, error)
+            continue
+        if isinstance(entry, Open):
+            fence.open(record.offset, entry)
+        elif isinstance(entry, Range):
+            fence.accept(entry)
+    return fence

@@ -1,0 +1,90 @@
+"""Gallery: the strange showers of late, kept so that people can look at them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from consumers.http.page import Place
+from consumers.wire import strange, topics
+from consumers.wire.block import DecodeError
+from monitor.display.pictures import ShowerPicture
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from consumers.kafka.log import KafkaLog
+    from consumers.wire.strange import StrangeShower
+    from models.detector.geometry import Geometry
+    from monitor.detector.tree import Detector
+
+logger = logging.getLogger(__name__)
+
+KEPT = 4000
+"""Showers kept in memory: some 4 kB each at 504 cells."""
+
+LOOK_BACK = 500
+"""Records of the anomalies topic that a new judge begins with."""
+
+
+class Gallery:
+    """Follows the anomalies topic in a thread and hands out pictures in others."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        detector: Detector,
+        topic: str,
+        typical: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> None:
+        """Prepare a gallery.
+
+        Parameters
+        ----------
+        typical
+            Returns unremarkable showers of the energies of those given, MeV, shape (N, V).
+        """
+        self._geometry = geometry
+        self._typical = typical
+        self._detector = detector
+        self._topic = topic
+        self._showers: OrderedDict[Place, StrangeShower] = OrderedDict()
+
+    def follow(self, log: KafkaLog, stopping: threading.Event) -> None:
+        """Take in what comes until told to stop."""
+        begin = max(0, log.reported_end(topics.ANOMALIES) - LOOK_BACK)
+        for record in log.follow(topics.ANOMALIES, stopping, begin=begin):
+            if record is None:
+                continue
+            try:
+                showers = strange.decode(record.value or b"", self._geometry)
+            except DecodeError as error:
+                logger.warning("%s@%d: %s", record.topic, record.offset, error)
+                continue
+            for shower in showers:
+                place = Place(self._topic, shower.partition, shower.offset, shower.row)
+                self._showers[place] = shower
+            while len(self._showers) > KEPT:
+                self._showers.popitem(last=False)
+
+    def picture(self, place: Place) -> ShowerPicture | None:
+        """Return what is to be drawn of a shower, None if it is not kept."""
+        shower = self._showers.get(place)
+        if shower is None:
+            return None
+        region = self._detector.by_id.get(shower.region)
+        name = region.name if region is not None else str(shower.region)
+        energy = "" if math.isnan(shower.e_inc) else f", {shower.e_inc / 1000:.1f} GeV"
+        return ShowerPicture(
+            geometry=self._geometry,
+            cells=shower.cells,
+            expected=self._typical(shower.cells[None])[0],
+            pull=shower.pull,
+            title=f"{name}{energy}, p = {shower.p:.1e}",
+        )

@@ -1,0 +1,316 @@
+"""Judging: all that a judge knows, as one value that is a function of the windows topic."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+
+from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.seconds import SECOND_NS, Seconds
+from consumers.wire import ranges
+from consumers.wire.block import DecodeError
+from monitor.judging.comparison import Comparison, Joint
+from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
+from monitor.quality.alarms import Alarm, WorstShower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from consumers.exactly_once.seconds import ByModel
+    from consumers.exactly_once.snapshots import Manifest
+    from consumers.wire.ranges import Open, Range, WindowForm
+    from monitor.judging.monitor import Monitor, Said
+    from monitor.quality.acknowledgements import Acknowledgement
+    from monitor.quality.orders import ReferenceAct
+    from monitor.windows.window import Window, WindowKey
+
+logger = logging.getLogger(__name__)
+
+STATE_FORM = 2
+"""Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
+
+The version of the software has no part in it, so that an upgrade takes the state over.
+"""
+
+KEPT_WORST = 8
+"""Worst showers of each region that are remembered for the next alarm."""
+
+ROWS_A_PIECE = 512
+"""Rows of open windows in one array of a snapshot."""
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a digest of what a judge's state depends on, beside the log and the models."""
+    return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A model, as far as a judge needs it."""
+
+    hash: str
+    title: str
+    """What people call it."""
+
+    form: WindowForm
+    expected_rate: NDArray[np.float64]
+    """Share of good showers beyond each level, by condition cell, shape (K, A)."""
+
+    make_monitor: Callable[[], Monitor]
+    """Returns a monitor that has seen nothing."""
+
+
+@dataclass(slots=True)
+class Side:
+    """A model with the monitor that judges by it."""
+
+    model: Standard
+    monitor: Monitor
+
+    @classmethod
+    def new(cls, model: Standard) -> Side:
+        """Return a side that has seen nothing."""
+        return cls(model, model.make_monitor())
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything that a judge knows; a function of the windows topic up to `at`."""
+
+    primary: Side
+    """What is judged by."""
+
+    first: str = ""
+    """Hash of the model with which the log began."""
+
+    shadow: Side | None = None
+    """What runs beside it; its verdicts never leave."""
+
+    comparison: Comparison = field(default_factory=Comparison)
+    """Of the shadow with the primary, since it was announced."""
+
+    fence: Fence = field(default_factory=Fence)
+    seconds: Seconds = field(default_factory=Seconds)
+    worst: dict[int, deque[WorstShower]] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
+    """Showers, records, missing, and records rejected by reason, of the ranges that count."""
+
+    masked: Masked = NOTHING_MASKED
+    """What is masked now."""
+
+    masked_after: int = 0
+    """Data-second after which all showers were scored without the cells that are masked now."""
+
+    shed_until: int = 0
+    """Data-second up to which showers may be missing that were counted and not scored."""
+
+    at: int = 0
+    """Offset of the windows topic up to which all is taken in."""
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return the monitor whose verdicts count."""
+        return self.primary.monitor
+
+    @property
+    def models(self) -> tuple[str, str, str]:
+        """Return the hashes of the first, the primary and the shadow model."""
+        shadow = "" if self.shadow is None else self.shadow.model.hash
+        return self.first or self.primary.model.hash, self.primary.model.hash, shadow
+
+    def sides(self) -> Iterator[tuple[str, Side]]:
+        """Yield the sides that there are, with their names."""
+        yield "primary", self.primary
+        if self.shadow is not None:
+            yield "shadow", self.shadow
+
+    def windows(self, value: bytes, entry: Range) -> dict[WindowKey, ByModel]:
+        """Return the windows of a range that are by models of ours."""
+        found: dict[WindowKey, dict[str, Window]] = {}
+        parts = ranges.parts(value, entry)
+        for name, side in self.sides():
+            model = side.model
+            try:
+                for window in ranges.windows(parts.get(model.hash, b""), model.form):
+                    found.setdefault(window.key, {})[model.hash] = window
+            except DecodeError as error:
+                if name == "primary":
+                    raise
+                # A shadow that is damaged is a gap in what it saw, and costs nobody else anything.
+                logger.warning("windows of the shadow, %d@%d: %s", *_where(entry), error)
+        return dict(found)
+
+    def opened(self, offset: int, entry: Open, at_ms: int) -> None:
+        """Take note of a worker that takes a partition over."""
+        self.fence.open(offset, entry)
+        self.seconds.opened(entry.partition, at_ms)
+        if self.shadow is not None:
+            self.comparison.opened(entry.partition)
+
+    def heard_beside(self, entry: Range) -> None:
+        """Count whether a range carries the shadow's windows."""
+        if self.shadow is None:
+            return
+        _, primary, shadow = self.models
+        sums = None
+        if {entry.model, entry.shadow} == {primary, shadow}:
+            sums = Joint.from_list(list(entry.joint))
+            sums = sums if entry.model == primary else sums.turned()
+        self.comparison.heard(entry.partition, entry.showers, sums)
+
+    def leave_out(self, entry: Range) -> tuple[Said, ...]:
+        """Take note of showers that were not scored; return the verdicts that this amends."""
+        self.shed_until = max(self.shed_until, entry.shed_until)
+        if self.shadow is not None:
+            self.shadow.monitor.leave_out(entry.shed)
+        return self.monitor.leave_out(entry.shed)
+
+    def _whole(self, window: Window) -> bool:
+        return window.key.second > self.shed_until
+
+    def masking(self, entry: Range, windows: Iterable[WindowKey]) -> None:
+        """Take note of windows whose showers were not scored as they would be now."""
+        if entry.masked != self.masked.digest:
+            self.masked_after = max([self.masked_after, *(key.second for key in windows)])
+
+    def _follow_masks(self) -> None:
+        """Take note of what is masked, after an act or a second that may have changed it."""
+        masked = self.monitor.masked()
+        if masked.digest != self.masked.digest:
+            reached = [stand.watermark_ns // SECOND_NS for stand in self.seconds.stands.values()]
+            opened = [key.second for key in self.seconds.windows]
+            self.masked_after = max([self.masked_after, *reached, *opened])
+        self.masked = masked
+
+    def judge(self, found: ByModel) -> tuple[Said, ...]:
+        """Judge a closed data-second, or what came late for one; return what it changes."""
+        window = found.get(self.primary.model.hash)
+        if window is None:
+            return ()
+        masked = window.key.second > self.masked_after
+        said = self.monitor.observe(window, masked=masked, whole=self._whole(window))
+        self._follow_masks()
+        return said
+
+    def judge_beside(self, found: ByModel) -> None:
+        """Let the shadow judge a data-second that the primary has judged."""
+        window = found.get(self.primary.model.hash)
+        if self.shadow is None or window is None:
+            return
+        mine = found.get(self.shadow.model.hash)
+        second = window.key.second
+        if mine is None or mine.n != window.n:
+            self.comparison.lacked(second)
+            return
+        self.comparison.judged(second)
+        self.comparison.primary.add(window, self.primary.model.expected_rate)
+        self.comparison.shadow.add(mine, self.shadow.model.expected_rate)
+        masked = second > self.masked_after
+        self._note(self.shadow.monitor.observe(mine, masked=masked, whole=self._whole(mine)))
+
+    def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
+        """Take in an act of the crew; return what it changes."""
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.acknowledge(act))
+        said = self.monitor.acknowledge(act)
+        self._follow_masks()
+        return said
+
+    def act(self, act: ReferenceAct) -> tuple[Said, ...]:
+        """Take in an order about references and conditions; return what it changes at once."""
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.act(act))
+        return self.monitor.act(act)
+
+    def note(self, alarm: Alarm) -> None:
+        """Take note of what the primary says of an alarm, to compare."""
+        if self.shadow is not None:
+            self.comparison.note(alarm, shadow=False)
+
+    def _note(self, said: tuple[Said, ...]) -> None:
+        for record in said:
+            if isinstance(record, Alarm):
+                self.comparison.note(record, shadow=True)
+
+    def remember(self, entry: Range) -> None:
+        """Remember the worst showers of a range."""
+        for w in entry.worst:
+            kept = self.worst.setdefault(w.region, deque(maxlen=KEPT_WORST))
+            kept.append(
+                WorstShower(
+                    w.event_id, entry.topic, w.partition, w.offset, w.row, w.region, w.p, w.time_ns
+                )
+            )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays; `restore` is the inverse."""
+        words = {
+            "stands": [[p, asdict(stand)] for p, stand in self.seconds.stands.items()],
+            "clock": [self.seconds.closed, self.seconds.now_ms, self.seconds.fed_ms],
+            "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
+            "totals": dict(self.totals),
+            "comparison": self.comparison.to_json(),
+            "masked": [self.masked.to_json(), self.masked_after],
+            "shed_until": self.shed_until,
+        }
+        arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
+        for name, side in self.sides():
+            state = side.monitor.state()
+            arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
+            for i, piece in enumerate(_pieces(self._open(side.model.hash))):
+                encoded = ranges.encode_windows(piece, side.model.form)
+                arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
+        return arrays
+
+    def _open(self, model: str) -> list[Window]:
+        return [found[model] for found in self.seconds.windows.values() if model in found]
+
+    def restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
+        """Take up what `state` returned; the sides must be of the models that it was made with."""
+        words = orjson.loads(arrays["words"].tobytes())
+        self.seconds = Seconds.from_json(words["stands"], words["clock"])
+        opened: dict[WindowKey, dict[str, Window]] = {}
+        for name, side in self.sides():
+            side.monitor.restore(_below(f"{name}.monitor.", arrays))
+            for array in _below(f"{name}.windows.", arrays).values():
+                for window in ranges.windows(array.tobytes(), side.model.form):
+                    opened.setdefault(window.key, {})[side.model.hash] = window
+        self.seconds.windows.update(opened)
+        self.comparison = Comparison.from_json(words["comparison"])
+        masked, self.masked_after = words["masked"]
+        self.shed_until = words["shed_until"]
+        self.masked = Masked.from_json(masked)
+        self.worst = {
+            region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
+            for region, kept in words["worst"]
+        }
+        self.totals = Counter(words["totals"])
+        self.fence, self.at = Fence.from_json(manifest.fence), manifest.at
+
+
+def _where(entry: Range) -> tuple[int, int]:
+    return entry.partition, entry.begin
+
+
+def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _pieces(windows: list[Window]) -> list[list[Window]]:
+    pieces: list[list[Window]] = []
+    rows = ROWS_A_PIECE
+    for window in sorted(windows, key=lambda w: w.key):
+        if rows >= ROWS_A_PIECE:
+            pieces.append([])
+            rows = 0
+        pieces[-1].append(window)
+        rows += len(window.regions)
+    return pieces

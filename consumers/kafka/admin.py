@@ -1,0 +1,78 @@
+"""Topics: what there must be, made and described."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+from kafka.admin import NewTopic
+
+from consumers.kafka.connection import translated
+from consumers.kafka.sink import MAX_RECORD_BYTES
+from consumers.wire import topics
+
+if TYPE_CHECKING:
+    from consumers.kafka.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+_DAY_MS = 24 * 3600 * 1000
+_CONFIGS: dict[str, dict[str, str]] = {
+    topics.SHOWERS: {"retention.ms": str(2 * _DAY_MS)},
+    topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
+    topics.STATE: {"cleanup.policy": "compact"},
+    topics.REFERENCES: {"cleanup.policy": "compact"},
+    topics.MODELS: {"cleanup.policy": "compact"},
+    topics.QUALITY: {"retention.ms": "-1"},
+    topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
+    topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
+}
+
+
+def ensure_topics(
+    connection: Connection, *, partitions: int, replication: int = 1, showers: str = topics.SHOWERS
+) -> list[str]:
+    """Create the topics that do not exist yet and return their names.
+
+    The windows, state and quality topics have one partition each: their order is the state.
+    """
+    names = {**_CONFIGS, showers: _CONFIGS[topics.SHOWERS]}
+    if showers != topics.SHOWERS:
+        del names[topics.SHOWERS]
+    with translated():
+        admin = KafkaAdminClient(**connection.proven())
+        try:
+            missing = sorted(set(names) - set(_topic_names(admin)))
+            for name in missing:
+                _create(admin, name, partitions if name == showers else 1, replication, names[name])
+        finally:
+            admin.close()
+    return missing
+
+
+def describe_topics(connection: Connection) -> dict[str, int]:
+    """Return the number of partitions of every topic."""
+    with translated():
+        admin = KafkaAdminClient(**connection.proven())
+        try:
+            found = admin.describe_topics()
+        finally:
+            admin.close()
+    return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+
+def _create(
+    admin: Any, name: str, partitions: int, replication: int, configs: dict[str, str]
+) -> None:
+    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **configs}
+    topic = NewTopic(name, partitions, replication, topic_configs=configs)
+    try:
+        admin.create_topics([topic])
+    except kafka_errors.TopicAlreadyExistsError:  # somebody else did, meanwhile
+        logger.info("topic %s exists", name)
+
+
+def _topic_names(admin: Any) -> list[str]:
+    return [t["name"] if isinstance(t, dict) else str(t) for t in admin.list_topics()]

@@ -1,0 +1,120 @@
+"""Follower: keeps a worker's models as the models topic says, while the worker goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from consumers.score.scoring import Lineup
+from consumers.wire import topics
+from consumers.wire.artefact_form import ModelAbsent
+from consumers.wire.control import control_of
+from consumers.wire.record import Unavailable
+from monitor.quality.acknowledgements import NOTHING_MASKED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.kafka.log import KafkaLog
+    from consumers.score.scoring import Model
+    from consumers.wire.control import Control
+    from consumers.wire.record import Record
+
+logger = logging.getLogger(__name__)
+
+AGAIN_S = 5.0
+"""A model that could not be had is asked for again after this."""
+
+
+class Follower:
+    """Follows the topic in a thread; the worker asks for its `lineup` in another.
+
+    Parameters
+    ----------
+    own
+        The model of the settings: what scores until the topic names one.
+    model_of
+        Returns a model by its hash, or raises `ModelAbsent`; it may take seconds.
+    """
+
+    def __init__(self, own: Model, model_of: Callable[[str], Model]) -> None:
+        self._model_of = model_of
+        self._known = {own.hash: own}
+        self._own = own
+        self._control: Control | None = None
+        self._wanting = False
+        """A model that is in force could not be had yet."""
+
+        self._asked = 0.0
+        self._read = threading.Event()
+        self._lineup: Lineup | None = None
+        self._problem = f"{topics.MODELS} has not been read yet"
+
+    def lineup(self) -> Lineup:
+        """Return the models that score now, the same object until they change.
+
+        Raises
+        ------
+        Unavailable
+            If the topic was not read yet, or names a model that cannot be had.
+        """
+        lineup = self._lineup
+        if lineup is None:
+            raise Unavailable(self._problem)
+        return lineup
+
+    def wait(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
+        """Wait until the topic has been read once, or until told to stop."""
+        while not self._read.wait(0.2) and not stopping.is_set():
+            beat()
+
+    def follow(self, log: KafkaLog, stopping: threading.Event) -> None:
+        """Take in what comes until told to stop."""
+        begin = 0
+        for record in log.read_all(topics.MODELS):
+            begin = record.offset + 1
+            self._hear(record)
+        self._line_up()
+        self._read.set()
+        for found in log.follow(topics.MODELS, stopping, begin=begin):
+            if (found is not None and self._hear(found)) or (
+                self._wanting and time.monotonic() - self._asked > AGAIN_S
+            ):
+                self._line_up()
+
+    def _hear(self, record: Record) -> bool:
+        """Take in a record; return whether it puts other models in force."""
+        said = control_of(record)
+        before = self._control
+        # What is older is of a judge that did not know yet that another is in office.
+        if said is None or (before is not None and said.at < before.at):
+            return False
+        self._control = said
+        return before is None or any(
+            getattr(before, name) != getattr(said, name) for name in ("primary", "shadow", "masked")
+        )
+
+    def _line_up(self) -> None:
+        """Put the models in force in their places, as far as they can be had."""
+        self._wanting, self._asked = False, time.monotonic()
+        said = self._control
+        primary = self._own if said is None else self._had(said.primary)
+        shadow = self._had(said.shadow) if said is not None and said.shadow else None
+        self._known = {model.hash: model for model in (self._own, primary, shadow) if model}
+        # By no other model than the one in force: its windows would not be judged.
+        masked = NOTHING_MASKED if said is None else said.masked
+        lineup = None if primary is None else Lineup(primary, shadow, masked)
+        if lineup != self._lineup:
+            self._lineup = lineup
+
+    def _had(self, model: str) -> Model | None:
+        if model in self._known:
+            return self._known[model]
+        try:
+            return self._model_of(model)
+        except ModelAbsent as absent:
+            self._wanting, self._problem = True, str(absent)
+            logger.warning("%s", absent)
+            return None

@@ -1,0 +1,212 @@
+"""Scoring: what the models in force make of a batch of showers, as windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from consumers.wire.ranges import WindowForm
+from models.showers.batch import Showers
+from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
+from monitor.windows.window import WindowKey, tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from consumers.wire.block import Block
+    from models.detector.geometry import Geometry
+    from models.scoring.scored import Scored
+    from monitor.windows.window import Window
+
+
+class Scores(Protocol):
+    """What the worker needs of a scorer; see `models.scoring.scorer.Scorer`."""
+
+    geometry: Geometry
+    score_names: tuple[str, ...]
+    hash: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return K, S, H."""
+
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+        """Return scores and p-values; `mask` is True for cells that must not count, (N, V)."""
+
+    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
+        """Return the bin of each score, shape (N, S)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What scores: a scorer, the conditions that it needs, and what it expects."""
+
+    scorer: Scores
+    conditions: tuple[str, ...]
+    expected_rate: NDArray[np.float64]
+    """Exceedances of a good shower per condition cell and level, shape (K, A)."""
+
+    family: str = ""
+    version: str = ""
+    """What people call it."""
+
+    card: Mapping[str, Any] | None = None
+
+    @property
+    def hash(self) -> str:
+        """Return the content hash of the artefact."""
+        return self.scorer.hash
+
+    def facts(self) -> tuple[str, str, str, Mapping[str, Any] | None]:
+        """Return what people are told of it: family, hash, version and card."""
+        return self.family, self.hash, self.version, self.card
+
+    @cached_property
+    def form(self) -> WindowForm:
+        """Return the shapes of its windows."""
+        geometry = self.scorer.geometry
+        return WindowForm(self.scorer.shape, geometry.n_cells, geometry.n_layers)
+
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None) -> Scored:
+        """Return scores and p-values of N showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that must not count, shape (N, V). Showers without any take the fast
+            path, which gives them the same scores whatever is beside them.
+        """
+        if mask is None:
+            return self.scorer.score(showers)
+        touched = mask.any(1)
+        parts = [np.flatnonzero(~touched), np.flatnonzero(touched)]
+        scored = [
+            self.scorer.score(showers[parts[0]]),
+            self.scorer.score(showers[parts[1]], mask[parts[1]]),
+        ]
+        order = np.argsort(np.concatenate(parts))
+        columns = {
+            f.name: np.concatenate([getattr(part, f.name) for part in scored])[order]
+            for f in fields(scored[0])
+        }
+        return type(scored[0])(**columns)
+
+    def absent(self, showers: Showers) -> str:
+        """Return a condition that it needs and showers do not have; empty if there is none."""
+        absent = [name for name in self.conditions if name not in showers.conditions]
+        return absent[0] if absent else ""
+
+    def needed(self, showers: Showers) -> Showers:
+        """Return showers with no further conditions than those that the model looks at."""
+        conditions = {name: showers.conditions[name] for name in self.conditions}
+        return Showers(showers.cells, showers.e_inc, conditions)
+
+    def tally(self, batch: Batch, showers: Showers, scored: Scored) -> list[tuple[int, Window]]:
+        """Return the windows of a scored batch, each with its partition."""
+        score_bins = self.scorer.score_bins(scored)
+        return [
+            (
+                partition,
+                tally(
+                    key,
+                    showers[rows],
+                    scored.rows(rows),
+                    batch.columns["region"][rows],
+                    score_bins[rows],
+                    geometry=self.scorer.geometry,
+                    shape=self.scorer.shape,
+                ),
+            )
+            for key, partition, rows in batch.groups
+        ]
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The models that score: the one that is judged by, and the one in its shadow."""
+
+    primary: Model
+    shadow: Model | None = None
+    masked: Masked = NOTHING_MASKED
+    """What is known to be bad: its cells do not count in scores."""
+
+    def mask(self, region: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Return the masked cells of showers in these regions, (N, V); None if there are none."""
+        found = None
+        for id_, cells in self.masked.cells:
+            rows = np.flatnonzero(region == id_)
+            if len(rows):
+                if found is None:
+                    found = np.zeros((len(region), self.primary.scorer.geometry.n_cells), bool)
+                found[rows[:, None], np.array(cells)] = True
+        return found
+
+
+@dataclass(slots=True)
+class Part:
+    """A block to be scored, and where it came from."""
+
+    partition: int
+    offset: int
+    block: Block
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Blocks to be scored together: coordinates of their showers, and the rows of each window."""
+
+    parts: list[Part]
+    columns: dict[str, NDArray[np.int64]]
+    groups: list[tuple[WindowKey, int, NDArray[np.int64]]]
+    """Key, partition and rows of each window."""
+
+    @classmethod
+    def of(cls, parts: list[Part]) -> Batch:
+        """Return the batch of some blocks."""
+        columns = _join(parts)
+        return cls(parts, columns, _groups(columns))
+
+
+def windows_of(block: Block, model: Model) -> list[Window]:
+    """Return the windows of one block."""
+    showers = model.needed(block.showers)
+    scored = model.scorer.score(showers)
+    batch = Batch.of([Part(0, 0, block)])
+    return [window for _, window in model.tally(batch, showers, scored)]
+
+
+def _join(parts: list[Part]) -> dict[str, NDArray[np.int64]]:
+    sizes = [part.block.showers.n for part in parts]
+    joined = {
+        name: np.concatenate([getattr(part.block, name) for part in parts])
+        for name in ("event_id", "time_ns", "run", "lumisection", "region")
+    }
+    joined["partition"] = np.repeat([part.partition for part in parts], sizes)
+    joined["offset"] = np.repeat([part.offset for part in parts], sizes)
+    joined["row"] = np.concatenate([np.arange(n, dtype=np.int64) for n in sizes])
+    return joined
+
+
+def _groups(
+    joined: Mapping[str, NDArray[np.int64]],
+) -> list[tuple[WindowKey, int, NDArray[np.int64]]]:
+    """Return the rows of each window key of each partition."""
+    columns = (
+        joined["time_ns"] // 10**9,
+        joined["lumisection"],
+        joined["run"],
+        joined["partition"],
+    )
+    order = np.lexsort(columns)
+    ordered = np.stack([column[order] for column in columns], axis=1)
+    edges = np.flatnonzero(np.any(np.diff(ordered, axis=0), axis=1)) + 1
+    found = []
+    for rows in np.split(order, edges):
+        second, lumisection, run, partition = (int(column[rows[0]]) for column in columns)
+        found.append((WindowKey(run, lumisection, second), partition, rows))
+    return found

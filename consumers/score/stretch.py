@@ -1,0 +1,185 @@
+"""Stretch: what has been scored of one partition since its last range."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from consumers.wire.ranges import MAX_WORST, Range, Worst
+from monitor.judging.comparison import Joint
+
+if TYPE_CHECKING:
+    from consumers.score.scoring import Lineup
+    from consumers.wire.block import Block
+    from consumers.wire.strange import StrangeShower
+    from monitor.windows.window import Window, WindowKey
+
+KEPT_PER_REGION = 2
+"""Strange showers of a region that a range keeps for people to look at."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Counts of one partition between two ranges; `range_` says them, `next` begins anew."""
+
+    partition: int
+    token: int
+    begin: int | None
+    """Offset at which the next range begins; None before the first record was seen."""
+
+    seqs: dict[str, int]
+    watermark_ns: int = 0
+    caught_up: bool = False
+    told_caught_up: bool = False
+    """What the last range said."""
+
+    told_at: float = 0.0
+    end: int = 0
+    windows: dict[WindowKey, Window] = field(default_factory=dict)
+    shadow: dict[WindowKey, Window] = field(default_factory=dict)
+    """Windows of the same showers by the model in shadow."""
+
+    joint: Joint = field(default_factory=Joint)
+    shed: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    """Showers that were not scored, by run, lumisection and region."""
+
+    shed_until: int = 0
+    """Newest data-second of such showers."""
+
+    rejects: Counter[str] = field(default_factory=Counter)
+    missing: int = 0
+    records: int = 0
+    showers: int = 0
+    newest: tuple[int, int, int] = (0, 0, 0)
+    """Data time in ns, run and lumisection of the newest shower."""
+
+    strange: dict[int, list[StrangeShower]] = field(default_factory=dict)
+    """Worst showers by region, worst first."""
+
+    letters: list[bytes] = field(default_factory=list)
+    """Dead letters that are still to be sent."""
+
+    def took(self, offset: int) -> None:
+        """Count a record, decoded or not."""
+        if self.begin is None:
+            self.begin = offset
+        self.end = offset + 1
+        self.records += 1
+
+    def noted(self, block: Block) -> int:
+        """Take note of a block's time and count; return how many blocks are missing before it."""
+        first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
+        # A block's first time: what other regions send for the same stretch may still follow.
+        self.watermark_ns = max(self.watermark_ns, first)
+        self.newest = max(
+            self.newest,
+            (int(block.time_ns[last]), int(block.run[last]), int(block.lumisection[last])),
+        )
+        self.showers += block.showers.n
+        return self._missing(block)
+
+    def _missing(self, block: Block) -> int:
+        if not block.producer:
+            return 0
+        known = self.seqs.get(block.producer)
+        if len(self.seqs) < 64 or known is not None:  # producers are untrusted: no endless list
+            self.seqs[block.producer] = block.seq
+        # A count that starts again is a producer that started again.
+        hole = 0 if known is None or block.seq <= known else block.seq - known - 1
+        self.missing += hole
+        return hole
+
+    def count(self, window: Window) -> None:
+        """Add a window."""
+        _add(window, self.windows)
+
+    def count_shadow(self, window: Window) -> None:
+        """Add a window of the model in shadow."""
+        _add(window, self.shadow)
+
+    def leave_out(self, block: Block) -> None:
+        """Count the showers of a block that is not scored."""
+        self.shed.update(
+            zip(block.run.tolist(), block.lumisection.tolist(), block.region.tolist(), strict=True)
+        )
+        self.shed_until = max(self.shed_until, int(block.time_ns.max()) // 10**9)
+
+    def keep(self, shower: StrangeShower) -> None:
+        """Keep a strange shower if it is among the worst of its region."""
+        kept = self.strange.setdefault(shower.region, [])
+        kept.append(shower)
+        kept.sort(key=lambda s: (s.p, s.offset, s.row))
+        del kept[KEPT_PER_REGION:]
+
+    @property
+    def position(self) -> int:
+        """Return the offset below which everything has been taken."""
+        return max(self.begin or 0, self.end)
+
+    @property
+    def rows(self) -> int:
+        """Return the rows that the windows will take on the wire."""
+        both = (*self.windows.values(), *self.shadow.values())
+        return sum(len(window.regions) for window in both)
+
+    def has_news(self) -> bool:
+        """Return whether a range would say anything new."""
+        return self.records > 0 or self.caught_up != self.told_caught_up
+
+    def range_(self, topic: str, worker: str, lineup: Lineup) -> Range | None:
+        """Return what the stretch came to, None if it cannot be placed yet."""
+        if self.begin is None:
+            return None
+        showers = sorted(
+            (s for kept in self.strange.values() for s in kept), key=lambda s: (s.p, s.offset)
+        )
+        return Range(
+            topic=topic,
+            partition=self.partition,
+            token=self.token,
+            begin=self.begin,
+            end=self.position,
+            watermark_ns=self.watermark_ns,
+            caught_up=self.caught_up,
+            showers=self.showers,
+            records=self.records,
+            rejects=dict(self.rejects),
+            missing=self.missing,
+            seqs=dict(self.seqs),
+            worker=worker,
+            model=lineup.primary.hash,
+            worst=tuple(
+                Worst(s.p, s.partition, s.offset, s.row, s.event_id, s.region, s.time_ns)
+                for s in showers[:MAX_WORST]
+            ),
+            shadow="" if lineup.shadow is None else lineup.shadow.hash,
+            joint=() if lineup.shadow is None else tuple(self.joint.to_list()),
+            masked=lineup.masked.digest,
+            shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
+            shed_until=self.shed_until,
+        )
+
+    def next(self, at: float) -> Stretch:
+        """Return the empty stretch that follows."""
+        return Stretch(
+            partition=self.partition,
+            token=self.token,
+            begin=None if self.begin is None else self.position,
+            seqs=self.seqs,
+            watermark_ns=self.watermark_ns,
+            caught_up=self.caught_up,
+            told_caught_up=self.caught_up,
+            told_at=at,
+            newest=self.newest,
+        )
+
+
+def _add(window: Window, windows: dict[WindowKey, Window]) -> None:
+    known = windows.get(window.key)
+    windows[window.key] = window if known is None else known + window
+
+
+def in_order(windows: dict[WindowKey, Window]) -> list[Window]:
+    """Return windows by their keys."""
+    return [windows[key] for key in sorted(windows)]

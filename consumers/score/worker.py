@@ -1,0 +1,444 @@
+"""The score worker: poll, decode, score, tally, and say what a stretch of a partition came to."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from consumers.exactly_once.snapshots import Snapshots, read_back
+from consumers.score.scoring import Batch, Part
+from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
+from consumers.wire import topics
+from consumers.wire.block import DecodeError
+from consumers.wire.codec import decode
+from consumers.wire.ranges import Open, encode_open, encode_range, encode_windows
+from consumers.wire.strange import StrangeShower
+from consumers.wire.strange import encode as encode_strange
+from models.showers.batch import concatenate
+from monitor.display.metrics.worker import WorkerState
+from monitor.judging.comparison import joint
+from monitor.quality.rejection import Rejection
+from monitor.windows.window import LEVELS
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from consumers.score.scoring import Lineup
+    from consumers.wire.block import Block
+    from consumers.wire.record import Append, Clients, Record
+    from models.scoring.scored import Scored
+    from models.showers.batch import Showers
+    from monitor.detector.tree import Detector
+    from monitor.display.metrics.worker import WorkerMetrics
+
+logger = logging.getLogger(__name__)
+
+DAY_NS = 24 * 3600 * 10**9
+MAX_SPREAD = 1024
+"""Most rows of windows that one record may make: a row is of a window's key and a region."""
+
+LETTER_BYTES = 1024
+"""What a dead letter quotes of its record."""
+
+STRANGE = LEVELS[-1]
+"""Showers at or below this p-value are kept for people to look at."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What an operator may set."""
+
+    name: str
+    topic: str = topics.SHOWERS
+    emit_s: float = 0.5
+    """Wall-clock time between ranges, s."""
+
+    range_bytes: int = 1 << 20
+    """Memory of windows at which a range is said before its time: it must fit into a record."""
+
+    batch: int = 2048
+    """Most showers scored at once."""
+
+    shed_after_s: float = math.inf
+    """A record that has waited this long is counted and not scored, s; infinite: all are scored."""
+
+    heartbeat_s: float = 1.0
+    """A partition without news says so this often, s."""
+
+
+class Worker:
+    """Scores the partitions that its group gives it; every record is in exactly one range."""
+
+    def __init__(
+        self,
+        lineup: Callable[[], Lineup],
+        detector: Detector,
+        clients: Clients,
+        settings: WorkerSettings,
+        metrics: WorkerMetrics,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare a worker.
+
+        Parameters
+        ----------
+        lineup
+            Returns the models that score now; asked at every round.
+        beat
+            Called at every round, so that a hang can be seen.
+        """
+        self._ask_lineup = lineup
+        self._lineup = lineup()
+        self._geometry = self._lineup.primary.scorer.geometry
+        metrics.model(*self._lineup.primary.facts())
+        self._regions = np.array(sorted(detector.by_id), np.int64)
+        self._source, self._sink, self._log = clients.source, clients.sink, clients.log
+        self._settings = settings
+        self._metrics = metrics
+        self._beat = beat
+        self._stretches: dict[int, Stretch] = {}
+        self._under_way: list[Append] = []
+        self._covered: dict[int, int] = {}
+        self._due = 0.0
+        self._polled: dict[int, int] = {}
+        """Newest offset that was polled of each partition."""
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until told to stop; then say what is whole and leave the group."""
+        self._metrics.state(WorkerState.STARTING)
+        try:
+            while not stopping.is_set():
+                self._step()
+            self._metrics.state(WorkerState.STOPPING)
+            self._emit(time.monotonic())
+            self._settle()
+        finally:
+            self._source.close()
+
+    def _step(self) -> None:
+        self._beat()
+        wait = max(0.0, min(self._settings.emit_s, self._due - time.monotonic()))
+        records = self._source.poll(wait)
+        came = self._change_hands()
+        self._line_up()
+        # What was fetched before a partition came is not where its ranges go on.
+        self._take([record for record in records if record.partition not in came])
+        self._speak()
+
+    def _speak(self) -> None:
+        """Say what there is to say, if it is time to."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._look_round()
+            self._emit(now)
+            self._due = now + self._settings.emit_s
+
+    def _line_up(self) -> None:
+        """Take up other models; what was scored by those before is said first."""
+        lineup = self._ask_lineup()
+        if lineup is self._lineup:
+            return
+        self._emit(time.monotonic())
+        self._lineup = lineup
+        self._metrics.model(*lineup.primary.facts())
+        shadow = "no shadow" if lineup.shadow is None else f"shadow {lineup.shadow.hash[:12]}"
+        masked = len(lineup.masked.cells)
+        logger.info(
+            "scoring by model %s, %s, cells masked in %d regions",
+            lineup.primary.hash[:12], shadow, masked,
+        )  # fmt: skip
+
+    # Partitions come and go
+
+    def _change_hands(self) -> set[int]:
+        """Return the partitions that came."""
+        came, went = self._source.changes()
+        if not came and not went:
+            return came
+        for partition in went:
+            # What was not said yet is read again by whoever has the partition now.
+            self._stretches.pop(partition, None)
+            self._covered.pop(partition, None)
+            self._polled.pop(partition, None)
+        if came:
+            self._open(came)
+        self._metrics.assigned(self._stretches)
+        logger.info("partitions: %s", sorted(self._stretches))
+        return came
+
+    def _open(self, partitions: set[int]) -> None:
+        """Append an `Open` for each partition and begin where the ranges before it end."""
+        opened = {
+            partition: self._sink.append(
+                topics.WINDOWS,
+                encode_open(Open(partition, self._settings.name)),
+                key=f"{self._settings.topic}/{partition}",
+                partition=0,
+            )
+            for partition in sorted(partitions)
+        }
+        tokens = {partition: append.offset() for partition, append in opened.items()}
+        manifest = Snapshots(self._log).newest()
+        # Nobody counts under our token yet, so one look up to the last of them serves all.
+        fence = read_back(self._log, manifest, max(tokens.values()) + 1)
+        for partition, token in tokens.items():
+            self._stretches[partition] = Stretch(
+                partition=partition,
+                token=token,
+                begin=fence.ends.get(partition),
+                seqs=dict(fence.seqs.get(partition, {})),
+            )
+        self._source.start({partition: fence.ends.get(partition) for partition in tokens})
+
+    # Records come in
+
+    def _take(self, records: list[Record]) -> None:
+        self._polled |= {record.partition: record.offset for record in records}
+        parts: list[Part] = []
+        showers = spread = 0
+        began = time.perf_counter()
+        for record in records:
+            stretch = self._stretches.get(record.partition)
+            if stretch is None or record.offset < stretch.position:  # taken away, or seen
+                continue
+            stretch.took(record.offset)
+            block = self._decoded(record, stretch)
+            if block is not None and self._waited(record) > self._settings.shed_after_s:
+                stretch.leave_out(block)
+                self._metrics.skipped(block.region, "shed")
+            elif block is not None:
+                parts.append(Part(record.partition, record.offset, block))
+                showers += block.showers.n
+                spread += _spread(block)
+            if showers >= self._settings.batch or spread >= MAX_SPREAD:
+                self._metrics.stage("decode", time.perf_counter() - began)
+                self._score(parts)
+                # A poll may hold much: those who wait for our other partitions must hear of us.
+                self._speak()
+                parts, showers, spread, began = [], 0, 0, time.perf_counter()
+        if parts:
+            self._metrics.stage("decode", time.perf_counter() - began)
+            self._score(parts)
+        self._metrics.consumed(len(records))
+        busy = WorkerState.SCORING if records else WorkerState.IDLE
+        self._metrics.state(busy)
+
+    @staticmethod
+    def _waited(record: Record) -> float:
+        """Return for how long a record has been on the broker, s."""
+        return time.time() - record.timestamp_ms / 1000
+
+    def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
+        try:
+            latest = record.timestamp_ms * 1_000_000 + DAY_NS
+            block = decode(record.value, self._geometry, latest_ns=latest)
+            self._check(block)
+        except DecodeError as error:
+            stretch.rejects[error.reason.value] += 1
+            stretch.letters.append(_letter(record, error))
+            self._metrics.rejected(error.reason)
+            logger.info(
+                "rejected %s[%d]@%d: %s", record.topic, record.partition, record.offset, error
+            )
+            return None
+        missing = stretch.noted(block)
+        if missing:
+            self._metrics.missing(missing)
+        return block
+
+    def _check(self, block: Block) -> None:
+        known = np.isin(block.region, self._regions)
+        if not known.all():
+            strange = int(block.region[~known][0])
+            raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
+        if _spread(block) > MAX_SPREAD:
+            raise DecodeError(Rejection.TIME, "scattered over too many seconds and regions")
+        absent = self._lineup.primary.absent(block.showers)
+        if absent:
+            raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
+
+    # Showers are scored
+
+    def _score(self, parts: list[Part]) -> None:
+        model = self._lineup.primary
+        showers = concatenate([model.needed(part.block.showers) for part in parts])
+        began = time.perf_counter()
+        batch = Batch.of(parts)
+        mask = self._lineup.mask(batch.columns["region"])
+        scored = model.score(showers, mask)
+        scored_at = time.perf_counter()
+        self._metrics.stage("score", scored_at - began)
+        for partition, window in model.tally(batch, showers, scored):
+            self._stretches[partition].count(window)
+        self._score_in_shadow(batch, scored, mask)
+        self._keep_strange(showers, scored, batch.columns)
+        rows = max(stretch.rows for stretch in self._stretches.values())
+        if rows * model.form.row_bytes > self._settings.range_bytes:
+            self._emit(time.monotonic())
+        self._metrics.stage("tally", time.perf_counter() - scored_at)
+        self._count(scored, batch)
+
+    def _count(self, scored: Scored, batch: Batch) -> None:
+        """Count a batch in the metrics, less the regions that are masked as a whole."""
+        region = batch.columns["region"]
+        rows = np.arange(len(region))
+        if self._lineup.masked.regions:
+            out = np.isin(region, self._lineup.masked.regions)
+            self._metrics.skipped(region[out], "masked")
+            rows = np.flatnonzero(~out)
+        self._metrics.scored(
+            scored if len(rows) == len(region) else scored.rows(rows),
+            region[rows],
+            self._lineup.primary.expected_rate,
+            where=lambda i: _where(batch.columns, int(rows[i])),
+            at=time.time(),
+        )
+
+    def _score_in_shadow(
+        self, batch: Batch, scored: Scored, mask: NDArray[np.bool_] | None
+    ) -> None:
+        """Score the same showers by the shadow too, and count how alike the p-values are."""
+        shadow = self._lineup.shadow
+        # What it cannot score it does not say: the judge sees the gap in its windows.
+        if shadow is None or any(shadow.absent(part.block.showers) for part in batch.parts):
+            return
+        showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
+        beside = shadow.score(showers, mask)
+        for partition, window in shadow.tally(batch, showers, beside):
+            self._stretches[partition].count_shadow(window)
+        for partition in np.unique(batch.columns["partition"]).tolist():
+            rows = batch.columns["partition"] == partition
+            sums = joint(scored.p_combined[rows], beside.p_combined[rows])
+            self._stretches[partition].joint += sums
+
+    def _keep_strange(
+        self, showers: Showers, scored: Scored, joined: Mapping[str, NDArray[np.int64]]
+    ) -> None:
+        p = np.where(scored.valid, scored.p_combined, 1.0)
+        for i in _worst(p, joined["partition"], joined["region"]):
+            self._stretches[int(joined["partition"][i])].keep(
+                StrangeShower(
+                    **{name: int(joined[name][i]) for name in _COORDINATES},
+                    e_inc=float(showers.e_inc[i]),
+                    p=float(p[i]),
+                    p_scores=scored.p[i].copy(),  # a view would keep the batch alive
+                    cells=showers.cells[i].copy(),
+                    pull=scored.latents[i, : self._geometry.n_cells].copy(),
+                )
+            )
+
+    # What it came to is said
+
+    def _look_round(self) -> None:
+        lag = self._source.lag(self._stretches)
+        for partition, behind in lag.items():
+            stretch = self._stretches[partition]
+            # Offsets may have holes, so the end is asked of the source, less what is in our hands.
+            stretch.caught_up = behind == 0 and stretch.position > self._polled.get(partition, -1)
+            if stretch.begin is None and stretch.caught_up:
+                # Read to its end and nothing seen: the partition is empty.
+                stretch.begin = stretch.end = 0
+            self._metrics.lag(partition, behind)
+
+    def _emit(self, now: float) -> None:
+        began = time.perf_counter()
+        news = [
+            stretch
+            for stretch in self._stretches.values()
+            if stretch.has_news() or now - stretch.told_at > self._settings.heartbeat_s
+        ]
+        if not news:
+            return
+        self._settle()
+        for stretch in news:
+            self._say(stretch, now)
+        self._metrics.stage("publish", time.perf_counter() - began)
+
+    def _say(self, stretch: Stretch, now: float) -> None:
+        primary, shadow = self._lineup.primary, self._lineup.shadow
+        entry = stretch.range_(self._settings.topic, self._settings.name, self._lineup)
+        if entry is None:
+            return
+        key = f"{self._settings.topic}/{stretch.partition}"
+        strange = [shower for kept in stretch.strange.values() for shower in kept]
+        if strange:
+            value = encode_strange(strange, self._settings.topic, primary.scorer.score_names)
+            self._under_way.append(self._sink.append(topics.ANOMALIES, value, key=key))
+        for letter in stretch.letters:
+            self._under_way.append(self._sink.append(topics.REJECTS, letter, key=key))
+        beside = b""
+        if shadow is not None and stretch.shadow:
+            beside = encode_windows(in_order(stretch.shadow), shadow.form)
+        value = encode_range(entry, in_order(stretch.windows), primary.form, beside)
+        self._under_way.append(self._sink.append(topics.WINDOWS, value, key=key, partition=0))
+        self._covered[stretch.partition] = entry.end
+        self._stretches[stretch.partition] = stretch.next(now)
+        if stretch.showers:
+            self._metrics.published(*stretch.newest, time.time())
+
+    def _settle(self) -> None:
+        """Wait until what was said before is safe; only then tell the group how far we are."""
+        under_way, self._under_way = self._under_way, []
+        for append in under_way:
+            append.offset()
+        if self._covered:
+            self._source.commit(self._covered)
+            self._covered = {}
+
+
+_COORDINATES = (
+    "partition", "offset", "row", "event_id", "time_ns", "run", "lumisection", "region",
+)  # fmt: skip
+
+
+def _spread(block: Block) -> int:
+    """Return how many rows of windows a block makes."""
+    place = (block.time_ns // 10**9) * 65536 + block.region
+    section = (block.run << 32) | block.lumisection  # of 32 bits each
+    if (section == section[0]).all():
+        return len(np.unique(place))
+    return len(np.unique(np.stack([place, section], axis=1), axis=0))
+
+
+def _worst(
+    p: NDArray[np.float64], partition: NDArray[np.int64], region: NDArray[np.int64]
+) -> list[int]:
+    """Return the indices of the few worst strange showers of each partition and region."""
+    strange = np.flatnonzero(p <= STRANGE)
+    order = strange[np.lexsort((p[strange], region[strange], partition[strange]))]
+    place = partition[order] * 65536 + region[order]
+    first = np.searchsorted(place, place, side="left")
+    worst: list[int] = order[np.arange(len(order)) - first < KEPT_PER_REGION].tolist()
+    return worst
+
+
+def _where(joined: Mapping[str, NDArray[np.int64]], i: int) -> dict[str, str]:
+    return {
+        "event": str(joined["event_id"][i]),
+        "record": f"{joined['partition'][i]}@{joined['offset'][i]}",
+    }
+
+
+def _letter(record: Record, error: DecodeError) -> bytes:
+    return orjson.dumps(
+        {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp_ms": record.timestamp_ms,
+            "reason": error.reason.value,
+            "detail": error.detail,
+            "bytes": 0 if record.value is None else len(record.value),
+            "begins": base64.b64encode((record.value or b"")[:LETTER_BYTES]).decode(),
+        }
+    )

@@ -1,0 +1,156 @@
+"""Certification: showers that somebody vouches for become the reference of a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from models.scoring import artefact, scores
+from models.scoring.population import Population, build
+from models.scoring.scales import LEVELS
+from models.scoring.scorer import Examiner
+from models.showers.batch import Showers, concatenate
+from models.showers.pool import images
+from models.studies import evaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from models.detector.geometry import Geometry
+    from models.fitting.recipe import Recipe
+    from models.scoring.artefact import Artefact
+    from models.scoring.reference import ReferenceTable
+    from models.scoring.scored import Scored
+    from models.showers.pool import Pool
+
+
+def examiner(made: Artefact) -> Examiner:
+    """Return the part of a model's scoring that needs no reference, on the CPU."""
+    cpu = torch.device("cpu")
+    return Examiner(made.feature_map, made.flow, made.geometry, cpu, made.classifier)
+
+
+def certified(
+    recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
+) -> tuple[scores.ScoreMap, ReferenceTable, dict[str, Any]]:
+    """Return the scores, standardised on good showers, their reference, and what the card says."""
+    rng = np.random.default_rng([recipe.options.seed, 6])
+    showers, index = every_image(pool, geometry, recipe, rng)
+    seen = examine(showers)
+    score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
+    people = Population(
+        e_rec=seen.e_rec,
+        scores=score_map(seen.raw, seen.condition),
+        latents=seen.latents,
+        cells=showers.cells,
+        shower=index,
+        weights=score_map.weights,
+    )
+    table = build(people, geometry, recipe.condition_cells, "certified")
+    figures = {
+        "nll": {
+            stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
+            for i, stage in enumerate(examine.stages)
+        },
+        # 1 for a model that fits: the cheapest guard against a wrong preprocessing.
+        "latent_square": round(float(np.square(seen.latents, dtype=np.float64).mean()), 4),
+        "condition_edges_mev": [round(float(e), 1) for e in table.edges[1:-1]],
+        "effective_showers": table.n_ref.tolist(),
+        "exceedance": {
+            str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
+            for a, level in enumerate(LEVELS)
+        },
+    }
+    return score_map, table, figures
+
+
+def recertified(made: Artefact, pool: Pool, recipe: Recipe, card: Mapping[str, Any]) -> Artefact:
+    """Return the same model with a reference of other good showers; its weights stay as they are.
+
+    Parameters
+    ----------
+    pool
+        Good showers that training did not see. The scores are standardised on them too.
+    recipe
+        Of it, `condition_cells`, `draws`, and the seed and the flips of `options` are used.
+    card
+        What only the caller knows, put into the model card.
+    """
+    examine = examiner(made)
+    score_map, table, figures = certified(recipe, examine, made.geometry, pool)
+    dropped = {"held_out", "generated"}
+    facts = {name: value for name, value in made.card.items() if name not in dropped}
+    facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
+    card = {**facts, **card, "certified": figures}
+    return artefact.signed(replace(made, score_map=score_map, reference=table, card=card))
+
+
+def examined(
+    made: Artefact, good: Showers, strange: Mapping[str, Showers], device: str
+) -> Artefact:
+    """Return the artefact with a card that says what it is worth on showers it never met."""
+    scorer = made.scorer(device)
+    scored = scorer.score(good)
+    names = (*made.score_names, "combined")
+    p_good = _p(scored)
+    figures: dict[str, Any] = {
+        "showers": good.n,
+        "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
+        "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
+        "exceedance": {
+            str(row.cell): {
+                str(level): None if math.isnan(found.value) else round(found.value, 5)
+                for level, found in row.achieved.items()
+            }
+            for row in evaluation.calibration(scored, made.reference.edges)
+        },
+    }
+    for name, showers in strange.items():
+        other = scorer.score(showers)
+        p = _p(other)
+        found = [evaluation.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
+        figures[name] = {
+            "showers": showers.n,
+            "auc": {n: round(f.auc, 4) for n, f in zip(names, found, strict=True)},
+            "tpr_at_fpr_0.01": {
+                n: round(f.tpr[1e-2].value, 4) for n, f in zip(names, found, strict=True)
+            },
+        }
+    return artefact.signed(replace(made, card={**made.card, "held_out": figures}))
+
+
+def _p(scored: Scored) -> NDArray[np.float64]:
+    """Return the p-values of the showers that could be scored, the combined one last, (n, S + 1)."""
+    return np.column_stack([scored.p, scored.p_combined])[scored.valid]
+
+
+def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
+    examine = examiner(made)
+    means = examine(good).raw[:, : len(made.flow.stages)].mean(axis=0, dtype=np.float64)
+    return dict(zip(examine.score_names, means.round(3).tolist(), strict=False))
+
+
+def every_image(
+    pool: Pool, geometry: Geometry, recipe: Recipe, rng: np.random.Generator
+) -> tuple[Showers, NDArray[np.int64]]:
+    """Return every image of every shower of a pool, and which shower each row is an image of."""
+    everything = np.arange(pool.n)
+    clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
+    batches, rows = [], []
+    for image in images(geometry, recipe.options.flips):
+        mirrored = replace(pool, showers=_mirrored(pool.showers, image))
+        for draw in range(recipe.draws):
+            index = everything if draw == 0 else clean
+            batches.append(mirrored.draw(index, geometry, rng, (image,)))
+            rows.append(index)
+    return concatenate(batches), np.concatenate(rows)
+
+
+def _mirrored(showers: Showers, image: NDArray[np.int64]) -> Showers:
+    return Showers(showers.cells[:, image], showers.e_inc, showers.conditions)

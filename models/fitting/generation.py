@@ -1,0 +1,103 @@
+"""Generation: showers drawn from a model at the conditions of the showers that are seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from models.fitting.certification import examiner
+from models.flows.polynomials import basis
+from models.scoring.artefact import signed
+from models.scoring.population import Population, build
+from models.showers.batch import Showers, concatenate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.scoring.artefact import Artefact
+    from models.scoring.reference import ReferenceTable
+
+BATCH = 512
+"""Showers generated at a time."""
+
+
+def generate(artefact: Artefact, seen: Showers, n: int, seed: int) -> Showers:
+    """Return n generated showers, digitised, at conditions drawn from those of seen showers.
+
+    Parameters
+    ----------
+    seen
+        At least one shower; the conditions are drawn from theirs with replacement.
+    seed
+        The same seed gives the same showers.
+    """
+    if seen.n == 0:
+        raise ValueError("no showers to take conditions from")
+    if artefact.feature_map.condition_names:
+        raise ValueError("generated references are for models of the energy alone")
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(seen.n, size=n)
+    features, _ = artefact.feature_map(seen)
+    context = features.context[torch.from_numpy(rows)]
+    generator = torch.Generator().manual_seed(seed)
+    return concatenate(list(_batches(artefact, context, generator)))
+
+
+def _batches(
+    artefact: Artefact, context: torch.Tensor, generator: torch.Generator
+) -> Iterator[Showers]:
+    feature_map, step = artefact.feature_map, artefact.geometry.least_count_mev
+    for part in torch.split(context, BATCH):
+        drawn = artefact.flow.sample(part, generator)
+        cells = feature_map.inverse(drawn.cells, part)
+        if step > 0:
+            cells = (np.rint(cells / step) * step).astype(np.float32)
+        if not feature_map.knows_response:
+            yield Showers(cells, np.full(len(cells), np.nan, np.float32))
+            continue
+        e_rec = feature_map.e_rec(cells)
+        # The response is N(0, 1) by construction: this incident energy gives the one drawn.
+        at = basis(part[:, 0].numpy())
+        mean, log_scale = at @ feature_map.layer_mean[:, 0], at @ feature_map.layer_log_scale[:, 0]
+        response = mean + drawn.layers[:, 0].numpy() * np.exp(log_scale)
+        yield Showers(cells, (e_rec / np.exp(response)).astype(np.float32))
+
+
+def generated_reference(
+    artefact: Artefact, seen: Showers, n: int, seed: int, n_cells: int
+) -> ReferenceTable:
+    """Return the reference that a model generates itself at the conditions of seen showers.
+
+    For a cold start without certified data of these conditions. It knows as much of good showers
+    as the model does: where the model is wrong, so is every expectation.
+
+    Parameters
+    ----------
+    n_cells
+        Condition cells of the reference.
+    """
+    showers = generate(artefact, seen, n, seed)
+    drawn = examiner(artefact)(showers)
+    people = Population(
+        e_rec=drawn.e_rec,
+        scores=artefact.score_map(drawn.raw, drawn.condition),
+        latents=drawn.latents,
+        cells=showers.cells,
+        shower=np.arange(showers.n),
+        weights=artefact.score_map.weights,
+    )
+    return build(people, artefact.geometry, n_cells, "generated")
+
+
+def with_generated_reference(
+    artefact: Artefact, seen: Showers, n: int, seed: int, n_cells: int
+) -> Artefact:
+    """Return the same model with the reference that it generates; see `generated_reference`."""
+    table = generated_reference(artefact, seen, n, seed, n_cells)
+    dropped = {"certified", "certified_with", "held_out"}
+    facts = {name: value for name, value in artefact.card.items() if name not in dropped}
+    card = {**facts, "generated": {"showers": n, "seed": seed, "conditions_of": seen.n}}
+    return signed(replace(artefact, reference=table, card=card))

@@ -1,0 +1,282 @@
+"""Recipe: from good showers to an artefact: features, flow, classifier, reference, card."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from models.fitting import training
+from models.fitting.certification import certified
+from models.fitting.training import Options, Session, TrainingError, whole
+from models.flows import features
+from models.flows.caloflow import CaloFlow, configure
+from models.flows.flux import Flux, FluxConfig
+from models.scoring import artefact, classifier
+from models.scoring.artefact import Artefact
+from models.scoring.scorer import Examiner
+from models.showers.pool import Pool, images
+from models.simulation import injection
+from models.simulation.faults import FaultError, parse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from models.detector.geometry import Geometry
+    from models.flows.features import FeatureMap
+    from models.flows.interface import Flow
+    from models.scoring.classifier import ClassifierOptions
+    from models.showers.batch import Showers
+
+
+BRIGHT = 16
+"""Cells that two showers are compared in."""
+
+NEAREST = 3
+"""Showers that each is compared with: its twin is among them where it is not lost in noise."""
+
+ROUNDING = 1e-3
+"""Cells may be stored with as few bits as leave them this exact, as a share."""
+
+EXPLAINED = 4.0
+"""Twins differ by no more than this times the variance of noise; 1 is expected. Of 4,000 real twins
+the wildest had 2.3; of pairs of other showers of one energy, the nearest 300."""
+
+DIM = 0.1
+"""Twins differ by no more than this share of their own squares: noise is not its own twin."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All choices of a training; with the same data it gives the same artefact."""
+
+    version: str = "1"
+    family: str = "flux"
+    options: Options = field(default_factory=Options)
+    held_out: float = 0.06
+    """Share of the showers that training is stopped on."""
+
+    certify: float = 0.25
+    """Share of the showers that the reference is made of, if none are given for it; no training
+    sees them."""
+
+    draws: int = 2
+    """Times that noise is drawn for each image of a clean shower of the reference."""
+
+    condition_cells: int = 6
+    conditions: tuple[str, ...] = ()
+    """Further conditions by name."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    """Options of the family: see `FluxConfig` and `CaloFlowConfig`."""
+
+    head: int = 24
+    """Cells with most energy that get a place of their own in the autoregressive order."""
+
+    group: int = 8
+    """Cells that share a place, after those."""
+
+    classifier: ClassifierOptions | None = None
+    """Faults that a classifier is to know, and how it is trained; none without."""
+
+    frozen: bool = False
+    """Keep features and flow of the model that training starts from: only the rest is made."""
+
+    def __post_init__(self) -> None:
+        whole(self, "condition_cells", "draws", "group", "head")
+        if not isinstance(self.model, dict):
+            raise TrainingError(f"model must be a table of options, not {self.model!r}")
+        if not all(map(_is_text, self.conditions)):
+            raise TrainingError(f"conditions must be a list of names, not {self.conditions!r}")
+        if not (0 < self.held_out < 1 and 0 < self.certify < 1 > self.held_out + self.certify):
+            raise TrainingError("held_out and certify must be shares that leave some for training")
+        if min(self.condition_cells, self.draws, self.group) < 1 or self.head < 0:
+            raise TrainingError("condition_cells, draws and group must be >= 1, head >= 0")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def prepare(
+    recipe: Recipe,
+    pool: Pool,
+    geometry: Geometry,
+    session: Session,
+    *,
+    certify: Pool | None = None,
+    start: Artefact | None = None,
+    card: dict[str, Any] | None = None,
+) -> Artefact:
+    """Return the artefact that a recipe makes of a pool of good showers.
+
+    Parameters
+    ----------
+    certify
+        Good showers for the reference, which training must not see: those of the pool that are
+        among them (see `twins`) are left out of it. If not given, a share of the pool is set
+        aside.
+    start
+        A model whose weights training begins with, say of simulated showers where real ones are
+        few. The features are fitted anew: what both populations share is their standard form.
+    card
+        What only the caller knows (files, programs), put into the model card.
+    """
+    train, held_out, certify = split(pool, recipe, certify, geometry)
+    torch.manual_seed(recipe.options.seed)
+    if recipe.frozen:
+        feature_map, flow = _kept(start, recipe, geometry)
+    else:
+        feature_map, flow = _fitted(recipe, geometry, train, held_out, session, start)
+    examine = Examiner(feature_map, flow, geometry, session.device)
+    known = None
+    if recipe.classifier is not None:
+        teacher = _teacher(recipe.classifier, examine, geometry, recipe.options)
+        known = classifier.fit(
+            teacher, train, held_out, recipe.classifier, recipe.options.seed, session
+        )
+        examine = Examiner(feature_map, flow, geometry, session.device, known)
+    score_map, table, figures = certified(recipe, examine, geometry, certify)
+    facts = {
+        "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
+        "seed": recipe.options.seed,
+        "flips": list(recipe.options.flips),
+        **({} if start is None else {"started_from": start.hash}),
+    }
+    told = {**facts, **(card or {}), "certified": figures}
+    parts = (geometry, feature_map, flow, score_map, table, told, "", recipe.version, known)
+    return artefact.signed(Artefact(*parts))
+
+
+def _kept(start: Artefact | None, recipe: Recipe, geometry: Geometry) -> tuple[FeatureMap, Flow]:
+    if start is None:
+        raise TrainingError("nothing to keep: name the model to start from")
+    return start.feature_map, _copied(start, recipe, geometry)
+
+
+def _fitted(
+    recipe: Recipe,
+    geometry: Geometry,
+    train: Pool,
+    held_out: Pool,
+    session: Session,
+    start: Artefact | None,
+) -> tuple[FeatureMap, Flow]:
+    rng = np.random.default_rng([recipe.options.seed, 4])
+    seen = train.draw(np.arange(train.n), geometry, rng, images(geometry, ()))
+    feature_map = features.fit(seen, geometry, recipe.conditions)
+    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
+    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    return feature_map, flow
+
+
+def _teacher(
+    wanted: ClassifierOptions, examine: Examiner, geometry: Geometry, options: Options
+) -> classifier.Teacher:
+    try:
+        faults = tuple(parse(text) for text in wanted.faults)
+        for fault in faults:
+            injection.struck(fault, geometry)
+    except FaultError as error:
+        raise TrainingError(str(error)) from None
+    return classifier.Teacher(geometry, examine.view, faults, images(geometry, options.flips))
+
+
+def split(
+    pool: Pool, recipe: Recipe, certify: Pool | None, geometry: Geometry
+) -> tuple[Pool, Pool, Pool]:
+    """Return the showers to train on, to stop on and to certify with; none is in two."""
+    if certify is not None:
+        pool = pool[np.flatnonzero(~twins(pool.showers, certify.showers, geometry))]
+    order = np.random.default_rng([recipe.options.seed, 5]).permutation(pool.n)
+    n_stop = round(pool.n * recipe.held_out)
+    n_certify = round(pool.n * recipe.certify) if certify is None else 0
+    stop, aside, train = np.split(order, [n_stop, n_stop + n_certify])
+    return pool[train], pool[stop], pool[aside] if certify is None else certify
+
+
+def twins(showers: Showers, others: Showers, geometry: Geometry) -> NDArray[np.bool_]:
+    """Return which showers are also among others, whether digitised anew or clean, shape (N,).
+
+    Twins have the same incident energy, to the bit, or both an unknown one, and differ in their
+    brightest cells by no more than noise explains. Energies alone tell nothing in a test beam,
+    where all are equal, nor where none is known.
+    """
+    found = np.zeros(showers.n, np.bool_)
+    if not others.n:
+        return found
+    # An axis of its own for the energy: showers of another one are beyond all reach.
+    energy = np.unique(np.r_[showers.e_inc, others.e_inc], return_inverse=True)[1] * 1e6
+    mean = others.cells.mean(axis=0, dtype=np.float64)
+    cells = np.argsort(-mean)[:BRIGHT]
+    unit = np.sqrt(_variance(geometry) + np.square(ROUNDING * mean[cells])) + 1e-9
+    ours, theirs = (
+        np.column_stack([part.cells[:, cells] / unit, code])
+        for part, code in zip((showers, others), np.split(energy, [showers.n]), strict=True)
+    )
+    reach = 1.5 * np.sqrt(EXPLAINED * BRIGHT)
+    near = range(1, NEAREST + 1)
+    distance, index = cKDTree(theirs).query(ours, near, distance_upper_bound=reach)
+    for far, column in zip(distance.T, index.T, strict=True):
+        rows = np.flatnonzero(np.isfinite(far))
+        found[rows] |= _alike(showers.cells[rows], others.cells[column[rows]], geometry)
+    return found
+
+
+def _alike(
+    one: NDArray[np.float32], other: NDArray[np.float32], geometry: Geometry
+) -> NDArray[np.bool_]:
+    """Return which pairs of cells, shape (N, V), may be two readings of one shower."""
+    place = np.argpartition(-(one + other), min(BRIGHT, one.shape[1]) - 1, axis=1)[:, :BRIGHT]
+    a, b = (np.take_along_axis(c, place, 1).astype(np.float64) for c in (one, other))
+    square = (np.square(a) + np.square(b)).sum(axis=1) / 2
+    noise = EXPLAINED * (place.shape[1] * _variance(geometry) + ROUNDING**2 * square)
+    alike: NDArray[np.bool_] = np.square(a - b).sum(axis=1) <= np.minimum(noise, DIM * square)
+    return alike
+
+
+def _variance(geometry: Geometry) -> float:
+    """Return the variance of the difference of two readings of a cell, MeV²."""
+    return 2 * (geometry.noise_mev**2 + geometry.least_count_mev**2 / 12)
+
+
+def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
+    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown."""
+    n_context = 1 + len(recipe.conditions)
+    try:
+        if recipe.family == "caloflow":
+            return CaloFlow(configure(geometry, n_context, recipe.model))
+        if recipe.family == "flux":
+            group = _groups(showers.cells.mean(axis=0), recipe)
+            shape = (geometry.n_cells, geometry.n_layers, n_context, group)
+            return Flux(FluxConfig(*shape, **recipe.model))
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"model options of {recipe.family}: {error}") from None
+    raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")
+
+
+def _copied(start: Artefact, recipe: Recipe, geometry: Geometry) -> Flow:
+    """Return a flow with the weights of another model, which must be of this form."""
+    both = (start.geometry, geometry)
+    shapes = [[layer.shape for layer in g.layers] for g in both]
+    noise = [(g.noise_mev, g.least_count_mev) for g in both]
+    if shapes[0] != shapes[1] or start.feature_map.condition_names != recipe.conditions:
+        raise TrainingError("the model to start from is of other cells or conditions")
+    # Features that are fitted anew bring other noise into standard form; those that are kept do not.
+    if recipe.frozen and noise[0] != noise[1]:
+        raise TrainingError(
+            f"the model to keep is of noise and least count {noise[0]} MeV, not {noise[1]}"
+        )
+    if start.family != recipe.family:
+        raise TrainingError(f"the model to start from is a {start.family}, not a {recipe.family}")
+    return deepcopy(start.flow)
+
+
+def _groups(energy: NDArray[np.float32], recipe: Recipe) -> tuple[int, ...]:
+    rank = np.argsort(np.argsort(-energy, kind="stable"), kind="stable")
+    later = recipe.head + (rank - recipe.head) // recipe.group
+    return tuple(int(g) for g in np.where(rank < recipe.head, rank, later))

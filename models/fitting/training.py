@@ -1,0 +1,326 @@
+"""Training: fits any flow, phase by phase, with early stopping; resumable to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from models.flows.interface import Features
+from models.showers.pool import dither, images
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from models.detector.geometry import Geometry
+    from models.flows.features import FeatureMap
+    from models.flows.interface import Flow, Phase
+    from models.showers.pool import Pool
+
+HELD_OUT_MIN = 50
+"""Fewer held-out showers than this cannot tell when to stop."""
+
+
+class TrainingError(ValueError):
+    """Options or showers that a model cannot be trained with."""
+
+
+def whole(options: object, *names: str) -> None:
+    """Raise `TrainingError` unless the fields of these names are whole numbers."""
+    for name in names:
+        value = getattr(options, name)
+        if not is_whole(value):
+            raise TrainingError(f"{name} must be a whole number, not {value!r}")
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number; 2.0 and true are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long and how fast to train."""
+
+    epochs: int = 60
+    """At most, in each phase."""
+
+    patience: int = 8
+    """Epochs without a better held-out loss before a phase ends."""
+
+    batch: int = 256
+    learning_rate: float = 1e-3
+    """At the start; it falls to zero on a cosine over `epochs`."""
+
+    weight_decay: float = 0.0
+    seed: int = 1
+    flips: tuple[str, ...] = ()
+    """Axes, "x" and "y", in which the set-up is mirror symmetric: showers are flipped at random."""
+
+    def __post_init__(self) -> None:
+        whole(self, "epochs", "patience", "batch", "seed")
+        if min(self.epochs, self.patience, self.batch) < 1 or self.seed < 0:
+            raise TrainingError("epochs, patience and batch must be >= 1 and the seed >= 0")
+        if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
+            raise TrainingError("learning_rate must lie in (0, 1) and weight_decay in [0, 1)")
+        if not set(self.flips) <= {"x", "y"}:
+            raise TrainingError(f'flips {self.flips} may name "x" and "y" only')
+
+
+class Progress(NamedTuple):
+    """Where a fit is, after each epoch."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    train: float
+    """Mean loss a shower."""
+
+    held_out: float
+    best: float
+    """Best held-out loss so far."""
+
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a fit runs and whom it tells."""
+
+    device: torch.device = CPU
+    progress: Callable[[Progress], None] = lambda _: None
+    """Called after every epoch."""
+
+    checkpoint: Path | None = None
+    """Written after every epoch; a fit that finds it goes on where it was, and ends with the same
+    weights as one that was never interrupted. One of another training is refused."""
+
+    mixed: bool = False
+    """Matrix products in bfloat16, all else in float32; on a GPU only."""
+
+    def __post_init__(self) -> None:
+        if self.mixed and self.device.type != "cuda":
+            raise TrainingError("mixed precision needs a CUDA device")
+
+
+class _Place(NamedTuple):
+    """All that a fit needs to go on after an epoch, but for the weights."""
+
+    phase: int
+    epoch: int
+    best: float
+    since_best: int
+
+
+def fit(
+    flow: Flow,
+    feature_map: FeatureMap,
+    geometry: Geometry,
+    train: Pool,
+    held_out: Pool,
+    options: Options,
+    session: Session,
+) -> None:
+    """Train a flow in place to the weights with the best held-out loss of each phase."""
+    if held_out.n < HELD_OUT_MIN:
+        raise TrainingError(f"{held_out.n} held-out showers; at least {HELD_OUT_MIN} are needed")
+    trainer = _Trainer(flow, feature_map, geometry, train, options, session)
+    rng = np.random.default_rng([options.seed, 1])
+    check = trainer.batch(held_out, np.arange(held_out.n), rng)
+    start, saved = _resume(session.checkpoint, trainer.digest)
+    for number, phase in enumerate(flow.phases()):
+        if number < start.phase:
+            continue
+        place = _Place(number, 0, math.inf, 0)
+        if number == start.phase and saved:
+            place = start
+        trainer.run(phase, place, saved, check)
+        saved = {}
+
+
+class _Trainer:
+    """The loop over epochs and batches."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        feature_map: FeatureMap,
+        geometry: Geometry,
+        train: Pool,
+        options: Options,
+        session: Session,
+    ) -> None:
+        self.flow, self.feature_map, self.geometry = flow, feature_map, geometry
+        self.train, self.options, self.session = train, options, session
+        self.images = images(geometry, options.flips)
+        self.module: nn.Module = flow  # type: ignore[assignment]
+        self.digest = b"" if session.checkpoint is None else self._digest()
+        self.module.to(session.device)
+
+    def _digest(self) -> bytes:
+        """Return what tells this training from any other: options, showers, weights at its start.
+
+        What is computed of them (features) is not in it: another machine may round otherwise.
+        """
+        names, seen = self.feature_map.condition_names, self.train.showers
+        facts = (self.options, self.flow.family, dict(self.flow.config), self.geometry, names)
+        digest = hashlib.sha256(repr(facts).encode())
+        arrays = [seen.cells, seen.e_inc, self.train.clean, *(seen.conditions[n] for n in names)]
+        arrays += [value.cpu().numpy() for value in self.module.state_dict().values()]
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.digest()
+
+    def batch(self, pool: Pool, index: NDArray[np.int64], rng: np.random.Generator) -> Features:
+        """Return the features of a draw, de-digitised by half a least count."""
+        showers = pool.draw(index, self.geometry, rng, self.images)
+        features, _ = self.feature_map(showers, dither(showers.cells.shape, self.geometry, rng))
+        return Features(*(part.to(self.session.device) for part in features))
+
+    def run(
+        self,
+        phase: Phase,
+        place: _Place,
+        saved: dict[str, Tensor],
+        check: Features,
+    ) -> None:
+        """Train one phase to its end."""
+        options = self.options
+        parameters = list(phase.parameters)
+        optimiser = torch.optim.AdamW(
+            parameters, lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        if saved:
+            _restore(self.module, optimiser, parameters, saved)
+        else:
+            rng = np.random.default_rng([options.seed, 2])
+            index = rng.permutation(self.train.n)[:4096]
+            phase.begin(self.batch(self.train, index, rng))
+        best = {
+            name: saved[f"best.{name}"] if saved else value.detach().clone()
+            for name, value in self.module.state_dict().items()
+        }
+        while place.epoch < options.epochs and place.since_best < options.patience:
+            rng = np.random.default_rng([options.seed, 3, place.phase, place.epoch])
+            mean = self._epoch(phase, optimiser, parameters, place.epoch, rng)
+            loss = self._loss(phase, check)
+            if loss < place.best:
+                best = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+            better = loss < place.best
+            place = _Place(
+                place.phase,
+                place.epoch + 1,
+                min(loss, place.best),
+                0 if better else place.since_best + 1,
+            )
+            # What is told of is saved: who stops a training after a line loses nothing.
+            if self.session.checkpoint is not None:
+                tensors = _tensors(self.module, optimiser, parameters, best, place)
+                _save(self.session.checkpoint, tensors, self.digest)
+            self.session.progress(
+                Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
+            )
+        self.module.load_state_dict(best)
+
+    def _epoch(
+        self,
+        phase: Phase,
+        optimiser: torch.optim.Optimizer,
+        parameters: list[nn.Parameter],
+        epoch: int,
+        rng: np.random.Generator,
+    ) -> float:
+        options = self.options
+        order = rng.permutation(self.train.n)
+        n_batches = max(1, len(order) // options.batch)
+        total = 0.0
+        for b, index in enumerate(np.array_split(order, n_batches)):
+            part = (epoch + b / n_batches) / options.epochs
+            optimiser.param_groups[0]["lr"] = (
+                options.learning_rate * 0.5 * (1 + math.cos(math.pi * part))
+            )
+            features = self.batch(self.train, index, rng)
+            with torch.autocast(self.session.device.type, torch.bfloat16, self.session.mixed):
+                loss = phase.loss(features).mean()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            # One shower with a wild cell must not throw the weights off.
+            torch.nn.utils.clip_grad_norm_(parameters, 50.0)
+            optimiser.step()
+            total += float(loss.detach()) * len(index)
+        if not math.isfinite(total):
+            raise TrainingError(f"the loss of {phase.name} is not finite: lower the learning rate")
+        return total / len(order)
+
+    @torch.no_grad()
+    def _loss(self, phase: Phase, features: Features) -> float:
+        parts = zip(*(torch.split(part, 1024) for part in features), strict=True)
+        losses = torch.cat([phase.loss(Features(*part)) for part in parts])
+        return float(losses.double().mean())
+
+
+_STATE = ("exp_avg", "exp_avg_sq", "step")
+
+
+def _tensors(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    best: dict[str, Tensor],
+    place: _Place,
+) -> dict[str, Tensor]:
+    tensors = {f"now.{name}": value for name, value in module.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for i, parameter in enumerate(parameters):
+        tensors |= {f"adam.{i}.{key}": optimiser.state[parameter][key] for key in _STATE}
+    tensors["place"] = torch.tensor(place, dtype=torch.float64)
+    return tensors
+
+
+def _save(path: Path, tensors: dict[str, Tensor], digest: bytes) -> None:
+    tensors = {**tensors, "digest": torch.tensor(list(digest), dtype=torch.uint8)}
+    partial = path.with_suffix(".partial")
+    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, partial)
+    partial.replace(path)  # a fit that is killed while it writes keeps the last whole one
+
+
+def _resume(path: Path | None, digest: bytes) -> tuple[_Place, dict[str, Tensor]]:
+    if path is None or not path.exists():
+        return _Place(0, 0, math.inf, 0), {}
+    try:
+        saved: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"{path}: not a usable checkpoint: {error}") from None
+    if "digest" not in saved or bytes(saved["digest"].tolist()) != digest:
+        raise TrainingError(
+            f"{path}: of another training: its recipe, seed, showers or start are not these"
+        )
+    phase, epoch, best, since = saved["place"].tolist()
+    return _Place(int(phase), int(epoch), best, int(since)), saved
+
+
+def _restore(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    parameters: list[nn.Parameter],
+    saved: dict[str, Tensor],
+) -> None:
+    now = {name[4:]: value for name, value in saved.items() if name.startswith("now.")}
+    module.load_state_dict(now)
+    for i, parameter in enumerate(parameters):
+        optimiser.state[parameter] = {
+            key: saved[f"adam.{i}.{key}"].to("cpu" if key == "step" else parameter.device)
+            for key in _STATE
+        }

@@ -1,0 +1,265 @@
+"""Flux: a conditional autoencoder, and a conditional masked autoregressive flow over its latents and residuals.
+
+After Fanelli, Giroux and Papandreou, arXiv:2204.08609 (MLST 3 045012): the autoencoder takes up
+what the cells of a shower have in common (depth, width, ...), the flow what is left.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import zuko
+from torch import Tensor, nn
+
+from models.flows.interface import Evidence, Features, Phase, check_counts, products
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+SLOPE = math.log(1e-3)
+"""zuko's bound on the log slope of an affine transformation: see `MonotonicAffineTransform`."""
+
+
+@dataclass(frozen=True)
+class FluxConfig:
+    """The shape of a flux model."""
+
+    n_cells: int
+    n_layers: int
+    n_context: int
+    group: tuple[int, ...]
+    """Place of each cell in the autoregressive order, shape (V,); equals are independent of each
+    other given what comes before. Few groups make generation fast."""
+
+    latents: int = 8
+    """Latents of the autoencoder."""
+
+    coder_hidden: int = 64
+    hidden: tuple[int, ...] = (256,)
+
+    def __post_init__(self) -> None:
+        widths = (self.n_layers, self.n_context, self.latents, self.coder_hidden, *self.hidden)
+        check_counts((self.n_cells,), widths, (len(self.hidden),))
+        if len(self.group) != self.n_cells:
+            raise ValueError("groups must be given for every cell")
+        groups = set(self.group)
+        if groups != set(range(len(groups))):
+            raise ValueError("groups must count 0, 1, 2, ... without a hole")
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Return V, L and C."""
+        return self.n_cells, self.n_layers, self.n_context
+
+    @property
+    def n_weights(self) -> int:
+        """Return the entries of its matrices: encoder, decoder, flow."""
+        v, _, c = self.inputs
+        m, h = self.latents, self.coder_hidden
+        flow = products(self.width + c, *self.hidden, 2 * self.width)
+        return products(v + c, h, m) + products(m + c, h, v) + flow
+
+    @property
+    def width(self) -> int:
+        """Return the dimensions of the flow: L - 1 layers, the latents, V residuals."""
+        return self.n_layers - 1 + self.latents + self.n_cells
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Return the place of each dimension of the flow in its order."""
+        head = self.n_layers - 1 + self.latents
+        return (*range(head), *(head + g for g in self.group))
+
+
+class Flux(nn.Module):
+    """The two networks; see `models.flows.interface.Flow`.
+
+    The flow is one affine transformation on purpose. A spline on top of it raises log p by three
+    nats and *lowers* the power of every score: it brings what is strange back into the bulk.
+    """
+
+    family = "flux"
+    stages = ("layers", "code", "cells")
+    reconstructs = True
+
+    latent_mean: Tensor
+    latent_scale: Tensor
+
+    def __init__(self, config: FluxConfig) -> None:
+        super().__init__()
+        self.shape = config
+        c, v, m, h = config.n_context, config.n_cells, config.latents, config.coder_hidden
+        self.encoder = nn.Sequential(nn.Linear(v + c, h), nn.SiLU(), nn.Linear(h, m))
+        self.decoder = nn.Sequential(nn.Linear(m + c, h), nn.SiLU(), nn.Linear(h, v))
+        self.register_buffer("latent_mean", torch.zeros(m))
+        self.register_buffer("latent_scale", torch.ones(m))
+        n_groups = max(config.order) + 1
+        stretch = math.ceil(config.width / n_groups)
+        autoregressive = zuko.flows.MaskedAutoregressiveTransform(
+            features=config.width,
+            context=c,
+            passes=n_groups,
+            # zuko divides the order by width/passes: this undoes it, so that groups stay groups.
+            order=torch.tensor(config.order) * stretch,
+            hidden_features=config.hidden,
+        )
+        _calm(autoregressive.hyper[-1])
+        self.flow = zuko.flows.Flow(
+            [autoregressive],
+            zuko.lazy.UnconditionalDistribution(
+                zuko.distributions.DiagNormal,
+                torch.zeros(config.width),
+                torch.ones(config.width),
+                buffer=True,
+            ),
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return the fields of its `FluxConfig`, as JSON values."""
+        return asdict(self.shape)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the two parts of a fit: the autoencoder, then the flow."""
+        coder = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return (
+            Phase("autoencoder", lambda _: None, coder, self._coder_loss),
+            Phase("flow", self._standardise, list(self.flow.parameters()), self._flow_loss),
+        )
+
+    def _coder_loss(self, features: Features) -> Tensor:
+        code = self.encoder(torch.cat([features.cells, features.context], 1))
+        again = self.decoder(torch.cat([code, features.context], 1))
+        loss: Tensor = (features.cells - again).square().mean(1)
+        return loss
+
+    @torch.no_grad()
+    def _standardise(self, features: Features) -> None:
+        code = self.encoder(torch.cat([features.cells, features.context], 1))
+        self.latent_mean.copy_(code.mean(0))
+        self.latent_scale.copy_(code.std(0).clamp_min(1e-6))
+
+    def _flow_loss(self, features: Features) -> Tensor:
+        nll: Tensor = -self._density(features.context).log_prob(self._flat(features))
+        return nll
+
+    def _density(self, context: Tensor) -> zuko.distributions.NormalizingFlow:
+        return self.flow(context)
+
+    def _flat(self, features: Features) -> Tensor:
+        """Return layers 1 to L - 1, latents and residuals side by side, shape (N, width)."""
+        with torch.no_grad():
+            code = self.encoder(torch.cat([features.cells, features.context], 1))
+            again = self.decoder(torch.cat([code, features.context], 1))
+            standard = (code - self.latent_mean) / self.latent_scale
+            return torch.cat([features.layers[:, 1:], standard, features.cells - again], 1)
+
+    def log_prob(self, features: Features) -> Tensor:
+        """Return log p of the layers, the code and the cells, nats, shape (N, 3)."""
+        latents, jacobian = self._forward(features)
+        return self._stages(jacobian - 0.5 * latents.square() - HALF_LOG_2PI)
+
+    def latent(self, features: Features) -> Tensor:
+        """Return the latents, shape (N, D): cells, the response, layers 1 to L - 1."""
+        latents, _ = self._forward(features)
+        return self._arrange(latents, features)
+
+    def _forward(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return latents and log slope of every dimension of the flow, shape (N, width) each."""
+        flat = self._flat(features)
+        (affine,) = self.flow.transform.transforms
+        latents, log_scale = affine.meta(features.context, flat).base.call_and_ladj(flat)
+        return latents, log_scale
+
+    def _stages(self, terms: Tensor) -> Tensor:
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        parts = (terms[:, :head], terms[:, head:code], terms[:, code:])
+        return torch.stack([part.sum(1) for part in parts], 1)
+
+    def _arrange(self, latents: Tensor, features: Features) -> Tensor:
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        return torch.cat([latents[:, code:], features.layers[:, :1], latents[:, :head]], 1)
+
+    @torch.no_grad()
+    def sample(self, context: Tensor, generator: torch.Generator) -> Features:
+        """Return one generated shower for each row of the context, the response included."""
+        head = self.shape.n_layers - 1
+        code = head + self.shape.latents
+        n = len(context)
+        z = torch.randn(n, self.shape.width, generator=generator, device=context.device)
+        flat = self.flow(context).transform.inv(z)
+        standard = flat[:, head:code] * self.latent_scale + self.latent_mean
+        cells = flat[:, code:] + self.decoder(torch.cat([standard, context], 1))
+        response = torch.randn(n, 1, generator=generator, device=context.device)
+        return Features(cells, torch.cat([response, flat[:, :head]], 1), context)
+
+    def compiled(self) -> Callable[[Features], Evidence]:
+        """Return the fast evaluation of the weights as they are now."""
+        return _Compiled(self)
+
+
+def _calm(last: nn.Linear) -> None:
+    """Begin near the identity: small last weights."""
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.zero_()
+
+
+class _Compiled:
+    """`Flux` with masks applied and outputs untangled."""
+
+    def __init__(self, model: Flux) -> None:
+        shape = model.shape
+        self.head = shape.n_layers - 1
+        self.code = self.head + shape.latents
+        self.encoder = _linears(model.encoder)
+        self.decoder = _linears(model.decoder)
+        self.mean, self.scale = model.latent_mean.clone(), 1 / model.latent_scale
+        (affine,) = model.flow.transform.transforms
+        *hidden, (weight, bias) = _linears(affine.hyper)
+        self.hidden = hidden
+        # zuko interleaves shift and scale of the dimensions: two plain matrices are faster.
+        self.shift = (weight[:, 0::2].contiguous(), bias[0::2].contiguous())
+        self.log_scale = (weight[:, 1::2].contiguous(), bias[1::2].contiguous())
+
+    @torch.inference_mode()
+    def __call__(self, features: Features) -> Evidence:
+        cells, layers, context = features
+        code = _coder(self.encoder, torch.cat([cells, context], 1))
+        residuals = cells - _coder(self.decoder, torch.cat([code, context], 1))
+        flat = torch.cat([layers[:, 1:], (code - self.mean) * self.scale, residuals], 1)
+        activity = torch.cat([flat, context], 1)
+        for weight, bias in self.hidden:
+            activity = torch.addmm(bias, activity, weight).relu_()
+        log_scale = torch.addmm(self.log_scale[1], activity, self.log_scale[0])
+        log_scale /= (log_scale / SLOPE).abs_().add_(1)
+        latents = torch.addmm(self.shift[1], activity, self.shift[0])
+        latents.addcmul_(flat, log_scale.exp())
+        terms = log_scale.sub_(latents.square().mul_(0.5)).sub_(HALF_LOG_2PI)
+        parts = (terms[:, : self.head], terms[:, self.head : self.code], terms[:, self.code :])
+        nll = torch.stack([part.sum(1) for part in parts], 1).neg_()
+        arranged = torch.cat([latents[:, self.code :], layers[:, :1], latents[:, : self.head]], 1)
+        return Evidence(nll, arranged, residuals)
+
+
+def _linears(network: nn.Sequential) -> list[tuple[Tensor, Tensor]]:
+    """Return (weight transposed, bias) of each linear layer, masks applied."""
+    layers = []
+    for layer in network:
+        if isinstance(layer, nn.Linear):
+            mask = getattr(layer, "mask", None)
+            weight = layer.weight if mask is None else layer.weight * mask
+            layers.append((weight.detach().t().contiguous(), layer.bias.detach().clone()))
+    return layers
+
+
+def _coder(layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    (first, offset), (second, bias) = layers
+    hidden = torch.nn.functional.silu(torch.addmm(offset, x, first), inplace=True)
+    return torch.addmm(bias, hidden, second)

@@ -1,0 +1,247 @@
+"""Reference: the population that "good" is measured against, as tables; `population` makes them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from models.scoring.scales import LEVELS, P_EDGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+BINS = 1024
+"""Bins H of a score histogram."""
+
+SPAN = 9.0
+"""The histograms reach from -SPAN to SPAN in asinh((score - median) / MAD): 4,000 MAD."""
+
+P_MIN = 1e-12
+"""No p-value is smaller: no reference knows more."""
+
+Origin = Literal["certified", "generated", "live"]
+
+
+class ReferenceTableError(ValueError):
+    """Arrays that cannot be a reference; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTable:
+    """A reference population of showers in K condition cells of reconstructed energy.
+
+    Letters as in the windows: S scores, H histogram bins, A levels, V cells, L layers, D latents,
+    B bins of p. All showers set the cuts (p-values). A population that counts how many of itself
+    are beyond a cut that it has set finds what it was told to find; so exceedances are counted
+    on each fifth of the showers with the cuts of the other four.
+    """
+
+    edges: NDArray[np.float64]
+    """Edges of the condition cells in reconstructed energy, MeV, shape (K + 1,); from 0 to inf."""
+
+    median: NDArray[np.float64]
+    """Median of each score, the combined one last, shape (K, S + 1)."""
+
+    mad: NDArray[np.float64]
+    """Median absolute deviation of each score, > 0, shape (K, S + 1)."""
+
+    counts: NDArray[np.int64]
+    """Histograms in asinh((score - median) / MAD), shape (K, S + 1, H)."""
+
+    log_tail: NDArray[np.float64]
+    """log P(score beyond the lower edge of a bin), from half 0, shape (K, S + 1, H + 1)."""
+
+    pooling_p: NDArray[np.float64]
+    """P-value of the test that a cell's tail is that of all cells together (Kolmogorov-Smirnov,
+    beyond the `POOL_FROM` quantile), shape (K, S + 1); below `POOL_TEST` the cell keeps its own."""
+
+    n_cut: NDArray[np.int64]
+    """Effective showers that set the cuts, shape (K,)."""
+
+    cut_counts: NDArray[np.int64]
+    """Of them, with combined p <= α by their own cuts, for the α of `LEVELS`, shape (K, A)."""
+
+    n_ref: NDArray[np.int64]
+    """Effective showers that were counted: as many independent ones would fluctuate alike; (K,)."""
+
+    count_counts: NDArray[np.int64]
+    """Of them, with combined p <= α by cuts that they had no part in, shape (K, A)."""
+
+    p_counts: NDArray[np.int64]
+    """Histogram of each p-value by the cuts of others, the combined one last, shape (S + 1, B)."""
+
+    latent_moments: NDArray[np.float64]
+    """Mean of z, z², z³, z⁴ of the latents as windows quantise them, shape (4, K, D)."""
+
+    lit_rate: NDArray[np.float64]
+    """Share of showers in which a cell is lit, shape (K, V)."""
+
+    layer_mean: NDArray[np.float64]
+    """Mean visible energy of each layer, MeV, shape (K, L)."""
+
+    layer_var: NDArray[np.float64]
+    """Variance of it, MeV², shape (K, L)."""
+
+    showers: int
+    """Distinct showers of the population, before symmetries and fresh noise."""
+
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        k, s, d = self.n_cells, self.n_scores, self.latent_moments.shape[-1]
+        v, n_levels, n_bins = self.lit_rate.shape[-1], len(LEVELS), len(P_EDGES) - 1
+        shapes = {
+            "edges": (k + 1,),
+            "median": (k, s + 1),
+            "mad": (k, s + 1),
+            "counts": (k, s + 1, BINS),
+            "log_tail": (k, s + 1, BINS + 1),
+            "pooling_p": (k, s + 1),
+            "n_cut": (k,),
+            "cut_counts": (k, n_levels),
+            "n_ref": (k,),
+            "count_counts": (k, n_levels),
+            "p_counts": (s + 1, n_bins),
+            "latent_moments": (4, k, d),
+            "lit_rate": (k, v),
+            "layer_mean": (k, d - v),
+            "layer_var": (k, d - v),
+        }
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ReferenceTableError(f"{name} has shape {array.shape}, not {shape}")
+            if name != "edges" and not np.all(np.isfinite(array)):
+                raise ReferenceTableError(f"{name} holds values that are not finite")
+        if not (k >= 1 and np.all(np.diff(self.edges) > 0)):
+            raise ReferenceTableError("edges must rise")
+        if not (np.all(self.mad > 0) and np.all(self.counts >= 0)):
+            raise ReferenceTableError("MAD must be > 0 and counts >= 0")
+        if not (np.all(self.log_tail <= 0) and np.all(np.diff(self.log_tail) <= 0)):
+            raise ReferenceTableError("log_tail must fall from 0")
+        if self.origin not in {"certified", "generated", "live"}:
+            raise ReferenceTableError(f"unknown origin {self.origin!r}")
+
+    @property
+    def n_cells(self) -> int:
+        """Return K."""
+        return len(self.edges) - 1
+
+    @property
+    def n_scores(self) -> int:
+        """Return S, the combined one not counted."""
+        return int(self.median.shape[-1]) - 1
+
+    @property
+    def id(self) -> str:
+        """Return a short name that changes with every number in it."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:12]
+
+    @property
+    def latent_mean(self) -> NDArray[np.float64]:
+        """Return the mean of each latent, shape (K, D)."""
+        mean: NDArray[np.float64] = self.latent_moments[0]
+        return mean
+
+    @property
+    def latent_var(self) -> NDArray[np.float64]:
+        """Return the variance of each latent, shape (K, D)."""
+        variance: NDArray[np.float64] = self.latent_moments[1] - self.latent_moments[0] ** 2
+        return variance
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the tables by name, for a file."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in {"showers", "origin"}
+        }
+
+    def condition_cell(self, e_rec: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+        """Return the condition cell of each reconstructed energy in MeV, shape (N,)."""
+        return np.searchsorted(self.edges[1:-1], e_rec, side="right").astype(np.int64)
+
+    def position(
+        self, scores: NDArray[np.floating[Any]], cell: NDArray[np.int64], first: int = 0
+    ) -> NDArray[np.float64]:
+        """Return where scores fall on the histogram axis, in bins from 0 to H, shape (N, s).
+
+        Parameters
+        ----------
+        scores
+            Columns `first`, `first` + 1, ... of the family, shape (N, s).
+        cell
+            Condition cell of each shower, shape (N,).
+        """
+        columns = slice(first, first + scores.shape[1])
+        return place(scores, self.median[cell, columns], self.mad[cell, columns])
+
+    def p_values(
+        self, position: NDArray[np.float64], cell: NDArray[np.int64], first: int = 0
+    ) -> NDArray[np.float64]:
+        """Return P(score at least this strange | good, condition cell), in (0, 1], shape (N, s)."""
+        return tail_p(self.log_tail, position, cell, first + np.arange(position.shape[1]))
+
+
+def bins(position: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the histogram bin of positions, in [0, H)."""
+    return np.minimum(position.astype(np.int64), BINS - 1)
+
+
+def harmonic_mean(
+    p: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return the weighted harmonic mean of S p-values, shape (N,); small if any of them is small.
+
+    Valid under any dependence up to calibration: Wilson, PNAS 116 (2019) 1195, equation 1.
+
+    Parameters
+    ----------
+    weights
+        Shape (S,), > 0; equal if not given.
+    """
+    w = np.ones(p.shape[1]) if weights is None else weights
+    mean: NDArray[np.float64] = w.sum() / (w / p).sum(axis=1)
+    return mean
+
+
+def place(
+    scores: NDArray[np.floating[Any]], median: NDArray[np.float64], mad: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where scores (N, s) with their medians and MADs fall on the histogram axis."""
+    standard = (scores - median) / mad
+    return np.clip((np.arcsinh(standard) / SPAN + 1) * (BINS / 2), 0, BINS)
+
+
+def tail_p(
+    log_tail: NDArray[np.float64],
+    position: NDArray[np.float64],
+    cell: NDArray[np.int64],
+    column: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the tails at positions (N, s) of some columns, log-linear within a bin."""
+    lower = bins(position)
+    row = (cell[:, None] * log_tail.shape[1] + column) * (BINS + 1) + lower
+    table = log_tail.ravel()
+    below, above = table[row], table[row + 1]
+    p: NDArray[np.float64] = np.exp(below + (position - lower) * (above - below))
+    return p
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], *, showers: int, origin: str) -> ReferenceTable:
+    """Return the reference of a file's tables, or raise `ReferenceTableError`."""
+    expected = {f.name for f in fields(ReferenceTable)} - {"showers", "origin"}
+    if set(arrays) != expected:
+        raise ReferenceTableError(f"tables {sorted(set(arrays) ^ expected)} are missing or unknown")
+    if origin not in {"certified", "generated", "live"}:
+        raise ReferenceTableError(f"unknown origin {origin!r}")
+    return ReferenceTable(showers=showers, origin=origin, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,259 @@
+"""Scorer: showers in, scores and p-values out; deterministic, whatever the batch and the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from models.flows.interface import Evidence, Features
+from models.scoring.reference import BINS, bins, harmonic_mean
+from models.scoring.scored import Scored
+from models.scoring.scores import RawScores, names
+from models.showers.batch import Showers
+from models.showers.hashing import keys, uniform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.detector.geometry import Geometry
+    from models.flows.features import FeatureMap
+    from models.flows.interface import Flow
+    from models.scoring.classifier import Classifier
+    from models.scoring.reference import ReferenceTable
+    from models.scoring.scores import ScoreMap
+
+CHUNK = 256
+"""Showers evaluated at a time: what they need stays in the cache of a core."""
+
+
+ROWS = 32
+"""Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
+take another path and round otherwise, and a replay in other batches would not give the same bits."""
+
+
+class Seen(NamedTuple):
+    """What the flow makes of N showers, before there is a reference."""
+
+    raw: NDArray[np.float32]
+    """Raw scores, shape (N, S)."""
+
+    latents: NDArray[np.float32]
+    """Shape (N, D)."""
+
+    condition: NDArray[np.float32]
+    """Standardised log of the reconstructed energy, shape (N,)."""
+
+    e_rec: NDArray[np.float64]
+    """Reconstructed energy, MeV, shape (N,)."""
+
+
+class Examiner:
+    """Features, flow and raw scores: the part of scoring that needs no reference."""
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        flow: Flow,
+        geometry: Geometry,
+        device: torch.device,
+        classifier: Classifier | None = None,
+    ) -> None:
+        self.feature_map = feature_map
+        self.device = device
+        self.raw_scores = RawScores(geometry)
+        self.evaluate = flow.compiled()
+        self.classifier = classifier
+        self.n_latents = geometry.n_cells + geometry.n_layers
+        self.stages = flow.stages
+        known = classifier is not None
+        self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
+
+    def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
+        """Return raw scores and latents of N >= 1 showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that must not count, shape (V,) or (N, V).
+        """
+        full = None
+        if mask is not None and mask.any():
+            full = np.broadcast_to(mask, showers.cells.shape)
+        parts = []
+        for start in range(0, showers.n, CHUNK):
+            stop = min(start + CHUNK, showers.n)
+            whole = start + -(-(stop - start) // ROWS) * ROWS
+            rows = np.minimum(np.arange(start, whole), showers.n - 1)
+            batch = showers[rows]
+            seen = self._chunk(batch) if full is None else self._masked(batch, full[rows])
+            parts.append([column[: stop - start] for column in seen])
+        return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _chunk(self, showers: Showers) -> Seen:
+        features, e_rec = self.feature_map(showers)
+        condition = features.context[:, 0].numpy()
+        evidence = self._evidence(features)
+        raw = self._raw(features, evidence, showers, showers)
+        return Seen(raw, evidence.latents.cpu().numpy(), condition, e_rec)
+
+    def _raw(
+        self, features: Features, evidence: Evidence, seen: Showers, showers: Showers
+    ) -> NDArray[np.float32]:
+        """Return raw scores of showers `seen` in the place of those that ties are drawn from."""
+        tie = uniform(keys(showers), 2)[:, 1]
+        raw = self.raw_scores(evidence, seen.cells, tie)
+        if self.classifier is None:
+            return raw
+        there = Features(*(part.to(self.device) for part in features))
+        with torch.inference_mode():
+            odds = self.classifier(there, evidence.latents.to(self.device))
+        return np.column_stack([raw, odds.cpu().numpy()])
+
+    def view(self, showers: Showers) -> tuple[Features, Tensor]:
+        """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
+        parts = []
+        for start in range(0, showers.n, CHUNK):
+            features, _ = self.feature_map(showers[slice(start, start + CHUNK)])
+            there = Features(*(part.to(self.device) for part in features))
+            parts.append((*there, self.evaluate(there).latents.clone()))
+        cells, layers, context, latents = (torch.cat(column) for column in zip(*parts, strict=True))
+        return Features(cells, layers, context), latents
+
+    def _evidence(self, features: Features) -> Evidence:
+        return self.evaluate(Features(*(part.to(self.device) for part in features)))
+
+    def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
+        """Return what is seen with masked cells where the flow expects them: latent 0.
+
+        The place is found by two secant steps, all cells at once: a later cell moves with an
+        earlier one, but little. Each masked cell then counts as much as it does on average.
+        """
+        filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
+        features, e_rec = self.feature_map(filled)
+        hidden = torch.from_numpy(mask.copy())
+        n_cells = mask.shape[1]
+        before = torch.where(hidden, 0.0, features.cells)
+        z_before = self._evidence(features._replace(cells=before)).latents[:, :n_cells].cpu()
+        now = torch.where(hidden, -z_before.clamp(-5, 5), before)
+        z_now = self._evidence(features._replace(cells=now)).latents[:, :n_cells].cpu()
+        step = z_now - z_before
+        slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
+        best = torch.where(hidden, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
+        evidence = self._evidence(features._replace(cells=best))
+        latents = evidence.latents.cpu().clone()
+        latents[:, :n_cells][hidden] = 0.0
+        n_masked = hidden.sum(1)
+        residuals = evidence.residuals
+        if residuals is not None:
+            share = n_cells / (n_cells - n_masked).clamp(min=1)
+            residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
+        expected = Evidence(evidence.nll.cpu(), latents, residuals)
+        raw = self._raw(features._replace(cells=best), expected, filled, showers)
+        raw[:, self.score_names.index("typicality")] += n_masked.numpy()
+        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
+        return Seen(raw, latents.numpy(), features.context[:, 0].numpy(), e_rec)
+
+
+def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
+    """Return showers whose incident energy is forgotten where a masked cell is in a layer's core.
+
+    Their energy is partly a guess: what it says of the response would be too.
+    """
+    guessed = mask[:, core.any(axis=0)].any(axis=1)
+    e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
+    return Showers(showers.cells, e_inc, showers.conditions)
+
+
+class Scorer:
+    """Scores batches of showers with one artefact."""
+
+    def __init__(
+        self,
+        examiner: Examiner,
+        score_map: ScoreMap,
+        reference: ReferenceTable,
+        geometry: Geometry,
+        *,
+        family: str,
+        hash: str,  # noqa: A002  the artefact's own word
+    ) -> None:
+        self._examine = examiner
+        self._score_map = score_map
+        self.reference = reference
+        self.geometry = geometry
+        self.family = family
+        self.hash = hash
+        self.score_names = score_map.names
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return K condition cells, S scores, H bins: the shape of a window's score histogram."""
+        return self.reference.n_cells, len(self.score_names), BINS
+
+    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+        """Return scores, p-values and latents of a batch of N >= 0 showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that are known to be bad, shape (V,) or (N, V): whatever they hold,
+            they are taken to hold what the others let expect, and their latents are 0.
+        """
+        if showers.cells.shape[1] != self.geometry.n_cells:
+            raise ValueError(
+                f"{showers.cells.shape[1]} cells a shower; the model has {self.geometry.n_cells}"
+            )
+        if showers.n == 0:
+            return self._empty()
+        seen = self._examine(showers, mask)
+        scores, latents = self._score_map(seen.raw, seen.condition), seen.latents
+        sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
+        valid: NDArray[np.bool_] = np.abs(sums) < np.inf  # NaN is not
+        cell = self.reference.condition_cell(seen.e_rec)
+        position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
+        p = self.reference.p_values(position, cell)
+        combined = -np.log(harmonic_mean(p, self._score_map.weights))[:, None]
+        last = self.reference.n_scores
+        p_combined = self.reference.p_values(
+            self.reference.position(combined, cell, last), cell, last
+        )[:, 0]
+        if not valid.all():
+            for array in (scores, latents, p):
+                array[~valid] = np.nan
+            p_combined[~valid] = np.nan
+        return Scored(scores, p, p_combined, latents, cell, valid)
+
+    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
+        """Return the bin of each score in the reference's histogram, shape (N, S); 0 if unscored."""
+        scores = np.where(scored.valid[:, None], scored.scores, 0.0)
+        return bins(self.reference.position(scores, scored.condition_cell))
+
+    def _empty(self) -> Scored:
+        s, d = len(self.score_names), self._examine.n_latents
+        return Scored(
+            np.zeros((0, s), np.float32),
+            np.zeros((0, s)),
+            np.zeros(0),
+            np.zeros((0, d), np.float32),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.bool_),
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device of "auto", "cpu" or "cuda"; auto takes a GPU if there is one.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a GPU is asked for where there is none.
+    """
+    if name not in {"auto", "cpu", "cuda"}:
+        raise ValueError(f"unknown device {name!r}: auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device here: use --device auto or cpu")
+    use_gpu = name == "cuda" or (name == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_gpu else "cpu")

@@ -1,0 +1,228 @@
+"""Scores: the small family of numbers that a shower gets; larger is stranger, in every one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from models.flows.polynomials import DEGREE, basis, polynomials
+from models.scoring.scales import lit_threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.detector.geometry import Geometry
+    from models.flows.interface import Evidence
+
+BLOCKS = ((1, 5), (5, 1), (3, 3))
+"""Rows and columns of the blocks whose latents are summed; each whole layer is one more."""
+
+TAIL = 6.0
+"""Squares of a latent above this count for the tail: about one cell in seventy has one."""
+
+TWO_SIDED = ("typicality", "occupancy", "response")
+"""Scores for which too little is as strange as too much."""
+
+
+WEIGHTS = {
+    "nll_layers": 0.2,
+    "nll_code": 0.5,
+    "typicality": 0.3,
+    "block": 2.0,
+    "tail": 2.0,
+    "occupancy": 0.2,
+    "reconstruction": 0.2,
+    "response": 2.0,
+}
+"""Weights in the combination, 1 for all others. Every score costs the others some power; these
+were set on training showers with injected faults: what seldom sees a fault first weighs little."""
+
+
+class ScoreError(ValueError):
+    """Arrays that scores cannot be made with."""
+
+
+def names(stages: tuple[str, ...], *, residuals: bool, classifier: bool = False) -> tuple[str, ...]:
+    """Return the names of the S scores of a model.
+
+    ====================  ============================================================
+    nll_<stage>           -log p of a stage of the model
+    typicality            sum of the squared cell latents, too large or too small
+    block                 largest χ² of the latents over blocks of cells and layers
+    tail                  sum of what squared latents have above `TAIL`: a few strange cells
+    cell                  largest squared latent of a cell
+    occupancy             number of lit cells, too large or too small
+    reconstruction        squared error of the autoencoder
+    response              reconstructed over incident energy, too large or too small
+    classifier            log odds of the faults that a classifier was trained on
+    ====================  ============================================================
+    """
+    head = [f"nll_{stage}" for stage in stages]
+    error = ["reconstruction"] if residuals else []
+    known = ["classifier"] if classifier else []
+    return (*head, "typicality", "block", "tail", "cell", "occupancy", *error, "response", *known)
+
+
+def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
+    """Return the sums over all blocks of cells of a layer, shape (rows', columns', N).
+
+    Parameters
+    ----------
+    grid
+        A value of each cell of the layer, shape (rows, columns, N): with the showers last, the
+        shifted slices that are added are contiguous, and far cheaper than a matrix product.
+    height, width
+        Of the blocks, in cells; a layer that is smaller is summed whole.
+    """
+    rows, columns = grid.shape[:2]
+    height, width = min(height, rows), min(width, columns)
+    down = grid[: rows - height + 1]
+    for shift in range(1, height):
+        down = down + grid[shift : shift + rows - height + 1]
+    sums = down[:, : columns - width + 1]
+    for shift in range(1, width):
+        sums = sums + down[:, shift : shift + columns - width + 1]
+    return sums
+
+
+def standard_chi2(chi2: Tensor, n: int) -> Tensor:
+    """Return a χ² of n cells as a normal deviate, whatever n is, so that blocks compare.
+
+    Wilson and Hilferty, PNAS 17 (1931) 684.
+    """
+    return ((chi2 / n).pow(1 / 3) - (1 - 2 / (9 * n))) / math.sqrt(2 / (9 * n))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """Turns what a flow says into scores that mean the same at every energy.
+
+    Every raw score is standardised by polynomials in the condition, fitted to the reference.
+    """
+
+    names: tuple[str, ...]
+    mean: NDArray[np.float32]
+    """Coefficients of the mean of each raw score, shape (P, S)."""
+
+    log_scale: NDArray[np.float32]
+    """Coefficients of its log deviation, shape (P, S)."""
+
+    weights: NDArray[np.float64]
+    """Weight of each score in the combination, > 0, shape (S,)."""
+
+    def __post_init__(self) -> None:
+        shape = (DEGREE + 1, len(self.names))
+        for array in (self.mean, self.log_scale):
+            if array.shape != shape or not np.all(np.isfinite(array)):
+                raise ScoreError(f"coefficients of the scores must be finite, of shape {shape}")
+        if self.weights.shape != shape[1:] or not np.all(
+            (self.weights > 0) & (self.weights < np.inf)
+        ):
+            raise ScoreError(f"weights must be {shape[1]} finite numbers > 0")
+
+    def __call__(
+        self, raw: NDArray[np.float32], context: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the scores, shape (N, S).
+
+        Parameters
+        ----------
+        context
+            Standardised log energy of each shower, shape (N,).
+        """
+        powers = basis(context)
+        scores: NDArray[np.float32] = raw - _polynomial(powers, self.mean)
+        scores *= np.exp(-_polynomial(powers, self.log_scale))
+        for index in self._two_sided():
+            np.abs(scores[:, index], out=scores[:, index])
+        return scores
+
+    def _two_sided(self) -> list[int]:
+        return [i for i, name in enumerate(self.names) if name in TWO_SIDED]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the numbers by name, for a file; `from_arrays` is the inverse."""
+        return {"mean": self.mean, "log_scale": self.log_scale, "weights": self.weights}
+
+
+def _polynomial(
+    powers: NDArray[np.float32], coefficients: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return powers @ coefficients by plain sums: a product rounds otherwise for one shower alone."""
+    total: NDArray[np.float32] = powers[:, :1] * coefficients[0]
+    for power in range(1, len(coefficients)):
+        total += powers[:, power : power + 1] * coefficients[power]
+    return total
+
+
+def fit(names: tuple[str, ...], raw: NDArray[np.float32], context: NDArray[np.float32]) -> ScoreMap:
+    """Return the standardisation that a reference population calls for."""
+    mean, log_scale = polynomials(raw, context.astype(np.float64))
+    weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
+    return ScoreMap(names, mean, log_scale, weights)
+
+
+def from_arrays(names: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> ScoreMap:
+    """Return the standardisation of a file's numbers, or raise `ScoreError`."""
+    if not {"mean", "log_scale"} <= set(arrays) <= {"mean", "log_scale", "weights"}:
+        raise ScoreError(f"scores have {sorted(arrays)}, not mean, log_scale and weights")
+    weights = arrays.get("weights", np.ones(len(names)))  # equal, if nothing is said
+    return ScoreMap(names, arrays["mean"], arrays["log_scale"], weights)
+
+
+class RawScores:
+    """The raw family of N showers, before standardisation."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.n_cells = geometry.n_cells
+        self.slices = geometry.slices
+        self.shapes = tuple(layer.shape for layer in geometry.layers)
+        self.threshold = lit_threshold(geometry)
+
+    @torch.inference_mode()
+    def __call__(
+        self, evidence: Evidence, cells: NDArray[np.float32], tie: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Return the raw scores of the flow in the order of `names`, shape (N, S).
+
+        Parameters
+        ----------
+        cells
+            Cell energies, MeV, shape (N, V).
+        tie
+            A number in (0, 1) of each shower, shape (N,): breaks the ties of the occupancy.
+        """
+        square = evidence.latents[:, : self.n_cells].square()
+        lit = (cells > self.threshold).sum(axis=1) + tie
+        columns: list[Tensor] = [
+            *evidence.nll.unbind(1),
+            square.sum(1),
+            self._block(square),
+            (square - TAIL).clamp_(min=0).sum(1),
+            square.amax(1),
+            torch.from_numpy(lit.astype(np.float32)).to(square.device),
+        ]
+        if evidence.residuals is not None:
+            columns.append(evidence.residuals.square().mean(1))
+        columns.append(evidence.latents[:, self.n_cells])
+        raw: NDArray[np.float32] = torch.stack(columns, 1).cpu().numpy()
+        return raw
+
+    def _block(self, square: Tensor) -> Tensor:
+        """Return the largest standardised χ² over blocks and layers, shape (N,)."""
+        largest = []
+        cells_first = square.t().contiguous()
+        for layer, shape in zip(self.slices, self.shapes, strict=True):
+            grid = cells_first[layer].reshape(*shape, -1)
+            largest.append(standard_chi2(grid.sum((0, 1)), shape[0] * shape[1]))
+            for height, width in sorted({(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}):
+                chi2 = block_sums(grid, height, width).flatten(0, 1).amax(0)
+                largest.append(standard_chi2(chi2, height * width))
+        return torch.stack(largest).amax(0)

@@ -1,0 +1,264 @@
+"""Cases: the open ones and those of late, and what becomes of them as evidence comes in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.alarms.case import Case, Change
+from monitor.alarms.crossings import Moment
+from monitor.quality.alarms import Severity, State
+from monitor.sequential.budget import shares
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.alarms.crossings import Crossings
+    from monitor.detector.places import Places
+    from monitor.sequential.watch import Watch
+
+REOPEN_S = 600
+"""A place that crosses again this soon after it cleared goes on with the same alarm."""
+
+CLEAR_AFTER_S = 45
+"""An alarm clears when so many data-seconds, or as many as it took to find, speak against it."""
+
+UPDATE_AGES_S = (5, 15, 60, 300)
+"""An open alarm says how it stands at these ages; then at every last of them."""
+
+KEPT = 50
+"""Cleared cases that are kept."""
+
+
+class Casebook:
+    """The open cases, and the rules by which evidence opens, extends, folds and clears them.
+
+    Parameters
+    ----------
+    places
+        The detector's places.
+    crossings
+        Say which place has crossed, and what case that makes.
+    """
+
+    def __init__(self, places: Places, crossings: Crossings) -> None:
+        self._places, self._crossings = places, crossings
+        self._shares = shares(places)
+        self.open: list[Case] = []
+        self.closed: list[Case] = []
+        self.pages = 0
+        """Cases that ever paged."""
+
+    def step(self, watch: Watch, now: int, watched: int) -> list[Change]:
+        """Return what the evidence of a step changes.
+
+        Parameters
+        ----------
+        watch
+            Holds the evidence; places are arranged anew when cases open or close.
+        now
+            Newest data-second.
+        watched
+            Data-seconds since the evidence was last started anew.
+        """
+        at = Moment(watch, watch.total(), now, watched)
+        changes: list[Change] = []
+        place = self._crossings.crossing(at, self.open)
+        if place is not None:
+            changes += self._take(self._crossings.case(place, at, self.claimed()), now)
+            watch.arrange(watch.masked, self.explained())
+        changes += self._follow(at)
+        if any(change.state is State.CLEARED for change in changes):
+            watch.arrange(watch.masked, self.explained())
+        return changes
+
+    def succeed(self, former: Casebook, now: int) -> list[Change]:
+        """Take over from a casebook that has seen the same seconds by another model.
+
+        A case that both have open goes on under the former's name and onset; what only the former
+        sees is cleared; what only this one sees is raised. The former stays as it is.
+        """
+        left = sorted(former.open, key=lambda case: case.onset)
+        known = {case.id: case.version for case in (*former.closed, *former.open)}
+        self.closed = [case.copy() for case in former.closed]
+        self.pages = former.pages
+        changes = []
+        for case in self.open:
+            same = max(left, key=case.shared, default=None)
+            if same is not None and case.shared(same):
+                left.remove(same)
+                case.id, case.onset, case.raised = same.id, same.onset, same.raised
+                case.version, case.children = same.version, list(same.children)
+                if same.severity is Severity.PAGE:
+                    case.severity = same.severity
+                changes.append(self._say(case, State.UPDATED, now))
+                continue
+            self.closed = [old for old in self.closed if old.id != case.id]
+            self.pages += case.severity is Severity.PAGE and case.id not in known
+            case.version = max(case.version, known.get(case.id, 0))
+            changes.append(self._say(case, State.RAISED, now))
+        for ended in left:
+            case = ended.copy()
+            case.closed = now
+            self.closed = [case, *self.closed][:KEPT]
+            changes.append(self._say(case, State.CLEARED, now))
+        return changes
+
+    def restart(self, now: int) -> None:
+        """Judge open cases by what comes from now on: their evidence has been started anew."""
+        for case in self.open:
+            case.checked, case.checked_path = now, 0.0
+
+    def explained(self) -> NDArray[np.bool_]:
+        """Return the regions that each place must not count, shape (P, R)."""
+        members = self._places.members
+        out = np.zeros_like(members)
+        for case in self.open:
+            claimed = np.zeros(self._places.n_regions, bool)
+            claimed[case.regions] = True
+            # Places that reach beyond the case go on without its regions; those inside keep them.
+            beyond = (members & ~claimed).any(1) & (members & claimed).any(1)
+            out[beyond] |= claimed
+        return out
+
+    def share(self, case: Case) -> float:
+        """Return the share of the budget of a case's place."""
+        return float(self._shares[case.place])
+
+    def claimed(self) -> NDArray[np.bool_]:
+        """Return the regions that open cases claim, shape (R,)."""
+        rows = np.zeros(self._places.n_regions, bool)
+        for case in self.open:
+            rows[case.regions] = True
+        return rows
+
+    def _take(self, fresh: Case, now: int) -> list[Change]:
+        """Open a case, or fold it into those that it is the same fault as."""
+        same = [case for case in self.open if self._crossings.same(case, fresh)]
+        return self._fold(same, fresh, now) if same else [self._open(fresh, now)]
+
+    def _open(self, case: Case, now: int) -> Change:
+        before = next(
+            (
+                old
+                for old in self.closed
+                if old.place == case.place
+                and old.closed is not None
+                and case.onset - old.closed <= REOPEN_S
+            ),
+            None,
+        )
+        if before is not None:  # the same trouble again: one alarm, not a flicker
+            self.closed.remove(before)
+            case.id, case.version, case.children = before.id, before.version, before.children
+            case.onset, case.raised = before.onset, before.raised
+        else:
+            self.pages += case.severity is Severity.PAGE
+        self.open.append(case)
+        return self._say(case, State.RAISED, now)
+
+    def _fold(self, same: list[Case], fresh: Case, now: int) -> list[Change]:
+        """Make one case of several with one onset."""
+        first, others = same[0], same[1:]
+        changes = []
+        for case in others:
+            self.open.remove(case)
+            case.closed = now
+            first.children += [case.id, *case.children]
+            changes.append(self._say(case, State.CLEARED, now))
+        rows = np.zeros(self._places.n_regions, bool)
+        for case in (*same, fresh):
+            rows[case.regions] = True
+        first.place, regions, first.diffuse = self._crossings.extent(rows)
+        first.regions = np.flatnonzero(regions).tolist()
+        self._upgrade(first, fresh.severity)
+        if fresh.odds > first.odds:
+            first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
+            first.peak, first.checked, first.checked_path = fresh.odds, now, 0.0
+        first.once_in = max(first.once_in, fresh.once_in)
+        return [*changes, self._say(first, State.UPDATED, now)]
+
+    def _follow(self, at: Moment) -> list[Change]:
+        """Return updates of open cases, and clear those that are over."""
+        watch, total, now = at.watch, at.total, at.now
+        changes = []
+        for case in list(self.open):
+            rows = self._rows(case)
+            once_in = float((total[rows] * self._shares[rows]).max())
+            case.once_in = max(case.once_in, once_in)
+            best = max(rows, key=lambda row: float(total[row]))
+            case.odds = max(case.odds, watch.leading(best)[3])
+            if self._crossings.severity(total, rows) is not case.severity is Severity.WARNING:
+                self._upgrade(case, Severity.PAGE)
+                changes.append(self._say(case, State.UPDATED, now))
+            elif self._over(case, watch, now):
+                changes.append(self.close(case, now))
+                watch.forget(self._inside(case))
+            elif _due(case, now):
+                changes.append(self._say(case, State.UPDATED, now))
+        return changes
+
+    def _rows(self, case: Case) -> list[int]:
+        """Return the places whose evidence is the case's."""
+        return (
+            [case.place] if case.diffuse else [self._places.first_region + r for r in case.regions]
+        )
+
+    def _inside(self, case: Case) -> NDArray[np.bool_]:
+        """Return the places that a case claims wholly, shape (P,)."""
+        claimed = np.isin(np.arange(self._places.n_regions), case.regions)
+        return np.asarray(~(self._places.members & ~claimed).any(1))
+
+    def _over(self, case: Case, watch: Watch, now: int) -> bool:
+        """Return whether the last stretch speaks against a case.
+
+        The likelihood ratio of the stream that found it, over as long as it took to find: what is
+        still there goes on to add evidence at the same pace.
+        """
+        path = float(watch.path(case.test, case.stream)[self._rows(case)].sum())
+        if path > case.peak:
+            case.peak, case.peak_at = path, now
+        if now - case.checked < max(CLEAR_AFTER_S, case.raised - case.onset):
+            return False
+        over = path <= max(case.checked_path, 0.0)
+        case.checked, case.checked_path = now, path
+        return over
+
+    def close(self, case: Case, now: int) -> Change:
+        """Clear a case by hand: what it was about is masked."""
+        self.open.remove(case)
+        case.closed = now
+        self.closed = [case, *self.closed][:KEPT]
+        return self._say(case, State.CLEARED, now)
+
+    def _upgrade(self, case: Case, severity: Severity) -> None:
+        if severity is Severity.PAGE and case.severity is not Severity.PAGE:
+            case.severity = severity
+            self.pages += 1
+
+    def _say(self, case: Case, state: State, now: int) -> Change:
+        case.version += 1
+        case.said = now
+        return Change(case, state)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes, as JSON values."""
+        return {
+            "open": [case.to_json() for case in self.open],
+            "closed": [case.to_json() for case in self.closed],
+            "pages": self.pages,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        self.open = [Case.from_json(values) for values in state["open"]]
+        self.closed = [Case.from_json(values) for values in state["closed"]]
+        self.pages = int(state["pages"])
+
+
+def _due(case: Case, now: int) -> bool:
+    """Return whether an open case should say again how it stands."""
+    ages = [age for age in UPDATE_AGES_S if case.raised + age > case.said]
+    last = UPDATE_AGES_S[-1]
+    return now >= (case.raised + ages[0] if ages else case.said + last)

@@ -1,0 +1,208 @@
+"""Crossings: which place has crossed, and what fault that is a sign of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.alarms.case import Case
+from monitor.quality.alarms import Severity
+from monitor.sequential.bank import e_benjamini_hochberg
+from monitor.sequential.budget import shares
+from monitor.sequential.rates import Test
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from monitor.detector.places import Places
+    from monitor.quality.alarms import Kind
+    from monitor.sequential.watch import Watch
+
+SAME_FAULT_S = 15
+"""Crossings whose onsets are this close are one fault, unless they are surely of two kinds."""
+
+MAX_APART = 4
+"""Regions of a case that are asked whether each has a fault of its own."""
+
+SURE_KIND = 1.0
+"""Log10 odds over the next likely kind with which a kind is sure."""
+
+LISTED_FALSE = 0.05
+"""Share of a list of regions that may be there by chance."""
+
+WIDE = 0.5
+"""A fault in more than this share of a place's regions is one of the place."""
+
+STANDS_OUT = 1e6
+"""Evidence over the median of its neighbours with which a region is a fault of its own."""
+
+LEAST_WATCHED_S = 60
+"""A run that began less long ago is taken to be this old."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """What is known when a step has been taken."""
+
+    watch: Watch
+    total: NDArray[np.float64]
+    """Evidence against each place, data-seconds, shape (P,)."""
+
+    now: int
+    """Newest data-second."""
+
+    watched: int
+    """Data-seconds since the evidence was last started anew."""
+
+
+class Crossings:
+    """The rules by which evidence becomes a case.
+
+    Parameters
+    ----------
+    places
+        The detector's places.
+    page_at, warn_at
+        Evidence that pages and warns at each place, data-seconds, shape (P,).
+    kind_of
+        Returns the likely kind of a case, and the log10 odds over the next likely one.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        page_at: NDArray[np.float64],
+        warn_at: NDArray[np.float64],
+        kind_of: Callable[[Case], tuple[Kind, float]],
+    ) -> None:
+        self._places, self._kind_of = places, kind_of
+        self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
+        self._shares = shares(places)
+
+    def crossing(self, at: Moment, open_: Sequence[Case]) -> int | None:
+        """Return the place that stands out most among those that cross and are not explained."""
+        ratio = at.total / self._warn_at
+        for place in np.argsort(-ratio).tolist():
+            if ratio[place] < 1:
+                return None
+            if not self._held(place, at, open_):
+                return int(place)
+        return None
+
+    def _held(self, place: int, at: Moment, open_: Sequence[Case]) -> bool:
+        """Return whether an open case explains what crosses at a place.
+
+        A case of a whole place explains its regions, unless one began later and stands far out.
+        """
+        rows = self._places.members[place]
+        for case in open_:
+            claimed = np.isin(np.arange(self._places.n_regions), case.regions)
+            if (rows & ~claimed).any():
+                continue
+            if not case.diffuse or place < self._places.first_region:
+                return True
+            others = float(np.median(at.total[self._places.first_region :][claimed]))
+            later = at.watch.leading(place)[2] > case.raised
+            if not (later and at.total[place] > STANDS_OUT * others):
+                return True
+        return False
+
+    def case(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> Case:
+        """Return the case of a place that crosses.
+
+        Parameters
+        ----------
+        claimed
+            Regions that open cases claim, shape (R,).
+        """
+        found = self._case(place, self._suspects(place, at, claimed), at)
+        return self._first_of_several(found, at)
+
+    def same(self, case: Case, fresh: Case) -> bool:
+        """Return whether a fresh case is an open one that has spread."""
+        return (
+            abs(case.onset - fresh.onset) <= SAME_FAULT_S
+            and case.test is not Test.SILENT
+            and not self._apart(case, fresh)
+        )
+
+    def extent(self, rows: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_], bool]:
+        """Return the place to name for some regions, its regions, and whether it is all of them."""
+        members = self._places.members
+        named = self._places.smallest(rows)
+        if rows[members[named]].mean() > WIDE and rows.sum() > 1:
+            return named, members[named], True
+        return named, rows, False
+
+    def severity(self, total: NDArray[np.float64], places: list[int]) -> Severity:
+        """Return what the evidence of some places calls for."""
+        pages = bool((total[places] >= self._page_at[places]).any())
+        return Severity.PAGE if pages else Severity.WARNING
+
+    def _case(self, place: int, suspects: NDArray[np.bool_], at: Moment) -> Case:
+        """Return the case of a place that crosses, where these regions stand out."""
+        named, regions, diffuse = self._locate(place, suspects)
+        test, stream, onset, odds = at.watch.leading(place)
+        once_in = float(at.total[place] * self._shares[place])
+        return Case(
+            id=f"{self._places.names[named]}-{at.now}",
+            place=named,
+            regions=np.flatnonzero(regions).tolist(),
+            diffuse=diffuse,
+            onset=min(onset, at.now),
+            raised=at.now,
+            severity=self.severity(at.total, [place]),
+            test=test,
+            stream=stream,
+            odds=odds,
+            once_in=once_in,
+            peak=odds,
+            peak_at=at.now,
+            checked=at.now,
+            checked_path=odds,
+        )
+
+    def _first_of_several(self, case: Case, at: Moment) -> Case:
+        """Return the case, or that of its strongest region if its regions have several faults.
+
+        The others cross by themselves, once this one is explained.
+        """
+        if case.diffuse or not 1 < len(case.regions) <= MAX_APART:
+            return case
+        none = np.zeros(self._places.n_regions, bool)
+        first = self._places.first_region
+        rows = sorted(case.regions, key=lambda row: -float(at.total[first + row]))
+        parts = [self._case(first + row, none, at) for row in rows]
+        return parts[0] if any(self._apart(parts[0], other) for other in parts[1:]) else case
+
+    def _apart(self, case: Case, fresh: Case) -> bool:
+        """Return whether two cases are surely two faults: of two kinds, and in other sectors."""
+        regions = self._places.detector.regions
+        sectors = [{regions[row].sector for row in c.regions} for c in (case, fresh)]
+        if case.diffuse or fresh.diffuse or sectors[0] & sectors[1]:
+            return False
+        (one, sure), (other, also) = self._kind_of(case), self._kind_of(fresh)
+        return one is not other and min(sure, also) >= SURE_KIND
+
+    def _suspects(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the regions of a place that stand out, by e-BH, shape (R,)."""
+        rows = self._places.members[place] & ~claimed
+        e_values = at.total[self._places.first_region :] / max(at.watched, LEAST_WATCHED_S)
+        listed = np.zeros(len(rows), bool)
+        listed[rows] = e_benjamini_hochberg(e_values[rows], LISTED_FALSE)
+        return listed
+
+    def _locate(
+        self, place: int, suspects: NDArray[np.bool_]
+    ) -> tuple[int, NDArray[np.bool_], bool]:
+        """Return the place to name, its regions, and whether no region stands out."""
+        members = self._places.members
+        if place >= self._places.first_region:
+            return place, members[place], False
+        if not suspects.any():
+            return place, members[place], True
+        return self.extent(suspects)

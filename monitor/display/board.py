@@ -1,0 +1,108 @@
+"""Board: how each region stands now, and the recent past in curves, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.scoring.scales import LEVELS
+from monitor.display.standing import History, RegionNow, Spectrum
+from monitor.quality.quality import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from monitor.detector.tree import Detector
+    from monitor.reference.expectation import Expectation
+    from monitor.sequential.watch import Watch
+    from monitor.verdicts.lumisections import Lumisections
+    from monitor.windows.ledger import Ledger
+
+MINUTE = 60
+SPECTRUM_S = 300
+"""Data-seconds that curves span."""
+
+
+def regions(
+    detector: Detector,
+    ledger: Ledger,
+    watch: Watch,
+    sections: Lumisections,
+    now: int,
+    min_showers: int,
+) -> tuple[RegionNow, ...]:
+    """Return how each region stands, by the counts of the last minute."""
+    showers, exceedances = ledger.since(now - MINUTE + 1)
+    expected, _ = watch.rates.expected(showers.astype(np.float64))
+    at = LEVELS.index(0.01)
+    last = ledger.last_seen()
+    board = []
+    for row, region in enumerate(detector.regions):
+        quality, reason = sections.current(row, now)
+        n = int(showers[row].sum())
+        if quality is Quality.GOOD and n < min_showers:
+            quality, reason = Quality.NULL, "too few showers to say" if n else "no data"
+        board.append(
+            RegionNow(
+                region=region.id,
+                name=region.name,
+                sector=region.sector,
+                quality=quality,
+                reason=reason,
+                showers=n,
+                exceedances=int(exceedances[row, at]),
+                expected=float(expected[row, at]) if n else 0.0,
+                last_second=int(last[row]) if last[row] >= 0 else None,
+                masked=row in sections.masked,
+            )
+        )
+    return tuple(board)
+
+
+def history(ledger: Ledger, watch: Watch) -> History:
+    """Return the counts of the whole detector, second by second."""
+    second, showers, exceedances = ledger.rows(SPECTRUM_S)
+    at = LEVELS.index(0.01)
+    by_second = showers.sum(1)
+    expected, _ = watch.rates.expected(by_second.astype(np.float64))
+    return History(
+        second=second,
+        showers=by_second.sum(1),
+        exceedances=exceedances[..., at].sum(1),
+        expected=expected[:, at] if len(second) else np.zeros(0),
+    )
+
+
+def spectra(
+    counts: NDArray[np.int64], references: Sequence[Expectation], score_names: Sequence[str]
+) -> tuple[Spectrum, ...]:
+    """Return the p spectra of all scores.
+
+    Parameters
+    ----------
+    counts
+        Shape (S + 1, B).
+    references
+        The certified one, and the one in force if that is another.
+    """
+    certified, *live = (_shares(one.p_counts) for one in references)
+    share = live[0] if live else certified
+    names = [*score_names, "combined"]
+    names = names if len(names) == len(counts) else [f"score {i + 1}" for i in range(len(counts))]
+    return tuple(
+        Spectrum(
+            name,
+            counts[i],
+            counts[i].sum() * share[i],
+            counts[i].sum() * certified[i] if live else None,
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    share: NDArray[np.float64] = counts / counts.sum(1, keepdims=True)
+    return share

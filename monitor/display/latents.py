@@ -1,0 +1,115 @@
+"""Latents: their moments of late by region and group, beside what each reference holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.scoring.scales import Z_UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from models.detector.geometry import Geometry
+    from monitor.reference.expectation import Expectation
+    from monitor.windows.rows import Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentMoments:
+    """Mean and mean square of the latents, averaged over the G groups that a shifter can name.
+
+    A good region has the reference's own moments: close to 0 and 1, but not exactly.
+    """
+
+    groups: tuple[str, ...]
+    """Cells of each layer, then the response, then the shares of the layers, if there are any."""
+
+    showers: NDArray[np.int64]
+    """Showers behind them by region, shape (R,)."""
+
+    mean: NDArray[np.float64]
+    """Shape (R, G); NaN where there are no showers."""
+
+    square: NDArray[np.float64]
+    """Shape (R, G); NaN where there are no showers."""
+
+    overall: NDArray[np.float64]
+    r"""Mean square over all latents, :math:`\langle z^2 \rangle / D`, shape (R,), or NaN."""
+
+    references: tuple[ReferenceMoments, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceMoments:
+    """What a reference expects for the energies that came, over the whole detector."""
+
+    origin: str
+    """certified, generated or live."""
+
+    mean: NDArray[np.float64]
+    """Shape (G,)."""
+
+    square: NDArray[np.float64]
+    """Shape (G,)."""
+
+    overall: float
+
+
+def groups_of(geometry: Geometry) -> dict[str, slice]:
+    """Return the latents of each group, as slices of the D latents.
+
+    Examples
+    --------
+    >>> from models.detector.geometry import SHIPPED, load
+    >>> list(groups_of(load(SHIPPED / "pb-lar-504.json")))
+    ['strips', 'middle', 'back', 'response', 'shares']
+    """
+    v, layers = geometry.n_cells, geometry.n_layers
+    cells = {layer.name: at for layer, at in zip(geometry.layers, geometry.slices, strict=True)}
+    rest = {"response": slice(v, v + 1), "shares": slice(v + 1, v + layers)}
+    return cells | {name: at for name, at in rest.items() if at.stop > at.start}
+
+
+def moments(
+    steps: Iterable[Rows], references: Iterable[Expectation], geometry: Geometry
+) -> LatentMoments | None:
+    """Return the moments over some stretches of data, None if there are none.
+
+    Masked cells count as they are: this is for looking, not for testing.
+    """
+    steps = list(steps)
+    if not steps:
+        return None
+    groups = groups_of(geometry)
+    showers = np.sum([rows.showers for rows in steps], axis=0)
+    n = showers.sum(1)
+    each = np.where(n > 0, n, np.nan)[:, None]
+    mean = np.sum([rows.z for rows in steps], axis=0) * Z_UNIT / each
+    square = np.sum([rows.z_square for rows in steps], axis=0) * Z_UNIT / each
+    mix = showers.sum(0) / max(int(n.sum()), 1)
+    told = tuple(
+        ReferenceMoments(
+            reference.origin,
+            _by_group(mix @ reference.latent_mean, groups),
+            _by_group(mix @ reference.latent_square, groups),
+            float((mix @ reference.latent_square).mean()),
+        )
+        for reference in references
+    )
+    return LatentMoments(
+        tuple(groups),
+        n,
+        _by_group(mean, groups),
+        _by_group(square, groups),
+        square.mean(1),
+        told,
+    )
+
+
+def _by_group(values: NDArray[np.float64], groups: dict[str, slice]) -> NDArray[np.float64]:
+    return np.stack([values[..., at].mean(-1) for at in groups.values()], axis=-1)

@@ -1,0 +1,155 @@
+"""Series of a judge's newest standing: verdicts, alarms, budget, reference, self-tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    StateSetMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from monitor.display.metrics.labels import MAX_REGION_LABELS
+from monitor.display.metrics.spectra import cell_series, latent_series, p_series
+from monitor.quality.alarms import Level, Severity
+from monitor.quality.quality import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+
+    from monitor.detector.tree import Detector
+    from monitor.display.standing import Standing
+    from monitor.quality.alarms import Alarm
+
+
+class StandingSeries(Collector):
+    """The newest `Standing` as families; it is replaced whole, so reading needs no lock."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.now: Standing | None = None
+        self._detector = detector
+        self._places = [
+            (Level.DETECTOR, detector.name),
+            *((Level.SECTOR, sector) for sector in detector.sectors),
+        ]
+        if len(detector.regions) <= MAX_REGION_LABELS:
+            self._places += [(Level.REGION, region.name) for region in detector.regions]
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families."""
+        now = self.now
+        yield from self._alarms(now)
+        if now is None:
+            return
+        yield _quality(now)
+        yield _gauge(
+            "calodqm_data_timestamp_seconds", "Newest judged data-second.", now.data_second or 0
+        )
+        yield _gauge(
+            "calodqm_false_pages_allowed", "False pages that the time watched allows.",
+            now.budget.allowed,
+        )  # fmt: skip
+        yield _gauge("calodqm_pages_spent", "Pages raised in that time.", now.budget.pages)
+        yield _gauge(
+            "calodqm_masked_regions",
+            "Regions taken out by hand.",
+            sum(row.masked for row in now.board),
+        )
+        yield _gauge(
+            "calodqm_reference_showers", "Showers in the reference.", now.reference.showers
+        )
+        if now.reference_distance is not None:
+            yield _gauge(
+                "calodqm_reference_distance",
+                "Distance of the live reference from the certified one.",
+                now.reference_distance,
+            )
+        info = InfoMetricFamily("calodqm_reference", "Reference in force.")
+        ref = now.reference
+        info.add_metric([], {"id": ref.id, "origin": ref.origin, "model": ref.model})
+        yield info
+        yield from _self_tests(now)
+        yield from p_series(now.spectra, ref.origin)
+        if now.latents is not None:
+            yield from latent_series(now.latents, self._detector)
+
+    def _alarms(self, now: Standing | None) -> Iterable[Metric]:
+        alarms = () if now is None else now.alarms
+        loud = set() if now is None else {alarm.id for alarm in now.unacknowledged()}
+        labels = ["level", "place", "severity"]
+        opened = GaugeMetricFamily(
+            "calodqm_alarms_open", "Open alarms that nobody has acknowledged.", labels=labels
+        )
+        taken = GaugeMetricFamily(
+            "calodqm_alarms_acknowledged", "Open alarms in somebody's hands.", labels=labels
+        )
+        for level, place in self._places:
+            for severity in Severity:
+                here = [
+                    a for a in alarms if (a.level, a.place, a.severity) == (level, place, severity)
+                ]
+                n_loud = sum(a.id in loud for a in here)
+                opened.add_metric([level, place, severity], n_loud)
+                taken.add_metric([level, place, severity], len(here) - n_loud)
+        yield opened
+        yield taken
+        yield from _evidence(alarms)
+        yield cell_series(alarms)
+
+
+def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
+    """Yield what is known of each open alarm; these series live as long as the alarm."""
+    labels = ["level", "place", "severity", "kind"]
+    onset = GaugeMetricFamily(
+        "calodqm_alarm_onset_timestamp_seconds",
+        "Most likely start of an open alarm's fault, data time.",
+        labels=labels,
+    )
+    odds = GaugeMetricFamily(
+        "calodqm_alarm_log10_odds",
+        "Evidence of an open alarm against nothing being wrong.",
+        labels=labels,
+    )
+    # Two alarms of one place and kind would be one series twice: the stronger stands for both.
+    ranked = sorted(alarms, key=lambda alarm: alarm.log10_odds)
+    strongest = {(a.level, a.place, a.severity, a.kind): a for a in ranked}
+    for names, alarm in strongest.items():
+        onset.add_metric([str(name) for name in names], alarm.onset_ns / 1e9)
+        odds.add_metric([str(name) for name in names], alarm.log10_odds)
+    yield onset
+    yield odds
+
+
+def _quality(now: Standing) -> Metric:
+    family = StateSetMetricFamily(
+        "calodqm_region_quality", "Verdict on the region now.", labels=["region"]
+    )
+    for row in now.board[:MAX_REGION_LABELS]:
+        family.add_metric([row.name], {q.value: q is row.quality for q in Quality})
+    return family
+
+
+def _self_tests(now: Standing) -> Iterable[Metric]:
+    labels = ["fault"]
+    injected = CounterMetricFamily(
+        "calodqm_selftest_injected", "Faults injected into a copy of the stream.", labels=labels
+    )
+    found = CounterMetricFamily(
+        "calodqm_selftest_found", "Injected faults that raised an alarm.", labels=labels
+    )
+    for test in now.self_tests:
+        injected.add_metric([test.fault], test.injected)
+        found.add_metric([test.fault], test.found)
+    yield injected
+    yield found
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family

@@ -1,0 +1,219 @@
+"""View: what the monitor stands at now, as one record for the page, the metrics and the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.quality.alarms import Severity
+from monitor.quality.quality import Quality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.display.latents import LatentMoments
+    from monitor.quality.alarms import Alarm, ReferenceSummary, WorstShower
+
+RANK = {Quality.GOOD: 0, Quality.NULL: 1, Quality.MEDIUM: 2, Quality.BAD: 3}
+"""Order of concern when qualities are shown together: NULL never hides a BAD."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionNow:
+    """One region on the board."""
+
+    region: int
+    name: str
+    sector: str
+    quality: Quality
+    reason: str
+    """One line: why not GOOD, or empty."""
+
+    showers: int
+    """Showers of the last minute of data, as are the two below."""
+
+    exceedances: int
+    """At α = 1e-2."""
+
+    expected: float
+    last_second: int | None
+    """Newest data-second with a shower, s since 1970 UTC; None before the first."""
+
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """The last minutes, a data-second a row; all of shape (T,)."""
+
+    second: NDArray[np.int64]
+    showers: NDArray[np.int64]
+    exceedances: NDArray[np.int64]
+    """At α = 1e-2."""
+
+    expected: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The false pages that the whole system may make, and how many it has made."""
+
+    days: float
+    """Days of data-taking for which one false page is allowed, > 0."""
+
+    watched_days: float
+    """Days of data-taking judged so far."""
+
+    pages: int
+    """Pages raised in them."""
+
+    @property
+    def allowed(self) -> float:
+        """Return the false pages that the days watched so far allow."""
+        return self.watched_days / self.days
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """P-values of one score over the last minutes, beside what a flat one would give."""
+
+    name: str
+    counts: NDArray[np.int64]
+    """Shape (B,), bins of `monitor.windows.window.P_EDGES`."""
+
+    expected: NDArray[np.float64]
+    """By the reference in force, shape (B,)."""
+
+    certified: NDArray[np.float64] | None = None
+    """By the certified reference, shape (B,); None where that is the one in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What became of the faults of one kind that are injected into a copy of the stream."""
+
+    fault: str
+    injected: int
+    found: int
+    delay_s: float
+    """Median delay from onset to alarm, data time, s; NaN if none was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """An alarm that somebody has taken in hand."""
+
+    alarm: str
+    who: str
+    cause: str
+    until_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """What the monitor stands at: everything that people are shown, and nothing else."""
+
+    detector: str
+    data_second: int | None
+    """Newest judged data-second, s since 1970 UTC; None before the first."""
+
+    run: int
+    lumisection: int
+    board: tuple[RegionNow, ...]
+    alarms: tuple[Alarm, ...]
+    """Open ones, newest version each."""
+
+    cleared: tuple[Alarm, ...]
+    """The last few that cleared, newest first."""
+
+    acknowledged: tuple[Acknowledged, ...]
+    history: History
+    budget: Budget
+    reference: ReferenceSummary
+    reference_distance: float | None = None
+    """Distance of the live reference from the certified one; None where there is no live one."""
+
+    spectra: tuple[Spectrum, ...] = ()
+    self_tests: tuple[SelfTest, ...] = ()
+    worst: tuple[WorstShower, ...] = ()
+    """The strangest showers of the last minutes, alarm or not."""
+
+    latents: LatentMoments | None = None
+    """Of the last half minute; None before there are any."""
+
+    def unacknowledged(self) -> tuple[Alarm, ...]:
+        """Return the open alarms that nobody has taken in hand."""
+        taken = {entry.alarm for entry in self.acknowledged}
+        return tuple(alarm for alarm in self.alarms if alarm.id not in taken)
+
+
+def headline(standing: Standing) -> tuple[Quality, str]:
+    """Return the worst that is to be said of the detector, and that in one short line.
+
+    An alarm outranks the board: a shifter acts on alarms. Acknowledged ones are in hand and do
+    not shout.
+    """
+    alarms = sorted(standing.unacknowledged(), key=lambda a: list(Severity).index(a.severity))
+    if alarms:
+        first = alarms[0]
+        paged = first.severity is Severity.PAGE
+        more = f" and {len(alarms) - 1} more" if len(alarms) > 1 else ""
+        return (Quality.BAD if paged else Quality.MEDIUM), first.summary + more
+    if standing.data_second is None:
+        return Quality.NULL, "No data yet"
+    worst = max((row.quality for row in standing.board if not row.masked), key=RANK.__getitem__)
+    return worst, _words(standing, worst)
+
+
+def _words(standing: Standing, worst: Quality) -> str:
+    names = [row.name for row in standing.board if row.quality is worst and not row.masked]
+    if worst is Quality.GOOD:
+        return f"All {len(names)} regions good"
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    if len(names) == len(standing.board):
+        listed = "All regions"
+    words = {Quality.NULL: "not enough data", Quality.MEDIUM: "medium", Quality.BAD: "bad"}
+    return f"{listed}: {words[worst]}"
+
+
+def state(standing: Standing) -> dict[str, Any]:
+    """Return what the page shows, as plain JSON values; times stay in ns or s since 1970 UTC."""
+    quality, text = headline(standing)
+    taken = {entry.alarm: entry for entry in standing.acknowledged}
+    alarms = [plain(alarm) | {"taken": plain(taken.get(alarm.id))} for alarm in standing.alarms]
+    # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
+    shown: dict[str, Any] = plain(replace(standing, latents=None))
+    return shown | {
+        "quality": quality.value,
+        "headline": text,
+        "alarms": alarms,
+        "budget": plain(standing.budget) | {"allowed": standing.budget.allowed},
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return records, enumerations and arrays as JSON values; NaN and infinities become null.
+
+    Whole numbers beyond 2**53 become text: a browser would round an event id.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.ndarray):
+        items = value.tolist()
+        return items if np.all(np.abs(value) <= 2**53) else [plain(item) for item in items]
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > 2**53:
+        return str(value)
+    return value

@@ -1,0 +1,139 @@
+"""Acknowledgement: who has taken an alarm in hand, why, until when, and what is masked for it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from models.detector.geometry import Geometry
+    from monitor.detector.tree import Detector
+
+MAX_TEXT = 500
+_RANGE = re.compile(r"^(?P<layer>[^\[\]:]+)\[(?P<row>\d+),(?P<column>\d+)\]$")
+
+
+class MaskError(ValueError):
+    """A mask that names what does not exist; the message says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """A region, or cells of a region, that leave tests and references."""
+
+    region: int
+    """Region id."""
+
+    cells: tuple[int, ...] = ()
+    """Cells, sorted; empty means the whole region."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """All that is masked at a time, for those who score."""
+
+    regions: tuple[int, ...] = ()
+    """Ids of the regions that are masked as a whole, sorted."""
+
+    cells: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """Ids of further regions, sorted, each with its masked cells, sorted."""
+
+    @classmethod
+    def of(cls, masks: Iterable[Mask]) -> Masked:
+        """Return what some masks come to together."""
+        found: dict[int, set[int]] = {}
+        whole = set()
+        for mask in masks:
+            found.setdefault(mask.region, set()).update(mask.cells)
+            if not mask.cells:
+                whole.add(mask.region)
+        cells = tuple(
+            (region, tuple(sorted(found[region]))) for region in sorted(found.keys() - whole)
+        )
+        return cls(tuple(sorted(whole)), cells)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return what names the masked cells, the same for the same cells; empty for none."""
+        return hashlib.sha256(repr(self.cells).encode()).hexdigest()[:16] if self.cells else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` is the inverse."""
+        return {"regions": list(self.regions), "cells": [[r, list(c)] for r, c in self.cells]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Masked:
+        """Return what plain values mask, or raise `KeyError`, `TypeError` or `ValueError`."""
+        cells = tuple((int(r), tuple(int(cell) for cell in c)) for r, c in values["cells"])
+        return cls(tuple(int(region) for region in values["regions"]), cells)
+
+
+NOTHING_MASKED = Masked()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """One act: an alarm is in hand, its cause is known, something may be masked."""
+
+    alarm: str
+    who: str
+    cause: str
+    time_ns: int
+    """When it was said, ns since 1970 UTC."""
+
+    masks: tuple[Mask, ...] = ()
+    until_ns: int | None = None
+    """Data time at which masks and acknowledgement end; None: until lifted."""
+
+    lifted: bool = False
+    """True takes an earlier acknowledgement of this alarm, and its masks, back."""
+
+    def __post_init__(self) -> None:
+        if not self.alarm or not self.who.strip() or not self.cause.strip():
+            raise ValueError("an acknowledgement needs an alarm, a name and a cause")
+        if max(len(self.who), len(self.cause)) > MAX_TEXT:
+            raise ValueError(f"name and cause may have {MAX_TEXT} characters")
+
+    def holds(self, time_ns: int) -> bool:
+        """Return whether it holds at a data time."""
+        return not self.lifted and (self.until_ns is None or time_ns < self.until_ns)
+
+
+def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:
+    """Return the mask that people write: `A3`, or `A3:middle[5,6]` with more cells after a `;`.
+
+    Examples
+    --------
+    >>> from models.detector.geometry import SHIPPED, load
+    >>> from monitor.detector.tree import grid
+    >>> calo = grid("calo", sectors=1, regions_per_sector=4)
+    >>> parse_mask("A3:middle[0,0];middle[0,1]", calo, load(SHIPPED / "pb-lar-504.json"))
+    Mask(region=2, cells=(288, 289))
+    """
+    name, _, rest = text.partition(":")
+    region = next((r for r in detector.regions if r.name == name.strip()), None)
+    if region is None:
+        names = ", ".join(r.name for r in detector.regions[:8])
+        raise MaskError(f"no region {name.strip()!r}; there are {names} ...")
+    cells = tuple(sorted(_cell(word.strip(), geometry) for word in rest.split(";") if word.strip()))
+    if ":" in text and not cells:
+        raise MaskError("no cell after the colon: leave it out to mask the whole region")
+    return Mask(region.id, cells)
+
+
+def _cell(word: str, geometry: Geometry) -> int:
+    match = _RANGE.match(word)
+    layers = {layer.name: i for i, layer in enumerate(geometry.layers)}
+    if match is None or match["layer"] not in layers:
+        raise MaskError(f"no cell {word!r}: write layer[row,column], layers are {list(layers)}")
+    index = layers[match["layer"]]
+    rows, columns = geometry.layers[index].shape
+    row, column = int(match["row"]), int(match["column"])
+    if row >= rows or column >= columns:
+        raise MaskError(f"no cell {word!r}: {match['layer']} has {rows} rows, {columns} columns")
+    return int(geometry.slices[index].start) + row * columns + column

@@ -1,0 +1,305 @@
+"""References: the stream's own accepted showers, and how far they may be believed.
+
+A live reference grows while data flow, so that what is expected is known to a fraction of a
+percent after an hour. It can also learn a fault: a tenth of a percent of strange showers in it
+costs most of the power at 1e-3, and nothing shows. Hence three guards: a quarantine before
+showers are accepted, exact subtraction of what is flagged later, and the certified reference,
+beyond whose own uncertainty no live one is ever believed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.scoring.scales import LEVELS
+from monitor.quality.orders import Order, ReferenceAct
+from monitor.windows.accepted import Accepted, accepted, moved_to, nothing
+from monitor.windows.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from monitor.reference.expectation import Expectation
+
+CHUNK_S = 300
+"""Data-seconds that are accepted, or taken out again, together."""
+
+MARGIN_S = 30
+"""Data-seconds before an onset that are not believed either."""
+
+GROWTH = 2.0
+"""A live reference is taken up when it has grown by this factor: each time may be wrong once."""
+
+ANCHOR_S = CHUNK_S
+"""Data-seconds that are needed before what has come since a time can be the new centre."""
+
+LEAST = 20
+"""Exceedances that a level needs in a live reference before it says anything of that level."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """What an operator may set."""
+
+    enabled: bool = True
+    quarantine_s: int = 600
+    """Data-seconds without an alarm in its region before a shower is accepted."""
+
+    horizon_s: int = 1800
+    """Data-seconds for which what was accepted can still be taken out again."""
+
+    guarded: bool = True
+    """Whether quarantine, subtraction and the certified bound are in force."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A stretch of the stream that is in quarantine, or that can still be taken out."""
+
+    start: int
+    rows: Rows
+    flagged: NDArray[np.bool_]
+    """Regions that an alarm claims or a mask covers, shape (R,)."""
+
+    counted: NDArray[np.bool_]
+    """Regions that have been accepted, shape (R,)."""
+
+
+class LiveReference:
+    """What has been accepted of the stream, with its provenance.
+
+    Parameters
+    ----------
+    certified
+        What good showers are known to hold.
+    settings
+        What an operator may set.
+    n_regions
+        R.
+    """
+
+    def __init__(self, certified: Expectation, settings: LiveSettings, n_regions: int) -> None:
+        self.certified = certified
+        self.settings = settings
+        self._n_regions = n_regions
+        self._newest = 0
+        self.total = nothing(certified)
+        self.taken = nothing(certified)
+        """What the expectation in force is made of."""
+
+        self.chunks: deque[Chunk] = deque()
+        self.frozen = False
+        self.epoch = 0
+        """Times that the live reference has been taken up."""
+
+        self.first: int | None = None
+        self.last: int | None = None
+        """Data-seconds of the oldest and newest accepted chunk."""
+
+        self.anchor: Accepted | None = None
+        """What the certified reference has been moved to, by order."""
+
+        self.anchor_since: int | None = None
+        """Data-second from which on all is good, where there is not enough of it yet."""
+
+    @property
+    def centre(self) -> Expectation:
+        """Return the reference that bounds what the live one may believe."""
+        if self.anchor is None:
+            return self.certified
+        return moved_to(self.anchor, self.certified, f"anchored-{self.anchor.n}")
+
+    def anchored(self, leave_out: NDArray[np.bool_]) -> bool:
+        """Move the centre if that was ordered and there is enough to move it to; return whether.
+
+        Parameters
+        ----------
+        leave_out
+            Regions that are not good, whatever was ordered, shape (R,).
+        """
+        since = self.anchor_since
+        if since is None:
+            return False
+        chunks = [chunk for chunk in self.chunks if chunk.start >= since]
+        total = sum((accepted(chunk.rows, ~leave_out) for chunk in chunks), nothing(self.certified))
+        if total.n < LEAST / LEVELS[-1] or self._newest - chunks[0].start < ANCHOR_S:
+            return False
+        self.reset()
+        self.anchor = total
+        return True
+
+    def set_aside(self) -> None:
+        """Keep what is accepted while other conditions hold; what is in quarantine never will be."""
+        self.chunks.clear()
+        self.anchor_since = None
+        if self.total.n < self.taken.n:  # what has been taken out must not come back
+            self.take_up()
+
+    def step(self, second: int, rows: Rows, flagged: NDArray[np.bool_]) -> Expectation | None:
+        """Take in a data-second; return a new live expectation if it is time for one.
+
+        Parameters
+        ----------
+        flagged
+            Regions that an alarm claims or a mask covers now, shape (R,).
+        """
+        if not self.settings.enabled or self.frozen:
+            return None
+        self._newest = max(self._newest, second)
+        newest = self.chunks[-1] if self.chunks else None
+        if newest is None or second >= self._end(newest):
+            self.chunks.append(Chunk(second, rows, flagged.copy(), np.zeros_like(flagged)))
+        else:
+            newest.rows += rows
+            newest.flagged |= flagged
+        self._accept(second)
+        if self.total.n >= max(GROWTH * self.taken.n, self._least()):
+            return self.take_up()
+        return None
+
+    def _end(self, chunk: Chunk) -> int:
+        """Return where a chunk ends: no chunk straddles the time from which on all is good."""
+        end, since = chunk.start + CHUNK_S, self.anchor_since
+        return end if since is None or since <= chunk.start else min(end, since)
+
+    def _least(self) -> float:
+        """Return the showers below which a live reference tells less than the certified one."""
+        return min(0.2 * self.centre.n, LEAST / LEVELS[1])
+
+    def _accept(self, now: int) -> None:
+        """Accept what has served its quarantine; forget what can no longer be taken out."""
+        quarantine = self.settings.quarantine_s if self.settings.guarded else 0
+        for chunk in self.chunks:
+            if chunk.start + CHUNK_S + quarantine > now:
+                break
+            good = ~chunk.counted
+            if self.settings.guarded:
+                good &= ~chunk.flagged
+            if good.any():
+                self.total += accepted(chunk.rows, good)
+                chunk.counted |= good
+                self.first = chunk.start if self.first is None else self.first
+                self.last = chunk.start + CHUNK_S
+        keep = quarantine + self.settings.horizon_s
+        while self.chunks and self.chunks[0].start + CHUNK_S + keep < now:
+            self.chunks.popleft()
+
+    def flag(self, regions: Iterable[int], onset: int) -> bool:
+        """Take an alarm's regions out from its onset on; return whether anything was accepted."""
+        if not self.settings.guarded:
+            return False
+        rows = np.isin(np.arange(self._n_regions), list(regions))
+        return self._take_out(rows, onset - MARGIN_S)
+
+    def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
+        removed = False
+        for chunk in self.chunks:
+            if chunk.start + CHUNK_S <= since:
+                continue
+            chunk.flagged |= rows
+            bad = rows & chunk.counted
+            if bad.any():
+                self.total -= accepted(chunk.rows, bad)
+                chunk.counted &= ~bad
+                removed = True
+        return removed
+
+    def obey(self, act: ReferenceAct) -> None:
+        """Carry out an order."""
+        if act.order is Order.RESET:
+            self.reset()
+        elif act.order is Order.ROLLBACK and act.since_ns is not None:
+            self.forget(act.since_ns // 1_000_000_000)
+        elif act.order is Order.ANCHOR and act.since_ns is not None:
+            self.anchor_since = act.since_ns // 1_000_000_000
+        else:
+            self.frozen = act.order is Order.FREEZE
+
+    def forget(self, since: int) -> None:
+        """Take out what came since a data-second; all of it, where that cannot be subtracted."""
+        if self.first is not None and not (self.chunks and self.chunks[0].start <= since):
+            self.total = self.taken = nothing(self.certified)
+            self.chunks.clear()
+            self.first = self.last = None
+        self._take_out(np.ones(self._n_regions, bool), since)
+
+    def reset(self) -> None:
+        """Forget all that was accepted, and where the centre was moved to."""
+        self.total = self.taken = nothing(self.certified)
+        self.chunks.clear()
+        self.epoch = 0
+        self.first = self.last = None
+        self.anchor = self.anchor_since = None
+
+    def take_up(self) -> Expectation | None:
+        """Put what is accepted now in force, and return it."""
+        self.epoch += 1
+        self.taken = self.total
+        return self.expectation()
+
+    def expectation(self) -> Expectation | None:
+        """Return what the accepted showers in force expect; None if there are none."""
+        if not self.taken.n:
+            return None
+        return moved_to(self.taken, self.centre, f"live-{self.epoch}-{self.taken.n}")
+
+    def distance(self) -> float | None:
+        """Return how far the live exceedance rate at 1e-2 is from the certified one, in sigma.
+
+        None before anything was accepted. The uncertainty is that of both references.
+        """
+        if self.total.n < LEAST / LEVELS[1]:
+            return None
+        at = LEVELS.index(0.01)
+        mix = self.total.showers / self.total.n
+        live = self.total.exceedances[:, at].sum() / self.total.n
+        centre = self.centre
+        counts, trials = centre.exceedances[:, at], centre.showers
+        certified = float(mix @ (counts / trials))
+        variance = float(np.square(mix) @ (counts / trials**2)) + live / self.total.n
+        return float((live - certified) / np.sqrt(max(variance, 1e-12)))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that changes, as arrays."""
+        out: dict[str, NDArray[Any]] = {
+            f"{name}.{f.name}": getattr(sums, f.name)
+            for name, sums in (("total", self.total), ("taken", self.taken))
+            for f in fields(Accepted)
+        }
+        for f in fields(Rows):
+            arrays = [getattr(chunk.rows, f.name) for chunk in self.chunks]
+            out[f"rows.{f.name}"] = np.stack(arrays) if arrays else np.zeros(0, np.int64)
+        out["start"] = np.array([chunk.start for chunk in self.chunks], np.int64)
+        out["flagged"] = np.array([chunk.flagged for chunk in self.chunks], bool)
+        out["counted"] = np.array([chunk.counted for chunk in self.chunks], bool)
+        times = [-1 if s is None else s for s in (self.first, self.last, self.anchor_since)]
+        words = [self.frozen, self.epoch, *times, self._newest, self.anchor is not None]
+        anchor = self.anchor or nothing(self.certified)
+        out |= {f"anchor.{f.name}": getattr(anchor, f.name) for f in fields(Accepted)}
+        return out | {"words": np.array(words, np.int64)}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        self.total, self.taken, anchor = (
+            Accepted(*(state[f"{name}.{f.name}"].astype(np.int64) for f in fields(Accepted)))
+            for name in ("total", "taken", "anchor")
+        )
+        self.chunks = deque(
+            Chunk(
+                int(start),
+                Rows(*(state[f"rows.{f.name}"][i].astype(np.int64) for f in fields(Rows))),
+                state["flagged"][i].copy(),
+                state["counted"][i].copy(),
+            )
+            for i, start in enumerate(state["start"].tolist())
+        )
+        frozen, self.epoch, *times, self._newest, moved = state["words"].tolist()
+        self.frozen = bool(frozen)
+        self.first, self.last, self.anchor_since = (None if s < 0 else s for s in times)
+        self.anchor = anchor if moved else None

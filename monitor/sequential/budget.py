@@ -1,0 +1,51 @@
+"""Budget: the false pages that the whole system may make, split over places and tests."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.detector.places import Places
+
+DAY = 86_400.0
+LEVEL_SHARE = {"detector": 0.40, "sector": 0.10, "region": 0.50}
+"""Share of the budget of each level; regions are many and most faults are there, while a faint
+change of everything has the detector alone to be found by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How often good data may page and warn, in days of data-taking."""
+
+    days_per_page: float = 30.0
+    days_per_warning: float = 1.0
+    """`math.inf` switches warnings off."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.days_per_page < math.inf:
+            raise ValueError("days_per_page must be positive")
+        if not self.days_per_warning > 0:
+            raise ValueError("days_per_warning must be positive")
+
+    def page_at(self, places: Places) -> NDArray[np.float64]:
+        """Return the evidence at which each place pages, data-seconds, shape (P,)."""
+        needed: NDArray[np.float64] = self.days_per_page * DAY / shares(places)
+        return needed
+
+    def warn_at(self, places: Places) -> NDArray[np.float64]:
+        """Return the evidence at which each place warns, data-seconds, shape (P,)."""
+        days = min(self.days_per_warning, 1e290)  # infinite evidence would not add up
+        needed: NDArray[np.float64] = days * DAY / shares(places)
+        return needed
+
+
+def shares(places: Places) -> NDArray[np.float64]:
+    """Return the share of the budget of each place, shape (P,); they add up to at most 1."""
+    levels = [str(level) for level in places.levels]
+    return np.array([LEVEL_SHARE[level] / levels.count(level) for level in levels])

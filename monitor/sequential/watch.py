@@ -1,0 +1,268 @@
+"""Watch: windows in, evidence against every place out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.scoring.scales import Z_UNIT
+from monitor.sequential.bank import Bank
+from monitor.sequential.cells import CellTests, Sums
+from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
+from monitor.sequential.rates import Counts, Floors, RateTests, Test
+from monitor.windows.rows import no_showers
+from monitor.windows.spells import Memory
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.detector.places import Places
+    from monitor.reference.expectation import Expectation
+    from monitor.windows.rows import Rows
+
+RATES_SHARE = 0.5
+"""Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
+
+FADE_S = 600.0
+"""Data-seconds over which the usual share of a region fades."""
+
+LEARN_S = 20
+"""Data-seconds of a region that are needed before its silence can be judged."""
+
+
+class Watch:
+    """The banks of e-detectors of all places, and what feeds them.
+
+    Parameters
+    ----------
+    places
+        The detector's places.
+    expectation
+        What good showers hold.
+    needed
+        Evidence that a page needs at each place, data-seconds, shape (P,).
+    floors, miscoverage
+        Of the tests.
+    cell_seconds
+        Data-seconds between steps of the cell tests.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        expectation: Expectation,
+        needed: NDArray[np.float64],
+        *,
+        floors: Floors,
+        miscoverage: float,
+        cell_seconds: int,
+    ) -> None:
+        self._places = places
+        self._floors, self._miscoverage = floors, miscoverage
+        self.certified = expectation
+        self.adopt(None)
+        self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
+        self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
+        self.memory = Memory(cell_seconds, no_showers(expectation, places.n_regions))
+        self._usual = np.zeros(places.n_regions)
+        self._learnt = np.zeros(places.n_regions, np.int64)
+        self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
+        self._members = places.members
+        self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
+
+    def adopt(self, live: Expectation | None, epoch: int = 1, *, guarded: bool = True) -> None:
+        """Test against this live reference too from now on; evidence so far stays.
+
+        Parameters
+        ----------
+        live
+            None: against the certified reference alone.
+        epoch
+            Which live reference this is: the k-th has a share 6 / (π k)² of the miscoverage, so
+            that all of them together keep it.
+        guarded
+            Whether the certified reference still bounds what is believed.
+        """
+        each = self._miscoverage / 4  # counts and latents, certified and live
+        references: list[tuple[Expectation, float]] = []
+        if guarded or live is None:
+            references.append((self.certified, each))
+        if live is not None:
+            references.append((live, each * 6 / (math.pi * epoch) ** 2))
+        self.expectation = references[-1][0]
+        self.rates = RateTests(tuple(references), self._floors)
+        self.cells = CellTests(tuple(references), self._floors)
+
+    def arrange(self, masked: NDArray[np.bool_], explained: NDArray[np.bool_]) -> None:
+        """Set which regions count where.
+
+        Parameters
+        ----------
+        masked
+            Regions that count nowhere, shape (R,).
+        explained
+            Regions that open alarms explain, so that a place must not count them, shape (P, R).
+        """
+        self.masked = masked
+        members = self._places.members & ~masked & ~explained
+        changed = (members != self._members).any(1)
+        self._members = members
+        self._weights = members.astype(np.float64)
+        self.forget(changed)
+
+    @property
+    def untrusted(self) -> NDArray[np.bool_]:
+        """Return the regions of which something is masked, shape (R,)."""
+        rows: NDArray[np.bool_] = self.masked | self._masked_cells.any(1)
+        return rows
+
+    @property
+    def masked_cells(self) -> NDArray[np.bool_]:
+        """Return which latents of which regions are left out, shape (R, D)."""
+        return self._masked_cells
+
+    def mask_cells(self, cells: NDArray[np.bool_]) -> None:
+        """Set which latents of which regions are left out, shape (R, D)."""
+        self._masked_cells = cells
+
+    def forget(self, places: NDArray[np.bool_] | slice = slice(None)) -> None:
+        """Start anew at some places."""
+        self._rate_bank.reset(places)
+        self._cell_bank.reset(places)
+
+    def new_run(self) -> None:
+        """Start anew everywhere; what is usual has to be learnt again."""
+        self.forget()
+        self.memory.forget()
+        self._usual[:] = 0
+        self._learnt[:] = 0
+
+    def step(
+        self,
+        second: int,
+        rows: Rows,
+        *,
+        new: bool,
+        made_up: NDArray[np.bool_] | None = None,
+        whole: bool = True,
+    ) -> None:
+        """Take in a data-second, or what came late for one.
+
+        Parameters
+        ----------
+        made_up
+            Regions whose showers were scored without their masked cells, shape (R,). In the
+            others a p-value still holds what is masked: only latents count there.
+        whole
+            False if showers of this second were left out, so that silence says nothing.
+        """
+        seen = rows.showers.sum(1) + rows.unscored
+        share = self._share(seen) if whole else np.zeros(self._places.n)
+        sound = ~self._masked_cells.any(1)
+        w = self._weights * (sound if made_up is None else sound | made_up)
+        total = float(seen[~self.masked].sum())
+        counts = Counts(
+            showers=w @ rows.showers,
+            exceedances=w @ rows.exceedances.sum(1),
+            p_counts=(w @ rows.p_counts.reshape(len(seen), -1)).reshape(
+                len(w), *rows.p_counts.shape[1:]
+            ),
+            unscored=self._weights @ rows.unscored,
+            seen=self._weights @ seen,
+            everywhere=np.full(len(w), total),
+            share=share,
+        )
+        self._rate_bank.step(self.rates.log_e(counts), int(new), second)
+        if new and whole:
+            self._learn(seen)
+        self._pool(second, rows, new=new)
+
+    def _share(self, seen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the usual share of each place that is one region, shape (P,); else 0."""
+        known = (self._learnt >= LEARN_S) & ~self.masked
+        usual = np.where(~self.masked, self._usual, 0.0)
+        share = np.zeros(self._places.n)
+        if usual.sum() > 0 and seen.sum() > 0:
+            share[self._places.first_region :] = np.where(known, usual / usual.sum(), 0.0)
+        return share
+
+    def _learn(self, seen: NDArray[np.int64]) -> None:
+        """Take a second into what is usual; a second of silence teaches nothing."""
+        present = seen > 0
+        fade = 1 - 1 / FADE_S
+        self._usual = np.where(present, self._usual * fade + seen, self._usual)
+        self._learnt += present
+
+    def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
+        """Gather the seconds of a step of the cell tests, and take it when it is whole."""
+        step = self.memory.add(second, rows, new=new)
+        if step is not None:
+            log_e = self.cells.log_e(self.sums(step.rows))
+            self._cell_bank.step(log_e, self.memory.step_s, step.since)
+
+    def sums(self, rows: Rows) -> Sums:
+        """Return the sums over the showers of every place."""
+        return self.sums_of(rows, self._weights)
+
+    def sums_of(self, rows: Rows, weights: NDArray[np.float64]) -> Sums:
+        """Return the sums over regions with these weights, shape (P, R), masked cells left out."""
+        z = rows.z * Z_UNIT
+        square = rows.z_square * Z_UNIT
+        lit = rows.lit.astype(np.float64)
+        if self._masked_cells.any():  # a masked cell shows exactly what is expected
+            mean = rows.showers @ self.expectation.latent_mean
+            z = np.where(self._masked_cells, mean, z)
+            expected = rows.showers @ self.expectation.latent_square
+            square = np.where(self._masked_cells, expected, square)
+            masked = self._masked_cells[:, : lit.shape[1]]
+            lit = np.where(masked, rows.showers @ self.expectation.lit_rate, lit)
+        return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
+
+    def total(self) -> NDArray[np.float64]:
+        """Return the evidence against each place, data-seconds, shape (P,)."""
+        return self._rate_bank.total() + self._cell_bank.total()
+
+    def leading(self, place: int) -> tuple[Test, int, int, float]:
+        """Return the test and the stream that say most, the onset, and the log odds since then."""
+        by_rates = self._rate_bank.total()[place] >= self._cell_bank.total()[place]
+        bank, tests = (
+            (self._rate_bank, self.rates.kinds) if by_rates else (self._cell_bank, self.cells.kinds)
+        )
+        stream = bank.leading(place)
+        odds = np.logaddexp(self._rate_bank.log_odds(place), self._cell_bank.log_odds(place))
+        return tests[stream], stream, bank.best_onset(place), float(odds)
+
+    def path(self, test: Test, stream: int) -> NDArray[np.float64]:
+        """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""
+        bank = self._rate_bank if test in RATE_FAMILIES else self._cell_bank
+        return np.maximum(bank.path[:, stream].astype(np.float64), 0.0)
+
+    def latent_evidence(self, place: int) -> NDArray[np.float64]:
+        """Return the evidence of each latent at a place, data-seconds, shape (D,)."""
+        return np.bincount(
+            self.cells.latent,
+            self._cell_bank.evidence[place] * self.cells.weights,
+            minlength=self.cells.n_latents,
+        ) / np.bincount(self.cells.latent, self.cells.weights, minlength=self.cells.n_latents)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that changes, as arrays."""
+        out: dict[str, NDArray[Any]] = {}
+        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
+            out |= {f"{name}.{key}": value for key, value in bank.state().items()}
+        out |= self.memory.state()
+        out |= {"usual": self._usual, "learnt": self._learnt, "members": self._members}
+        return out | {"masked": self.masked, "masked_cells": self._masked_cells}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        self._masked_cells = state["masked_cells"].astype(bool)
+        members = state["members"].astype(bool)
+        self.arrange(state["masked"].astype(bool), self._places.members & ~members)
+        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
+            bank.restore({k: state[f"{name}.{k}"] for k in ("evidence", "path", "onset")})
+        self.memory.restore(state)
+        self._usual = state["usual"].astype(np.float64)
+        self._learnt = state["learnt"].astype(np.int64)

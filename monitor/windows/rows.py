@@ -1,0 +1,83 @@
+"""Rows: a window's counts with a row for every region of the detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.detector.places import Places
+    from monitor.reference.expectation import Expectation
+    from monitor.windows.window import Window
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Counts of every region of the detector, present in a window or not; int64."""
+
+    showers: NDArray[np.int64]
+    """Shape (R, K)."""
+
+    exceedances: NDArray[np.int64]
+    """Shape (R, K, A)."""
+
+    p_counts: NDArray[np.int64]
+    """Shape (R, S + 1, B)."""
+
+    unscored: NDArray[np.int64]
+    """Shape (R,)."""
+
+    z: NDArray[np.int64]
+    """In units of `Z_UNIT`, shape (R, D)."""
+
+    z_square: NDArray[np.int64]
+    """In units of `Z_UNIT`, shape (R, D)."""
+
+    lit: NDArray[np.int64]
+    """Shape (R, V)."""
+
+    layer_energy: NDArray[np.int64]
+    """keV, shape (R, L)."""
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def no_showers(expectation: Expectation, n_regions: int) -> Rows:
+    """Return the counts of a window without showers, in the shapes of an expectation."""
+    of = expectation
+    latents, layers = of.latent_mean.shape[1:], of.layer_energy.shape[1:]
+    each = (
+        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (),
+        latents, latents, of.lit_rate.shape[1:], layers,
+    )  # fmt: skip
+    return Rows(*(np.zeros((n_regions, *shape), np.int64) for shape in each))
+
+
+def rows_of(window: Window, places: Places) -> Rows:
+    """Return a window's counts with a row for every region; unknown regions are left out."""
+    order = np.argsort(places.ids)
+    ids = places.ids[order]
+    where = np.searchsorted(ids, window.regions)
+    known = (where < len(ids)) & (ids[np.minimum(where, len(ids) - 1)] == window.regions)
+    rows = order[where[known]]
+
+    def spread(array: NDArray[np.int64]) -> NDArray[np.int64]:
+        full = np.zeros((places.n_regions, *array.shape[1:]), np.int64)
+        full[rows] = array[known]
+        return full
+
+    return Rows(
+        showers=spread(window.showers),
+        exceedances=spread(window.exceedances),
+        p_counts=spread(window.p_counts),
+        unscored=spread(window.unscored),
+        z=spread(window.z_sum),
+        z_square=spread(window.z_square),
+        lit=spread(window.lit),
+        layer_energy=spread(window.layer_energy),
+    )

@@ -1,0 +1,285 @@
+"""What an operator deploys: valid by its own schemas, and every command and setting in it is ours."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import kubernetes_validate
+import pytest
+import yaml
+from deployed import DEPLOY, alerts
+
+from consumers.app import settings
+from consumers.cli import command
+from consumers.wire import topics
+from monitor.display import grafana
+from monitor.quality.alarms import Kind
+
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+OTHERS = {"Kustomization", "ScaledObject", "TriggerAuthentication", "PodMonitor"}
+ROOT = DEPLOY.parent
+
+
+def objects():
+    return [o for path in MANIFESTS for o in yaml.safe_load_all(path.read_text())]
+
+
+def of_kind(kind):
+    return {o["metadata"]["name"]: o for o in objects() if o["kind"] == kind}
+
+
+def ours():
+    """Return the services of the compose file that run calodqm."""
+    return {n: s for n, s in COMPOSE["services"].items() if s.get("image") == "calodqm"}
+
+
+def run(*arguments):
+    return subprocess.run(
+        arguments, capture_output=True, text=True, timeout=60, check=False, cwd=DEPLOY
+    )
+
+
+def test_the_compose_file_is_one_by_the_compose_specification():
+    checked = run(
+        sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec",
+        "compose.yaml",
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_every_manifest_is_valid_for_kubernetes(path):
+    for o in yaml.safe_load_all(path.read_text()):
+        assert {"apiVersion", "kind"} <= set(o)
+        if o["kind"] not in OTHERS:
+            kubernetes_validate.validate(o, "1.31", strict=True)
+
+
+@pytest.mark.parametrize("name", ours())
+def test_every_service_runs_a_command_that_there_is(name):
+    command.parser(ours()[name]["command"]).parse_args(ours()[name]["command"])
+
+
+def environments():
+    for name, service in ours().items():
+        yield f"compose {name}", service["environment"]
+    config = of_kind("ConfigMap")["calodqm"]["data"] | of_kind("Secret")["calodqm"]["stringData"]
+    yield "kubernetes", config
+    patch = [o for o in objects() if o["kind"] == "StatefulSet"]
+    for o in patch:
+        for container in o["spec"]["template"]["spec"]["containers"]:
+            literal = {e["name"]: e["value"] for e in container.get("env", []) if "value" in e}
+            named = {e["name"]: "x" for e in container.get("env", []) if "value" not in e}
+            yield "kubernetes pod", literal | named
+
+
+@pytest.mark.parametrize(("where", "variables"), list(environments()))
+def test_every_setting_is_one_that_is_read_and_has_a_value_that_can_be(
+    where, variables, monkeypatch
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    made = settings.load({})
+    for name in variables:
+        assert getattr(made, name.removeprefix("CALODQM_").lower()) is not None
+
+
+def test_secured_settings_reach_the_connection(monkeypatch):
+    config = of_kind("ConfigMap")["calodqm"]["data"] | of_kind("Secret")["calodqm"]["stringData"]
+    for name, value in config.items():
+        monkeypatch.setenv(name, value)
+    security = settings.load({}).connection().security
+    assert security["security_protocol"] == "SASL_SSL"
+    assert security["sasl_plain_password"] == "change-me"  # noqa: S105
+    assert security["ssl_cafile"] == "/etc/calodqm/ca/ca.crt"
+
+
+def test_every_file_that_is_mounted_is_there():
+    for service in COMPOSE["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), source
+            else:
+                assert source in COMPOSE["volumes"]
+
+
+def test_probes_and_ports_agree_with_the_program():
+    port = settings.Settings.model_fields["http_port"].default
+    assert f"EXPOSE {port}" in (DEPLOY / "Containerfile").read_text()
+    for o in [of_kind("Deployment")["judge"], workers()]:
+        container = o["spec"]["template"]["spec"]["containers"][0]
+        assert container["ports"] == [{"name": "http", "containerPort": port}]
+        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def workers():
+    text = (DEPLOY / "kubernetes" / "score.yaml").read_text()
+    return next(o for o in yaml.safe_load_all(text) if o["kind"] == "StatefulSet")
+
+
+def test_pods_run_without_rights():
+    for o in [of_kind("Deployment")["judge"], workers()]:
+        spec = o["spec"]["template"]["spec"]
+        assert spec["securityContext"]["runAsNonRoot"]
+        rights = spec["containers"][0]["securityContext"]
+        assert rights["readOnlyRootFilesystem"]
+        assert not rights["allowPrivilegeEscalation"]
+        assert rights["capabilities"]["drop"] == ["ALL"]
+
+
+def test_selectors_meet_their_pods():
+    made = of_kind("Deployment") | {"score": workers()}
+    for kind in ("Service", "PodDisruptionBudget"):
+        for o in of_kind(kind).values():
+            selector = o["spec"]["selector"]
+            selector = selector.get("matchLabels", selector)
+            pods = [p["spec"]["template"]["metadata"]["labels"] for p in made.values()]
+            assert any(selector.items() <= labels.items() for labels in pods), o["metadata"]
+
+
+def test_scaling_follows_our_topic_and_group_up_to_its_partitions():
+    scaled = of_kind("ScaledObject")["score"]["spec"]
+    trigger = scaled["triggers"][0]["metadata"]
+    assert trigger["topic"] == topics.SHOWERS
+    assert trigger["consumerGroup"] == settings.Settings.model_fields["group"].default
+    partitions = of_kind("ConfigMap")["calodqm"]["data"]["CALODQM_PARTITIONS"]
+    assert scaled["maxReplicaCount"] == int(partitions)
+
+
+def test_kustomize_takes_what_needs_nothing_else():
+    [kustomization] = [o for o in objects() if o["kind"] == "Kustomization"]
+    for name in kustomization["resources"]:
+        kinds = {o["kind"] for o in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())}
+        assert not kinds & OTHERS
+
+
+def test_the_container_copies_what_is_there_and_starts_the_program():
+    text = (DEPLOY / "Containerfile").read_text()
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        for name in source.split():
+            assert (ROOT / name).exists(), name
+    assert 'ENTRYPOINT ["calodqm"]' in text
+    assert json.loads(re.search(r"^CMD (.+)$", text, re.MULTILINE)[1])[0] in command.COMMANDS
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.compose.yml"])
+def test_prometheus_accepts_its_configuration(name):
+    checked = run("promtool", "check", "config", f"prometheus/{name}")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_both_prometheus_configurations_agree_but_for_addresses():
+    one, other = (
+        yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
+        for name in ("prometheus.yml", "prometheus.compose.yml")
+    )
+    for key in ("global", "rule_files"):
+        assert one[key] == other[key]
+    assert one["alerting"]["alert_relabel_configs"] == other["alerting"]["alert_relabel_configs"]
+    limits = [
+        {k: c["scrape_configs"][0][k] for k in ("job_name", "sample_limit")} for c in (one, other)
+    ]
+    assert limits[0] == limits[1]
+
+
+def test_alertmanager_accepts_its_configuration():
+    checked = run("amtool", "check-config", "alertmanager/alertmanager.yml")
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        ("alertname=Watchdog severity=none", "deadman"),
+        ("alertname=CaloAlarmPage severity=page", "phone,chat"),
+        ("alertname=CaloAlarmWarning severity=warning", "chat"),
+        ("alertname=CaloBudgetSpent severity=ticket", "expert"),
+        ("alertname=SomethingElse", "chat"),
+    ],
+)
+def test_alerts_take_the_right_route(labels, receivers):
+    routed = run(
+        "amtool", "config", "routes", "test", "--config.file=alertmanager/alertmanager.yml",
+        *labels.split(),
+    )  # fmt: skip
+    assert routed.stdout.strip() == receivers
+
+
+def test_inhibition_names_alerts_that_there_are():
+    config = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    for rule in config["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            name, pattern = re.match(r'(\w+)!?=~?"(.+)"', matcher).groups()
+            if name == "alertname":
+                assert any(re.fullmatch(pattern, alert) for alert in alerts()), matcher
+
+
+def test_grafana_is_provisioned_as_it_is_pushed():
+    folder = DEPLOY / "grafana" / "provisioning"
+    sources = yaml.safe_load((folder / "datasources" / "calodqm.yaml").read_text())["datasources"]
+    assert sources[0]["uid"] == grafana.SOURCE
+    # In a file a dollar is doubled, or Grafana takes it for a variable of its environment.
+    text = json.dumps(sources[0]["jsonData"]).replace("$$", "$")
+    pushed = grafana.source_settings()
+    assert {k: v for k, v in json.loads(text).items() if k in pushed} == pushed
+    [provider] = yaml.safe_load((folder / "dashboards" / "calodqm.yaml").read_text())["providers"]
+    assert provider["folderUid"] == grafana.FOLDER
+    mounts = COMPOSE["services"]["grafana"]["volumes"]
+    assert any(m.endswith(f":{provider['options']['path']}:ro") for m in mounts)
+
+
+# Runbooks
+
+BOOKS = {path.stem: path.read_text() for path in (DEPLOY / "runbooks").glob("*.md")}
+
+
+def test_every_alert_and_every_kind_of_fault_has_a_runbook_and_no_other_has():
+    kinds = {kind.value.replace(" ", "-") for kind in Kind}
+    assert set(BOOKS) == set(alerts()) | kinds
+
+
+@pytest.mark.parametrize("name", sorted(BOOKS))
+def test_a_runbook_is_short_and_says_what_it_means_what_to_do_and_whom_to_call(name):
+    text = BOOKS[name]
+    assert text.startswith("# ")
+    for part in ("**It means:**", "**Do this, in order:**\n\n1. ", "**Call:**"):
+        assert part in text
+    assert len(text.split()) < 250
+
+
+@pytest.mark.parametrize("name", sorted(BOOKS))
+def test_a_runbook_names_commands_and_pages_that_there_are(name):
+    for words in re.findall(r"`calodqm ([^`]+)`", BOOKS[name]):
+        assert shlex.split(words)[0] in command.COMMANDS
+    for page in re.findall(r"\]\((\w[\w-]*)\)", BOOKS[name]):
+        assert page in BOOKS
+
+
+# Guides
+
+GUIDES = sorted((DEPLOY / "guides").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_a_guide_names_files_commands_and_settings_that_there_are(path):
+    text = path.read_text()
+    for link in re.findall(r"\]\((\.\./[^)]+)\)", text):
+        assert (path.parent / link).exists(), link
+    for name in re.findall(r"`(deploy/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for words in re.findall(r"`(?:GRAFANA_TOKEN=\.\.\. )?calodqm ([\w-]+)", text):
+        assert words in command.COMMANDS, words
+    known = {f"CALODQM_{name.upper()}" for name in settings.Settings.model_fields}
+    for name in re.findall(r"CALODQM_[A-Z_]+(?![A-Z_*])", text):
+        assert name in known or name.endswith("_"), name
+    for topic in re.findall(r"calo\.\w+\.v\d", text):
+        assert topic in vars(topics).values(), topic
+
+
+def test_the_shifters_guide_fits_on_a_page():
+    assert len((DEPLOY / "guides" / "shifter.md").read_text().split()) < 550

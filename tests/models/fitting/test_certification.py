@@ -1,0 +1,124 @@
+"""References made anew for a model that stays as it is: certified, or drawn by itself."""
+
+import h5py
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from consumers.cli.command import main
+from models.detector.geometry import Geometry, GeometryError, Layer
+from models.scoring.artefact import Artefact
+from models.showers.pool import images
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reference")
+    tiny.artefact().save(path / "model")
+    good = tiny.showers("gamma_test", 900)
+    for name, rows, attributes in [
+        ("new", slice(0, 500), {}),
+        ("clean", slice(500, 700), {"noise_mev": 0.0}),
+        ("test", slice(700, 900), {}),
+    ]:
+        with h5py.File(path / f"{name}.h5", "w") as file:
+            file["incident_energies"] = good[rows].e_inc[:, None]
+            file["showers"] = good[rows].cells
+            file.attrs.update(attributes)
+    return path
+
+
+def reference(folder, what, *words):
+    out = folder / what
+    model = ["--artefact", folder / "model", "--out", out]
+    code = main(["reference", what, *map(str, (*words, *model))])
+    return code, out
+
+
+@pytest.fixture(scope="module")
+def certified(folder):
+    words = (folder / "new.h5", folder / "clean.h5", "--test", folder / "test.h5")
+    code, out = reference(folder, "certify", *words)
+    assert code == 0
+    return Artefact.load(out)
+
+
+def test_certifying_keeps_the_model_and_changes_the_reference(certified):
+    before = tiny.artefact()
+    for name, value in before.flow.state_dict().items():
+        assert torch.equal(value, certified.flow.state_dict()[name])
+    assert certified.hash != before.hash
+    assert certified.reference.showers == 700
+    assert certified.reference.origin == "certified"
+    assert certified.reference.n_cells == before.reference.n_cells
+
+
+def test_the_card_says_what_a_model_was_certified_with(certified):
+    assert certified.card["certified_with"] == ["new.h5", "clean.h5"]
+    assert certified.card["showers"]["certify"] == 700
+    assert certified.card["showers"]["train"] == tiny.artefact().card["showers"]["train"]
+    assert certified.card["held_out"]["showers"] == 200
+
+
+def test_mirrors_and_fresh_noise_are_in_the_reference(certified):
+    # 500 showers in four images, 200 clean ones in four images and two draws.
+    assert certified.reference.counts[:, 0].sum() == 500 * 4 + 200 * 8
+
+
+def test_a_model_draws_a_reference_at_the_energies_that_are_seen(folder):
+    words = ("--conditions", folder / "new.h5", "--showers", 600, "--condition-cells", 1)
+    code, out = reference(folder, "generate", *words)
+    assert code == 0
+    made = Artefact.load(out)
+    assert made.reference.origin == "generated"
+    assert (made.reference.showers, made.reference.n_cells) == (600, 1)
+    assert made.card["generated"]["conditions_of"] == 500
+    assert "certified" not in made.card
+    p = made.scorer("cpu").score(tiny.showers("gamma_test", 500)).p_combined
+    assert np.mean(p <= 0.5) == pytest.approx(0.5, abs=0.2)
+
+
+def test_too_few_showers_for_a_reference_are_one_line(folder, capsys):
+    code, _ = reference(folder, "generate", "--conditions", folder / "new.h5", "--showers", 20)
+    assert code == 2
+    assert "give more showers or fewer cells" in capsys.readouterr().err
+
+
+def rings(angles, name="rings"):
+    edges = (0.0, 5.0, 10.0, 30.0)
+    return Layer(name, (angles, 3), (1.0, 1.0), (0.0, 1.0), edges)
+
+
+LAYERS = {
+    "cartesian": tiny.GEOMETRY.layers,
+    "odd grid": (Layer("grid", (3, 5), (4.0, 7.0), (0.0, 1.0)),),
+    "polar": (rings(8, "fine"), rings(2, "halves"), rings(1, "whole")),
+    "both": (rings(6), Layer("grid", (2, 3), (4.0, 7.0), (1.0, 2.0))),
+}
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_mirrored_centres_are_the_centres_of_the_permuted_cells(layers):
+    geometry = Geometry("mirrored", layers, noise_mev=1.0)
+    signs = ([1, 1, 1], [-1, 1, 1], [1, -1, 1], [-1, -1, 1])
+    for image, sign in zip(images(geometry, ("x", "y")), signs, strict=True):
+        assert np.allclose(geometry.centres[image], geometry.centres * sign)
+        assert np.array_equal(np.sort(image), np.arange(geometry.n_cells))
+
+
+def test_mirrors_leave_every_cell_in_its_ring():
+    # The centre of a full ring is the axis: its cells are told apart by their place alone.
+    geometry = Geometry("rings", (rings(4), rings(1, "whole")), noise_mev=1.0)
+    ring = np.arange(geometry.n_cells) % 3
+    for image in images(geometry, ("x", "y")):
+        assert np.array_equal(ring[image], ring)
+
+
+def test_angles_without_a_mirror_image_are_refused_in_one_line():
+    geometry = Geometry("five", (rings(5),), noise_mev=1.0)
+    (_, y) = images(geometry, ("y",))
+    assert np.allclose(geometry.centres[y], geometry.centres * [1, -1, 1])
+    with pytest.raises(GeometryError, match="'rings' has no mirror image in x: with 5") as caught:
+        images(geometry, ("x",))
+    assert "\n" not in str(caught.value)

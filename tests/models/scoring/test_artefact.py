@@ -1,0 +1,186 @@
+"""Artefacts: what is loaded is what was saved, and nothing else is loaded."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+from forged import refused, sign
+from safetensors.numpy import load_file, save_file
+
+from models.flows.flux import Flux
+from models.scoring.artefact import FILES, Artefact, ArtefactError
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("artefact")
+    tiny.artefact().save(path)
+    return path
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def test_a_reloaded_artefact_gives_the_same_scores(saved):
+    made, again = tiny.artefact(), Artefact.load(saved)
+    assert again.hash == made.hash
+    assert again.card == made.card
+    good = tiny.showers("gamma_test", 100)
+    a, b = made.scorer("cpu").score(good), again.scorer("cpu").score(good)
+    for name in ("scores", "p", "p_combined", "latents", "condition_cell"):
+        assert np.array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_saving_twice_gives_the_same_files(saved, tmp_path):
+    Artefact.load(saved).save(tmp_path)
+    for name in (*FILES, "hash"):
+        assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [*FILES, "hash"])
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(ArtefactError, match=name):
+        Artefact.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_is_found(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(bytes(content))
+    with pytest.raises(ArtefactError, match="hash"):
+        Artefact.load(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_refused_even_with_the_right_hash(copy, name):
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2])
+    sign(copy)
+    refused(copy)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "reference.safetensors"])
+def test_a_pickle_in_disguise_is_refused_and_not_run(copy, name, tmp_path):
+    mark = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return (type(mark).touch, (mark,))
+
+    (copy / name).write_bytes(pickle.dumps(Evil()))
+    sign(copy)
+    refused(copy)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(copy, value):
+    edit(copy, "weights.safetensors", "flow.encoder.0.bias", lambda w: w * np.float32(value))
+    assert "finite" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("weights.safetensors", "flow.encoder.0.weight"),
+        ("weights.safetensors", "features.cell_mean"),
+        ("weights.safetensors", "scores.mean"),
+        ("reference.safetensors", "latent_moments"),
+        ("reference.safetensors", "log_tail"),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(copy, file, name):
+    edit(copy, file, name, lambda a: a[..., :-1].copy())
+    refused(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "calodqm.artefact/9"},
+        {"family": "oracle"},
+        {"flow": {}},
+        {"flow": None},
+        {"flow": [1]},
+        {"flow": {"n_cells": 10**9}},
+        {"scores": ["a"]},
+        {"conditions": ["eta"]},
+        {"conditions": "eta"},
+        {"classifier": []},
+        {"reference": None},
+        {"reference": {"showers": float("inf"), "origin": "certified"}},
+        {"reference": {"showers": 0, "origin": "certified"}},
+        {"reference": {"showers": 1, "origin": "guessed"}},
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(copy, change):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | change))
+    sign(copy)
+    refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"n_layers": 4}, "not (504, 3, 1)"),
+        ({"n_context": 2}, "not (504, 3, 1)"),
+        ({"n_cells": 2, "group": [0, 1]}, "not (504, 3, 1)"),
+        ({"n_layers": 10**12}, "wider"),
+        ({"latents": 10**12}, "wider"),
+        ({"hidden": [8192] * 60}, "weights, the file has"),
+        ({"coder_hidden": 8192}, "weights, the file has"),
+    ],
+)
+def test_a_flow_that_does_not_fit_is_refused_before_it_is_built(copy, change, says, monkeypatch):
+    config = json.loads((copy / "config.json").read_text())
+    config["flow"] |= change
+    (copy / "config.json").write_text(json.dumps(config))
+    sign(copy)
+    monkeypatch.setattr(Flux, "__init__", lambda *_: pytest.fail("it is built"))
+    assert says in refused(copy)
+
+
+def test_a_reference_of_other_cells_and_layers_is_refused(copy):
+    arrays = load_file(copy / "reference.safetensors")  # of as many latents: 503 + 4
+    arrays["lit_rate"] = arrays["lit_rate"][:, 1:].copy()
+    for name in ("layer_mean", "layer_var"):
+        arrays[name] = np.pad(arrays[name], ((0, 0), (0, 1)))
+    save_file(arrays, copy / "reference.safetensors")
+    sign(copy)
+    assert "another model" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["cell_mean", "cell_log_scale"])
+def test_features_that_could_not_be_scored_with_are_refused(copy, name):
+    edit(copy, "weights.safetensors", f"features.{name}", lambda a: a.astype(np.float64))
+    assert "float32" in refused(copy)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", '{"format": 1}', "\x00\xff"])
+def test_a_config_that_is_no_config_is_refused(copy, text):
+    (copy / "config.json").write_text(text)
+    sign(copy)
+    refused(copy)
+
+
+def test_another_detector_is_refused(copy):
+    geometry = json.loads((copy / "geometry.json").read_text())
+    geometry["layers"] = geometry["layers"][:2]
+    (copy / "geometry.json").write_text(json.dumps(geometry))
+    sign(copy)
+    assert "cells" in refused(copy)
+
+
+def edit(path, file, name, change):
+    arrays = load_file(path / file)
+    arrays[name] = change(arrays[name])
+    save_file(arrays, path / file)
+    sign(path)

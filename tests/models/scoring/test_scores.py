@@ -1,0 +1,125 @@
+"""Scores: each sees the fault that it is there for."""
+
+import numpy as np
+import pytest
+import torch
+
+from models.detector.geometry import Geometry, Layer
+from models.flows.interface import Evidence
+from models.scoring import scores
+from models.scoring.scores import RawScores, ScoreError, ScoreMap, block_sums, standard_chi2
+
+GEOMETRY = Geometry(
+    "small",
+    (
+        Layer("a", (3, 8), (1.0, 1.0), (0.0, 1.0)),
+        Layer("b", (6, 6), (1.0, 1.0), (1.0, 2.0)),
+    ),
+    noise_mev=1.0,
+)
+V = GEOMETRY.n_cells
+NAMES = scores.names(("layers", "cells"), residuals=True)
+
+
+def raw(z=None, cells=None, n=4000, seed=1):
+    """Return the columns by name for standard normal latents, changed by the caller."""
+    g = torch.Generator().manual_seed(seed)
+    latents = torch.randn(n, V + 2, generator=g)
+    if z is not None:
+        z(latents)
+    evidence = Evidence(torch.zeros(n, 2), latents, torch.zeros(n, V))
+    energies = np.zeros((n, V), np.float32) if cells is None else cells
+    columns = RawScores(GEOMETRY)(evidence, energies, np.full(n, 0.5))
+    assert columns.shape == (n, len(NAMES))
+    return dict(zip(NAMES, columns.T, strict=True))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (3, 2), (4, 5), (9, 9)])
+def test_block_sums_are_sums_over_blocks(height, width):
+    grid = torch.arange(4 * 5 * 2, dtype=torch.float32).reshape(4, 5, 2)
+    sums = block_sums(grid, height, width)
+    h, w = min(height, 4), min(width, 5)
+    assert sums.shape == (5 - h, 6 - w, 2)
+    for i in range(5 - h):
+        for j in range(6 - w):
+            expected = grid[i : i + h, j : j + w].sum((0, 1))
+            assert torch.allclose(sums[i, j], expected)
+
+
+@pytest.mark.parametrize("n", [5, 9, 288])
+def test_chi2_of_any_number_of_cells_is_about_normal(n):
+    chi2 = torch.randn(20_000, n, generator=torch.Generator().manual_seed(n)).square().sum(1)
+    deviate = standard_chi2(chi2, n)
+    assert float(deviate.mean()) == pytest.approx(0, abs=0.05)
+    assert float(deviate.std()) == pytest.approx(1, abs=0.06)
+    share = float((deviate > 2.326).double().mean())
+    assert 0.003 < share < 0.016
+
+
+def test_one_strange_cell_is_seen_by_cell_and_tail():
+    plain, struck = raw(), raw(lambda z: z[:, 30].add_(6))
+    for name in ("cell", "tail", "block"):
+        assert np.mean(struck[name] > np.quantile(plain[name], 0.99)) > 0.9
+
+
+def test_a_weak_cluster_is_seen_by_the_block_before_any_cell():
+    def cluster(z):
+        z.view(-1, V + 2)[:, 24 : 24 + 36].view(-1, 6, 6)[:, 2:5, 2:5].mul_(1.8)
+
+    plain, struck = raw(), raw(cluster)
+    seen = {n: np.mean(struck[n] > np.quantile(plain[n], 0.99)) for n in ("block", "cell")}
+    assert seen["block"] > 0.2
+    assert seen["block"] > 1.3 * seen["cell"]
+
+
+def test_typicality_is_the_sum_of_squares_and_response_the_first_layer_coordinate():
+    columns = raw(lambda z: z.fill_(2.0))
+    assert np.allclose(columns["typicality"], 4 * V)
+    assert np.allclose(columns["response"], 2)
+
+
+def test_occupancy_counts_lit_cells_and_breaks_ties():
+    cells = np.zeros((4000, V), np.float32)
+    cells[:, :7] = 3.5  # above three times the noise
+    cells[:, 7:9] = 2.5
+    assert np.allclose(raw(cells=cells)["occupancy"], 7.5)
+
+
+def test_scores_are_standardised_at_every_energy_and_two_sided_where_they_must_be():
+    rng = np.random.default_rng(1)
+    context = rng.uniform(-2, 2, 20_000).astype(np.float32)
+    values = 100 + 20 * context[:, None] + (3 + context[:, None]) * rng.normal(size=(20_000, 2))
+    fitted = scores.fit(("nll_cells", "typicality"), values.astype(np.float32), context)
+    out = fitted(values.astype(np.float32), context)
+    for low in (-2, -1, 0, 1):
+        rows = (context >= low) & (context < low + 1)
+        assert out[rows, 0].mean() == pytest.approx(0, abs=0.06)
+        assert out[rows, 0].std() == pytest.approx(1, abs=0.06)
+    assert (out[:, 1] >= 0).all()
+    low_side = fitted(np.array([[100, 85]], np.float32), np.zeros(1, np.float32))
+    assert low_side[0, 1] == pytest.approx(5, abs=0.3)
+
+
+def test_arrays_bring_the_scores_back():
+    fitted = scores.fit(
+        NAMES,
+        np.random.default_rng(2).normal(size=(500, len(NAMES))).astype(np.float32),
+        np.linspace(-1, 1, 500).astype(np.float32),
+    )
+    again = scores.from_arrays(NAMES, fitted.arrays())
+    assert np.array_equal(again.mean, fitted.mean)
+    assert again.weights[NAMES.index("block")] == scores.WEIGHTS["block"]
+
+
+@pytest.mark.parametrize("bad", ["nan", "shape", "weights"])
+def test_coefficients_that_cannot_be_are_refused(bad):
+    mean, log_scale = np.zeros((4, 2), np.float32), np.zeros((4, 2), np.float32)
+    weights = np.ones(2)
+    if bad == "nan":
+        mean[0, 0] = np.nan
+    if bad == "shape":
+        log_scale = log_scale[:2]
+    if bad == "weights":
+        weights[1] = 0
+    with pytest.raises(ScoreError):
+        ScoreMap(("a", "b"), mean, log_scale, weights)

@@ -1,0 +1,285 @@
+"""Evaluation: figures that mean what they say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
+
+from consumers.cli import command
+from consumers.cli.inputs import pool as given_pool
+from models.detector import geometry as geo
+from models.fitting import certification
+from models.fitting.recipe import Recipe
+from models.fitting.training import Options
+from models.scoring.scored import Scored
+from models.showers.batch import Showers
+from models.simulation import injection
+from models.studies import evaluation, power
+from models.studies.evaluation import Scoring, auc, calibration, rate, roc, separation
+
+ROOT = Path(__file__).parents[3]
+SHOWERS = ROOT / "deploy" / "showers" / "pb-lar"
+ARTEFACT = ROOT / "models" / "artefacts" / "pb-lar-flux"
+
+
+def scored(rng, n, shift=0.0, cells=3):
+    """Return n showers with 4 normal latents, the first of them shifted."""
+    z = rng.normal(0, 1, (n, 4)).astype(np.float32)
+    z[:, 0] += shift
+    p = rng.random((n, 1))
+    return Scored(
+        np.zeros((n, 1), np.float32), p, p[:, 0], z, rng.integers(cells, size=n), np.ones(n, bool)
+    )
+
+
+def scoring(name, s, *, paired=True):
+    n = len(s.valid)
+    return Scoring(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
+
+
+def test_images_of_a_shower_that_are_all_alike_count_once():
+    rng = np.random.default_rng(4)
+    beyond = rng.random(3000) < 0.1
+    once = evaluation.image_rate(beyond, np.arange(3000))
+    alike = evaluation.image_rate(np.tile(beyond, 4), np.tile(np.arange(3000), 4))
+    assert alike.value == once.value
+    assert (alike.low, alike.high) == pytest.approx((once.low, once.high), rel=0.02)
+    apart = evaluation.image_rate(rng.random(12_000) < 0.1, np.tile(np.arange(3000), 4))
+    assert apart.high - apart.low == pytest.approx((once.high - once.low) / 2, rel=0.1)
+    nothing = evaluation.image_rate(np.zeros(400, bool), np.arange(400) // 4)
+    assert nothing.high == rate(0, 100).high
+
+
+@given(st.integers(1, 60), st.data())
+@settings(max_examples=30)
+def test_an_interval_covers_the_rates_that_it_should(n, data):
+    k = data.draw(st.integers(0, n))
+    r = rate(k, n)
+    assert r.low <= r.value <= r.high
+    if k:
+        assert binom.sf(k - 1, n, r.low) == pytest.approx(0.025, rel=1e-6)
+    if k < n:
+        assert binom.cdf(k, n, r.high) == pytest.approx(0.025, rel=1e-6)
+
+
+def test_the_area_is_that_under_the_curve():
+    rng = np.random.default_rng(1)
+    good, strange = norm.sf(rng.normal(0, 1, 20_000)), norm.sf(rng.normal(1.5, 1, 20_000))
+    assert auc(good, strange) == pytest.approx(norm.cdf(1.5 / np.sqrt(2)), abs=5e-3)
+    fpr, tpr = roc(good, strange)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(auc(good, strange), abs=1e-3)
+
+
+def test_ties_separate_nothing():
+    same = np.full(50, 0.3)
+    s = separation(same, same)
+    assert s.auc == 0.5
+    assert s.tpr[1e-2].k == 0
+
+
+def test_the_cut_lets_no_more_good_showers_pass_than_stated():
+    good = np.arange(1, 1001) / 1000
+    strange = np.array([0.0005, 0.0105, 0.011, 0.5])
+    s = separation(good, strange)
+    assert s.tpr[1e-2].k == 2  # 10 good showers lie below 0.011
+    assert s.tpr[1e-3].k == 1
+    assert s.sic[1e-2] == pytest.approx(0.5 / 0.1)
+
+
+def test_calibration_counts_every_cell_and_all_together():
+    rng = np.random.default_rng(2)
+    rows = calibration(scored(rng, 6000), np.array([0, 1, 2, np.inf]))
+    assert [row.cell for row in rows] == [0, 1, 2, -1]
+    assert sum(row.achieved[0.1].k for row in rows[:-1]) == rows[-1].achieved[0.1].k
+    assert rows[-1].achieved[0.1].low <= 0.1 <= rows[-1].achieved[0.1].high
+
+
+def test_windows_of_good_showers_are_called_bad_as_rarely_as_stated():
+    rng = np.random.default_rng(3)
+    good = scoring("good", scored(rng, 1500))
+    base = power.terms(good.scored)
+    standard = (base.values - base.values.mean(0)) / np.maximum(base.values.std(0), 0.02)
+    thresholds = power._thresholds(power._largest(standard, base.channel, 200, 4000, rng))
+    alarms = (power._largest(standard, base.channel, 200, 4000, rng) > thresholds).any(1).sum()
+    assert alarms <= binom.ppf(0.999, 4000, 2 * power.FALSE_ALARMS)
+
+
+def test_a_shift_is_found_when_theory_says_so_and_its_place_is_named():
+    rng = np.random.default_rng(4)
+    base = scored(rng, 2000)
+    shifted = base.latents.copy()
+    shifted[:, 0] += 0.1
+    strange = scoring("shift", replace(base, latents=shifted))
+    (curve,) = power.curves(scoring("good", base), [strange], rng, sizes=(100, 2000, 5000))
+    # 0.1 √n against a threshold near 4: at 1 in 100, 1/2 near 1600, surely at 5000.
+    assert curve.power[0] < 0.1
+    assert 0.3 < curve.power[1] < 0.95
+    assert curve.power[2] > 0.99
+    assert curve.needed == 5000
+    assert curve.worst == "z of latent 0"
+
+
+def test_a_sample_of_its_own_is_not_drawn_beyond_half_its_size():
+    rng = np.random.default_rng(5)
+    other = scoring("other", scored(rng, 300), paired=False)
+    good = scoring("good", scored(rng, 1000))
+    (curve,) = power.curves(good, [other], rng, sizes=(50, 100, 200))
+    assert curve.sizes == (50, 100)
+    assert max(curve.power) < 0.1  # they are the same: nothing to find
+
+
+@pytest.mark.parametrize("name", ["pb-lar-504", "crystals-121"])
+def test_the_faults_of_an_evaluation_fit_the_geometry(name):
+    geometry = geo.load(geo.SHIPPED / f"{name}.json")
+    rng = np.random.default_rng(6)
+    cells = rng.gamma(1.0, 5.0, (70, geometry.n_cells)).astype(np.float32)
+    good = Showers(cells, np.full(70, 5000, np.float32))
+    region = np.zeros(70, np.uint16)
+    for fault in evaluation.injected(geometry).values():
+        struck = injection.apply(fault, good, region, geometry, rng)
+        assert struck.cells.shape == cells.shape
+        assert not np.array_equal(struck.cells, cells)
+
+
+def test_polar_layers_get_no_second_photon():
+    layer = geo.Layer("a", (8, 4), (10.0, 10.0), (0.0, 1.0), (0.0, 5.0, 10.0, 20.0, 40.0))
+    crystals = geo.load(geo.SHIPPED / "crystals-121.json")
+    names = evaluation.injected(replace(crystals, layers=(layer,)))
+    assert "dead core cell" in names
+    assert not any("second" in name for name in names)
+    quiet = evaluation.injected(replace(crystals, noise_mev=0.0))
+    assert "gain +1 %" in quiet
+    assert not any(name.startswith(("noise", "hot")) for name in quiet)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clean") / "clean.h5"
+    tiny.artefact().save(path.parent / "model")
+    good = tiny.showers("gamma_test", 300)
+    with h5py.File(path, "w") as file:
+        file["incident_energies"] = good.e_inc[:, None]
+        file["showers"] = np.maximum(good.cells, 0)
+        file.attrs["noise_mev"] = 0.0
+    return path
+
+
+def evaluate(path, *words):
+    figures = path.parent / "figures.json"
+    options = [f"--artefact={path.parent / 'model'}", f"--good={path}", f"--json={figures}"]
+    assert command.main(["evaluate", "--no-faults", "--no-windows", *options, *words]) == 0
+    return json.loads(figures.read_text())
+
+
+def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
+    drawn = []
+    every_image = certification.every_image
+
+    def spy(*given):
+        drawn.append(every_image(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr(certification, "every_image", spy)
+    made = tiny.artefact()
+    evaluate(clean, "--images", f"--seed={made.card['seed']}")
+    pool = given_pool([clean], made.geometry)
+    seed = made.card["seed"]
+    options = Options(seed=seed, flips=tuple(made.card.get("flips", ())))
+    recipe = Recipe(draws=1, condition_cells=1, options=options)
+    certification.certified(recipe, certification.examiner(made), made.geometry, pool)
+    checked, certified = (showers.cells - pool.showers.cells[of] for showers, of in drawn)
+    assert abs(np.corrcoef(checked[:300].ravel(), certified[:300].ravel())[0, 1]) < 0.05
+
+
+def test_images_forget_their_energies_too(clean):
+    known, unknown = evaluate(clean, "--images"), evaluate(clean, "--images", "--unknown-energy")
+    assert known["incident energies"] == "known"
+    assert unknown["calibration"] != known["calibration"]
+
+
+def test_plots_without_anomalies_show_the_calibration(clean):
+    evaluate(clean, f"--plots={clean.parent / 'plots'}")
+    assert [path.name for path in (clean.parent / "plots").glob("*.png")] == ["calibration.png"]
+
+
+def test_both_forms_of_mutability_are_compared(clean, monkeypatch, capsys):
+    monkeypatch.setattr("models.studies.mutability.GENERATED", 600)
+    monkeypatch.setattr("models.studies.mutability.OWN", 200)
+    monkeypatch.setattr("models.studies.mutability.CELLS", 3)
+    anomaly = f"--anomaly=mu={SHOWERS / 'mu.h5'}"
+    told = evaluate(clean, anomaly, "--mutability=80")["mutability"]
+    assert told["objects"] == 80
+    assert told["rank_correlation"] > 0.8
+    assert min(told["auc_refit"], told["auc_fast"]) > 0.9
+    assert told["fast_us"] < told["refit_us"]
+    words = [f"--artefact={clean.parent / 'model'}", f"--good={clean}", "--mutability=80"]
+    assert command.main(["evaluate", "--no-faults", "--no-windows", *words]) == 2
+    assert "--mutability needs an --anomaly" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("evaluate")
+    with (
+        h5py.File(SHOWERS / "gamma_test.h5") as source,
+        h5py.File(directory / "good.h5", "w") as few,
+    ):
+        for name in ("showers", "incident_energies"):
+            few[name] = source[name][:400]
+    code = command.main(
+        [
+            "evaluate",
+            f"--artefact={ARTEFACT}",
+            f"--good={directory / 'good.h5'}",
+            f"--anomaly=mu={SHOWERS / 'mu.h5'}",
+            f"--json={directory / 'figures.json'}",
+            f"--plots={directory / 'plots'}",
+        ]
+    )
+    assert code == 0
+    return directory
+
+
+def test_the_command_writes_figures_that_tell_muons_from_photons(report):
+    facts = json.loads((report / "figures.json").read_text())
+    mu = next(row for row in facts["anomalies"] if row["name"] == "mu")
+    assert mu["scores"]["combined"]["auc"] > 0.99
+    assert mu["scores"]["combined"]["tpr"]["0.01"]["n"] == 500
+    said = {row["name"]: row["one_shower"] for row in facts["anomalies"]}
+    assert (said["mu"], said["gain +1 %"], said["hot core cell 5σ"]) == ("yes", "no", "no")
+    dead = next(row for row in facts["windows"] if row["name"] == "dead core cell")
+    assert dead["needed"] <= 100
+    assert facts["calibration"][-1]["achieved"]["0.1"]["n"] == 400
+
+
+def test_the_command_draws_every_plot_into_a_page_that_stands_alone(report):
+    page = (report / "plots" / "report.html").read_text()
+    for name in ("roc", "scores", "energy", "calibration", "maps", "power"):
+        assert (report / "plots" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert f'alt="{name}"' in page
+    assert "://" not in page  # which base64 cannot hold by chance
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--artefact=/none", "--good=/none.h5"], "/none"),
+        ([f"--artefact={ARTEFACT}", "--good=/none.h5"], "No such file"),
+        (
+            [f"--artefact={ARTEFACT}", f"--good={SHOWERS / 'mu.h5'}", "--anomaly=mu"],
+            "NAME=FILE",
+        ),
+    ],
+)
+def test_wrong_use_ends_with_one_line(words, says, capsys):
+    assert command.main(["evaluate", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1

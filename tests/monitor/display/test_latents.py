@@ -1,0 +1,45 @@
+"""Moments of the latents as people are shown them: right by hand, and empty where there is nothing."""
+
+import numpy as np
+from streams import GEOMETRY, Stream, expectation
+
+from monitor.detector.places import Places
+from monitor.display.latents import groups_of, moments
+from monitor.windows.rows import rows_of
+
+
+def rows(stream, seconds=6):
+    places = Places(stream.detector)
+    return [rows_of(stream.next(), places) for _ in range(seconds)]
+
+
+def test_the_groups_are_all_latents_once():
+    covered = [i for at in groups_of(GEOMETRY).values() for i in range(at.start, at.stop)]
+    assert covered == list(range(GEOMETRY.n_cells + GEOMETRY.n_layers))
+
+
+def test_a_shifted_cell_shows_in_its_region_and_layer_alone():
+    shifted = Stream(rate=8000, shift={(3, 13): 4.0})  # the second cell of the second layer
+    seen = moments(rows(shifted), [expectation()], GEOMETRY)
+    off = np.abs(seen.mean) > 0.1
+    assert np.argwhere(off).tolist() == [[3, seen.groups.index("back")]]
+    assert abs(seen.mean[3, 1] - 4 / 12) < 0.02
+    assert abs(seen.square[3, 1] - (1 + 16 / 12)) < 0.1
+    assert abs(seen.overall[0] - 1) < 0.05
+
+
+def test_references_stand_beside_with_their_own_moments():
+    seen = moments(rows(Stream()), [expectation()], GEOMETRY)
+    [reference] = seen.references
+    assert reference.origin == "certified"
+    assert np.allclose(reference.mean, 0)
+    assert np.allclose(reference.square, 1)
+    assert reference.overall == 1
+
+
+def test_a_silent_region_has_no_moments_and_no_data_at_all_gives_none():
+    seen = moments(rows(Stream(silent={2})), [expectation()], GEOMETRY)
+    assert np.isnan(seen.mean[2]).all()
+    assert np.isnan(seen.overall[2])
+    assert np.isfinite(seen.mean[[0, 1, 3]]).all()
+    assert moments([], [expectation()], GEOMETRY) is None

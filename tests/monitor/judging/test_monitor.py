@@ -1,0 +1,395 @@
+"""The monitor finds each fault, names the place, stays quiet on good data, and does it again alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streams import GEOMETRY, START, Stream, expectation
+
+from monitor.judging.monitor import Monitor
+from monitor.judging.settings import MonitorSettings
+from monitor.quality.acknowledgements import Acknowledgement, Mask
+from monitor.quality.alarms import Alarm, Kind, Level, Severity, State
+from monitor.quality.quality import Quality
+from monitor.quality.verdicts import Verdict
+from monitor.sequential.budget import Allowance
+from monitor.windows.rows import rows_of
+
+STRIP = 3
+LAYER = GEOMETRY.n_cells
+
+
+def monitor(stream: Stream, n_ref: int = 50_000, **settings) -> Monitor:
+    rng = np.random.default_rng(99)
+    return Monitor(stream.detector, GEOMETRY, expectation(n_ref, rng), MonitorSettings(**settings))
+
+
+def play(judge: Monitor, stream: Stream, seconds: int) -> list[Alarm | Verdict]:
+    return [said for _ in range(seconds) for said in judge.observe(stream.next())]
+
+
+def alarms(said) -> list[Alarm]:
+    return [record for record in said if isinstance(record, Alarm)]
+
+
+def verdicts(said) -> list[Verdict]:
+    return [record for record in said if isinstance(record, Verdict)]
+
+
+def test_good_data_raise_nothing_and_are_good():
+    stream = Stream()
+    judge = monitor(stream)
+    said = play(judge, stream, 300)
+    assert alarms(said) == []
+    assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
+    assert len(verdicts(said)) == 8 * (300 // 23)
+    standing = judge.standing()
+    assert {row.quality for row in standing.board} == {Quality.GOOD}
+    assert standing.budget.pages == 0
+
+
+FAULTS = {
+    "strange showers": ({"strange": {2: 0.1}}, "exceedances", 15),
+    "too few anomalies": ({"dull": {2: 1.0}}, None, 60),
+    "a cell's mean": ({"shift": {(2, STRIP): 1.0}}, "latent mean", 30),
+    "a noisy cell": ({"spread": {(2, STRIP): 2.0}}, "latent spread", 30),
+    "a dead cell": ({"spread": {(2, STRIP): 0.05}}, "latent spread", 30),
+    "a cell that is never lit": ({"lit": {(2, STRIP): 0.0}}, "occupancy", 60),
+    "a cell that is always lit": ({"lit": {(2, STRIP): 1.0}}, "occupancy", 30),
+    "gain": ({"shift": {(2, LAYER): 0.4}}, "latent mean", 60),
+    "silence": ({"silent": {2}}, "silent region", 30),
+    "unscored showers": ({"unscored": {2: 0.5}}, "unscored showers", 15),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_found_in_its_region_and_dated(fault):
+    change, test, within = FAULTS[fault]
+    stream = Stream()
+    judge = monitor(stream)
+    assert alarms(play(judge, stream, 60)) == []
+    for name, value in change.items():
+        setattr(stream, name, value)
+    raised = [a for a in alarms(play(judge, stream, within)) if a.state is State.RAISED]
+    assert [(a.place, a.level) for a in raised] == [("A3", Level.REGION)]
+    assert test is None or raised[0].test == test
+    assert abs(raised[0].onset_ns / 1e9 - (START + 60)) <= 6
+    assert judge.open_alarms()[0].severity is Severity.PAGE
+    assert raised[0].regions[0].region == 2
+    assert "A3" in raised[0].summary
+
+
+@pytest.mark.parametrize("fault", ["a cell's mean", "a noisy cell", "a dead cell"])
+def test_a_cell_that_is_off_is_named(fault):
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    for name, value in FAULTS[fault][0].items():
+        setattr(stream, name, value)
+    play(judge, stream, 40)
+    alarm = judge.open_alarms()[0]
+    assert alarm.cells[0].name == GEOMETRY.cell_name(STRIP)
+    assert alarm.cells[0].share > 0.8
+    assert alarm.kind in {Kind.HOT, Kind.DEAD}
+
+
+def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
+    from monitor.windows.spells import ALIKE, LONGEST_S, Spell, remembered
+
+    none = rows_of(Stream().next(), monitor(Stream()).places)
+    past: list[Spell] = []
+    for second in range(3000):
+        past = remembered(past, Spell(second, 1, none))
+        covered = sum(spell.seconds for spell in past)
+        assert covered == second + 1 or covered >= 2 * LONGEST_S
+        assert past[-1].since == second
+        assert [s.since for s in past[1:]] == [s.since + s.seconds for s in past[:-1]]
+        assert len(past) <= ALIKE * 9
+    assert int(past[0].rows.showers.sum()) == past[0].seconds * int(none.showers.sum())
+
+
+def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
+    from monitor.windows.rows import no_showers
+    from monitor.windows.spells import Memory
+
+    rows = rows_of(Stream().next(), monitor(Stream()).places)
+    memory = Memory(3, no_showers(expectation(), 8))
+    assert not memory.since(0).showers.any()
+    for onset in range(60):
+        memory.add(onset, rows, new=True)
+        assert np.array_equal(memory.since(onset).showers, rows.showers)
+        memory.add(onset, rows, new=False)
+        assert np.array_equal(memory.since(onset).z, 2 * rows.z)
+    again = Memory(3, no_showers(expectation(), 8))
+    again.restore(memory.state())
+    for one, other in zip(memory.past, again.past, strict=True):
+        assert one.since == other.since
+        assert np.array_equal(one.rows.p_counts, other.rows.p_counts)
+    memory.forget()
+    assert memory.add(60, rows, new=True) is None
+    assert memory.add(61, rows, new=True) is None
+    assert memory.add(60, rows, new=False) is None
+    step = memory.add(62, rows, new=True)
+    assert (step.since, step.seconds) == (60, 3)
+    assert np.array_equal(step.rows.lit, 4 * rows.lit)
+
+
+def test_a_change_below_the_floor_does_not_page():
+    stream = Stream(seed=4)
+    judge = monitor(stream, n_ref=10_000_000)
+    stream.shift = {(r, c): 0.02 for r in range(8) for c in range(LAYER)}
+    assert alarms(play(judge, stream, 300)) == []
+
+
+def test_the_same_change_pages_without_the_floor():
+    from monitor.sequential.rates import Floors
+
+    stream = Stream(seed=4)
+    judge = monitor(stream, n_ref=10_000_000, floors=Floors(mean=0.0, spread=0.0))
+    stream.shift = {(r, c): 0.08 for r in range(8) for c in range(LAYER)}
+    assert alarms(play(judge, stream, 300))
+
+
+def test_a_fault_everywhere_is_one_alarm_of_the_detector():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.strange = dict.fromkeys(range(8), 0.02)
+    raised = [a for a in alarms(play(judge, stream, 120)) if a.state is State.RAISED]
+    assert [a.level for a in raised] == [Level.DETECTOR]
+    assert len(raised[0].regions) == 8
+
+
+def test_a_second_fault_elsewhere_still_alarms():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.strange = {2: 0.2}
+    play(judge, stream, 40)
+    stream.strange = {2: 0.2, 6: 0.1}
+    raised = [a.place for a in alarms(play(judge, stream, 40)) if a.state is State.RAISED]
+    assert raised == ["B3"]
+
+
+def two_faults_at_once(second: dict) -> list[Alarm]:
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.shift = {(2, STRIP): 3.0}
+    for name, value in second.items():
+        setattr(stream, name, getattr(stream, name) | value)
+    play(judge, stream, 60)
+    return list(judge.open_alarms())
+
+
+def test_faults_of_two_kinds_in_two_sectors_are_two_alarms_even_at_once():
+    found = two_faults_at_once({"spread": {(6, 5): 0.02}, "lit": {(6, 5): 0.0}})
+    assert {(a.place, a.kind) for a in found} == {("A3", Kind.HOT), ("B3", Kind.DEAD)}
+
+
+def test_two_faults_of_one_kind_at_once_are_told_as_one():
+    found = two_faults_at_once({"shift": {(2, STRIP): 3.0, (6, STRIP): 3.0}})
+    assert len(found) == 1
+    assert {share.name for share in found[0].regions} == {"A3", "B3"}
+
+
+def test_an_alarm_clears_when_its_fault_is_over_and_not_before():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.strange = {2: 0.1}
+    during = alarms(play(judge, stream, 120))
+    assert all(a.state is not State.CLEARED for a in during)
+    stream.strange = {}
+    after = alarms(play(judge, stream, 200))
+    assert after[-1].state is State.CLEARED
+    assert {a.id for a in during} == {a.id for a in after}
+    versions = [a.version for a in during + after]
+    assert versions == sorted(set(versions))
+    assert judge.open_alarms() == ()
+
+
+def test_trouble_that_comes_back_goes_on_with_the_same_alarm():
+    stream = Stream()
+    judge = monitor(stream)
+    said = play(judge, stream, 40)
+    for _ in range(2):
+        stream.strange = {2: 0.2}
+        said += play(judge, stream, 30)
+        stream.strange = {}
+        said += play(judge, stream, 200)
+    assert len({a.id for a in alarms(said)}) == 1
+    assert [a.state for a in alarms(said)].count(State.RAISED) == 2
+
+
+def test_a_new_run_starts_anew_but_an_open_fault_stays_one_alarm():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.strange = {2: 0.1}
+    play(judge, stream, 30)
+    stream.run = 2
+    said = alarms(play(judge, stream, 60))
+    assert all(a.state is State.UPDATED for a in said)
+    assert len(judge.open_alarms()) == 1
+
+
+def test_weak_evidence_does_not_add_up_over_runs():
+    """Half a page's evidence in each of two runs is no page: the counterpart has one run."""
+    said = {}
+    for split in (False, True):
+        stream = Stream(seed=12)
+        judge = monitor(stream, allowance=Allowance(30, float("inf")))
+        play(judge, stream, 40)
+        stream.shift = {(2, LAYER): 0.25}
+        said[split] = []
+        for second in range(60):
+            stream.run = 1 + (second // 6 if split else 0)
+            said[split] += alarms(judge.observe(stream.next()))
+    assert said[False]
+    assert not said[True]
+
+
+def test_verdicts_are_bad_from_the_onset_on_and_earlier_ones_are_amended():
+    stream = Stream(regions=4, rate=200)
+    judge = monitor(stream)
+    play(judge, stream, 40)  # the fault begins 6 s before the lumisection ends
+    stream.shift = {(1, STRIP): 0.6}
+    said = verdicts(play(judge, stream, 60))
+    mine = [v for v in said if v.region == 1 and v.lumisection == 2]
+    assert [v.version for v in mine] == list(range(1, len(mine) + 1))
+    assert mine[-1].quality is Quality.BAD
+    assert mine[-1].active[0][0] == pytest.approx(START + 40, abs=6)
+    assert mine[-1].alarms
+    others = [v for v in said if v.region != 1]
+    assert {v.quality for v in others} == {Quality.GOOD}
+
+
+def test_late_data_amend_a_verdict_as_a_new_version():
+    stream = Stream(regions=4)
+    judge = monitor(stream)
+    play(judge, stream, 30)
+    late = stream.window(START + 5)
+    amended = verdicts(judge.observe(late))
+    assert [(v.lumisection, v.version) for v in amended] == [(1, 2)] * 4
+    assert alarms(judge.observe(late)) == []
+
+
+def test_a_region_without_data_is_null_and_never_good():
+    stream = Stream(regions=4)
+    judge = monitor(stream)
+    stream.silent = {3}  # never seen: not part of this run
+    said = play(judge, stream, 70)
+    assert alarms(said) == []
+    assert {v.quality for v in verdicts(said) if v.region == 3} == {Quality.NULL}
+    assert judge.standing().board[3].quality is Quality.NULL
+
+
+def test_a_masked_region_leaves_tests_and_comes_back():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.strange = {2: 0.2}
+    play(judge, stream, 30)
+    alarm = judge.open_alarms()[0]
+    until = (stream.second + 60) * 1_000_000_000
+    act = Acknowledgement(alarm.id, "Ada", "cable out", 0, (Mask(2),), until_ns=until)
+    closed = alarms(judge.acknowledge(act))
+    assert [a.state for a in closed] == [State.CLEARED]
+    assert alarms(play(judge, stream, 59)) == []
+    assert judge.standing().board[2].masked
+    back = alarms(play(judge, stream, 30))
+    assert back
+    assert not judge.standing().board[2].masked
+
+
+def test_a_masked_cell_leaves_tests_but_its_neighbour_does_not():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    stream.shift = {(2, STRIP): 1.0}
+    play(judge, stream, 30)
+    alarm = judge.open_alarms()[0]
+    judge.acknowledge(Acknowledgement(alarm.id, "Ada", "known", 0, (Mask(2, (STRIP,)),)))
+    assert alarms(play(judge, stream, 60)) == []
+    stream.shift[2, STRIP + 1] = 1.0
+    play(judge, stream, 30)
+    assert judge.open_alarms()[0].cells[0].cell == STRIP + 1
+
+
+def test_a_stand_by_that_takes_over_says_the_same():
+    stream, other = Stream(), Stream()
+    first, second = monitor(stream), monitor(stream)
+    play(first, stream, 50)
+    play(second, other, 50)
+    stream.strange = other.strange = {2: 0.03}
+    play(first, stream, 8)
+    before = play(second, other, 8)
+    heir = monitor(stream)
+    heir.restore(first.state())
+    windows = [stream.next() for _ in range(100)]
+    expected = [said for w in windows for said in first.observe(w)]
+    assert [said for w in windows for said in heir.observe(w)] == expected
+    assert alarms(before) or alarms(expected)
+    assert heir.standing().board == first.standing().board
+
+
+def test_it_does_not_matter_how_a_second_is_put_together():
+    stream = Stream(regions=4)
+    stream.strange = {1: 0.02}
+    whole, parts = monitor(stream), monitor(stream)
+    said_whole, said_parts = [], []
+    for _ in range(80):
+        a, b = stream.window(stream.second), stream.window(stream.second)
+        stream.second += 1
+        said_whole += whole.observe(a + b)
+        said_parts += parts.observe(b + a)
+    assert alarms(said_whole)
+    assert said_whole == said_parts
+
+
+def test_the_evidence_of_an_alarm_can_be_checked():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.strange = {2: 0.1}
+    play(judge, stream, 30)
+    alarm = judge.open_alarms()[0]
+    assert alarm.observed > 3 * alarm.expected
+    assert 0 < alarm.expected_sd < alarm.expected
+    assert alarm.log10_odds > 6
+    assert alarm.reference.showers > 40_000
+    for words in (f"{alarm.observed:,.0f} anomalies", "expected", "odds 1 to", "UTC"):
+        assert words in alarm.text
+
+
+def test_fewer_days_a_page_never_alarm_sooner():
+    raised = {}
+    for days in (0.01, 30.0):
+        stream = Stream()
+        judge = monitor(stream, allowance=Allowance(days, float("inf")))
+        play(judge, stream, 60)
+        stream.strange = {2: 0.02}
+        said = alarms(play(judge, stream, 60))
+        raised[days] = said[0].raised_ns
+    assert raised[0.01] < raised[30.0]
+
+
+def test_regions_that_the_detector_does_not_have_are_left_out():
+    stream, larger = Stream(regions=4), Stream(regions=8)
+    judge = monitor(stream)
+    larger.strange = {6: 1.0}
+    said = play(judge, larger, 60)
+    assert alarms(said) == []
+    assert {v.region for v in verdicts(said)} == {0, 1, 2, 3}
+    assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
+
+
+def test_a_weak_fault_that_goes_on_in_the_next_run_is_not_cleared():
+    stream = Stream(seed=5)
+    judge = monitor(stream)
+    play(judge, stream, 30)
+    stream.shift = {(2, LAYER): 0.3}
+    assert alarms(play(judge, stream, 100))
+    stream.run = 2
+    assert all(a.state is State.UPDATED for a in alarms(play(judge, stream, 100)))
