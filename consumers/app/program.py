@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from consumers.app import site, wiring
+from consumers.app import site, speaking, wiring
 from consumers.app.retry import keep_running
-from consumers.cli import speaking
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.page import Health, Line, Page, Server

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from models.fitting.lessons import ClassifierOptions
     from models.fitting.recipe import Recipe
     from models.scoring.artefact import Artefact
-    from models.scoring.classifier import ClassifierOptions
-    from models.studies.evaluation import Scoring, Separation
+    from models.scoring.measures import Separation
+    from models.studies.evaluation import Scoring
 
 SHOWERS = settings.ROOT / "deploy" / "showers" / "pb-lar"
 RECIPE = settings.ROOT / "models" / "artefacts" / "pb-lar-classifier.toml"

@@ -13,7 +13,8 @@ from consumers.bench.pools import EDGE, FAULTS, FILES, load, pools_of, source_of
 from consumers.bench.resampling import accepted, reference_of, window
 from consumers.bench.rivals import NAMES, Rivals
 from models.scoring.scales import LEVELS
-from monitor.quality.alarms import Alarm, Level, Severity
+from monitor.detector.tree import Level
+from monitor.quality.alarms import Alarm, Severity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from consumers.bench.resampling import Pool
     from models.scoring.artefact import Artefact
     from monitor.judging.monitor import Monitor
+    from monitor.reference.accepted import Accepted
     from monitor.reference.expectation import Expectation
-    from monitor.windows.accepted import Accepted
     from monitor.windows.window import Window
 
 WARM_S = 60

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from consumers.bench.faults import Bench, Case
     from consumers.bench.plan import Plan, Tell
-    from monitor.windows.accepted import Accepted
+    from monitor.reference.accepted import Accepted
 
 SHARES = (0.0, 0.001, 0.01)
 """Of the showers that the live reference of an hour was made of, those with the fault."""

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
+from monitor.reference.accepted import Accepted
 from monitor.reference.expectation import Expectation
-from monitor.windows.accepted import Accepted
 from monitor.windows.window import Window, WindowKey
 
 if TYPE_CHECKING:

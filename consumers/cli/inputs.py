@@ -15,6 +15,7 @@ from consumers.wire.failure import UserError
 from models.flows.interface import tuples
 from models.showers import readers
 from models.showers.batch import concatenate
+from models.simulation import sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +57,7 @@ def showers(path: Path, geometry: Geometry) -> Showers:
 
 def _read(path: Path, geometry: Geometry) -> Showers:
     try:
-        return readers.read(path, geometry)
+        return sources.read(path, geometry)
     except (readers.ReaderError, OSError) as error:
         raise UserError(str(error)) from None
 
@@ -103,9 +104,9 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
     changes
         Fields of the recipe or of its options; None changes nothing.
     """
+    from models.fitting.lessons import ClassifierOptions  # noqa: PLC0415  torch takes seconds
     from models.fitting.recipe import Recipe  # noqa: PLC0415
     from models.fitting.training import Options, TrainingError  # noqa: PLC0415
-    from models.scoring.classifier import ClassifierOptions  # noqa: PLC0415  torch takes seconds
 
     try:
         told = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from models.scoring import artefact, scores
+from models.scoring import artefact, measures, scores
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
 from models.scoring.scorer import Examiner
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
-from models.studies import evaluation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,13 +107,13 @@ def examined(
                 str(level): None if math.isnan(found.value) else round(found.value, 5)
                 for level, found in row.achieved.items()
             }
-            for row in evaluation.calibration(scored, made.reference.edges)
+            for row in measures.calibration(scored, made.reference.edges)
         },
     }
     for name, showers in strange.items():
         other = scorer.score(showers)
         p = _p(other)
-        found = [evaluation.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
+        found = [measures.separation(p_good[:, i], p[:, i]) for i in range(len(names))]
         figures[name] = {
             "showers": showers.n,
             "auc": {n: round(f.auc, 4) for n, f in zip(names, found, strict=True)},

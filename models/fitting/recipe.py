@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from models.fitting import training
+from models.fitting import lessons, training
 from models.fitting.certification import certified
 from models.fitting.training import Options, Session, TrainingError, whole
 from models.flows import features
 from models.flows.caloflow import CaloFlow, configure
 from models.flows.flux import Flux, FluxConfig
-from models.scoring import artefact, classifier
+from models.scoring import artefact
 from models.scoring.artefact import Artefact
 from models.scoring.scorer import Examiner
 from models.showers.pool import Pool, images
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
+    from models.fitting.lessons import ClassifierOptions
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
-    from models.scoring.classifier import ClassifierOptions
     from models.showers.batch import Showers
 
 
@@ -136,7 +136,7 @@ def prepare(
     known = None
     if recipe.classifier is not None:
         teacher = _teacher(recipe.classifier, examine, geometry, recipe.options)
-        known = classifier.fit(
+        known = lessons.fit(
             teacher, train, held_out, recipe.classifier, recipe.options.seed, session
         )
         examine = Examiner(feature_map, flow, geometry, session.device, known)
@@ -176,14 +176,14 @@ def _fitted(
 
 def _teacher(
     wanted: ClassifierOptions, examine: Examiner, geometry: Geometry, options: Options
-) -> classifier.Teacher:
+) -> lessons.Teacher:
     try:
         faults = tuple(parse(text) for text in wanted.faults)
         for fault in faults:
             injection.struck(fault, geometry)
     except FaultError as error:
         raise TrainingError(str(error)) from None
-    return classifier.Teacher(geometry, examine.view, faults, images(geometry, options.flips))
+    return lessons.Teacher(geometry, examine.view, faults, images(geometry, options.flips))
 
 
 def split(

@@ -6,31 +6,16 @@ trained on better than they do, and may be blind to all else: both are combined.
 
 from __future__ import annotations
 
-import math
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.fitting.training import Progress, TrainingError, is_whole, whole
-from models.flows.interface import Features, tuples
-from models.showers.batch import concatenate
-from models.simulation import injection
-from models.simulation.faults import STREAM, Fault, FaultError, parse
+from models.flows.interface import tuples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from models.detector.geometry import Geometry
-    from models.fitting.training import Session
-    from models.showers.batch import Showers
-    from models.showers.pool import Pool
+    from models.flows.interface import Features
 
 NAME = "classifier"
 """Of the score."""
@@ -104,147 +89,3 @@ class Classifier(nn.Module):
         inputs = torch.cat(parts, 1)
         odds: Tensor = self.network(inputs.clamp(-LIMIT, LIMIT))[:, 0]
         return odds
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierOptions:
-    """What a classifier is shown, and how long."""
-
-    faults: tuple[str, ...]
-    """Faults, in the form of `models.simulation.faults.parse`; each is injected into as many showers. A fault
-    that strikes a `share` of the showers at work strikes all of its own here."""
-
-    hidden: tuple[int, ...] = (128,)
-    epochs: int = 25
-    patience: int = 5
-    batch: int = 256
-    learning_rate: float = 7e-4
-    weight_decay: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not self.faults:
-            raise TrainingError("a classifier needs the faults that it is to know")
-        for text in self.faults:
-            try:
-                fault = parse(text)
-            except FaultError as error:
-                raise TrainingError(str(error)) from None
-            if fault.kind in STREAM or fault.region:
-                raise TrainingError(f"{text}: no single shower of one region shows that")
-        whole(self, "epochs", "patience", "batch")
-        if not all(is_whole(width) and width > 0 for width in self.hidden):
-            raise TrainingError(f"hidden must be a list of whole numbers > 0, not {self.hidden!r}")
-        if min(self.epochs, self.patience, self.batch) < 1:
-            raise TrainingError("epochs, patience and batch must be >= 1")
-        if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
-            raise TrainingError("learning_rate must lie in (0, 1) and weight_decay in [0, 1)")
-
-
-class Lesson(NamedTuple):
-    """Showers to learn from."""
-
-    features: Features
-    latents: Tensor
-    struck: Tensor
-    """1 for showers with a fault, shape (N,)."""
-
-    def batch(self, index: Tensor) -> Lesson:
-        """Return some of the showers."""
-        return Lesson(
-            Features(*(part[index] for part in self.features)),
-            self.latents[index],
-            self.struck[index],
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Teacher:
-    """Makes lessons: good showers, and as many with faults."""
-
-    geometry: Geometry
-    see: Callable[[Showers], tuple[Features, Tensor]]
-    """Returns the features and the latents of showers, as at work."""
-
-    faults: tuple[Fault, ...]
-    images: tuple[NDArray[np.int64], ...]
-    """Mirrors of the cells; faults are injected into mirrored showers."""
-
-    def lesson(self, pool: Pool, rng: np.random.Generator) -> Lesson:
-        """Return every shower of a pool as it is, and again struck by one of the faults."""
-        good = pool.draw(rng.permutation(pool.n), self.geometry, rng, self.images)
-        region = np.zeros(good.n, np.uint16)
-        parts = np.array_split(np.arange(good.n), len(self.faults))
-        struck = [
-            injection.apply(_always(fault), good[rows], region[rows], self.geometry, rng, good)
-            for fault, rows in zip(self.faults, parts, strict=True)
-            if len(rows)
-        ]
-        features, latents = self.see(concatenate([good, *struck]))
-        return Lesson(features, latents, (torch.arange(2 * good.n) >= good.n).to(latents))
-
-
-def _always(fault: Fault) -> Fault:
-    """Return a fault that strikes every shower: what is labelled struck must have been."""
-    share = {"share": 1.0} if "share" in fault.magnitudes else {}
-    return replace(fault, magnitudes={**fault.magnitudes, **share})
-
-
-def fit(
-    teacher: Teacher,
-    train: Pool,
-    held_out: Pool,
-    options: ClassifierOptions,
-    seed: int,
-    session: Session,
-) -> Classifier:
-    """Return a classifier with the weights of the best held-out loss."""
-    torch.manual_seed(seed)
-    check = teacher.lesson(held_out, np.random.default_rng([seed, 11]))
-    cells, layers, context = (part.shape[1] for part in check.features)
-    config = ClassifierConfig(cells, layers, context, options.hidden, options.faults)
-    model = Classifier(config).to(session.device)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
-    )
-    best, lowest, since_best = deepcopy(model.state_dict()), math.inf, 0
-    for epoch in range(options.epochs):
-        rng = np.random.default_rng([seed, 12, epoch])
-        # The rate falls to zero on a cosine, epoch by epoch.
-        rate = 0.5 * (1 + math.cos(math.pi * epoch / options.epochs))
-        optimiser.param_groups[0]["lr"] = options.learning_rate * rate
-        mean = _epoch(model, optimiser, teacher.lesson(train, rng), options.batch, rng)
-        with torch.no_grad():
-            loss = float(_loss(model, check))
-        since_best = 0 if loss < lowest else since_best + 1
-        if loss < lowest:
-            best, lowest = deepcopy(model.state_dict()), loss
-        session.progress(Progress(NAME, epoch + 1, options.epochs, mean, loss, lowest))
-        if since_best == options.patience:
-            break
-    model.load_state_dict(best)
-    return model
-
-
-def _epoch(
-    model: Classifier,
-    optimiser: torch.optim.Optimizer,
-    lesson: Lesson,
-    batch: int,
-    rng: np.random.Generator,
-) -> float:
-    order = torch.from_numpy(rng.permutation(len(lesson.struck)))
-    total = 0.0
-    for index in torch.split(order, batch):
-        loss = _loss(model, lesson.batch(index))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        total += float(loss.detach()) * len(index)
-    if not math.isfinite(total):
-        raise TrainingError("the loss of the classifier is not finite: lower the learning rate")
-    return total / len(order)
-
-
-def _loss(model: Classifier, lesson: Lesson) -> Tensor:
-    odds = model(lesson.features, lesson.latents)
-    return binary_cross_entropy_with_logits(odds, lesson.struck)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.showers.batch import Showers, ShowersError, concatenate
-from models.showers.tables import Columns, Table, TableError, open_table
+from models.showers.tables import Table, TableError, open_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 8 << 30
 """`read` refuses files whose cells would take more memory than this; `chunks` reads any size."""
-
-SIMULATED = "gflash:"
-"""Paths that begin so are simulated and not read."""
-
-MAX_SIMULATED = 1_000_000
 
 CHUNK = 8192
 """Showers a chunk: 16 MB of cells for 504 cells."""
@@ -92,7 +87,7 @@ class Source:
 
     def rows(self, start: int, stop: int) -> Recording:
         """Return the showers [start, stop), or raise `ReaderError` if they cannot be showers."""
-        with _named(self.path):
+        with named(self.path):
             return self._rows(start, min(stop, self.n))
 
     def _rows(self, start: int, stop: int) -> Recording:
@@ -124,25 +119,37 @@ class Source:
         for start in range(0, self.n, size):
             yield self.rows(start, start + size)
 
+    def whole(self) -> Recording:
+        """Return all showers at once, or raise `ReaderError`."""
+        needed = self.n * self.geometry.n_cells * 4
+        if needed > MAX_BYTES:
+            raise ReaderError(f"{self.path}: {needed / 1e9:.0f} GB of cells; read it in chunks")
+        parts = list(self.chunks())
+        if not parts:
+            raise ReaderError(f"{self.path}: holds no showers")
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in STREAM_COLUMNS
+            if getattr(parts[0], name) is not None
+        }
+        return Recording(concatenate([part.showers for part in parts]), **columns)
+
 
 def open_source(path: Path, geometry: Geometry) -> Source:
     """Return a shower file, with its columns and shapes checked and nothing else read.
-
-    A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S` is no file: showers of the
-    fast simulation, with energies even in the range, stand in for it. All but `gflash:` may be
-    left out.
 
     Raises
     ------
     ReaderError
         If the file is of no known kind, is damaged, or holds showers of another geometry.
     """
-    with _named(path):
-        name = str(path)
-        if name.startswith(SIMULATED):
-            table: Table = _simulate(name.removeprefix(SIMULATED), geometry)
-        else:
-            table = open_table(path)
+    with named(path):
+        return source(path, geometry, open_table(path))
+
+
+def source(path: Path, geometry: Geometry, table: Table) -> Source:
+    """Return a table of showers as a source, or raise `ReaderError`; `path` names it in errors."""
+    with named(path):
         shapes = table.shapes
         if "showers" in shapes:
             cells: tuple[str, ...] = ("showers",)
@@ -167,46 +174,7 @@ def open_source(path: Path, geometry: Geometry) -> Source:
 
 def read(path: Path, geometry: Geometry) -> Showers:
     """Return all showers of a file, or raise `ReaderError`."""
-    return read_recording(path, geometry).showers
-
-
-def read_recording(path: Path, geometry: Geometry) -> Recording:
-    """Return all showers of a file with their stream columns, or raise `ReaderError`."""
-    source = open_source(path, geometry)
-    needed = source.n * geometry.n_cells * 4
-    if needed > MAX_BYTES:
-        raise ReaderError(f"{path}: {needed / 1e9:.0f} GB of cells; read it in chunks")
-    parts = list(source.chunks())
-    if not parts:
-        raise ReaderError(f"{path}: holds no showers")
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in STREAM_COLUMNS
-        if getattr(parts[0], name) is not None
-    }
-    return Recording(concatenate([part.showers for part in parts]), **columns)
-
-
-def _simulate(text: str, geometry: Geometry) -> Columns:
-    from models.simulation.gflash import simulate_showers  # noqa: PLC0415  scipy takes a second
-
-    values = {"n": 10_000.0, "low": 1000.0, "high": 20_000.0, "seed": 1.0}
-    particle, *pairs = (text or "gamma").split(",")
-    form = f"write {SIMULATED}PARTICLE,{','.join(f'{k}={v:g}' for k, v in values.items())}"
-    for pair in pairs:
-        key, _, value = pair.partition("=")
-        if key not in values or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value):
-            raise TableError(f"{pair!r}: {form}")
-        values[key] = float(value)
-    n, low, high, seed = values.values()
-    if not (1 <= n <= MAX_SIMULATED and low <= high):
-        raise TableError(f"1 to {MAX_SIMULATED} showers, low <= high: {form}")
-    rng = np.random.default_rng(int(seed))
-    try:
-        showers = simulate_showers(geometry, rng.uniform(low, high, int(n)), rng, particle)
-        return Columns({"showers": showers.cells, "incident_energies": showers.e_inc})
-    except ValueError as error:
-        raise TableError(f"{error}: {form}") from None
+    return open_source(path, geometry).whole().showers
 
 
 def _check_cells(shapes: Any, cells: tuple[str, ...], geometry: Geometry, n: int) -> None:
@@ -246,7 +214,7 @@ def _stream_column(name: str, column: Callable[[str], NDArray[Any]]) -> NDArray[
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Turn the errors of tables and showers into a `ReaderError` that names the file."""
     try:
         yield

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 
 from models.fitting.certification import examiner
 from models.fitting.generation import generate
+from models.scoring.measures import auc
 from models.showers.batch import concatenate
-from models.studies.evaluation import auc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

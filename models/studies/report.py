@@ -11,8 +11,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from models.scoring.measures import FPR, Calibration, roc
 from models.scoring.scales import LEVELS
-from models.studies.evaluation import FPR, Calibration, Row, Scoring, roc
 from models.studies.power import FALSE_ALARMS, Curve
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
+    from models.studies.evaluation import Row, Scoring
 
 STYLE: Any = {
     "axes.grid": True,

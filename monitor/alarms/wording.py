@@ -6,7 +6,8 @@ import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from monitor.quality.alarms import Kind, Level
+from monitor.detector.tree import Level
+from monitor.quality.alarms import Kind
 
 if TYPE_CHECKING:
     from monitor.quality.alarms import Alarm, CellShare

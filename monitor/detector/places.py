@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.quality.alarms import Level
+from monitor.detector.tree import Level
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

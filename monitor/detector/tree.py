@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REGIONS = 1024
+
+
+class Level(StrEnum):
+    """How large a part of the detector a statement is about."""
+
+    DETECTOR = "detector"
+    SECTOR = "sector"
+    REGION = "region"
 
 
 class DetectorError(ValueError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from monitor.display.latents import LatentMoments
     from monitor.quality.alarms import Alarm, ReferenceSummary, WorstShower
+    from monitor.quality.self_tests import SelfTestResult
 
 RANK = {Quality.GOOD: 0, Quality.NULL: 1, Quality.MEDIUM: 2, Quality.BAD: 3}
 """Order of concern when qualities are shown together: NULL never hides a BAD."""
@@ -92,17 +93,6 @@ class Spectrum:
 
 
 @dataclass(frozen=True, slots=True)
-class SelfTest:
-    """What became of the faults of one kind that are injected into a copy of the stream."""
-
-    fault: str
-    injected: int
-    found: int
-    delay_s: float
-    """Median delay from onset to alarm, data time, s; NaN if none was found."""
-
-
-@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """An alarm that somebody has taken in hand."""
 
@@ -137,7 +127,7 @@ class Standing:
     """Distance of the live reference from the certified one; None where there is no live one."""
 
     spectra: tuple[Spectrum, ...] = ()
-    self_tests: tuple[SelfTest, ...] = ()
+    self_tests: tuple[SelfTestResult, ...] = ()
     worst: tuple[WorstShower, ...] = ()
     """The strangest showers of the last minutes, alarm or not."""
 

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from models.scoring.reference import ReferenceTable
     from monitor.alarms.case import Case, Change
     from monitor.detector.tree import Detector
-    from monitor.display.standing import SelfTest
     from monitor.quality.acknowledgements import Acknowledgement, Masked
+    from monitor.quality.self_tests import SelfTestResult
     from monitor.reference.conditions import Conditions
     from monitor.reference.live import LiveReference
     from monitor.windows.window import Window
@@ -63,13 +63,13 @@ OTHER_MODEL = (
 """What is said of an alarm that a new model does not have."""
 
 
-class Shadow(Protocol):
+class SelfTest(Protocol):
     """What watches beside a monitor without a say: the self-test."""
 
     def observe(self, window: Window) -> None:
         """Take in a window after the monitor has."""
 
-    def results(self) -> tuple[SelfTest, ...]:
+    def results(self) -> tuple[SelfTestResult, ...]:
         """Return what became of the injected faults."""
 
     def state(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Monitor:
             miscoverage=self.settings.miscoverage,
             cell_seconds=self.settings.cell_seconds,
         )
-        self.shadow: Shadow | None = None
+        self.self_test: SelfTest | None = None
         self._clock = Clock()
         self._belief = Belief(self.watch, self.places, self.settings.live, self._clock)
         self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
@@ -168,8 +168,8 @@ class Monitor:
             self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
             out += self._anchor()
         self._name_reference()
-        if self.shadow is not None:
-            self.shadow.observe(window)
+        if self.self_test is not None:
+            self.self_test.observe(window)
         return tuple(out)
 
     def act(self, act: ReferenceAct) -> tuple[Said, ...]:
@@ -395,7 +395,7 @@ class Monitor:
             reference=self.reference_summary(),
             reference_distance=self.live.distance(),
             spectra=self._spectrum(references),
-            self_tests=self.shadow.results() if self.shadow is not None else (),
+            self_tests=self.self_test.results() if self.self_test is not None else (),
             latents=moments(self.watch.memory.lately(), references, self.geometry),
         )
 
@@ -433,7 +433,7 @@ class Monitor:
             "cases": self._cases.state(),
             "sections": self._sections.state(),
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
-            "shadow": self.shadow.state() if self.shadow is not None else None,
+            "shadow": self.self_test.state() if self.self_test is not None else None,
             "acks": self._crew.words(),
             "conditions": self._belief.words(),
             "clock": self._clock.state(),
@@ -457,7 +457,7 @@ class Monitor:
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
         self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
         self._crew.restore(words["acks"])
-        if self.shadow is not None and words["shadow"] is not None:
-            self.shadow.restore(words["shadow"])
+        if self.self_test is not None and words["shadow"] is not None:
+            self.self_test.restore(words["shadow"])
         for f, value in zip(fields(Clock), words["clock"], strict=True):
             setattr(self._clock, f.name, value)

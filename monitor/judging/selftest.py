@@ -1,6 +1,6 @@
 """Self-test: faults injected into a copy of the stream, to know whether they would be found.
 
-A shadow monitor sees the very windows of the stream, changed as a known fault would change them,
+A second monitor sees the very windows of the stream, changed as a known fault would change them,
 one fault at a time on a schedule. Nothing that it says leaves as an alarm: only how many of the
 faults it found, and after how long. The changes act on the counts of a window, because a judge has
 no showers; they are exact for latents and p-values, which is where the tests look.
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_UNIT
-from monitor.display.standing import SelfTest
 from monitor.judging.monitor import Monitor
 from monitor.quality.alarms import Alarm, Severity
+from monitor.quality.self_tests import SelfTestResult
 from monitor.reference.live import LiveSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitor.windows.window import Window
 
 CLEAN_S = 30
-"""Data-seconds that the shadow sees unchanged before a fault."""
+"""Data-seconds that the copy sees unchanged before a fault."""
 
 FAULT_S = 120
 """Data-seconds that a fault lasts unless it is found."""
@@ -116,13 +116,13 @@ SCHEDULE = (
 """One fault after the other, round and round, each in the next region."""
 
 
-class ShadowMonitor:
+class SelfTesting:
     """Injects the schedule into a copy of the stream and keeps the score.
 
     Parameters
     ----------
     judge
-        The real monitor: its detector, geometry, settings and certified reference are the shadow's.
+        The real monitor: its detector, geometry, settings and certified reference are the copy's.
     """
 
     def __init__(self, judge: Monitor, schedule: tuple[Injection, ...] = SCHEDULE) -> None:
@@ -132,16 +132,16 @@ class ShadowMonitor:
         self._injected: dict[str, int] = defaultdict(int)
         self._delays: dict[str, list[int]] = defaultdict(list)
         self._last: int | None = None
-        self._shadow = self._fresh()
+        self._copy = self._fresh()
 
     def _fresh(self) -> Monitor:
         settings = replace(self._judge.settings, live=LiveSettings(enabled=False))
         certified: Expectation = self._judge.watch.certified
-        shadow = Monitor(self._judge.places.detector, self._judge.geometry, certified, settings)
+        copy = Monitor(self._judge.places.detector, self._judge.geometry, certified, settings)
         live = self._judge.live.expectation()
-        if live is not None:  # the shadow is as sharp as the real one
-            shadow.watch.adopt(live, max(self._judge.live.epoch, 1))
-        return shadow
+        if live is not None:  # the copy is as sharp as the real one
+            copy.watch.adopt(live, max(self._judge.live.epoch, 1))
+        return copy
 
     @property
     def fault(self) -> Injection:
@@ -152,7 +152,7 @@ class ShadowMonitor:
         """Take in a window of the real stream, after the real monitor has."""
         second = window.key.second
         if self._last is not None and second <= self._last:
-            return  # what comes late is not worth a shadow
+            return  # what comes late is not worth a test
         self._last = second
         self._age += 1
         row = self._row(window)
@@ -163,7 +163,7 @@ class ShadowMonitor:
             cell = (self._round * 97) % self._judge.geometry.n_cells
             window = self.fault.change(window, row, cell, rng)
         region = self._region()
-        if any(_finds(said, region) for said in self._shadow.observe(window)):
+        if any(_finds(said, region) for said in self._copy.observe(window)):
             if self._age > CLEAN_S:
                 self._delays[self.fault.name].append(self._age - CLEAN_S)
             self._next()
@@ -173,7 +173,7 @@ class ShadowMonitor:
     def _next(self) -> None:
         self._round += 1
         self._age = 0
-        self._shadow = self._fresh()
+        self._copy = self._fresh()
 
     def _region(self) -> int:
         regions = self._judge.places.detector.regions
@@ -186,10 +186,10 @@ class ShadowMonitor:
         where = np.flatnonzero(window.regions == region)
         return int(where[0]) if len(where) and region not in alarmed else None
 
-    def results(self) -> tuple[SelfTest, ...]:
+    def results(self) -> tuple[SelfTestResult, ...]:
         """Return what became of the faults, by name."""
         return tuple(
-            SelfTest(
+            SelfTestResult(
                 fault=name,
                 injected=count,
                 found=len(self._delays[name]),
@@ -211,7 +211,7 @@ class ShadowMonitor:
         self._round, self._age = int(state["round"]), 0
         self._injected = defaultdict(int, state["injected"])
         self._delays = defaultdict(list, state["delays"])
-        self._shadow = self._fresh()
+        self._copy = self._fresh()
 
 
 def _finds(said: object, region: int) -> bool:
@@ -229,7 +229,7 @@ def self_testing(
     reference: ReferenceTable | Expectation,
     settings: MonitorSettings,
 ) -> Monitor:
-    """Return a monitor with a shadow that tests it."""
+    """Return a monitor with a copy that tests it."""
     judge = Monitor(detector, geometry, reference, settings)
-    judge.shadow = ShadowMonitor(judge)
+    judge.self_test = SelfTesting(judge)
     return judge

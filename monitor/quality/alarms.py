@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-
-class Level(StrEnum):
-    """How large a part of the detector an alarm is about."""
-
-    DETECTOR = "detector"
-    SECTOR = "sector"
-    REGION = "region"
+if TYPE_CHECKING:
+    from monitor.detector.tree import Level
 
 
 class State(StrEnum):

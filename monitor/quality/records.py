@@ -7,12 +7,12 @@ from dataclasses import fields as fields_of
 from enum import Enum
 from typing import Any, TypeVar
 
+from monitor.detector.tree import Level
 from monitor.quality.acknowledgements import Acknowledgement, Mask
 from monitor.quality.alarms import (
     Alarm,
     CellShare,
     Kind,
-    Level,
     ReferenceSummary,
     RegionShare,
     Severity,

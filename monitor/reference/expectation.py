@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
+from monitor.windows.rows import Rows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -168,6 +170,17 @@ def allowed(
         upper = np.where(possible, np.minimum(upper, above), upper)
         lower = np.where(possible, np.maximum(lower, below), lower)
     return upper, lower
+
+
+def no_showers(expectation: Expectation, n_regions: int) -> Rows:
+    """Return the counts of a window without showers, in the shapes of an expectation."""
+    of = expectation
+    latents, layers = of.latent_mean.shape[1:], of.layer_energy.shape[1:]
+    each = (
+        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (),
+        latents, latents, of.lit_rate.shape[1:], layers,
+    )  # fmt: skip
+    return Rows(*(np.zeros((n_regions, *shape), np.int64) for shape in each))
 
 
 def of_reference(reference: ReferenceTable) -> Expectation:

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.scoring.scales import LEVELS
 from monitor.quality.orders import Order, ReferenceAct
-from monitor.windows.accepted import Accepted, accepted, moved_to, nothing
+from monitor.reference.accepted import Accepted, accepted, moved_to, nothing
 from monitor.windows.rows import Rows
 
 if TYPE_CHECKING:

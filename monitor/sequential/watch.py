@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.scoring.scales import Z_UNIT
+from monitor.reference.expectation import no_showers
 from monitor.sequential.bank import Bank
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
-from monitor.windows.rows import no_showers
 from monitor.windows.spells import Memory
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
-    from monitor.reference.expectation import Expectation
     from monitor.windows.window import Window
 
 
@@ -45,17 +44,6 @@ class Rows:
 
     def __add__(self, other: Rows) -> Rows:
         return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-
-def no_showers(expectation: Expectation, n_regions: int) -> Rows:
-    """Return the counts of a window without showers, in the shapes of an expectation."""
-    of = expectation
-    latents, layers = of.latent_mean.shape[1:], of.layer_energy.shape[1:]
-    each = (
-        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (),
-        latents, latents, of.lit_rate.shape[1:], layers,
-    )  # fmt: skip
-    return Rows(*(np.zeros((n_regions, *shape), np.int64) for shape in each))
 
 
 def rows_of(window: Window, places: Places) -> Rows:

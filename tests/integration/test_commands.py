@@ -10,9 +10,8 @@ import pytest
 from services import Services, newest_manifest
 from waiting import wait_until
 
-from consumers.app import settings
+from consumers.app import settings, speaking
 from consumers.app.embedded import EmbeddedBroker
-from consumers.cli import speaking
 from consumers.cli.command import main
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire import topics

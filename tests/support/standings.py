@@ -10,7 +10,7 @@ from monitor.display.latents import LatentMoments, ReferenceMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
 from monitor.display.metrics.worker import WorkerMetrics
-from monitor.display.standing import Budget, History, RegionNow, SelfTest, Spectrum, Standing
+from monitor.display.standing import Budget, History, RegionNow, Spectrum, Standing
 from monitor.quality.alarms import (
     Alarm,
     CellShare,
@@ -23,6 +23,7 @@ from monitor.quality.alarms import (
     WorstShower,
 )
 from monitor.quality.quality import Quality
+from monitor.quality.self_tests import SelfTestResult
 from monitor.windows.window import LEVELS, P_EDGES
 
 DETECTOR = grid("calo", sectors=4, regions_per_sector=4)
@@ -131,7 +132,7 @@ def standing(**changes):
         "reference": REFERENCE,
         "reference_distance": 0.004,
         "spectra": spectra(),
-        "self_tests": (SelfTest("hot", 12, 12, 4.0), SelfTest("gain", 12, 11, 9.0)),
+        "self_tests": (SelfTestResult("hot", 12, 12, 4.0), SelfTestResult("gain", 12, 11, 9.0)),
         "latents": latents(),
     }
     return Standing(**(fields | changes))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from consumers.app import settings, site
-from consumers.cli import speaking
+from consumers.app import settings, site, speaking
+from consumers.cli import options
 from consumers.wire.failure import UserError
 from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_mask
 from monitor.quality.alarms import Alarm, State
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
     parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
-    speaking.add_who(parser)
+    options.add_who(parser)
     settings.add_arguments(parser, "bootstrap", "detector", "artefact")
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             cause=args.cause,
             time_ns=time.time_ns(),
             masks=tuple(parse_mask(text, detector, geometry) for text in args.mask),
-            until_ns=None if args.until is None else speaking.time_ns(args.until),
+            until_ns=None if args.until is None else options.time_ns(args.until),
             lifted=args.lift,
         )
     except (MaskError, ValueError) as error:

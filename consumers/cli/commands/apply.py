@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from consumers.wire.failure import UserError
 from models.showers import readers
+from models.simulation import sources
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         artefact = Artefact.load(args.artefact)
         scorer = artefact.scorer(args.device)
-        source = readers.open_source(args.input, artefact.geometry)
+        source = sources.open_source(args.input, artefact.geometry)
         schema = _schema(artefact.score_names, artefact.hash, artefact.reference.id)
         with pq.ParquetWriter(partial, schema) as writer, _bar() as bar:
             task = bar.add_task("apply", total=source.n)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import children, settings, site, wiring
+from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
-from consumers.cli import speaking
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.kafka.admin import describe_topics
 from consumers.kafka.log import KafkaLog

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.scoring.artefact import Artefact
+    from models.scoring.measures import Calibration
     from models.showers.batch import Showers
-    from models.studies import energy_scan, evaluation, mutability
-    from models.studies.evaluation import Calibration, Row
+    from models.studies import energy_scan, mutability
+    from models.studies.evaluation import Row
     from models.studies.power import Curve
 
 
@@ -89,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from models.studies import evaluation, power  # noqa: PLC0415  torch takes seconds
+    from models.scoring import measures  # noqa: PLC0415  torch takes seconds
+    from models.studies import evaluation, power  # noqa: PLC0415
 
     artefact = inputs.artefact(args.artefact)
     good = inputs.showers(args.good, artefact.geometry)
@@ -110,7 +112,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.images:
         calibrations = _of_images(artefact, args)
     else:
-        calibrations = evaluation.calibration(first.scored, artefact.reference.edges)
+        calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     _print(artefact, good.n, rows, calibrations, curves)
     scan = () if known is None else _scan(artefact, known, good, args.seed)
@@ -135,12 +137,12 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[evaluation.Calibration, ...]:
+def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibration, ...]:
     """Return the calibration on every image of the good showers under the model's symmetries."""
     from models.fitting import certification  # noqa: PLC0415  torch takes seconds
     from models.fitting.recipe import Recipe  # noqa: PLC0415
     from models.fitting.training import Options  # noqa: PLC0415
-    from models.studies import evaluation  # noqa: PLC0415
+    from models.scoring import measures  # noqa: PLC0415
 
     flips = tuple(artefact.card.get("flips", ()))
     recipe = Recipe(draws=1, options=Options(flips=flips))
@@ -151,7 +153,7 @@ def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[evaluation
     rng = np.random.default_rng([args.seed, 7])
     images, shower = certification.every_image(pool, artefact.geometry, recipe, rng)
     scored = artefact.scorer(args.device).score(images)
-    return evaluation.calibration(scored, artefact.reference.edges, shower)
+    return measures.calibration(scored, artefact.reference.edges, shower)
 
 
 def _scan(
@@ -242,7 +244,7 @@ def _print(
     calibrations: Sequence[Calibration],
     curves: Sequence[Curve],
 ) -> None:
-    from models.studies.evaluation import FPR  # noqa: PLC0415
+    from models.scoring.measures import FPR  # noqa: PLC0415
     from models.studies.report import window  # noqa: PLC0415
 
     console = Console(width=None if sys.stdout.isatty() else 132)

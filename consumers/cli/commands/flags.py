@@ -7,8 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from consumers.app import settings
-from consumers.cli import speaking
+from consumers.app import settings, speaking
 from consumers.wire.failure import UserError
 from monitor.quality import records
 from monitor.quality.quality import Quality

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import settings, site, wiring
-from consumers.cli import speaking
+from consumers.app import settings, site, speaking, wiring
+from consumers.cli import options
 from consumers.exactly_once import quality_log
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import artefact_form, control, topics
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="announce: folder of the artefact; switch, retire: the first digits of its hash",
     )
     parser.add_argument("--json", action="store_true", help="status as JSON")
-    speaking.add_who(parser)
+    options.add_who(parser)
     settings.add_arguments(parser, "bootstrap", "artefact")
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.app import settings, site, wiring
-from consumers.cli import inputs, speaking
+from consumers.app import settings, site, speaking, wiring
+from consumers.cli import inputs, options
 from consumers.wire.failure import UserError
 from monitor.quality.orders import TIMED, Order, ReferenceAct
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 metavar="N",
                 help="the first that has them",
             )
-        speaking.add_who(command)
+        options.add_who(command)
         settings.add_arguments(command, "bootstrap")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
     _add_generate(part("generate", "give a model a reference that it draws itself"))
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "show":
         return _show(wanted, as_json=args.json)
     text = getattr(args, "since", None)
-    since = None if text is None else speaking.time_ns(text)
+    since = None if text is None else options.time_ns(text)
     try:
         act = ReferenceAct(
             Order(args.what),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from consumers.app import settings, site, wiring
-from consumers.cli import replay, speaking
+from consumers.app import settings, site, speaking, wiring
+from consumers.cli import options, replay
 from consumers.wire.failure import UserError
 from monitor.quality import records
 from monitor.quality.alarms import Alarm
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge a past range again; 1 if it raises an alarm."""
     given = settings.from_arguments(args)
-    begin, end = (speaking.time_ns(text) // 10**9 for text in (args.begin, args.end))
+    begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
     if end <= begin:
         raise UserError("--to must be later than --from")
     artefact, detector = wiring.artefact_of(given), site.detector_of(given)

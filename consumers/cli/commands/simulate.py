@@ -21,7 +21,7 @@ from consumers.kafka.sink import KafkaSink
 from consumers.wire.failure import UserError
 from consumers.wire.record import Refused, Unavailable
 from models.showers import readers
-from models.simulation import faults, injection
+from models.simulation import faults, injection, sources
 
 if TYPE_CHECKING:
     import argparse
@@ -100,7 +100,7 @@ def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
     geometry, detector = geometry_of(settings), detector_of(settings)
     regions = {region.name: region.id for region in detector.regions}
     try:
-        pool = readers.read(args.source, geometry)
+        pool = sources.read(args.source, geometry)
         wanted = tuple(faults.parse(text, regions) for text in args.fault)
         for fault in wanted:
             injection.check(fault, geometry)

@@ -12,9 +12,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from monitor.detector.tree import Level
 from monitor.display.metrics.labels import MAX_REGION_LABELS
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
-from monitor.quality.alarms import Level, Severity
+from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from consumers.app import settings
-from consumers.cli import speaking
+from consumers.cli import options
 from consumers.wire.failure import UserError
 
 
@@ -64,13 +64,13 @@ def test_security_is_passed_through_and_a_password_is_not_shown():
     [("2026-01-01T00:00:00Z", 1_767_225_600), ("2026-01-01T01:00:00+01:00", 1_767_225_600)],
 )
 def test_times_are_read(text, seconds):
-    assert speaking.time_ns(text) == seconds * 10**9
+    assert options.time_ns(text) == seconds * 10**9
 
 
 def test_times_ago_are_read_and_others_refused():
-    assert speaking.time_ns("now") - speaking.time_ns("2h") == pytest.approx(7200e9, abs=1e9)
+    assert options.time_ns("now") - options.time_ns("2h") == pytest.approx(7200e9, abs=1e9)
     with pytest.raises(UserError, match="yesterday"):
-        speaking.time_ns("yesterday")
+        options.time_ns("yesterday")
 
 
 def test_a_user_without_a_name_can_speak(monkeypatch):
@@ -79,5 +79,5 @@ def test_a_user_without_a_name_can_speak(monkeypatch):
 
     monkeypatch.setattr("getpass.getuser", unknown)
     parser = argparse.ArgumentParser()
-    speaking.add_who(parser)
+    options.add_who(parser)
     assert parser.parse_args([]).who == f"uid {os.getuid()}"

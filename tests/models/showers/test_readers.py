@@ -12,7 +12,7 @@ from models.detector import geometry as geo
 from models.detector.geometry import Geometry, GeometryError, Layer
 from models.showers import tables
 from models.showers.batch import concatenate
-from models.showers.readers import ReaderError, open_source, read, read_recording
+from models.showers.readers import ReaderError, open_source, read
 
 uproot = pytest.importorskip("uproot")
 
@@ -63,7 +63,7 @@ def test_a_calochallenge_file_is_read_with_its_stream_columns(tmp_path, cells, e
         pileup=np.full((N, 1), 30.0),
         event_id=np.arange(N),
     )
-    recording = read_recording(path, SMALL)
+    recording = open_source(path, SMALL).whole()
     np.testing.assert_array_equal(recording.showers.cells, cells)
     np.testing.assert_array_equal(recording.showers.e_inc, energy)
     assert set(recording.showers.conditions) == {"pileup"}
@@ -100,7 +100,7 @@ def test_parquet_gives_the_same_showers_as_hdf5(tmp_path, cells, energy):
             {"showers": column, "e_inc": energy, "region": pa.array(range(N), pa.int32())}
         )
         pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
-        recording = read_recording(tmp_path / "a.parquet", SMALL)
+        recording = open_source(tmp_path / "a.parquet", SMALL).whole()
         np.testing.assert_array_equal(recording.showers.cells, cells)
         np.testing.assert_array_equal(recording.showers.e_inc, energy)
         np.testing.assert_array_equal(recording.region, np.arange(N))
@@ -117,7 +117,7 @@ def test_a_parquet_column_of_structs_is_no_column_and_no_condition(tmp_path, cel
         "pos.x": pa.array(energy / 1e3),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=3)
-    recording = read_recording(tmp_path / "a.parquet", SMALL)
+    recording = open_source(tmp_path / "a.parquet", SMALL).whole()
     np.testing.assert_array_equal(recording.showers.cells, cells)
     assert set(recording.showers.conditions) == {"eta", "pos.x"}
     np.testing.assert_array_equal(recording.showers.conditions["eta"], energy / np.float32(1e4))
@@ -167,7 +167,7 @@ def test_a_root_tree_gives_the_same_showers_as_hdf5(tmp_path, cells, energy, jag
             {k: getattr(v, "type", None) or (v.dtype, v.shape[1:]) for k, v in columns.items()},
         )
         tree.extend(columns)
-    recording = read_recording(tmp_path / "a.root", SMALL)
+    recording = open_source(tmp_path / "a.root", SMALL).whole()
     np.testing.assert_array_equal(recording.showers.cells, cells)
     np.testing.assert_array_equal(recording.showers.e_inc, energy)
     np.testing.assert_allclose(recording.showers.conditions["eta"], energy / 1e4)

@@ -9,8 +9,9 @@ import pytest
 from models.detector import geometry as geo
 from models.detector.geometry import Geometry, Layer
 from models.detector.materials import MATERIALS, MaterialError, medium
-from models.showers.readers import ReaderError, open_source, read
+from models.showers.readers import ReaderError
 from models.simulation.gflash import deposits, profile, radii, simulate_showers
+from models.simulation.sources import open_source, read
 
 PB_LAR = geo.load(geo.SHIPPED / "pb-lar-504.json")
 TRAIN = geo.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"

@@ -6,9 +6,9 @@ import tiny
 from scipy.stats import spearmanr
 
 from models.fitting.generation import generate, generated_reference
+from models.scoring.measures import auc
 from models.showers.batch import Showers, concatenate
 from models.studies import mutability
-from models.studies.evaluation import auc
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from standings import (
     with_quality,
 )
 
-from monitor.detector.tree import grid
+from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeState
@@ -28,7 +28,7 @@ from monitor.display.metrics.showers import EXEMPLAR_ROOM, SKIPPED
 from monitor.display.metrics.spectra import MAX_ALARMS
 from monitor.display.metrics.worker import WorkerMetrics
 from monitor.display.standing import Acknowledged, Spectrum
-from monitor.quality.alarms import CellShare, Level, Severity
+from monitor.quality.alarms import CellShare, Severity
 from monitor.quality.quality import Quality
 from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS, P_EDGES

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from streams import GEOMETRY, START, Stream, expectation
 
+from monitor.detector.tree import Level
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.acknowledgements import Acknowledgement, Mask
-from monitor.quality.alarms import Alarm, Kind, Level, Severity, State
+from monitor.quality.alarms import Alarm, Kind, Severity, State
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
 from monitor.sequential.budget import Allowance
@@ -109,7 +110,7 @@ def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
 
 
 def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
-    from monitor.windows.rows import no_showers
+    from monitor.reference.expectation import no_showers
     from monitor.windows.spells import Memory
 
     rows = rows_of(Stream().next(), monitor(Stream()).places)

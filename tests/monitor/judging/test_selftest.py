@@ -8,7 +8,7 @@ import numpy as np
 from streams import GEOMETRY, Stream, expectation
 
 from monitor.judging.monitor import Monitor
-from monitor.judging.selftest import SCHEDULE, Injection, ShadowMonitor
+from monitor.judging.selftest import SCHEDULE, Injection, SelfTesting
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.quality import Quality
 from monitor.sequential.budget import Allowance
@@ -19,7 +19,7 @@ def watched(stream: Stream, seconds: int, schedule=SCHEDULE, **settings):
     judge = Monitor(
         stream.detector, GEOMETRY, expectation(50_000, rng), MonitorSettings(**settings)
     )
-    judge.shadow = ShadowMonitor(judge, schedule)
+    judge.self_test = SelfTesting(judge, schedule)
     said = [record for _ in range(seconds) for record in judge.observe(stream.next())]
     return judge, said
 

@@ -9,10 +9,10 @@ from streams import GEOMETRY, Stream, expectation
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, Severity
+from monitor.reference.accepted import Accepted
+from monitor.reference.accepted import accepted as accepted_rows
 from monitor.reference.expectation import allowed
 from monitor.reference.live import LiveSettings
-from monitor.windows.accepted import Accepted
-from monitor.windows.accepted import accepted as accepted_rows
 from monitor.windows.rows import rows_of
 
 

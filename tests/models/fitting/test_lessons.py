@@ -9,17 +9,16 @@ import tiny
 import torch
 from forged import refused, sign
 
-from models.fitting import recipe
+from models.fitting import lessons, recipe
 from models.fitting.certification import examiner
+from models.fitting.lessons import ClassifierOptions
 from models.fitting.recipe import Recipe
 from models.fitting.training import Options, Session, TrainingError
-from models.scoring import classifier
 from models.scoring.artefact import Artefact
-from models.scoring.classifier import ClassifierOptions
+from models.scoring.measures import auc
 from models.showers.batch import Showers
 from models.showers.pool import Pool, images
 from models.simulation import faults, injection
-from models.studies.evaluation import auc
 
 FAULT = "hot:cells=353,x=100,share=1"
 RECIPE = Recipe(
@@ -151,7 +150,7 @@ def test_masked_cells_do_not_move_the_odds(made, good):
 def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
     texts = ("dead:cells=353", "dead:cells=354")
     parsed = tuple(faults.parse(text) for text in texts)
-    teacher = classifier.Teacher(
+    teacher = lessons.Teacher(
         tiny.GEOMETRY, examiner(tiny.artefact()).view, parsed, images(tiny.GEOMETRY, ())
     )
     pool = Pool(tiny.showers(n=60))
@@ -165,7 +164,7 @@ def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
 def test_a_fault_of_some_showers_strikes_all_that_are_labelled(text):
     see = examiner(tiny.artefact()).view
     parsed, mirrors = (faults.parse(text),), images(tiny.GEOMETRY, ())
-    teacher = classifier.Teacher(tiny.GEOMETRY, see, parsed, mirrors)
+    teacher = lessons.Teacher(tiny.GEOMETRY, see, parsed, mirrors)
     lesson = teacher.lesson(Pool(tiny.showers(n=60)), np.random.default_rng(1))
     changed = (lesson.features.cells[60:] != lesson.features.cells[:60]).any(dim=1)
     assert changed.float().mean() > 0.9  # of a burst, some draws are nearly nothing
