@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from consumers.wire.failure import UserError
-from models.detector import geometry as geometries
+from models.detector import files as geometries
+from models.detector.geometry import GeometryError
 from monitor.detector import tree as detectors
 
 if TYPE_CHECKING:
@@ -28,5 +29,5 @@ def geometry_of(settings: Settings) -> Geometry:
     """Return the geometry of the artefact, without loading its model, or raise `UserError`."""
     try:
         return geometries.load(settings.artefact / "geometry.json")
-    except geometries.GeometryError as error:
+    except GeometryError as error:
         raise UserError(f"artefact {error}") from None

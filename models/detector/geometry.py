@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 FORMAT = "calodqm.geometry/1"
 MAX_CELLS = 65_536
-SHIPPED = Path(__file__).parents[1] / "geometries"
 
 
 class GeometryError(ValueError):
@@ -90,6 +88,7 @@ class Geometry:
 
     Examples
     --------
+    >>> from models.detector.files import SHIPPED, load
     >>> geometry = load(SHIPPED / "pb-lar-504.json")
     >>> geometry.n_layers, geometry.n_cells
     (3, 504)
@@ -216,17 +215,3 @@ def _layer(fields: dict[str, Any]) -> Layer:
     if unknown:
         raise GeometryError(f"layer has unknown keys {sorted(unknown)}")
     return Layer(str(fields["name"]), (rows, columns), (width, height), (front, back), edges)
-
-
-def load(path: Path) -> Geometry:
-    """Return the geometry of a file, or raise `GeometryError` with the file's name.
-
-    A CaloChallenge binning (XML) is read too: see `models.detector.calochallenge`.
-    """
-    from models.detector import calochallenge  # noqa: PLC0415 - it builds on this module
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        return calochallenge.parse(text) if text.lstrip()[:1] == "<" else parse(text)
-    except (OSError, UnicodeDecodeError, GeometryError) as error:
-        raise GeometryError(f"{path}: {error}") from None

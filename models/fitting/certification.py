@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from models.fitting.training import TrainingError, whole
 from models.scoring import artefact, measures, scores
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
@@ -22,11 +23,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
-    from models.fitting.recipe import Recipe
     from models.scoring.artefact import Artefact
     from models.scoring.reference import ReferenceTable
     from models.scoring.scored import Scored
     from models.showers.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class CertificationOptions:
+    """How a reference is made of the showers that somebody vouches for."""
+
+    condition_cells: int = 6
+    draws: int = 2
+    """Times that noise is drawn for each image of a clean shower."""
+
+    seed: int = 1
+    flips: tuple[str, ...] = ()
+    """Axes in which the set-up is mirror symmetric: every shower is taken in every mirror."""
+
+    def __post_init__(self) -> None:
+        whole(self, "condition_cells", "draws", "seed")
+        if min(self.condition_cells, self.draws) < 1 or self.seed < 0:
+            raise TrainingError("condition_cells and draws must be >= 1 and the seed >= 0")
 
 
 def examiner(made: Artefact) -> Examiner:
@@ -36,11 +54,11 @@ def examiner(made: Artefact) -> Examiner:
 
 
 def certified(
-    recipe: Recipe, examine: Examiner, geometry: Geometry, pool: Pool
+    options: CertificationOptions, examine: Examiner, geometry: Geometry, pool: Pool
 ) -> tuple[scores.ScoreMap, ReferenceTable, dict[str, Any]]:
     """Return the scores, standardised on good showers, their reference, and what the card says."""
-    rng = np.random.default_rng([recipe.options.seed, 6])
-    showers, index = every_image(pool, geometry, recipe, rng)
+    rng = np.random.default_rng([options.seed, 6])
+    showers, index = every_image(pool, geometry, options, rng)
     seen = examine(showers)
     score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
     people = Population(
@@ -51,7 +69,7 @@ def certified(
         shower=index,
         weights=score_map.weights,
     )
-    table = build(people, geometry, recipe.condition_cells, "certified")
+    table = build(people, geometry, options.condition_cells, "certified")
     figures = {
         "nll": {
             stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
@@ -69,20 +87,20 @@ def certified(
     return score_map, table, figures
 
 
-def recertified(made: Artefact, pool: Pool, recipe: Recipe, card: Mapping[str, Any]) -> Artefact:
+def recertified(
+    made: Artefact, pool: Pool, options: CertificationOptions, card: Mapping[str, Any]
+) -> Artefact:
     """Return the same model with a reference of other good showers; its weights stay as they are.
 
     Parameters
     ----------
     pool
         Good showers that training did not see. The scores are standardised on them too.
-    recipe
-        Of it, `condition_cells`, `draws`, and the seed and the flips of `options` are used.
     card
         What only the caller knows, put into the model card.
     """
     examine = examiner(made)
-    score_map, table, figures = certified(recipe, examine, made.geometry, pool)
+    score_map, table, figures = certified(options, examine, made.geometry, pool)
     dropped = {"held_out", "generated"}
     facts = {name: value for name, value in made.card.items() if name not in dropped}
     facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
@@ -136,15 +154,15 @@ def _mean_nll(made: Artefact, good: Showers) -> dict[str, float]:
 
 
 def every_image(
-    pool: Pool, geometry: Geometry, recipe: Recipe, rng: np.random.Generator
+    pool: Pool, geometry: Geometry, options: CertificationOptions, rng: np.random.Generator
 ) -> tuple[Showers, NDArray[np.int64]]:
     """Return every image of every shower of a pool, and which shower each row is an image of."""
     everything = np.arange(pool.n)
     clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
     batches, rows = [], []
-    for image in images(geometry, recipe.options.flips):
+    for image in images(geometry, options.flips):
         mirrored = replace(pool, showers=_mirrored(pool.showers, image))
-        for draw in range(recipe.draws):
+        for draw in range(options.draws):
             index = everything if draw == 0 else clean
             batches.append(mirrored.draw(index, geometry, rng, (image,)))
             rows.append(index)

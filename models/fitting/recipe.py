@@ -11,7 +11,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from models.fitting import lessons, training
-from models.fitting.certification import certified
+from models.fitting.certification import CertificationOptions, certified
 from models.fitting.training import Options, Session, TrainingError, whole
 from models.flows import features
 from models.flows.caloflow import CaloFlow, configure
@@ -97,6 +97,12 @@ class Recipe:
         if min(self.condition_cells, self.draws, self.group) < 1 or self.head < 0:
             raise TrainingError("condition_cells, draws and group must be >= 1, head >= 0")
 
+    @property
+    def certification(self) -> CertificationOptions:
+        """Return how the reference is made."""
+        options = self.options
+        return CertificationOptions(self.condition_cells, self.draws, options.seed, options.flips)
+
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
@@ -140,7 +146,7 @@ def prepare(
             teacher, train, held_out, recipe.classifier, recipe.options.seed, session
         )
         examine = Examiner(feature_map, flow, geometry, session.device, known)
-    score_map, table, figures = certified(recipe, examine, geometry, certify)
+    score_map, table, figures = certified(recipe.certification, examine, geometry, certify)
     facts = {
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,

@@ -65,7 +65,7 @@ def groups_of(geometry: Geometry) -> dict[str, slice]:
 
     Examples
     --------
-    >>> from models.detector.geometry import SHIPPED, load
+    >>> from models.detector.files import SHIPPED, load
     >>> list(groups_of(load(SHIPPED / "pb-lar-504.json")))
     ['strips', 'middle', 'back', 'response', 'shares']
     """

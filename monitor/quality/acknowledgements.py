@@ -109,7 +109,7 @@ def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:
 
     Examples
     --------
-    >>> from models.detector.geometry import SHIPPED, load
+    >>> from models.detector.files import SHIPPED, load
     >>> from monitor.detector.tree import grid
     >>> calo = grid("calo", sectors=1, regions_per_sector=4)
     >>> parse_mask("A3:middle[0,0];middle[0,1]", calo, load(SHIPPED / "pb-lar-504.json"))

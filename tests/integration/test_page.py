@@ -17,7 +17,7 @@ from waiting import wait_until
 
 from consumers.http.acts import Acts
 from consumers.http.page import HANG_S, Health, Line, Page, Place, Server
-from models.detector import geometry as geometries
+from models.detector import files as geometries
 from monitor.display.metrics.judge import JudgeState
 from monitor.display.pictures import ShowerPicture
 from monitor.display.standing import Acknowledged

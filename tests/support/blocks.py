@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.wire.block import Block
-from models.detector.geometry import SHIPPED, load
+from models.detector.files import SHIPPED, load
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from models.detector import geometry
+from models.detector import files as geometries
 from models.fitting.recipe import Recipe, prepare
 from models.fitting.training import Options, Session
 from models.showers import readers
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.showers.batch import Showers
 
 SHOWERS = Path(__file__).parents[2] / "deploy" / "showers" / "pb-lar"
-GEOMETRY = geometry.load(geometry.SHIPPED / "pb-lar-504.json")
+GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 
 RECIPE = Recipe(
     version="tiny",

@@ -140,18 +140,16 @@ def _run(args: argparse.Namespace) -> int:
 def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibration, ...]:
     """Return the calibration on every image of the good showers under the model's symmetries."""
     from models.fitting import certification  # noqa: PLC0415  torch takes seconds
-    from models.fitting.recipe import Recipe  # noqa: PLC0415
-    from models.fitting.training import Options  # noqa: PLC0415
     from models.scoring import measures  # noqa: PLC0415
 
     flips = tuple(artefact.card.get("flips", ()))
-    recipe = Recipe(draws=1, options=Options(flips=flips))
+    options = certification.CertificationOptions(draws=1, flips=flips)
     pool = inputs.pool([args.good], artefact.geometry)
     if args.unknown_energy:
         pool = replace(pool, showers=_forget(pool.showers))
     # Another stream than that of references: the same noise would make both alike.
     rng = np.random.default_rng([args.seed, 7])
-    images, shower = certification.every_image(pool, artefact.geometry, recipe, rng)
+    images, shower = certification.every_image(pool, artefact.geometry, options, rng)
     scored = artefact.scorer(args.device).score(images)
     return measures.calibration(scored, artefact.reference.edges, shower)
 

@@ -126,8 +126,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _certify(args: argparse.Namespace) -> int:
     from models.fitting import certification  # noqa: PLC0415  torch takes seconds
-    from models.fitting.recipe import Recipe  # noqa: PLC0415
-    from models.fitting.training import Options  # noqa: PLC0415
 
     made = inputs.artefact(args.artefact)
     if args.anomaly and args.test is None:
@@ -137,12 +135,13 @@ def _certify(args: argparse.Namespace) -> int:
     strange = inputs.named(args.anomaly, made.geometry, "--anomaly")
     card = {"certified_with": [path.name for path in args.showers]}
     try:
-        recipe = Recipe(
-            options=Options(seed=made.card.get("seed", 1), flips=tuple(made.card.get("flips", ()))),
-            draws=args.draws,
+        options = certification.CertificationOptions(
             condition_cells=_condition_cells(args, made),
+            draws=args.draws,
+            seed=made.card.get("seed", 1),
+            flips=tuple(made.card.get("flips", ())),
         )
-        new = certification.recertified(made, pool, recipe, card)
+        new = certification.recertified(made, pool, options, card)
     except ValueError as error:
         raise UserError(str(error)) from None
     if test is not None:

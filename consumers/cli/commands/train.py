@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from consumers.cli import inputs
 from consumers.wire.failure import UserError
-from models.detector import geometry as geometries
+from models.detector import files as geometries
+from models.detector.geometry import GeometryError
 
 if TYPE_CHECKING:
     import argparse
@@ -142,5 +143,5 @@ def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
 def _geometry(path: Path | None) -> Geometry:
     try:
         return geometries.load(path or geometries.SHIPPED / "pb-lar-504.json")
-    except geometries.GeometryError as error:
+    except GeometryError as error:
         raise UserError(str(error)) from None

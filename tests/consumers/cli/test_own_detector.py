@@ -5,9 +5,9 @@ import json
 import pytest
 
 from consumers.cli import command
-from models.detector import geometry as geo
+from models.detector import files as geometries
 
-CRYSTALS = geo.SHIPPED / "crystals-121.json"
+CRYSTALS = geometries.SHIPPED / "crystals-121.json"
 SHOWERS = "gflash:gamma,n={n},low=2000,high=50000,seed={seed}"
 RECIPES = {
     "flux": "[model]\nhidden = [32]\ncoder_hidden = 16\nlatents = 4\n",

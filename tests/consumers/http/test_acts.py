@@ -11,7 +11,7 @@ from standings import DETECTOR, alarm
 from consumers.http.acts import MAX_BYTES, ActError, Acts
 from consumers.kafka.connection import Connection
 from consumers.wire.failure import UserError
-from models.detector import geometry as geometries
+from models.detector import files as geometries
 from monitor.quality.acknowledgements import Mask
 
 GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")

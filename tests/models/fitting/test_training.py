@@ -180,7 +180,7 @@ def test_population_holds_every_image_and_fresh_noise_for_clean_ones():
     good = tiny.showers()[slice(0, 10)]
     clean = np.arange(10) < 4
     showers, index = every_image(
-        Pool(good, clean), tiny.GEOMETRY, small(), np.random.default_rng(1)
+        Pool(good, clean), tiny.GEOMETRY, small().certification, np.random.default_rng(1)
     )
     assert showers.n == 2 * (10 + 4)
     assert np.bincount(index).tolist() == [4] * 4 + [2] * 6

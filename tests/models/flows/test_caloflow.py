@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.detector import geometry as geo
+from models.detector import files as geometries
 from models.flows.caloflow import PUBLISHED, CaloFlow, CaloFlowConfig, configure
 from models.flows.interface import Features, tuples
 from models.scoring.artefact import Artefact
@@ -130,7 +130,7 @@ def test_no_cell_sees_itself_or_a_later_one():
 
 
 def test_the_published_configuration_has_the_size_of_the_paper():
-    geometry = geo.load(geo.SHIPPED / "pb-lar-504.json")
+    geometry = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
     config = configure(geometry, 1, {"preset": "published"})
     one = CaloFlow(replace(config, cell_blocks=1))
     parameters = sum(p.numel() for p in one.cells.parameters())
@@ -154,7 +154,7 @@ def test_the_published_configuration_has_the_size_of_the_paper():
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused(options):
-    geometry = geo.load(geo.SHIPPED / "pb-lar-504.json")
+    geometry = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
     with pytest.raises(ValueError, match=r"must be|must lie|wider"):
         configure(geometry, 1, options)
 
@@ -170,8 +170,8 @@ def test_a_configuration_knows_its_weights_before_they_are_made(model):
 
 
 def test_the_shipped_model_is_normal_on_photons_it_never_saw_and_finds_muons():
-    artefact = Artefact.load(geo.SHIPPED.parent / "artefacts" / "pb-lar-caloflow")
-    shown = geo.SHIPPED.parents[1] / "deploy" / "showers" / "pb-lar"
+    artefact = Artefact.load(geometries.SHIPPED.parent / "artefacts" / "pb-lar-caloflow")
+    shown = geometries.SHIPPED.parents[1] / "deploy" / "showers" / "pb-lar"
     scorer = artefact.scorer("cpu")
     good, mu = (
         scorer.score(read(shown / f"{name}.h5", artefact.geometry)[slice(0, 400)])

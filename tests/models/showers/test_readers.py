@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.detector import files as geometries
 from models.detector import geometry as geo
 from models.detector.geometry import Geometry, GeometryError, Layer
 from models.showers import tables
@@ -16,7 +17,7 @@ from models.showers.readers import ReaderError, open_source, read
 
 uproot = pytest.importorskip("uproot")
 
-PB_LAR = geo.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar"
+PB_LAR = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar"
 SMALL = Geometry(
     "small",
     (
@@ -46,7 +47,7 @@ def write(path, **columns):
 
 
 def test_the_shipped_showers_are_read_whole():
-    showers = read(PB_LAR / "mu.h5", geo.load(geo.SHIPPED / "pb-lar-504.json"))
+    showers = read(PB_LAR / "mu.h5", geometries.load(geometries.SHIPPED / "pb-lar-504.json"))
     assert showers.cells.shape == (500, 504)
     assert np.all((showers.e_inc >= 1000) & (showers.e_inc <= 20_000))
 
@@ -245,7 +246,7 @@ def test_a_truncated_file_is_refused_in_one_line(tmp_path, share):
     path = tmp_path / "cut.h5"
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ReaderError, match="damaged or truncated"):
-        read(path, geo.load(geo.SHIPPED / "pb-lar-504.json"))
+        read(path, geometries.load(geometries.SHIPPED / "pb-lar-504.json"))
 
 
 def test_damage_in_the_data_is_refused_in_one_line(tmp_path):
@@ -254,7 +255,7 @@ def test_damage_in_the_data_is_refused_in_one_line(tmp_path):
     path = tmp_path / "damaged.h5"
     path.write_bytes(content)
     with pytest.raises(ReaderError, match="damaged"):
-        read(path, geo.load(geo.SHIPPED / "pb-lar-504.json"))
+        read(path, geometries.load(geometries.SHIPPED / "pb-lar-504.json"))
 
 
 def test_a_link_to_another_file_is_not_followed(tmp_path, cells):
@@ -293,7 +294,7 @@ BINNING = """<Bins><!-- two layers with cells -->
 def test_a_calochallenge_binning_becomes_a_polar_geometry(tmp_path):
     path = tmp_path / "binning.xml"
     path.write_text(BINNING)
-    geometry = geo.load(path)
+    geometry = geometries.load(path)
     assert [layer.name for layer in geometry.layers] == ["layer_0", "layer_2"]
     assert [layer.shape for layer in geometry.layers] == [(4, 3), (1, 2)]
     radius = np.hypot(*geometry.centres[:, :2].T)
@@ -317,4 +318,4 @@ def test_a_binning_that_cannot_be_is_refused(tmp_path, text, says):
     path = tmp_path / "binning.xml"
     path.write_text(text)
     with pytest.raises(GeometryError, match=says):
-        geo.load(path)
+        geometries.load(path)

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.detector import calochallenge
-from models.detector import geometry as geo
+from models.detector import files as geometries
 from models.showers.batch import Showers
 from models.showers.readers import open_source
 from models.simulation.faults import KEYS, STREAM, Fault, FaultError, Kind, parse
 from models.simulation.injection import apply, struck, weights
 
-PB_LAR = geo.load(geo.SHIPPED / "pb-lar-504.json")
-TRAIN = geo.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"
+PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
+TRAIN = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"
 ENERGY_KINDS = sorted(set(Kind) - STREAM)
 
 
@@ -236,7 +236,7 @@ BINNING = """<Bins><Bin name="photon">
 <Layer id="0" r_edges="0,5,10,30" n_bin_alpha="4" />
 <Layer id="1" r_edges="0,20,60" n_bin_alpha="1" />
 </Bin></Bins>"""
-CRYSTALS = geo.load(geo.SHIPPED / "crystals-121.json")
+CRYSTALS = geometries.load(geometries.SHIPPED / "crystals-121.json")
 POLAR = calochallenge.parse(BINNING)
 GEOMETRIES = {
     "pb-lar": PB_LAR,

@@ -12,10 +12,9 @@ from scipy.stats import binom
 
 from consumers.cli import command
 from consumers.cli.inputs import pool as given_pool
+from models.detector import files as geometries
 from models.detector import geometry as geo
 from models.fitting import certification
-from models.fitting.recipe import Recipe
-from models.fitting.training import Options
 from models.scoring.scored import Scored
 from models.showers.batch import Showers
 from models.simulation import injection
@@ -78,7 +77,7 @@ def test_a_sample_of_its_own_is_not_drawn_beyond_half_its_size():
 
 @pytest.mark.parametrize("name", ["pb-lar-504", "crystals-121"])
 def test_the_faults_of_an_evaluation_fit_the_geometry(name):
-    geometry = geo.load(geo.SHIPPED / f"{name}.json")
+    geometry = geometries.load(geometries.SHIPPED / f"{name}.json")
     rng = np.random.default_rng(6)
     cells = rng.gamma(1.0, 5.0, (70, geometry.n_cells)).astype(np.float32)
     good = Showers(cells, np.full(70, 5000, np.float32))
@@ -91,7 +90,7 @@ def test_the_faults_of_an_evaluation_fit_the_geometry(name):
 
 def test_polar_layers_get_no_second_photon():
     layer = geo.Layer("a", (8, 4), (10.0, 10.0), (0.0, 1.0), (0.0, 5.0, 10.0, 20.0, 40.0))
-    crystals = geo.load(geo.SHIPPED / "crystals-121.json")
+    crystals = geometries.load(geometries.SHIPPED / "crystals-121.json")
     names = evaluation.injected(replace(crystals, layers=(layer,)))
     assert "dead core cell" in names
     assert not any("second" in name for name in names)
@@ -132,9 +131,9 @@ def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
     evaluate(clean, "--images", f"--seed={made.card['seed']}")
     pool = given_pool([clean], made.geometry)
     seed = made.card["seed"]
-    options = Options(seed=seed, flips=tuple(made.card.get("flips", ())))
-    recipe = Recipe(draws=1, condition_cells=1, options=options)
-    certification.certified(recipe, certification.examiner(made), made.geometry, pool)
+    flips = tuple(made.card.get("flips", ()))
+    options = certification.CertificationOptions(1, 1, seed, flips)
+    certification.certified(options, certification.examiner(made), made.geometry, pool)
     checked, certified = (showers.cells - pool.showers.cells[of] for showers, of in drawn)
     assert abs(np.corrcoef(checked[:300].ravel(), certified[:300].ravel())[0, 1]) < 0.05
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.detector.geometry import SHIPPED, load
+from models.detector.files import SHIPPED, load
 from monitor.alarms.kinds import carriers, likely
 from monitor.alarms.symptoms import Symptoms, information, standing_out
 from monitor.quality.alarms import Kind

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.detector import geometry as geometries
+from models.detector import files as geometries
 from monitor.display.pictures import (
     INK,
     PULL_MAX,
