@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.fitting.recipe import Recipe
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Separation
-    from models.studies.evaluation import Scoring
+    from models.studies.evaluation import Trial
 
 SHOWERS = settings.ROOT / "deploy" / "showers" / "pb-lar"
 RECIPE = settings.ROOT / "models" / "artefacts" / "pb-lar-classifier.toml"
@@ -98,7 +98,7 @@ def _lessons(wanted: Recipe, shown: ClassifierOptions) -> Iterator[tuple[str, Re
 
 
 def _told(
-    made: Artefact, scorings: Iterator[Scoring], names: Mapping[str, str]
+    made: Artefact, scorings: Iterator[Trial], names: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Return what scores, by the name that they are told under, separate, by anomaly."""
     good = next(scorings)

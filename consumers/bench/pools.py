@@ -29,7 +29,7 @@ N_GOOD, N_FAULTY = 16_000, 4000
 N_STRANGE = 160_000
 """Good showers that are looked through for strange ones: one in a thousand is."""
 
-CHUNK = 16_000
+DRAWN_AT_ONCE = 16_000
 EDGE = 5
 """A cell at the edge, where a shower leaves nothing."""
 
@@ -166,5 +166,5 @@ def _ranks(source: Pool, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _sizes(n: int) -> Iterator[int]:
-    for start in range(0, n, CHUNK):
-        yield min(CHUNK, n - start)
+    for start in range(0, n, DRAWN_AT_ONCE):
+        yield min(DRAWN_AT_ONCE, n - start)

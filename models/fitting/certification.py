@@ -60,10 +60,10 @@ def certified(
     rng = np.random.default_rng([options.seed, 6])
     showers, index = every_image(pool, geometry, options, rng)
     seen = examine(showers)
-    score_map = scores.fit(examine.score_names, seen.raw, seen.condition)
+    score_map = scores.fit(examine.score_names, seen.raw, seen.energy)
     people = Population(
         e_rec=seen.e_rec,
-        scores=score_map(seen.raw, seen.condition),
+        scores=score_map(seen.raw, seen.energy),
         latents=seen.latents,
         cells=showers.cells,
         shower=index,

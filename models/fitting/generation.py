@@ -41,16 +41,16 @@ def generate(artefact: Artefact, seen: Showers, n: int, seed: int) -> Showers:
     rng = np.random.default_rng(seed)
     rows = rng.integers(seen.n, size=n)
     features, _ = artefact.feature_map(seen)
-    context = features.context[torch.from_numpy(rows)]
+    conditions = features.conditions[torch.from_numpy(rows)]
     generator = torch.Generator().manual_seed(seed)
-    return concatenate(list(_batches(artefact, context, generator)))
+    return concatenate(list(_batches(artefact, conditions, generator)))
 
 
 def _batches(
-    artefact: Artefact, context: torch.Tensor, generator: torch.Generator
+    artefact: Artefact, conditions: torch.Tensor, generator: torch.Generator
 ) -> Iterator[Showers]:
     feature_map, step = artefact.feature_map, artefact.geometry.least_count_mev
-    for part in torch.split(context, BATCH):
+    for part in torch.split(conditions, BATCH):
         drawn = artefact.flow.sample(part, generator)
         cells = feature_map.inverse(drawn.cells, part)
         if step > 0:
@@ -83,7 +83,7 @@ def generated_reference(
     drawn = examiner(artefact)(showers)
     people = Population(
         e_rec=drawn.e_rec,
-        scores=artefact.score_map(drawn.raw, drawn.condition),
+        scores=artefact.score_map(drawn.raw, drawn.energy),
         latents=drawn.latents,
         cells=showers.cells,
         shower=np.arange(showers.n),

@@ -124,8 +124,8 @@ def fit(
     """Return a classifier with the weights of the best held-out loss."""
     torch.manual_seed(seed)
     check = teacher.lesson(held_out, np.random.default_rng([seed, 11]))
-    cells, layers, context = (part.shape[1] for part in check.features)
-    config = ClassifierConfig(cells, layers, context, options.hidden, options.faults)
+    cells, layers, conditions = (part.shape[1] for part in check.features)
+    config = ClassifierConfig(cells, layers, conditions, options.hidden, options.faults)
     model = Classifier(config).to(session.device)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay

@@ -15,7 +15,8 @@ import zuko
 from torch import Tensor, nn
 
 from models.detector.geometry import MAX_CELLS
-from models.flows.interface import Evidence, Features, Phase, check_counts, products
+from models.flows.interface import Features, FlowOutput, Phase, check_counts, products
+from models.flows.networks import calm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -186,11 +187,11 @@ class CaloFlow(nn.Module):
         energies = features.layers[:, 1:]
         if self.layers is None:
             return energies.new_zeros(len(energies)), energies
-        return _evaluate(self.layers, energies, features.context)
+        return _evaluate(self.layers, energies, features.conditions)
 
     def _cells(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return log p_II, shape (N,), and the latent of every cell, shape (N, V)."""
-        context = torch.cat([features.context, features.layers[:, 1:]], 1)
+        context = torch.cat([features.conditions, features.layers[:, 1:]], 1)
         return _evaluate(self.cells, features.cells, context)
 
     def log_prob(self, features: Features) -> Tensor:
@@ -203,28 +204,30 @@ class CaloFlow(nn.Module):
         return torch.cat(parts, 1)
 
     @torch.no_grad()
-    def sample(self, context: Tensor, generator: torch.Generator) -> Features:
-        """Return one generated shower for each row of the context, the response included."""
+    def sample(self, conditions: Tensor, generator: torch.Generator) -> Features:
+        """Return one generated shower for each row of the conditions, the response included."""
 
         def normal(width: int) -> Tensor:
-            return torch.randn(len(context), width, generator=generator, device=context.device)
+            return torch.randn(
+                len(conditions), width, generator=generator, device=conditions.device
+            )
 
         response, energies = normal(1), normal(len(self.shape.layers) - 1)
         if self.layers is not None:
-            energies = self.layers(context).transform.inv(energies)
-        given = torch.cat([context, energies], 1)
+            energies = self.layers(conditions).transform.inv(energies)
+        given = torch.cat([conditions, energies], 1)
         cells = self.cells(given).transform.inv(normal(self.shape.n_cells))
-        return Features(cells, torch.cat([response, energies], 1), context)
+        return Features(cells, torch.cat([response, energies], 1), conditions)
 
-    def compiled(self) -> Callable[[Features], Evidence]:
+    def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the evaluation of both flows in one pass."""
 
         @torch.inference_mode()
-        def evaluate(features: Features) -> Evidence:
+        def evaluate(features: Features) -> FlowOutput:
             log_layers, z_layers = self._layers(features)
             log_cells, z_cells = self._cells(features)
             latents = torch.cat([z_cells, features.layers[:, :1], z_layers], 1)
-            return Evidence(-torch.stack([log_layers, log_cells], 1), latents, None)
+            return FlowOutput(-torch.stack([log_layers, log_cells], 1), latents, None)
 
         return evaluate
 
@@ -256,7 +259,7 @@ def _flow(
             hidden_features=hidden,
             **(spline if config.univariate == "spline" else {}),
         )
-        _calm(block.hyper)
+        calm(block.hyper)
         blocks.append(block)
         if config.univariate == "affine":
             zeros = [torch.zeros(width, *shape) for shape in shapes]  # the identity
@@ -282,14 +285,6 @@ class _Static(_Spline):
 
     def __call__(self, *parameters: Tensor) -> zuko.transforms.Transform:
         return zuko.transforms.DependentTransform(super().__call__(*parameters), 1)
-
-
-def _calm(network: nn.Module) -> None:
-    """Begin near the identity: small last weights."""
-    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-    with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.zero_()
 
 
 def _evaluate(flow: zuko.flows.Flow, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:

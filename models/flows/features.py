@@ -151,15 +151,15 @@ class FeatureMap:
         cells: NDArray[np.float32] = showers.cells if dither is None else showers.cells + dither
         core: NDArray[np.float32] = cells @ self.core.T
         e_rec = self._e_rec(core)
-        context = self.context(e_rec, showers.conditions)
-        layers = self._layers(core, e_rec, context, showers)
+        c = self.standardised(e_rec, showers.conditions)
+        layers = self._layers(core, e_rec, c, showers)
         y = compress(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
-        powers = torch.from_numpy(basis(context[:, 0]))
+        powers = torch.from_numpy(basis(c[:, 0]))
         y -= powers @ torch.from_numpy(self.cell_mean)
         y *= (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
-        return Features(y, torch.from_numpy(layers), torch.from_numpy(context)), e_rec
+        return Features(y, torch.from_numpy(layers), torch.from_numpy(c)), e_rec
 
-    def context(
+    def standardised(
         self, e_rec: NDArray[np.float64], conditions: Mapping[str, NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         """Return the standardised conditions, clamped to the range of training, shape (N, C)."""
@@ -175,7 +175,7 @@ class FeatureMap:
         self,
         core: NDArray[np.float32],
         e_rec: NDArray[np.float64],
-        context: NDArray[np.float32],
+        c: NDArray[np.float32],
         showers: Showers,
     ) -> NDArray[np.float32]:
         known = ~np.isnan(showers.e_inc) & self.knows_response
@@ -183,7 +183,7 @@ class FeatureMap:
         at = np.where(known, self._at(e_inc), 0.0).astype(np.float32)
         raw = np.arcsinh(core / self.layer_unit_mev).astype(np.float32)
         raw[:, 0] = np.log(e_rec / e_inc)
-        powers = basis(context[:, 0])
+        powers = basis(c[:, 0])
         mean, log_scale = powers @ self.layer_mean, powers @ self.layer_log_scale
         response = basis(at)
         mean[:, 0] = response @ self.layer_mean[:, 0]
@@ -210,15 +210,15 @@ class FeatureMap:
         cells = showers.cells.copy()
         cells[mask] = 0.0
         for _ in range(FILL_ROUNDS):
-            condition = self.context(self.e_rec(cells), showers.conditions)[:, 0]
+            condition = self.standardised(self.e_rec(cells), showers.conditions)[:, 0]
             mean = basis(condition) @ self.cell_mean[:, columns]
             energy = expand(torch.from_numpy(mean)).numpy() * np.float32(self.unit_mev[0])
             cells[:, columns] = np.where(mask[:, columns], energy, cells[:, columns])
         return Showers(cells, showers.e_inc, showers.conditions)
 
-    def inverse(self, cells: Tensor, context: Tensor) -> NDArray[np.float32]:
+    def inverse(self, cells: Tensor, c: Tensor) -> NDArray[np.float32]:
         """Return the cell energies, MeV, that standardised cells stand for, shape (N, V)."""
-        powers = torch.from_numpy(basis(context[:, 0].cpu().numpy()))
+        powers = torch.from_numpy(basis(c[:, 0].cpu().numpy()))
         mean = powers @ torch.from_numpy(self.cell_mean)
         scale = (powers @ torch.from_numpy(self.cell_log_scale)).exp()
         y = mean + cells.cpu() * scale
@@ -233,8 +233,8 @@ class FeatureMap:
         """
         means = zip(self.condition_names, self.scale[0, 1:], strict=True)
         conditions = {name: np.full(len(cells), mean, np.float32) for name, mean in means}
-        context = self.context(self.e_rec(cells), conditions)
-        return self.inverse(torch.zeros(cells.shape), torch.from_numpy(context))
+        c = self.standardised(self.e_rec(cells), conditions)
+        return self.inverse(torch.zeros(cells.shape), torch.from_numpy(c))
 
 
 def compress(x: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from models.flows.interface import Evidence, Features, Phase, check_counts, products
+from models.flows.interface import Features, FlowOutput, Phase, check_counts, products
+from models.flows.networks import calm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ class Flux(nn.Module):
             order=torch.tensor(config.order) * stretch,
             hidden_features=config.hidden,
         )
-        _calm(autoregressive.hyper[-1])
+        calm(autoregressive.hyper[-1])
         self.flow = zuko.flows.Flow(
             [autoregressive],
             zuko.lazy.UnconditionalDistribution(
@@ -132,29 +133,29 @@ class Flux(nn.Module):
         )
 
     def _coder_loss(self, features: Features) -> Tensor:
-        code = self.encoder(torch.cat([features.cells, features.context], 1))
-        again = self.decoder(torch.cat([code, features.context], 1))
+        code = self.encoder(torch.cat([features.cells, features.conditions], 1))
+        again = self.decoder(torch.cat([code, features.conditions], 1))
         loss: Tensor = (features.cells - again).square().mean(1)
         return loss
 
     @torch.no_grad()
     def _standardise(self, features: Features) -> None:
-        code = self.encoder(torch.cat([features.cells, features.context], 1))
+        code = self.encoder(torch.cat([features.cells, features.conditions], 1))
         self.latent_mean.copy_(code.mean(0))
         self.latent_scale.copy_(code.std(0).clamp_min(1e-6))
 
     def _flow_loss(self, features: Features) -> Tensor:
-        nll: Tensor = -self._density(features.context).log_prob(self._flat(features))
+        nll: Tensor = -self._density(features.conditions).log_prob(self._flat(features))
         return nll
 
-    def _density(self, context: Tensor) -> zuko.distributions.NormalizingFlow:
-        return self.flow(context)
+    def _density(self, conditions: Tensor) -> zuko.distributions.NormalizingFlow:
+        return self.flow(conditions)
 
     def _flat(self, features: Features) -> Tensor:
         """Return layers 1 to L - 1, latents and residuals side by side, shape (N, width)."""
         with torch.no_grad():
-            code = self.encoder(torch.cat([features.cells, features.context], 1))
-            again = self.decoder(torch.cat([code, features.context], 1))
+            code = self.encoder(torch.cat([features.cells, features.conditions], 1))
+            again = self.decoder(torch.cat([code, features.conditions], 1))
             standard = (code - self.latent_mean) / self.latent_scale
             return torch.cat([features.layers[:, 1:], standard, features.cells - again], 1)
 
@@ -172,7 +173,7 @@ class Flux(nn.Module):
         """Return latents and log slope of every dimension of the flow, shape (N, width) each."""
         flat = self._flat(features)
         (affine,) = self.flow.transform.transforms
-        latents, log_scale = affine.meta(features.context, flat).base.call_and_ladj(flat)
+        latents, log_scale = affine.meta(features.conditions, flat).base.call_and_ladj(flat)
         return latents, log_scale
 
     def _stages(self, terms: Tensor) -> Tensor:
@@ -187,28 +188,21 @@ class Flux(nn.Module):
         return torch.cat([latents[:, code:], features.layers[:, :1], latents[:, :head]], 1)
 
     @torch.no_grad()
-    def sample(self, context: Tensor, generator: torch.Generator) -> Features:
-        """Return one generated shower for each row of the context, the response included."""
+    def sample(self, conditions: Tensor, generator: torch.Generator) -> Features:
+        """Return one generated shower for each row of the conditions, the response included."""
         head = self.shape.n_layers - 1
         code = head + self.shape.latents
-        n = len(context)
-        z = torch.randn(n, self.shape.width, generator=generator, device=context.device)
-        flat = self.flow(context).transform.inv(z)
+        n = len(conditions)
+        z = torch.randn(n, self.shape.width, generator=generator, device=conditions.device)
+        flat = self.flow(conditions).transform.inv(z)
         standard = flat[:, head:code] * self.latent_scale + self.latent_mean
-        cells = flat[:, code:] + self.decoder(torch.cat([standard, context], 1))
-        response = torch.randn(n, 1, generator=generator, device=context.device)
-        return Features(cells, torch.cat([response, flat[:, :head]], 1), context)
+        cells = flat[:, code:] + self.decoder(torch.cat([standard, conditions], 1))
+        response = torch.randn(n, 1, generator=generator, device=conditions.device)
+        return Features(cells, torch.cat([response, flat[:, :head]], 1), conditions)
 
-    def compiled(self) -> Callable[[Features], Evidence]:
+    def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the fast evaluation of the weights as they are now."""
         return _Compiled(self)
-
-
-def _calm(last: nn.Linear) -> None:
-    """Begin near the identity: small last weights."""
-    with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.zero_()
 
 
 class _Compiled:
@@ -229,12 +223,12 @@ class _Compiled:
         self.log_scale = (weight[:, 1::2].contiguous(), bias[1::2].contiguous())
 
     @torch.inference_mode()
-    def __call__(self, features: Features) -> Evidence:
-        cells, layers, context = features
-        code = _coder(self.encoder, torch.cat([cells, context], 1))
-        residuals = cells - _coder(self.decoder, torch.cat([code, context], 1))
+    def __call__(self, features: Features) -> FlowOutput:
+        cells, layers, conditions = features
+        code = _coder(self.encoder, torch.cat([cells, conditions], 1))
+        residuals = cells - _coder(self.decoder, torch.cat([code, conditions], 1))
         flat = torch.cat([layers[:, 1:], (code - self.mean) * self.scale, residuals], 1)
-        activity = torch.cat([flat, context], 1)
+        activity = torch.cat([flat, conditions], 1)
         for weight, bias in self.hidden:
             activity = torch.addmm(bias, activity, weight).relu_()
         log_scale = torch.addmm(self.log_scale[1], activity, self.log_scale[0])
@@ -245,7 +239,7 @@ class _Compiled:
         parts = (terms[:, : self.head], terms[:, self.head : self.code], terms[:, self.code :])
         nll = torch.stack([part.sum(1) for part in parts], 1).neg_()
         arranged = torch.cat([latents[:, self.code :], layers[:, :1], latents[:, : self.head]], 1)
-        return Evidence(nll, arranged, residuals)
+        return FlowOutput(nll, arranged, residuals)
 
 
 def _linears(network: nn.Sequential) -> list[tuple[Tensor, Tensor]]:

@@ -67,11 +67,11 @@ class Features(NamedTuple):
     """Layer-energy coordinates, shape (N, L): the response to the incident energy, which is
     N(0, 1) already and no flow's business, then the standardised energies of layers 1 to L - 1."""
 
-    context: Tensor
+    conditions: Tensor
     """Standardised conditions, shape (N, C): log of the reconstructed energy first."""
 
 
-class Evidence(NamedTuple):
+class FlowOutput(NamedTuple):
     """What a flow says of N showers in one pass."""
 
     nll: Tensor
@@ -116,7 +116,7 @@ class Flow(Protocol):
 
     @property
     def reconstructs(self) -> bool:
-        """Return whether `Evidence` has residuals."""
+        """Return whether `FlowOutput` has residuals."""
         ...
 
     @property
@@ -132,14 +132,10 @@ class Flow(Protocol):
         """Return log p of each stage, nats, shape (N, T), with zuko's own arithmetic."""
         ...
 
-    def latent(self, features: Features) -> Tensor:
-        """Return the latents, shape (N, D): cells first, then layer-energy coordinates."""
+    def sample(self, conditions: Tensor, generator: Generator) -> Features:
+        """Return one generated shower for each row of the conditions."""
         ...
 
-    def sample(self, context: Tensor, generator: Generator) -> Features:
-        """Return one generated shower for each row of the context."""
-        ...
-
-    def compiled(self) -> Callable[[Features], Evidence]:
-        """Return the fast evaluation, for CPU or GPU; it agrees with `log_prob` and `latent`."""
+    def compiled(self) -> Callable[[Features], FlowOutput]:
+        """Return the fast evaluation, for CPU or GPU; it agrees with `log_prob`."""
         ...

@@ -1,4 +1,4 @@
-"""Scoring: from showers to scores, latents and p-values; the artefact that holds it all.
+"""Trial: from showers to scores, latents and p-values; the artefact that holds it all.
 
 In: showers and an artefact's folder. Out: `Scored` batches, reference tables, saved artefacts.
 Never: training, simulation, knowledge of faults, or what a detector's regions are.

@@ -85,7 +85,7 @@ class Classifier(nn.Module):
             Of the flow, shape (N, D): what a cell holds beyond what the others let expect.
         """
         # More noise is a larger mean square: hard to learn from the latents themselves.
-        parts = (features.cells, latents, latents.square() - 1, features.context)
+        parts = (features.cells, latents, latents.square() - 1, features.conditions)
         inputs = torch.cat(parts, 1)
         odds: Tensor = self.network(inputs.clamp(-LIMIT, LIMIT))[:, 0]
         return odds

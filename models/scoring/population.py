@@ -40,7 +40,7 @@ exceed, this share of them at most: what a cell can tell by itself it does not b
 POOL_TEST = 1e-3
 """A cell whose tail differs from the pooled one at this level keeps its own."""
 
-TAIL = 12
+TAIL_ROWS = 12
 """Beyond the score that this many rows exceed, the tail is continued as a power law."""
 
 SHOWERS_MIN = 48
@@ -216,7 +216,7 @@ def _log_tail(
 
 
 def _continued(above: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log P(beyond each edge): counted, then a power law beyond the last `TAIL` rows.
+    """Return log P(beyond each edge): counted, then a power law beyond the last `TAIL_ROWS` rows.
 
     It is linear on the asinh axis, with the mean excess over the 98 % quantile as its scale: a
     guess, for the order of the strangest, that claims less than an exponential would.
@@ -225,7 +225,7 @@ def _continued(above: NDArray[np.float64]) -> NDArray[np.float64]:
     start = int(np.nonzero(above >= 0.02 * above[0])[0][-1])
     inside = -np.diff(above[start:])
     scale = max(float(np.average(np.arange(len(inside)) + 0.5, weights=inside + 1e-12)), 0.5)
-    last = int(np.nonzero(above >= min(TAIL, above[0]))[0][-1])
+    last = int(np.nonzero(above >= min(TAIL_ROWS, above[0]))[0][-1])
     tail[last + 1 :] = tail[last] - np.arange(1, len(tail) - last) / scale
     return tail
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from models.flows.interface import Evidence, Features
+from models.flows.interface import Features, FlowOutput
 from models.scoring.reference import BINS, bins, harmonic_mean
 from models.scoring.scored import Scored
 from models.scoring.scores import RawScores, names
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
 
-CHUNK = 256
+SCORED_AT_ONCE = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
 
 
@@ -43,7 +43,7 @@ class Seen(NamedTuple):
     latents: NDArray[np.float32]
     """Shape (N, D)."""
 
-    condition: NDArray[np.float32]
+    energy: NDArray[np.float32]
     """Standardised log of the reconstructed energy, shape (N,)."""
 
     e_rec: NDArray[np.float64]
@@ -83,8 +83,8 @@ class Examiner:
         if mask is not None and mask.any():
             full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
-        for start in range(0, showers.n, CHUNK):
-            stop = min(start + CHUNK, showers.n)
+        for start in range(0, showers.n, SCORED_AT_ONCE):
+            stop = min(start + SCORED_AT_ONCE, showers.n)
             whole = start + -(-(stop - start) // ROWS) * ROWS
             rows = np.minimum(np.arange(start, whole), showers.n - 1)
             batch = showers[rows]
@@ -94,35 +94,37 @@ class Examiner:
 
     def _chunk(self, showers: Showers) -> Seen:
         features, e_rec = self.feature_map(showers)
-        condition = features.context[:, 0].numpy()
-        evidence = self._evidence(features)
-        raw = self._raw(features, evidence, showers, showers)
-        return Seen(raw, evidence.latents.cpu().numpy(), condition, e_rec)
+        energy = features.conditions[:, 0].numpy()
+        output = self._output(features)
+        raw = self._raw(features, output, showers, showers)
+        return Seen(raw, output.latents.cpu().numpy(), energy, e_rec)
 
     def _raw(
-        self, features: Features, evidence: Evidence, seen: Showers, showers: Showers
+        self, features: Features, output: FlowOutput, seen: Showers, showers: Showers
     ) -> NDArray[np.float32]:
         """Return raw scores of showers `seen` in the place of those that ties are drawn from."""
         tie = uniform(keys(showers), 2)[:, 1]
-        raw = self.raw_scores(evidence, seen.cells, tie)
+        raw = self.raw_scores(output, seen.cells, tie)
         if self.classifier is None:
             return raw
         there = Features(*(part.to(self.device) for part in features))
         with torch.inference_mode():
-            odds = self.classifier(there, evidence.latents.to(self.device))
+            odds = self.classifier(there, output.latents.to(self.device))
         return np.column_stack([raw, odds.cpu().numpy()])
 
     def view(self, showers: Showers) -> tuple[Features, Tensor]:
         """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
         parts = []
-        for start in range(0, showers.n, CHUNK):
-            features, _ = self.feature_map(showers[slice(start, start + CHUNK)])
+        for start in range(0, showers.n, SCORED_AT_ONCE):
+            features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
             there = Features(*(part.to(self.device) for part in features))
             parts.append((*there, self.evaluate(there).latents.clone()))
-        cells, layers, context, latents = (torch.cat(column) for column in zip(*parts, strict=True))
-        return Features(cells, layers, context), latents
+        cells, layers, conditions, latents = (
+            torch.cat(column) for column in zip(*parts, strict=True)
+        )
+        return Features(cells, layers, conditions), latents
 
-    def _evidence(self, features: Features) -> Evidence:
+    def _output(self, features: Features) -> FlowOutput:
         return self.evaluate(Features(*(part.to(self.device) for part in features)))
 
     def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
@@ -136,25 +138,25 @@ class Examiner:
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]
         before = torch.where(hidden, 0.0, features.cells)
-        z_before = self._evidence(features._replace(cells=before)).latents[:, :n_cells].cpu()
+        z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
         now = torch.where(hidden, -z_before.clamp(-5, 5), before)
-        z_now = self._evidence(features._replace(cells=now)).latents[:, :n_cells].cpu()
+        z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
         step = z_now - z_before
         slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
         best = torch.where(hidden, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
-        evidence = self._evidence(features._replace(cells=best))
-        latents = evidence.latents.cpu().clone()
+        output = self._output(features._replace(cells=best))
+        latents = output.latents.cpu().clone()
         latents[:, :n_cells][hidden] = 0.0
         n_masked = hidden.sum(1)
-        residuals = evidence.residuals
+        residuals = output.residuals
         if residuals is not None:
             share = n_cells / (n_cells - n_masked).clamp(min=1)
             residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
-        expected = Evidence(evidence.nll.cpu(), latents, residuals)
+        expected = FlowOutput(output.nll.cpu(), latents, residuals)
         raw = self._raw(features._replace(cells=best), expected, filled, showers)
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        return Seen(raw, latents.numpy(), features.context[:, 0].numpy(), e_rec)
+        return Seen(raw, latents.numpy(), features.conditions[:, 0].numpy(), e_rec)
 
 
 def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
@@ -209,7 +211,7 @@ class Scorer:
         if showers.n == 0:
             return self._empty()
         seen = self._examine(showers, mask)
-        scores, latents = self._score_map(seen.raw, seen.condition), seen.latents
+        scores, latents = self._score_map(seen.raw, seen.energy), seen.latents
         sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
         valid: NDArray[np.bool_] = np.abs(sums) < np.inf  # NaN is not
         cell = self.reference.condition_cell(seen.e_rec)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.detector.geometry import Geometry
-    from models.flows.interface import Evidence
+    from models.flows.interface import FlowOutput
 
 BLOCKS = ((1, 5), (5, 1), (3, 3))
 """Rows and columns of the blocks whose latents are summed; each whole layer is one more."""
 
-TAIL = 6.0
+TAIL_FROM = 6.0
 """Squares of a latent above this count for the tail: about one cell in seventy has one."""
 
 TWO_SIDED = ("typicality", "occupancy", "response")
@@ -56,7 +56,7 @@ def names(stages: tuple[str, ...], *, residuals: bool, classifier: bool = False)
     nll_<stage>           -log p of a stage of the model
     typicality            sum of the squared cell latents, too large or too small
     block                 largest χ² of the latents over blocks of cells and layers
-    tail                  sum of what squared latents have above `TAIL`: a few strange cells
+    tail                  sum of what squared latents have above `TAIL_FROM`: a few strange cells
     cell                  largest squared latent of a cell
     occupancy             number of lit cells, too large or too small
     reconstruction        squared error of the autoencoder
@@ -128,16 +128,16 @@ class ScoreMap:
             raise ScoreError(f"weights must be {shape[1]} finite numbers > 0")
 
     def __call__(
-        self, raw: NDArray[np.float32], context: NDArray[np.float32]
+        self, raw: NDArray[np.float32], energy: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return the scores, shape (N, S).
 
         Parameters
         ----------
-        context
+        energy
             Standardised log energy of each shower, shape (N,).
         """
-        powers = basis(context)
+        powers = basis(energy)
         scores: NDArray[np.float32] = raw - _polynomial(powers, self.mean)
         scores *= np.exp(-_polynomial(powers, self.log_scale))
         for index in self._two_sided():
@@ -162,9 +162,9 @@ def _polynomial(
     return total
 
 
-def fit(names: tuple[str, ...], raw: NDArray[np.float32], context: NDArray[np.float32]) -> ScoreMap:
+def fit(names: tuple[str, ...], raw: NDArray[np.float32], energy: NDArray[np.float32]) -> ScoreMap:
     """Return the standardisation that a reference population calls for."""
-    mean, log_scale = polynomials(raw, context.astype(np.float64))
+    mean, log_scale = polynomials(raw, energy.astype(np.float64))
     weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
     return ScoreMap(names, mean, log_scale, weights)
 
@@ -188,7 +188,7 @@ class RawScores:
 
     @torch.inference_mode()
     def __call__(
-        self, evidence: Evidence, cells: NDArray[np.float32], tie: NDArray[np.float64]
+        self, output: FlowOutput, cells: NDArray[np.float32], tie: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """Return the raw scores of the flow in the order of `names`, shape (N, S).
 
@@ -199,19 +199,19 @@ class RawScores:
         tie
             A number in (0, 1) of each shower, shape (N,): breaks the ties of the occupancy.
         """
-        square = evidence.latents[:, : self.n_cells].square()
+        square = output.latents[:, : self.n_cells].square()
         lit = (cells > self.threshold).sum(axis=1) + tie
         columns: list[Tensor] = [
-            *evidence.nll.unbind(1),
+            *output.nll.unbind(1),
             square.sum(1),
             self._block(square),
-            (square - TAIL).clamp_(min=0).sum(1),
+            (square - TAIL_FROM).clamp_(min=0).sum(1),
             square.amax(1),
             torch.from_numpy(lit.astype(np.float32)).to(square.device),
         ]
-        if evidence.residuals is not None:
-            columns.append(evidence.residuals.square().mean(1))
-        columns.append(evidence.latents[:, self.n_cells])
+        if output.residuals is not None:
+            columns.append(output.residuals.square().mean(1))
+        columns.append(output.latents[:, self.n_cells])
         raw: NDArray[np.float32] = torch.stack(columns, 1).cpu().numpy()
         return raw
 

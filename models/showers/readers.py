@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 << 30
 """`read` refuses files whose cells would take more memory than this; `chunks` reads any size."""
 
-CHUNK = 8192
+READ_AT_ONCE = 8192
 """Showers a chunk: 16 MB of cells for 504 cells."""
 
 STREAM_COLUMNS: dict[str, type[np.integer[Any]]] = {
@@ -114,7 +114,7 @@ class Source:
         }
         return Recording(Showers(cells, e_inc, extra), **found)
 
-    def chunks(self, size: int = CHUNK) -> Iterator[Recording]:
+    def chunks(self, size: int = READ_AT_ONCE) -> Iterator[Recording]:
         """Yield all showers in order, `size` at a time: memory does not grow with the file."""
         for start in range(0, self.n, size):
             yield self.rows(start, start + size)

@@ -47,7 +47,7 @@ def _has_place(fault: Fault, geometry: Geometry) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scoring:
+class Trial:
     """Showers of one kind after scoring."""
 
     name: str
@@ -92,18 +92,18 @@ def scorings(
     anomalies: Mapping[str, Showers],
     faults: Mapping[str, Fault],
     rng: np.random.Generator,
-) -> Iterator[Scoring]:
+) -> Iterator[Trial]:
     """Yield the good showers, each anomaly and each fault injected into the good ones, scored."""
-    yield Scoring("good", good, scorer.score(good), paired=True)
+    yield Trial("good", good, scorer.score(good), paired=True)
     for name, showers in anomalies.items():
-        yield Scoring(name, showers, scorer.score(showers))
+        yield Trial(name, showers, scorer.score(showers))
     region = np.zeros(good.n, np.uint16)
     for name, fault in faults.items():
         struck = injection.apply(fault, good, region, scorer.geometry, rng)
-        yield Scoring(name, struck, scorer.score(struck), paired=True)
+        yield Trial(name, struck, scorer.score(struck), paired=True)
 
 
-def compare(good: Scoring, strange: Scoring, names: tuple[str, ...], n_cells: int) -> Row:
+def compare(good: Trial, strange: Trial, names: tuple[str, ...], n_cells: int) -> Row:
     """Return how well each score, and their combination, separates showers of two kinds."""
     a, b = good.scored, strange.scored
     ok, bad = a.valid, b.valid

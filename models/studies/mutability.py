@@ -118,7 +118,7 @@ def _compressed(
     examine: Examiner, artefact: Artefact, showers: Showers
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     seen = examine(showers)
-    scores = artefact.score_map(seen.raw, seen.condition).astype(np.float64)
+    scores = artefact.score_map(seen.raw, seen.energy).astype(np.float64)
     return np.arcsinh(np.nan_to_num(scores, nan=1e6, posinf=1e6, neginf=-1e6)), seen.e_rec
 
 

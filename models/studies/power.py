@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.scoring.scored import Scored
-    from models.studies.evaluation import Scoring
+    from models.studies.evaluation import Trial
 
 SIZES = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Showers in a window."""
@@ -74,8 +74,8 @@ def terms(scored: Scored) -> Terms:
 
 
 def curves(
-    good: Scoring,
-    strange: Sequence[Scoring],
+    good: Trial,
+    strange: Sequence[Trial],
     rng: np.random.Generator,
     sizes: tuple[int, ...] = SIZES,
 ) -> tuple[Curve, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
-    from models.studies.evaluation import Row, Scoring
+    from models.studies.evaluation import Row, Trial
 
 STYLE: Any = {
     "axes.grid": True,
@@ -47,7 +47,7 @@ def _style(i: int) -> dict[str, Any]:
 def figures(
     geometry: Geometry,
     names: tuple[str, ...],
-    scorings: Sequence[Scoring],
+    scorings: Sequence[Trial],
     rows: Sequence[Row],
     calibrations: Sequence[Calibration],
     curves: Sequence[Curve],
@@ -66,7 +66,7 @@ def figures(
         return {**plots, "power": _power(drawn)} if drawn else plots
 
 
-def _roc(scorings: Sequence[Scoring]) -> Figure:
+def _roc(scorings: Sequence[Trial]) -> Figure:
     figure = Figure((7.5, 5.5), layout="constrained")
     axes = figure.subplots()
     good, *strange = scorings
@@ -139,7 +139,7 @@ def _range(calibration: Calibration) -> str:
     return f"{calibration.low_mev / 1000:.1f} to {calibration.high_mev / 1000:.1f}"
 
 
-def _calibration(good: Scoring, calibrations: Sequence[Calibration]) -> Figure:
+def _calibration(good: Trial, calibrations: Sequence[Calibration]) -> Figure:
     figure = Figure((10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     p = good.scored.p_combined[good.scored.valid]
@@ -174,7 +174,7 @@ def _calibration(good: Scoring, calibrations: Sequence[Calibration]) -> Figure:
     return figure
 
 
-def _maps(geometry: Geometry, scorings: Sequence[Scoring]) -> Figure:
+def _maps(geometry: Geometry, scorings: Sequence[Trial]) -> Figure:
     """Draw the shift of each cell's mean latent: where a window would point to."""
     good, *strange = scorings
     base = np.nanmean(good.scored.latents, axis=0)

@@ -32,7 +32,7 @@ SURE_KIND = 1.0
 """Log10 odds over the next likely kind with which a kind is sure."""
 
 LISTED_FALSE = 0.05
-"""Share of a list of regions that may be there by chance."""
+"""Share of a list of regions, or of cells, that may be there by chance."""
 
 WIDE = 0.5
 """A fault in more than this share of a place's regions is one of the place."""

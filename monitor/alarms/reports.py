@@ -9,6 +9,7 @@ import numpy as np
 
 from models.scoring.scales import LEVELS
 from monitor.alarms import kinds, wording
+from monitor.alarms.crossings import LEAST_WATCHED_S, LISTED_FALSE
 from monitor.alarms.symptoms import Symptoms, information
 from monitor.quality.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, State
 from monitor.sequential.bank import e_benjamini_hochberg
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from monitor.sequential.watch import Watch
     from monitor.windows.clock import Clock
     from monitor.windows.ledger import Ledger
-
-MINUTE = 60
-"""Data-seconds: a run that began less long ago is taken to be this old."""
-
-LISTED_FALSE = 0.05
-"""Share of a list of cells that may be there by chance."""
 
 ANCHOR_MAD = 2.0
 """Beyond this move of a median the bins of the reference no longer lie where the scores are."""
@@ -191,7 +186,9 @@ class Reporter:
             total = self._watch.total()[self._places.first_region :]
             place = self._places.first_region + max(case.regions, key=lambda row: float(total[row]))
         evidence_ = self._watch.latent_evidence(place)[: self._watch.cells.n_cells]
-        return e_benjamini_hochberg(evidence_ / max(self._clock.run_watched, MINUTE), LISTED_FALSE)
+        return e_benjamini_hochberg(
+            evidence_ / max(self._clock.run_watched, LEAST_WATCHED_S), LISTED_FALSE
+        )
 
     def _cells(self, symptoms: Symptoms, kind: Kind) -> tuple[CellShare, ...]:
         """Return the cells that carry the evidence, with their shares of what all cells say."""

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-CHUNK = 128
+TALLIED_AT_ONCE = 128
 """Showers summed at a time."""
 
 
@@ -253,8 +253,8 @@ def _region_sums(
     square, lit = np.zeros_like(z), np.zeros((r, geometry.n_cells))
     energy = np.zeros((r, geometry.n_layers))
     threshold = lit_threshold(geometry)
-    for begin in range(0, len(row), CHUNK):
-        cut = slice(begin, begin + CHUNK)
+    for begin in range(0, len(row), TALLIED_AT_ONCE):
+        cut = slice(begin, begin + TALLIED_AT_ONCE)
         member = row[cut] == np.arange(r)[:, None]
         onehot = member.astype(np.float64)
         quantised, squares = _quantised(latents[cut])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Calibration
     from models.showers.batch import Showers
-    from models.studies import energy_scan, mutability
+    from models.studies import mutability
     from models.studies.evaluation import Row
     from models.studies.power import Curve
 
@@ -59,13 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="forget the incident energies: what does it cost to reconstruct them?",
     )
     parser.add_argument(
-        "--energy-scan",
-        type=Path,
-        metavar="FILE",
-        help="good showers to learn the likelihood of an energy from: is its maximum better than "
-        "the calibrated sum, on those of --good?",
-    )
-    parser.add_argument(
         "--mutability",
         type=int,
         metavar="N",
@@ -95,9 +88,6 @@ def _run(args: argparse.Namespace) -> int:
 
     artefact = inputs.artefact(args.artefact)
     good = inputs.showers(args.good, artefact.geometry)
-    known = (
-        None if args.energy_scan is None else inputs.showers(args.energy_scan, artefact.geometry)
-    )
     anomalies = inputs.named(args.anomaly, artefact.geometry, "--anomaly")
     if args.unknown_energy:
         good = _forget(good)
@@ -108,19 +98,16 @@ def _run(args: argparse.Namespace) -> int:
     first, *strange = evaluation.scorings(scorer, good, anomalies, faults, rng)
     n_cells = artefact.reference.n_cells
     names = artefact.score_names
-    rows = [evaluation.compare(first, scoring, names, n_cells) for scoring in strange]
+    rows = [evaluation.compare(first, trial, names, n_cells) for trial in strange]
     if args.images:
         calibrations = _of_images(artefact, args)
     else:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     _print(artefact, good.n, rows, calibrations, curves)
-    scan = () if known is None else _scan(artefact, known, good, args.seed)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
-        if scan:
-            facts["energy scan"] = [_plain(asdict(row)) for row in scan]
         if agreement is not None:
             facts["mutability"] = _plain(asdict(agreement))
         text = json.dumps(facts, indent=2)
@@ -152,28 +139,6 @@ def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibratio
     images, shower = certification.every_image(pool, artefact.geometry, options, rng)
     scored = artefact.scorer(args.device).score(images)
     return measures.calibration(scored, artefact.reference.edges, shower)
-
-
-def _scan(
-    artefact: Artefact, known: Showers, good: Showers, seed: int
-) -> Sequence[energy_scan.Resolution]:
-    """Compare, and print, the ways to an energy."""
-    from models.studies import energy_scan  # noqa: PLC0415  torch takes seconds
-
-    if np.isnan(known.e_inc).any() or np.isnan(good.e_inc).any():
-        raise UserError("--energy-scan needs incident energies in both files")
-    edges = tuple(np.quantile(good.e_inc, np.linspace(0, 1, 6)).tolist())
-    rows = energy_scan.compare(artefact.feature_map, artefact.geometry, known, good, edges, seed)
-    table = Table(title="Resolution of the energy, %, by way of reconstruction", box=None)
-    for head in ("energy, GeV", "showers", *rows[0].spread):
-        table.add_column(head, justify="right")
-    for row in rows:
-        spread = [f"{100 * value:.2f}" for value in row.spread.values()]
-        table.add_row(
-            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}", str(row.showers), *spread
-        )
-    Console(width=None if sys.stdout.isatty() else 132).print(table)
-    return rows
 
 
 def _mutability(

@@ -38,7 +38,7 @@ def features(model, n=40, seed=1):
 def test_the_inverse_takes_latents_back_to_cells(model):
     f = features(model, 20)
     z = model.latent(f).double()
-    given = torch.cat([f.context, f.layers[:, 1:]], 1)
+    given = torch.cat([f.conditions, f.layers[:, 1:]], 1)
     cells = model.cells(given).transform.inv(z[:, : model.shape.n_cells].float())
     torch.testing.assert_close(cells, f.cells, rtol=1e-2, atol=1e-2)
 
@@ -68,7 +68,7 @@ def test_log_prob_is_that_of_the_jacobian(model):
     f = features(model, 1)
 
     def latents(cells):
-        return model.latent(Features(cells[None], f.layers, f.context))[0, : len(cells)]
+        return model.latent(Features(cells[None], f.layers, f.conditions))[0, : len(cells)]
 
     jacobian = torch.autograd.functional.jacobian(latents, f.cells[0])
     z = latents(f.cells[0])
@@ -122,7 +122,7 @@ def test_no_cell_sees_itself_or_a_later_one():
     model = CaloFlow(config)
     f = features(model, 1)
     jacobian = torch.autograd.functional.jacobian(
-        lambda c: model.latent(Features(c[None], f.layers, f.context))[0, :12], f.cells[0]
+        lambda c: model.latent(Features(c[None], f.layers, f.conditions))[0, :12], f.cells[0]
     )
     (order,) = (torch.tensor(o) for o in config.orders())
     forbidden = (order[:, None] <= order[None, :]) & ~torch.eye(12, dtype=torch.bool)

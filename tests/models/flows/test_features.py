@@ -61,7 +61,7 @@ def _map(made=[]):  # noqa: B006  a cache: Hypothesis forbids module fixtures he
 def test_features_invert(feature_map):
     good = tiny.showers()
     f, _ = feature_map(good)
-    again = feature_map.inverse(f.cells, f.context)
+    again = feature_map.inverse(f.cells, f.conditions)
     assert np.allclose(again, good.cells, rtol=1e-3, atol=2e-3)
 
 
@@ -70,7 +70,7 @@ def test_dither_changes_cells_by_less_than_a_least_count(feature_map):
     rng = np.random.default_rng(1)
     dither = (rng.random(good.cells.shape, np.float32) - 0.5) * 0.25
     f, _ = feature_map(good, dither.astype(np.float32))
-    moved = feature_map.inverse(f.cells, f.context) - good.cells
+    moved = feature_map.inverse(f.cells, f.conditions) - good.cells
     assert 0.05 < np.abs(moved).max() < 0.14
 
 
@@ -112,7 +112,7 @@ def test_a_model_trained_without_energies_generates_none():
 
 
 def test_conditions_beyond_training_are_clamped(feature_map):
-    context = feature_map.context(np.array([1e-3, 1e8]), {})
+    context = feature_map.standardised(np.array([1e-3, 1e8]), {})
     assert np.allclose(context[:, 0], feature_map.limits[:, 0])
 
 
@@ -121,7 +121,7 @@ def test_a_further_condition_is_used_and_must_be_there():
     eta = np.linspace(-1, 1, good.n).astype(np.float32)
     with_eta = Showers(good.cells, good.e_inc, {"eta": eta})
     feature_map = features.fit(with_eta, tiny.GEOMETRY, ("eta",))
-    assert feature_map(with_eta)[0].context.shape == (good.n, 2)
+    assert feature_map(with_eta)[0].conditions.shape == (good.n, 2)
     with pytest.raises(FeatureError, match="eta"):
         feature_map(good)
 

@@ -42,7 +42,7 @@ def test_stages_add_up_to_what_zuko_says():
     model = flux()
     f = features(model)
     with torch.no_grad():
-        whole = model._density(f.context).log_prob(model._flat(f))
+        whole = model._density(f.conditions).log_prob(model._flat(f))
         assert torch.allclose(model.log_prob(f).sum(1), whole, atol=1e-4)
 
 
@@ -60,7 +60,7 @@ def test_flow_is_invertible():
     model = flux()
     f = features(model)
     with torch.no_grad():
-        transform = model.flow(f.context).transform
+        transform = model.flow(f.conditions).transform
         flat = model._flat(f)
         assert torch.allclose(transform.inv(transform(flat)), flat, atol=1e-4)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.detector.geometry import Geometry, Layer
-from models.flows.interface import Evidence
+from models.flows.interface import FlowOutput
 from models.scoring import scores
 from models.scoring.scores import RawScores, ScoreError, ScoreMap, block_sums, standard_chi2
 
@@ -27,9 +27,9 @@ def raw(z=None, cells=None, n=4000, seed=1):
     latents = torch.randn(n, V + 2, generator=g)
     if z is not None:
         z(latents)
-    evidence = Evidence(torch.zeros(n, 2), latents, torch.zeros(n, V))
+    output = FlowOutput(torch.zeros(n, 2), latents, torch.zeros(n, V))
     energies = np.zeros((n, V), np.float32) if cells is None else cells
-    columns = RawScores(GEOMETRY)(evidence, energies, np.full(n, 0.5))
+    columns = RawScores(GEOMETRY)(output, energies, np.full(n, 0.5))
     assert columns.shape == (n, len(NAMES))
     return dict(zip(NAMES, columns.T, strict=True))
 

@@ -19,7 +19,7 @@ from models.scoring.scored import Scored
 from models.showers.batch import Showers
 from models.simulation import injection
 from models.studies import evaluation, power
-from models.studies.evaluation import Scoring
+from models.studies.evaluation import Trial
 
 ROOT = Path(__file__).parents[3]
 SHOWERS = ROOT / "deploy" / "showers" / "pb-lar"
@@ -38,7 +38,7 @@ def scored(rng, n, shift=0.0, cells=3):
 
 def scoring(name, s, *, paired=True):
     n = len(s.valid)
-    return Scoring(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
+    return Trial(name, Showers(np.zeros((n, 3), np.float32), np.ones(n, np.float32)), s, paired)
 
 
 def test_windows_of_good_showers_are_called_bad_as_rarely_as_stated():
