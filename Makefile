@@ -4,19 +4,32 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint bench dashboards install system clean
+# A process more than processors: some wait for services while others compute.
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup --no-loadscope-reorder
+
+# What waits and what computes overlap.
+MAKEFLAGS += --jobs=2
+
+.PHONY: demo test quick suite lint bench dashboards install system clean
 
 demo: install
 	$(BIN)/calodqm demo
 
-test: install system lint
-	$(BIN)/pytest
+test: lint suite
 
+# Unit tests, laws and doctests: no services, nothing that takes long.
+quick: install
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not services and not slow"
+
+suite: install system
+	$(BIN)/pytest $(SIDE_BY_SIDE)
+
+# It yields to the tests beside it, of which some wait for an answer in seconds.
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	nice $(BIN)/mypy
+	nice $(BIN)/lint-imports
 
 bench: install
 	$(BIN)/calodqm bench

@@ -1,6 +1,22 @@
-"""Options of the test suite: how often what is random or deadly is repeated."""
+"""Options of the test suite, and how it is shared out among processes side by side (pytest -n)."""
+
+import os
+from pathlib import Path
 
 import pytest
+
+SIDE_BY_SIDE = "PYTEST_XDIST_WORKER" in os.environ
+if SIDE_BY_SIDE:
+    # Before anything imports torch: threads of several processes would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SERVICES = Path(__file__).parent / "integration"
+
+LONGEST_FIRST = (
+    "timed", "test_upgrade", "test_models", "test_page", "test_ingest", "test_secured",
+    "test_commands", "test_exactly_once", "test_masks", "test_alertmanager",
+)  # fmt: skip
+"""Groups that wait for services: begun early, while others compute, so that no process is last."""
 
 
 def pytest_addoption(parser):
@@ -16,6 +32,32 @@ def pytest_addoption(parser):
 def pytest_generate_tests(metafunc):
     if "kill" in metafunc.fixturenames:
         metafunc.parametrize("kill", range(metafunc.config.getoption("--kills")))
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by these marks, and before xdist reads them
+def pytest_collection_modifyitems(items):
+    """Mark what needs services, and keep a file in one process: what it shares is made once."""
+    for item in items:
+        if SERVICES in item.path.parents:
+            item.add_marker("services")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if SIDE_BY_SIDE:
+        items.sort(key=_turn)
+
+
+def _turn(item):
+    group = item.get_closest_marker("xdist_group").args[0]
+    if group in LONGEST_FIRST:
+        return LONGEST_FIRST.index(group)
+    return len(LONGEST_FIRST) + (item.get_closest_marker("services") is None)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Tell the figures that tests recorded: a process side by side has no terminal of its own."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {name} {value}")
 
 
 @pytest.fixture

@@ -143,6 +143,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 def test_every_mistake_in_a_dashboard_is_noticed(board, series):
     made = list(mutants(board))
     missed = [name for name, changed in made if not list(faults(changed, series))]

@@ -33,6 +33,7 @@ def test_the_python_producer_makes_records_that_are_taken():
     assert block.showers.n == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 def test_the_cpp_producer_makes_records_that_are_taken(tmp_path):
     source = tmp_path / "producer.cpp"

@@ -32,6 +32,7 @@ def test_what_is_generated_is_fresh():
     assert [str(p) for p, text in generate.outputs().items() if p.read_text() != text] == []
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("scale", [1, 12, 60])
 def test_promtool_accepts_the_rules_at_every_scale(scale, tmp_path):
     path = tmp_path / "rules.yml"
@@ -48,6 +49,7 @@ def test_a_scale_divides_every_duration_but_leaves_a_rate_its_scrapes():
     assert "[4s]" in named["region:calodqm_showers_scored:rate20s"]["expr"]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
 def test_every_alert_fires_when_it_must_and_only_then(path):
     ran = promtool("test", "rules", str(path))
@@ -179,11 +181,13 @@ MUTANTS = [
 CHOSEN = MUTANTS if os.environ.get("CALODQM_ALL_MUTANTS") else MUTANTS[::9]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize("mutant", CHOSEN)
 def test_the_unit_tests_notice_a_changed_rule(mutant, tmp_path):
     assert killed(mutant, tmp_path)
 
 
+@pytest.mark.services
 def test_the_unit_tests_pass_for_the_rules_as_they_are_one_by_one(tmp_path):
     sample = ["CaloAnomalySpike", "CaloJudgeDown", "CaloLagGrowing"]
     assert [name for name in sample if killed(alerts()[name], tmp_path)] == []

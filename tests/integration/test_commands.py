@@ -3,10 +3,10 @@
 import csv
 import io
 import json
-import time
 from typing import NamedTuple
 
 import pytest
+from feeding import verdicts
 from services import Services, newest_manifest
 from waiting import wait_until
 
@@ -41,9 +41,17 @@ def stream(tmp_path_factory):
             120,
             "all showers to be judged",
         )
-        time.sleep(12)  # an idle stream is closed after ten seconds; then a snapshot is taken
+        judged_to_the_end(broker.bootstrap)
         yield services
         services.end()
+
+
+def judged_to_the_end(bootstrap):
+    """Wait until the idle stream was closed, which gives its last verdicts, and a snapshot taken."""
+    wait_until(lambda: sum(number == 3 for number, _ in verdicts(bootstrap)) == 16, 60, "verdicts")
+    with speaking.opened_log(settings.load({"bootstrap": bootstrap})) as log:
+        end = log.reported_end(topics.QUALITY)
+    wait_until(lambda: newest_manifest(bootstrap).quality_at >= end, 30, "a snapshot after them")
 
 
 class Answer(NamedTuple):

@@ -12,6 +12,8 @@ from promql import expressions, filled
 from standings import alarm, standing
 from waiting import wait_until
 
+pytestmark = pytest.mark.xdist_group("timed")
+
 
 @pytest.fixture(scope="module")
 def detector():

@@ -99,8 +99,8 @@ def _program(version: str | None) -> list[str]:
     if version is None:
         return ["-m", "consumers"]
     code = (
-        f"import sys; from consumers import command, wiring; wiring.VERSION = {version!r}; "
-        "sys.exit(command.main())"
+        "import sys; from consumers.app import wiring; from consumers.cli import command; "
+        f"wiring.VERSION = {version!r}; sys.exit(command.main())"
     )
     return ["-c", code]
 

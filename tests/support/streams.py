@@ -115,21 +115,15 @@ class Stream:
         exceedances = np.zeros((r, k, len(LEVELS)), np.int64)
         for a, level in enumerate(LEVELS):
             exceedances[:, 0, a] = beyond[:, np.searchsorted(P_EDGES, level) - 1]
-        mean, sigma = np.zeros((r, d)), np.ones((r, d))
-        lit_rate = np.full((r, GEOMETRY.n_cells), LIT)
-        for (region, latent), value in self.shift.items():
-            mean[region, latent] = value
-        for (region, latent), value in self.spread.items():
-            sigma[region, latent] = value
-        for (region, cell), value in self.lit.items():
-            lit_rate[region, cell] = value
         z_sum, z_square = np.zeros((r, d), np.int64), np.zeros((r, d), np.int64)
         lit = np.zeros((r, GEOMETRY.n_cells), np.int64)
         for i in range(r):
-            z = rng.normal(mean[i], sigma[i], (n[i], d))
+            z = rng.standard_normal((n[i], d))
+            z *= _row(self.spread, i, d, 1.0)
+            z += _row(self.shift, i, d, 0.0)
             z_sum[i] = np.rint(z / Z_UNIT).sum(0)
             z_square[i] = np.rint(z * z / Z_UNIT).sum(0)
-            lit[i] = rng.binomial(n[i], lit_rate[i])
+            lit[i] = self._lit(i, int(n[i]))
         present = np.arange(r)[(n + unscored) > 0]
         return Window(
             WindowKey(self.run, (second - START) // 23 + 1, second),
@@ -145,6 +139,21 @@ class Stream:
             np.zeros(0, np.int64),
             np.zeros(0, np.int64),
         )
+
+    def _lit(self, region: int, showers: int) -> np.ndarray:
+        """Draw the lit cells of a region; one rate for all is drawn three times as fast."""
+        rates = _row(self.lit, region, GEOMETRY.n_cells, LIT)
+        same = (rates == LIT).all()
+        return self.rng.binomial(showers, LIT if same else rates, GEOMETRY.n_cells)
+
+
+def _row(changes, region, length, usual):
+    """Return the values of a region, of which some are changed by (region, position)."""
+    row = np.full(length, usual)
+    for (where, position), value in changes.items():
+        if where == region:
+            row[position] = value
+    return row
 
 
 def _moved(rng, counts, share, to):

@@ -143,6 +143,7 @@ def test_figures_of_no_known_origin_are_not_kept(tmp_path, short):
     assert set(json.loads(out.read_text())) == {"false-pages"}
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_figures_as_one(tmp_path):
     words = ["--only", "latents", "--region-days", "0.02"]
     assert run_parts(tmp_path / "one.json", *words) == 0

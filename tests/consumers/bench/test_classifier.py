@@ -29,6 +29,7 @@ def test_unknown_faults_are_of_no_kind_that_is_taught(wanted):
     assert taught.isdisjoint(str(faults.parse(text)) for text in classifier.UNKNOWN.values())
 
 
+@pytest.mark.slow
 def test_figures_are_told_by_score_and_anomaly():
     made = tiny.artefact()
     struck = {"dead core cell": faults.parse("dead")}

@@ -43,6 +43,7 @@ def test_the_budget_is_shared_out_once():
     assert (1 / page_at).sum() == pytest.approx(1 / (30 * 86_400))
 
 
+@pytest.mark.slow
 def test_many_places_together_alarm_no_more_often_than_one_budget():
     """All places of a detector, each with its share: the first alarm of all comes after the mean."""
     places = Places(grid("calo", sectors=2, regions_per_sector=4))

@@ -17,6 +17,7 @@ def watched(stream: Stream, seconds: int, phase: int = 0) -> Rivals:
     return rivals
 
 
+@pytest.mark.slow
 def test_mean_plus_three_sigma_alarms_in_good_data_and_the_exact_ones_do_not():
     rivals = watched(Stream(regions=16), 1800)
     sigma, exact, _ = rivals.alarms

@@ -28,6 +28,7 @@ def artefact(request, tmp_path_factory):
     return directory / "model"
 
 
+@pytest.mark.slow
 def test_a_model_of_another_geometry_is_trained_and_finds_a_dead_cell(artefact, tmp_path):
     words = [
         f"--artefact={artefact}",

@@ -217,6 +217,7 @@ def test_whatever_dies_every_shower_is_judged_once(seed):
     assert monitor.showers == stage.sent
 
 
+@pytest.mark.slow
 def test_whatever_dies_while_models_change_every_shower_is_judged_once():
     done = Counter()
     for seed in range(100, 112):

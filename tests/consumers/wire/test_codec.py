@@ -29,6 +29,7 @@ def same(a: Block, b: Block) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 40),
@@ -81,6 +82,7 @@ def test_a_hostile_payload_is_rejected_for_its_reason(payload: Payload):
     assert len(caught.value.detail) < 400
 
 
+@pytest.mark.slow
 def test_mutated_payloads_are_decoded_or_rejected(mutations):
     rng = np.random.default_rng(20260101)
     seeds = list(good().values())

@@ -187,6 +187,7 @@ def report(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_the_command_writes_figures_that_tell_muons_from_photons(report):
     facts = json.loads((report / "figures.json").read_text())
     mu = next(row for row in facts["anomalies"] if row["name"] == "mu")
@@ -199,6 +200,7 @@ def test_the_command_writes_figures_that_tell_muons_from_photons(report):
     assert facts["calibration"][-1]["achieved"]["0.1"]["n"] == 400
 
 
+@pytest.mark.slow
 def test_the_command_draws_every_plot_into_a_page_that_stands_alone(report):
     page = (report / "plots" / "report.html").read_text()
     for name in ("roc", "scores", "energy", "calibration", "maps", "power"):

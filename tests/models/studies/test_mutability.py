@@ -21,6 +21,7 @@ def objects():
     return concatenate([tiny.showers("gamma_test", 60), tiny.showers("pi0", 60)])
 
 
+@pytest.mark.slow
 def test_fast_form_agrees_with_the_refit(fitted, objects):
     refit = fitted.refit(objects, 300)
     fast = fitted.clustered(4).outlier(objects)

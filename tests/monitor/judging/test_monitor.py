@@ -142,6 +142,7 @@ def test_a_change_below_the_floor_does_not_page():
     assert alarms(play(judge, stream, 300)) == []
 
 
+@pytest.mark.slow
 def test_the_same_change_pages_without_the_floor():
     from monitor.sequential.rates import Floors
 
@@ -210,6 +211,7 @@ def test_an_alarm_clears_when_its_fault_is_over_and_not_before():
     assert judge.open_alarms() == ()
 
 
+@pytest.mark.slow
 def test_trouble_that_comes_back_goes_on_with_the_same_alarm():
     stream = Stream()
     judge = monitor(stream)

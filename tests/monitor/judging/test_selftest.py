@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from streams import GEOMETRY, Stream, expectation
 
 from monitor.judging.monitor import Monitor
@@ -24,6 +25,7 @@ def watched(stream: Stream, seconds: int, schedule=SCHEDULE, **settings):
     return judge, said
 
 
+@pytest.mark.slow
 def test_every_fault_of_the_schedule_is_found_and_none_reaches_the_real_verdicts():
     judge, said = watched(Stream(), 400)
     results = {test.fault: test for test in judge.standing().self_tests}

@@ -37,6 +37,7 @@ def in_force(said) -> list[ReferenceAct]:
     return [record for record in said if isinstance(record, ReferenceAct)]
 
 
+@pytest.mark.slow
 def test_each_key_has_a_live_reference_of_its_own_and_finds_it_again():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
@@ -85,6 +86,7 @@ def test_runs_of_one_key_go_on_with_one_reference_and_nothing_is_said():
     assert judge.reference_summary().origin == "live"
 
 
+@pytest.mark.slow
 def test_conditions_that_are_said_late_take_out_what_the_run_has_taught():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
@@ -157,6 +159,7 @@ def test_a_stand_by_knows_conditions_and_centre():
     assert heir.reference_summary() == first
 
 
+@pytest.mark.slow
 def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     stream = Stream(regions=4, rate=400)
     judge = monitor(stream)

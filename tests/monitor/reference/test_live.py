@@ -39,6 +39,7 @@ def test_regions_under_alarm_are_not_accepted():
     assert partly.total.n == pytest.approx(0.75 * clean.total.n, rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_is_flagged_later_leaves_exactly():
     one, two = (fed(Stream(regions=4, rate=100), 700) for _ in range(2))
     before = one.total
@@ -119,11 +120,13 @@ def delay(seconds: int, *, live: bool, seed: int) -> float:
     return 300
 
 
+@pytest.mark.slow
 def test_a_live_reference_finds_a_small_fault_sooner_than_a_small_certified_one():
     with_live, without = delay(950, live=True, seed=2), delay(950, live=False, seed=2)
     assert with_live < 0.7 * without
 
 
+@pytest.mark.slow
 def test_the_certified_reference_bounds_what_a_live_one_may_believe():
     """A fault that was there from the start: guarded it is found, unguarded it is believed."""
     found = {}
@@ -143,6 +146,7 @@ def test_the_certified_reference_bounds_what_a_live_one_may_believe():
     assert found[True]
 
 
+@pytest.mark.slow
 def test_a_stand_by_takes_over_the_reference_that_is_in_force():
     stream = Stream(regions=4, rate=400)
     settings = MonitorSettings(live=LiveSettings(True, 300, 600))
