@@ -1,5 +1,6 @@
 """The commands around a running service, against a real broker: one stream, then questions."""
 
+import contextlib
 import csv
 import io
 import json
@@ -26,8 +27,9 @@ SECONDS = 70
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):
     """A service that has judged some seventy seconds, the last thirty with a fault in B2."""
-    with EmbeddedBroker() as broker:
+    with EmbeddedBroker() as broker, contextlib.ExitStack() as ends:
         services = Services(broker.bootstrap, tmp_path_factory.mktemp("logs"))
+        ends.callback(services.end)
         services.start("service", "run")
         simulate = services.simulate(
             *("--rate", "400", "--seconds", str(SECONDS), "--data-time-start", START, "--fast"),
@@ -43,7 +45,6 @@ def stream(tmp_path_factory):
         )
         judged_to_the_end(broker.bootstrap)
         yield services
-        services.end()
 
 
 def judged_to_the_end(bootstrap):

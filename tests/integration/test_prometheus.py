@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the real exposition, and its rules see a spike, a silence and a death."""
 
+import contextlib
 import json
 import time
 import urllib.parse
@@ -33,12 +34,13 @@ def receiver():
 def crew(detector, receiver, tmp_path_factory):
     """Prometheus and Alertmanager at work on the detector."""
     folder = tmp_path_factory.mktemp("crew")
-    manager, manager_url = stack.alertmanager(folder, receiver)
-    prom, url = stack.prometheus(folder, [f"127.0.0.1:{detector.server.port}"], manager_url)
-    wait_until(lambda: stack.ask(url, 'up{job="calodqm"} == 1'))
-    yield url, manager_url
-    prom.stop()
-    manager.stop()
+    with contextlib.ExitStack() as ends:
+        manager, manager_url = stack.alertmanager(folder, receiver)
+        ends.callback(manager.stop)
+        prom, url = stack.prometheus(folder, [f"127.0.0.1:{detector.server.port}"], manager_url)
+        ends.callback(prom.stop)
+        wait_until(lambda: stack.ask(url, 'up{job="calodqm"} == 1'))
+        yield url, manager_url
 
 
 def firing(url):

@@ -77,6 +77,14 @@ class Process:
         self._log = (folder / f"{arguments[0]}.log").open("wb")
         self._process = subprocess.Popen(arguments, stdout=self._log, stderr=self._log, cwd=folder)
 
+    def ready(self, condition):
+        """Wait until it does what it is there for; one that does not is ended."""
+        try:
+            wait_until(condition)
+        except AssertionError:
+            self.stop()
+            raise
+
     def stop(self):
         self._process.terminate()
         try:
@@ -117,7 +125,7 @@ def alertmanager(folder, receiver, *, quick=True):
         ],
         folder,
     )
-    wait_until(lambda: get(f"{url}/-/ready"))
+    process.ready(lambda: get(f"{url}/-/ready"))
     return process, url
 
 
@@ -153,9 +161,9 @@ def prometheus(folder, targets, alertmanager_url=None, scale=SCALE):
         ],
         folder,
     )
-    wait_until(lambda: get(f"{url}/-/ready"))
+    process.ready(lambda: get(f"{url}/-/ready"))
     if managers:
-        wait_until(
+        process.ready(
             lambda: (
                 "activeAlertmanagers" in (t := get(f"{url}/api/v1/alertmanagers"))
                 and managers[0] in t
