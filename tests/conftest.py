@@ -34,14 +34,16 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("kill", range(metafunc.config.getoption("--kills")))
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by these marks, and before xdist reads them
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Mark what needs services, and keep a file in one process: what it shares is made once."""
-    for item in items:
-        if SERVICES in item.path.parents:
-            item.add_marker("services")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if SERVICES in item.path.parents:
+        item.add_marker("services")
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
     if SIDE_BY_SIDE:
         items.sort(key=_turn)
 

@@ -1,6 +1,7 @@
 """The exported series: born at zero, counted in batches, clean for promtool, bounded in number."""
 
 import subprocess
+import time
 import timeit
 from dataclasses import replace
 
@@ -355,6 +356,7 @@ def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():
     one = min(
         timeit.repeat(
             lambda: worker.scored(batch, region, EXPECTED_RATE, where=where, at=0.0),
+            timer=time.process_time,  # what it costs, whoever else computes meanwhile
             number=3,
             repeat=5,
         )
