@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.scoring.scored import Scored
-from monitor.detector.tree import grid
+from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments, ReferenceMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
@@ -15,7 +15,6 @@ from monitor.quality.alarms import (
     Alarm,
     CellShare,
     Kind,
-    Level,
     ReferenceSummary,
     RegionShare,
     Severity,
