@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 # A process more than processors: some wait for services while others compute.
-SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
@@ -19,7 +19,7 @@ test: lint suite
 
 # Unit tests, laws and doctests: no services, nothing that takes long.
 quick: install
-	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not services and not slow"
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m "not services and not slow"
 
 suite: install system
 	$(BIN)/pytest $(SIDE_BY_SIDE)
