@@ -10,6 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, with_config
+from pydantic_core import to_json
+
+from monitor.quality.bounds import TOLD, Count, Number32
+
 if TYPE_CHECKING:
     from consumers.wire.ranges import Open, Range
 
@@ -46,5 +51,21 @@ class Fence:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Fence:
-        """Return the fence of plain values."""
-        return cls(**{name: dict(values[name]) for name in ("tokens", "ends", "seqs")})
+        """Return the fence of plain values, or raise `ValueError`."""
+        return _FENCE.validate_json(to_json(values)).fence()
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Pairs: keys of JSON objects are texts."""
+
+    tokens: tuple[tuple[Number32, Count], ...]
+    ends: tuple[tuple[Number32, Count], ...]
+    seqs: tuple[tuple[Number32, dict[str, Count]], ...]
+
+    def fence(self) -> Fence:
+        return Fence(dict(self.tokens), dict(self.ends), dict(self.seqs))
+
+
+_FENCE = TypeAdapter(_Form)
