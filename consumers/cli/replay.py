@@ -73,7 +73,8 @@ def rescored(log: KafkaLog, found: list[Found], model: Model, begin: int, end: i
                 block = decode(record.value, model.scorer.geometry)
             except DecodeError:  # rejected then, rejected now
                 continue
-            windows += windows_of(block, model)
+            if not model.absent(block.showers):
+                windows += windows_of(block, model)
     return _merged(windows, begin, end)
 
 

@@ -35,15 +35,23 @@ class Fence:
     def accept(self, entry: Range) -> str:
         """Return why a range does not count (fenced, gap); empty if it does, and it is then in.
 
-        The first range of a partition may begin anywhere: older records may be gone.
+        The first range of a partition may begin anywhere: older records may be gone. A later one
+        may begin beyond the end, for under one token ranges come in order: what lies between was in
+        a range that could not be read (`hole`), and is all that is lost with it.
         """
         if self.tokens.get(entry.partition) != entry.token:
             return "fenced"
-        if entry.begin != self.ends.get(entry.partition, entry.begin):
+        if entry.begin < self.ends.get(entry.partition, entry.begin):
             return "gap"
         self.ends[entry.partition] = entry.end
         self.seqs[entry.partition] = entry.seqs
         return ""
+
+    def hole(self, entry: Range) -> int:
+        """Return how many offsets before a range that would count are in no range."""
+        if self.tokens.get(entry.partition) != entry.token:
+            return 0
+        return max(0, entry.begin - self.ends.get(entry.partition, entry.begin))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""

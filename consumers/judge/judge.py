@@ -13,12 +13,14 @@ from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots
 from consumers.judge import succession
-from consumers.judge.state import Bench, Side
+from consumers.judge.state import Bench, Side, StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control
+from consumers.wire.letters import DeadLetters, place
 from consumers.wire.ranges import Open, Range, Said
+from consumers.wire.record import Refused, Unavailable
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
@@ -26,6 +28,7 @@ from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm, State, WorstShower
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
+from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ logger = logging.getLogger(__name__)
 
 SHOWN_WORST = 6
 """Worst showers that an alarm points at."""
+
+MOST_PASSED = 8
+"""Records that are passed over between two snapshots because the judge could not go on with them:
+with more, it is not the records that are at fault."""
 
 SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
@@ -67,6 +74,9 @@ class JudgeSettings:
 
     shadow_s: int = 30
     """Data-seconds that a model must have seen in shadow without a gap before it takes over."""
+
+    skip: frozenset[str] = frozenset()
+    """Places of records that are passed over, as the log writes them."""
 
 
 class Judge:
@@ -94,7 +104,11 @@ class Judge:
         self._settings = settings
         self._metrics = metrics
         self._show = show
-        self._snapshots = Snapshots(clients.log)
+        self._letters = DeadLetters(lambda: self._sink, metrics.undigested)
+        self._snapshots = Snapshots(clients.log, self._letters)
+        self._poison: set[str] = set()
+        """Places of records, since the last snapshot, that we could not go on with."""
+
         self._bench = Bench(Side.new(standard_of(settings.model)))
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
@@ -124,8 +138,7 @@ class Judge:
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again
-            for record in found:
-                self._take(record, self._writer)
+            self._take_all(found, self._writer)
         self._look_round(time.monotonic())
 
     def _look_round(self, now: float) -> None:
@@ -189,7 +202,7 @@ class Judge:
             bench = self._anew((first, first, ""))
             manifest = replace(NOTHING, turn=manifest.turn)
         self._writer = quality_log.take_office(
-            self._sink, self._log, self._settings.name, manifest.quality_at
+            self._sink, self._log, self._settings.name, manifest.quality_at, self._letters
         )
         self._bench, self._manifest = bench, manifest
         self._told = None
@@ -201,7 +214,7 @@ class Judge:
         """Return a bench that has seen nothing, with these models as far as they can be had."""
         first, primary, shadow = models
         if not primary:
-            said = control.newest(self._log.read_all(topics.MODELS))
+            said = control.newest(self._log.read_all(topics.MODELS), self._letters)
             first = primary = self._settings.model if said is None else said.first
         bench = Bench(self._side(primary) or Side.new(self._standard_of(self._settings.model)))
         bench.first = first
@@ -223,8 +236,8 @@ class Judge:
             return False
         try:
             bench.restore(arrays, manifest)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            logger.warning("the snapshot at %d is of another form: %r", manifest.at, error)
+        except StateError as error:
+            logger.warning("%s", error)
             return False
         if bench.shadow is None:  # it cannot be had any more
             bench.comparison = Comparison()
@@ -234,6 +247,8 @@ class Judge:
         if self._writer is None or self._bench.at == self._manifest.at:
             return
         self._writer.settle()
+        self._letters.settle()
+        self._poison.clear()
         plan = Manifest(
             at=self._bench.at,
             quality_at=self._writer.reached,
@@ -251,9 +266,29 @@ class Judge:
 
     # Records
 
+    def _take_all(self, found: list[Record], writer: QualityWriter) -> None:
+        for record in found:
+            try:
+                self._take(record, writer)
+            except (Unavailable, Refused, MemoryError):
+                raise
+            except Exception as error:
+                self._poison.add(place(record))
+                if len(self._poison) > MOST_PASSED:
+                    raise
+                logger.exception("%s: the judge could not go on", place(record))
+                self._letters.refuse(record, DecodeError(Rejection.POISON, repr(error)[:200]))
+                # What it has changed half is thrown away: from the last snapshot, without it.
+                self._take_office()
+                return
+
     def _take(self, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
         try:
+            if place(record) in self._poison:
+                raise DecodeError(Rejection.POISON, "the judge could not go on")  # noqa: TRY301
+            if place(record) in self._settings.skip:
+                raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
                 bench.opened(record.offset, entry, record.timestamp_ms)
@@ -262,21 +297,22 @@ class Judge:
             else:
                 self._range(entry, record, writer)
         except DecodeError as error:
-            logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
+            self._letters.refuse(record, error)
             self._metrics.refused("malformed")
         bench.at = record.offset + 1
 
     def _range(self, entry: Range, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
+        self._look_for_a_hole(entry)
         reason = bench.fence.accept(entry)
         if reason:
             self._metrics.refused(reason)
             logger.info("range %d[%d,%d) is %s", entry.partition, entry.begin, entry.end, reason)
             return
+        windows = bench.windows(record.value or b"", entry)
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
         self._metrics.accepted(entry.showers)
-        windows = bench.windows(record.value or b"", entry)
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
             self._metrics.refused("model")
         self._count_strangers(entry, windows.values())
@@ -292,6 +328,16 @@ class Judge:
             for said in bench.judge(found):
                 self._say(said, record.offset, writer)
             bench.judge_beside(found)
+
+    def _look_for_a_hole(self, entry: Range) -> None:
+        """Say aloud what a range that counts leaves out: a range before it could not be read."""
+        lost = self._bench.fence.hole(entry)
+        if lost:
+            self._metrics.refused("gap")
+            logger.warning(
+                "%s[%d]: %d offsets before %d are in no range that can be read",
+                entry.topic, entry.partition, lost, entry.begin,
+            )  # fmt: skip
 
     def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""
@@ -313,8 +359,7 @@ class Judge:
         try:
             act = self._act(entry)
         except records.RecordError as error:
-            logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
-            return
+            raise DecodeError(Rejection.SCHEMA, str(error)) from None
         if isinstance(act, Acknowledgement | ReferenceAct):
             self._say(act, record.offset, writer)
         if isinstance(act, Acknowledgement):

@@ -99,8 +99,8 @@ class DeadLetters:
     sink: Callable[[], Sink]
     """Asked for when the first letter is sent: most readers never send one."""
 
-    count: Callable[[str, str], None]
-    """Told the topic and the reason of each."""
+    count: Callable[[str], None]
+    """Told the topic of each."""
 
     sent: dict[tuple[str, int, int], None] = field(default_factory=dict)
     under_way: list[Append] = field(default_factory=list)
@@ -110,14 +110,14 @@ class DeadLetters:
         at = (record.topic, record.partition, record.offset)
         if at in self.sent:
             return
-        self.sent[at] = None
-        while len(self.sent) > REMEMBERED:
-            self.sent.pop(next(iter(self.sent)))
         logger.warning("%s: %s", place(record), error)
-        self.count(record.topic, error.reason.value)
         value = encode(letter_of(record, error))
         key = f"{record.topic}/{record.partition}"
         self.under_way.append(self.sink().append(topics.REJECTS, value, key=key))
+        self.count(record.topic)
+        self.sent[at] = None
+        while len(self.sent) > REMEMBERED:
+            self.sent.pop(next(iter(self.sent)), None)
 
     def settle(self) -> None:
         """Wait until all that was sent is safe."""

@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter, with_config
 
 from consumers.wire import arrow_form, schema
 from consumers.wire.block import LATEST_NS, DecodeError
+from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.comparison import Joint
 from monitor.quality.bounds import SPOKEN, TOLD, Count, EventId, Number32, P, RegionId
 from monitor.quality.rejection import Rejection
@@ -35,6 +36,9 @@ FORMAT = "1"
 MAX_ROWS = 4096
 MAX_BYTES = 512 << 20
 """Most memory that the windows of a range may take."""
+
+MAX_SPREAD = 1024
+"""Most rows of windows that one record of showers may make: a row is of a key and a region."""
 
 MAX_WORST = 8
 """Most worst showers that a range points at."""
@@ -81,6 +85,12 @@ class WindowForm:
     def row_bytes(self) -> int:
         """Return the memory of a row's dense fields."""
         return 8 * (4 + sum(math.prod(shape) for shape in self.rows.values()))
+
+    @property
+    def most_rows(self) -> int:
+        """Return the rows whose counts fit into a record, even if nothing could be compressed."""
+        counts = sum(math.prod(shape) for shape in self.rows.values())
+        return min(MAX_SPREAD, MAX_RECORD_BYTES // (4 * counts))
 
     def check(self, schema: Any) -> int:
         """Return the memory of a row, or raise `DecodeError` unless a schema is of this form."""

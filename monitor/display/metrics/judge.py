@@ -51,6 +51,7 @@ class JudgeMetrics:
         self._raised = new.counter("calodqm_alarms_raised", "Alarms raised.", "severity")
         for severity in Severity:
             self._raised.labels(severity.value)
+        self.undigested = new.undigested
         self._lag = new.lag
         self._lag.labels(topic, "0")
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
