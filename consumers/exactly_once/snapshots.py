@@ -112,9 +112,8 @@ class Snapshots:
             logger.warning("the snapshot at %d is not whole: reading from before it", manifest.at)
             return None
         try:
-            unpacked = zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
-            arrays: dict[str, NDArray[Any]] = load(unpacked)
-        except (SafetensorError, zstandard.ZstdError) as error:
+            arrays: dict[str, NDArray[Any]] = load(_unpacked(packed))
+        except (SafetensorError, zstandard.ZstdError, LookupError, ValueError) as error:
             logger.warning("the snapshot at %d cannot be read: %s", manifest.at, error)
             return None
         return arrays
@@ -150,6 +149,14 @@ class Snapshots:
             except DecodeError as error:
                 self.letters.refuse(record, error)
         return found
+
+
+def _unpacked(packed: bytes) -> bytes:
+    # What a frame claims to hold is allocated before any bound is looked at.
+    claimed = zstandard.frame_content_size(packed)
+    if claimed > MAX_STATE_BYTES:
+        raise ValueError(f"claims {claimed} bytes")
+    return zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
 
 
 def read_back(log: Log, manifest: Manifest, end: int) -> Fence:

@@ -8,6 +8,7 @@ import golden
 import numpy as np
 import orjson
 import pyarrow as pa
+import zstandard
 from memory import TINY
 from pyarrow import ipc
 from spoken import FORM, entry, saying, window
@@ -199,6 +200,27 @@ def state_topic() -> Payloads:
                 )
     many = {**told, "chunks": list(range(100_000))}
     yield "manifest: of endless chunks", orjson.dumps({"manifest": many})
+
+
+def snapshots() -> Payloads:
+    """Yield what cannot be unpacked; the first was found by fuzzing."""
+    yield "snapshot: claims terabytes", b"\x28\xb5\x2f\xfd\xe0" + (2**42).to_bytes(8, "little")
+    yield "snapshot: of no size", b"\x28\xb5\x2f\xfd\x00\x58\x01\x00\x00"
+    for name, inside in {
+        "nothing": b"",
+        "a header beyond its end": (2**40).to_bytes(8, "little") + b"{}",
+        "a type of tensors that numpy lacks": _tensors(
+            b'{"a":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}', b"ab"
+        ),
+        "a shape beyond its bytes": _tensors(
+            b'{"a":{"dtype":"I64","shape":[99],"data_offsets":[0,8]}}', bytes(8)
+        ),
+    }.items():
+        yield f"snapshot: {name}", zstandard.ZstdCompressor().compress(inside)
+
+
+def _tensors(header: bytes, body: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header + body
 
 
 def models_topic() -> Iterator[tuple[str, str, bytes | None]]:
