@@ -17,8 +17,9 @@ from pathlib import Path
 MAX_BYTES = 16_384
 """Longest input: what decoders decide by is in the beginning."""
 
+KEPT = 40
 KEPT_BYTES = 4096
-"""Longest file that is kept in the corpus."""
+"""Most files that a run adds to the corpus of a decoder, and the longest of them."""
 
 
 def main() -> int:
@@ -26,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="in all")
     parser.add_argument("--decoder", action="append", help="this one only; may be repeated")
-    parser.add_argument("--keep", action="store_true", help="renew the corpus with what was found")
+    parser.add_argument("--keep", action="store_true", help="add to the corpus what was found")
     parser.add_argument("--target", help=argparse.SUPPRESS)
     args, rest = parser.parse_known_args()
     if args.target:
@@ -60,7 +61,7 @@ def _fuzz(name: str, seconds: float, *, keep: bool) -> tuple[int, int]:
     ]  # fmt: skip
     log = _run(name, [*options, str(found), str(begun)], folder / "log")
     if keep:
-        _keep(name, [found, begun], folder)
+        _keep(name, found)
     bad = len(list(folder.glob("failed-*"))) or int("number_of_executed_units" not in log)
     if bad:
         print(f"{name}: see {folder}/log")
@@ -68,21 +69,15 @@ def _fuzz(name: str, seconds: float, *, keep: bool) -> tuple[int, int]:
     return int(runs[1]) if runs else 0, bad
 
 
-def _keep(name: str, folders: list[Path], folder: Path) -> None:
-    """Put into the corpus the least set of inputs that covers what all of them cover."""
+def _keep(name: str, found: Path) -> None:
+    """Put the shortest inputs that covered something new into the corpus, beside what is there."""
     import decoders
 
-    least = folder / "least"
-    least.mkdir()
-    _run(name, ["-merge=1", str(least), *map(str, folders)], folder / "merged")
-    known = {hashlib.sha256(value).digest() for value in decoders.seeds(name)}
     target = decoders.CORPUS / name
     target.mkdir(parents=True, exist_ok=True)
-    for path in target.glob("*"):
-        path.unlink()
-    for path in least.iterdir():
-        value = path.read_bytes()
-        if len(value) <= KEPT_BYTES and hashlib.sha256(value).digest() not in known:
+    values = sorted((path.read_bytes() for path in found.iterdir()), key=len)
+    for value in values[:KEPT]:
+        if len(value) <= KEPT_BYTES:
             _write(target, value)
 
 
