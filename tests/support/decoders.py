@@ -7,7 +7,6 @@ replay what it has found.
 from __future__ import annotations
 
 import hashlib
-import logging
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 CORPUS = Path(__file__).parents[1] / "consumers" / "wire" / "corpus"
 CARD_KEY = b"artefact/" + golden.HASH.encode()
 ACTS = Acts("0123456789abcdef", DETECTOR, golden.GEOMETRY, lambda _: None)
-logging.getLogger("consumers.wire.letters").setLevel(logging.ERROR)
 
 
 def showers(value: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import re
 import subprocess
 import sys
@@ -100,6 +101,7 @@ def _child(name: str, options: list[str]) -> int:
     ):
         import decoders
 
+    logging.disable(logging.WARNING)  # a line an input would be its bulk
     atheris.Setup([sys.argv[0], *options], decoders.DECODERS[name])
     atheris.Fuzz()
     return 0
