@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
 
 logger = logging.getLogger(__name__)
+
+BUSY_S = 0.2
+"""A pause between two polls after which an answer is not taken to be new, s."""
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -46,6 +51,15 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self._topic = topic
         self._max_records = max_records
+        self._ends: dict[int, int] = {}
+        """Ends of partitions, as their brokers said with the last fetch."""
+
+        self._answered: dict[int, float] = {}
+        """When that was, by the clock that only goes on, s."""
+
+        self._polled = time.monotonic()
+        """When the last poll ended."""
+
         self._came: set[int] = set()
         self._went: set[int] = set()
         with translated():
@@ -64,6 +78,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 fetch_max_wait_ms=100,
                 receive_buffer_bytes=FETCH_BYTES,
                 metrics_enabled=False,
+                # Within a session a broker leaves out what did not change: no answer for a partition
+                # would then look like one.
+                enable_incremental_fetch_sessions=False,
                 **connection.proven(),
             )
             self._consumer.subscribe([topic], listener=self)
@@ -79,6 +96,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note what went; it is only ever read again, from where its windows end."""
         partitions = {p.partition for p in revoked}
         self._went |= partitions - self._came
+        for partition in partitions:  # what was said of it is nothing to whoever has it again
+            self._ends.pop(partition, None)
+            self._answered.pop(partition, None)
         self._came -= partitions
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
@@ -87,15 +107,29 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
+        began, before = time.monotonic(), self._polled
         with translated():
             found = self._consumer.poll(
                 timeout_ms=int(seconds * 1000), max_records=self._max_records
             )
+        self._polled = time.monotonic()
+        # What came while we were busy elsewhere may be as old as that.
+        self._note_answers(before if began - before > BUSY_S else self._polled)
         return [
             Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
             for records in found.values()
             for r in records
         ]
+
+    def _note_answers(self, at: float) -> None:
+        """Note what brokers have said of the ends of partitions since the last time."""
+        subscribed = self._consumer._subscription  # noqa: SLF001 - it has no clock that is public
+        for place in self._consumer.assignment():
+            state = subscribed.assignment.get(place)
+            if state is not None and state.highwater is not None:
+                self._ends[place.partition] = int(state.highwater)
+                self._answered[place.partition] = at
+                state.highwater = None  # so that the next answer shows, though it be the same
 
     def changes(self) -> tuple[set[int], set[int]]:
         """Return the partitions that came and those that went since the last call."""
@@ -119,14 +153,17 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     def lag(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return how many offsets are still to be returned, for partitions where it is known."""
         # From the last fetch: asking the broker costs a round trip, and not all answer rightly.
-        places = {p: TopicPartition(self._topic, p) for p in partitions}
         with translated():
-            ends = {p: self._consumer.highwater(place) for p, place in places.items()}
             return {
-                p: int(end) - int(self._consumer.position(places[p]))
-                for p, end in ends.items()
-                if end is not None
+                p: self._ends[p] - int(self._consumer.position(TopicPartition(self._topic, p)))
+                for p in partitions
+                if p in self._ends
             }
+
+    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
+        """Return for how long the broker of each partition has not answered, s; infinite: never."""
+        now = time.monotonic()
+        return {p: now - self._answered.get(p, -math.inf) for p in partitions}
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""

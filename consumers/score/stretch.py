@@ -31,6 +31,9 @@ class Stretch:
     seqs: dict[str, int]
     watermark_ns: int = 0
     caught_up: bool = False
+    answered_ms: int = 0
+    """How long ago the broker said so."""
+
     told_caught_up: bool = False
     """What the last range said."""
 
@@ -158,6 +161,7 @@ class Stretch:
             masked=lineup.masked.digest,
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
+            answered_ms=self.answered_ms,
         )
 
     def next(self, at: float) -> Stretch:
@@ -167,8 +171,8 @@ class Stretch:
             token=self.token,
             begin=None if self.begin is None else self.position,
             seqs=self.seqs,
-            watermark_ns=self.watermark_ns,
             caught_up=self.caught_up,
+            answered_ms=self.answered_ms,
             told_caught_up=self.caught_up,
             told_at=at,
             newest=self.newest,

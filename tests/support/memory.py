@@ -119,6 +119,8 @@ class MemorySource:
     came: set[int] = field(default_factory=set)
     went: set[int] = field(default_factory=set)
     left: bool = False
+    away_s: float = 0.0
+    """For how long the broker has not answered."""
 
     def give(self, *partitions: int) -> None:
         self.came |= set(partitions)
@@ -150,6 +152,9 @@ class MemorySource:
             for p in partitions
             if p in self.positions
         }
+
+    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
+        return dict.fromkeys(partitions, self.away_s)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed |= offsets
