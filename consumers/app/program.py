@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
-    from monitor.display.standing import Standing
+    from monitor.display.standing import Standing, StreamNow
 
 logger = logging.getLogger(__name__)
 
@@ -182,10 +182,10 @@ class Program:
     def _show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
         self.health.beat("judge")
         if self._page is not None:
-            self._page.show(standing, self._lines(bench), role)
+            self._page.show(standing, self._lines(bench, standing.stream), role)
         self.on_show(standing, bench, role)
 
-    def _lines(self, bench: Bench) -> dict[str, Line]:
+    def _lines(self, bench: Bench, stream: StreamNow) -> dict[str, Line]:
         totals = bench.totals
         bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
         beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
@@ -194,6 +194,8 @@ class Program:
             "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
             "rejected": Line(f"{bad:,} records", worry=bad > 0),
             "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
+            "answers": _answers(stream),
+            "clocks and runs": _clocks(stream),
         }
 
     # Doing it
@@ -265,6 +267,20 @@ class Program:
             if isinstance(error, Refused):
                 raise UserError(f"broker {self.settings.bootstrap} refuses us: {error}")
             raise error
+
+
+def _answers(stream: StreamNow) -> Line:
+    if not stream.silent:
+        return Line("every partition is answered for")
+    words = [f"{p} for {seconds:.0f} s" for p, seconds in stream.silent]
+    return Line(f"unknown: partition {', '.join(words)}", worry=True)
+
+
+def _clocks(stream: StreamNow) -> Line:
+    words = [f"partition {p} is {seconds:,.0f} s ahead" for p, seconds in stream.astray]
+    words += [f"{n:,} showers astray ({what})" for what, n in stream.strays if n]
+    words += [f"{stream.forced:,} s closed early"] if stream.forced else []
+    return Line("; ".join(words) or "all agree", worry=bool(words))
 
 
 class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error

@@ -137,9 +137,7 @@ class Seconds:
         stand.caught_up = False
         stand.heard_ms = self.now_ms
 
-    def add(
-        self, entry: Range, windows: Mapping[WindowKey, ByModel], at_ms: int
-    ) -> list[Closed]:
+    def add(self, entry: Range, windows: Mapping[WindowKey, ByModel], at_ms: int) -> list[Closed]:
         """Take in a range; return what came late, and the seconds that it closes, in order."""
         stand = self._stand(entry.partition, at_ms)
         counts: Counter[int] = Counter()
@@ -307,12 +305,9 @@ class Seconds:
         }
 
     def silent(self) -> dict[int, int]:
-        """Return the partitions that are not proven now, and for how long they did not go on, ms."""
-        return {
-            p: self.now_ms - stand.heard_ms
-            for p, stand in self.stands.items()
-            if self.newest_ns - stand.reached_ns > PATIENCE_NS + stand.latency_ns
-        }
+        """Return the partitions that nobody answers for, and how long they did not go on, ms."""
+        since = {p: self.now_ms - stand.heard_ms for p, stand in self.stands.items()}
+        return {p: ms for p, ms in since.items() if ms > QUIET_MS}
 
 
 def _rows(found: ByModel) -> int:

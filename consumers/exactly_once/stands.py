@@ -108,7 +108,9 @@ class Stand:
         contradicted = abs(self.watermark_ns - reached) > LINK_S * SECOND_NS
         self.watermark_ns = reached if contradicted else max(self.watermark_ns, reached)
 
-    def learn(self, counts: Mapping[int, int], before_ns: int, newest_ns: int, most_ns: int) -> None:
+    def learn(
+        self, counts: Mapping[int, int], before_ns: int, newest_ns: int, most_ns: int
+    ) -> None:
         """Learn how late it comes.
 
         Parameters

@@ -322,12 +322,12 @@ class Judge:
         if entry.shed:
             for said in bench.leave_out(entry):
                 self._say(said, record.offset, writer)
-        for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
-            if late and bench.primary.model.hash in found:
+        for closed in bench.seconds.add(entry, windows, record.timestamp_ms):
+            if closed.late:
                 self._metrics.late()
-            for said in bench.judge(found):
+            for said in bench.judge(closed):
                 self._say(said, record.offset, writer)
-            bench.judge_beside(found)
+            bench.judge_beside(closed)
 
     def _look_for_a_hole(self, entry: Range) -> None:
         """Say aloud what a range that counts leaves out: a range before it could not be read."""
@@ -415,6 +415,7 @@ class Judge:
             standing,
             alarms=tuple(replace(alarm, worst=self._worst(alarm)) for alarm in standing.alarms),
             worst=tuple(sorted(late, key=lambda w: (w.p, w.event_id))[:SHOWN_WORST]),
+            stream=self._bench.stream(standing.stream),
         )
 
     def _worst(self, alarm: Alarm) -> tuple[WorstShower, ...]:

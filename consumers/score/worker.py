@@ -354,6 +354,7 @@ class Worker:
     def _look_round(self) -> None:
         for partition, away_s in self._source.answered(self._stretches).items():
             self._stretches[partition].answered_ms = int(min(away_s, NEVER_S) * 1000)
+            self._metrics.answered(partition, min(away_s, NEVER_S))
         lag = self._source.lag(self._stretches)
         for partition, behind in lag.items():
             stretch = self._stretches[partition]

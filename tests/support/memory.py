@@ -177,11 +177,12 @@ class CountingMonitor:
     def leave_out(self, shed: Any) -> tuple[()]:
         return ()
 
-    def observe(self, window: Window, **_: bool) -> tuple[()]:
-        key = tuple(window.key)
-        if key not in self.showers:
-            self.order.append(key[2])
-        self.showers[key] = self.showers.get(key, 0) + window.n
+    def observe(self, *windows: Window, **_: Any) -> tuple[()]:
+        for window in windows:
+            key = tuple(window.key)
+            if key not in self.showers:
+                self.order.append(key[2])
+            self.showers[key] = self.showers.get(key, 0) + window.n
         return ()
 
     def standing(self) -> None:

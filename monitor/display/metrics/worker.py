@@ -66,6 +66,12 @@ class WorkerMetrics:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
         self._lag = new.lag
+        self._answer = new.gauge(
+            "calodqm_answer_age_seconds",
+            "For how long the broker of a partition has not answered.",
+            "topic",
+            "partition",
+        )
         self._ours: set[str] = set()
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
@@ -156,13 +162,19 @@ class WorkerMetrics:
         self._rebalances.inc()
         for partition in self._ours - ours:
             self._lag.remove(self._topic, partition)
+            self._answer.remove(self._topic, partition)
         for partition in ours:
             self._lag.labels(self._topic, partition)
+            self._answer.labels(self._topic, partition)
         self._ours = ours
 
     def lag(self, partition: int, records: int) -> None:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
+
+    def answered(self, partition: int, seconds: float) -> None:
+        """Note for how long the broker of a partition of ours has not answered."""
+        self._answer.labels(self._topic, str(partition)).set(seconds)
 
     def model(
         self, family: str, sha256: str, version: str, card: Mapping[str, Any] | None = None

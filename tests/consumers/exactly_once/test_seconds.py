@@ -258,9 +258,9 @@ def test_a_worker_whose_clock_was_wrong_holds_nobody_up():
 def test_a_stream_that_jumps_ahead_is_followed_and_nothing_of_it_is_moved():
     seconds, out = Seconds(), []
     for k in range(40):
-        out += live(seconds, {p: START + k for p in range(2)}, k)
+        out += live(seconds, dict.fromkeys(range(2), START + k), k)
     for k in range(40, 100):
-        out += live(seconds, {p: START + 86_400 + k for p in range(2)}, k)
+        out += live(seconds, dict.fromkeys(range(2), START + 86400 + k), k)
     assert tally(out)[1] == 0
     assert seconds.counted["ahead"] == 0
     assert seconds.closed >= START + 86_400 + 97
@@ -270,9 +270,9 @@ def test_a_stream_that_jumps_ahead_is_followed_and_nothing_of_it_is_moved():
 def test_a_stream_whose_clocks_were_all_ahead_and_are_mended_is_judged_again():
     seconds, out = Seconds(), []
     for k in range(60):
-        out += live(seconds, {p: START + 7200 + k for p in range(2)}, k)
+        out += live(seconds, dict.fromkeys(range(2), START + 7200 + k), k)
     for k in range(60, 160):
-        out += live(seconds, {p: START + k for p in range(2)}, k)
+        out += live(seconds, dict.fromkeys(range(2), START + k), k)
     assert START + 156 <= seconds.closed <= START + 160
     assert not any(c.late for c in out[-20:])
 
@@ -280,7 +280,7 @@ def test_a_stream_whose_clocks_were_all_ahead_and_are_mended_is_judged_again():
 def test_what_no_broker_answered_for_is_unknown_and_then_not_waited_for():
     seconds, out = Seconds(), []
     for k in range(20):
-        out += live(seconds, {p: START + k for p in range(3)}, k)
+        out += live(seconds, dict.fromkeys(range(3), START + k), k)
     for k in range(20, 60):
         out += live(seconds, {0: START + k, 1: START + k}, k)
         away = 1000 * (k - 20) + 100
