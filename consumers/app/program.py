@@ -120,6 +120,7 @@ class Program:
             snapshot_s=settings.snapshot_s,
             shadow_s=settings.shadow_s,
             skip=settings.skipped(),
+            latency_s=settings.latency_s,
         )
         self._page = Page(shower=self._gallery.picture, acts=self._acts())
 

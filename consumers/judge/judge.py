@@ -11,6 +11,7 @@ import orjson
 
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.seconds import LATENCY_S
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots
 from consumers.judge import succession
 from consumers.judge.state import Bench, Side, StateError
@@ -77,6 +78,9 @@ class JudgeSettings:
 
     skip: frozenset[str] = frozenset()
     """Places of records that are passed over, as the log writes them."""
+
+    latency_s: float = LATENCY_S
+    """Most latency of a partition that is learnt and waited for, data time, s."""
 
 
 class Judge:
@@ -218,6 +222,7 @@ class Judge:
             first = primary = self._settings.model if said is None else said.first
         bench = Bench(self._side(primary) or Side.new(self._standard_of(self._settings.model)))
         bench.first = first
+        bench.seconds.latency_s = self._settings.latency_s
         if shadow:
             bench.shadow = self._side(shadow)
         return bench

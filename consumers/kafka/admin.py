@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from consumers.kafka.connection import translated
 from consumers.wire import topics
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
 
 logger = logging.getLogger(__name__)
+
+TIME_STAMPS = "message.timestamp.type"
+BROKER_TIME = "LogAppendTime"
+"""The broker's clock is the only one that two processes share."""
 
 _DAY_MS = 24 * 3600 * 1000
 _CONFIGS: dict[str, dict[str, str]] = {
@@ -63,10 +67,26 @@ def describe_topics(connection: Connection) -> dict[str, int]:
     return {topic["name"]: len(topic["partitions"]) for topic in found}
 
 
+def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
+    """Return whose clock writes the times of the records of topics, where the broker says so."""
+    with translated():
+        admin = KafkaAdminClient(**connection.proven())
+        try:
+            asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+            found = admin.describe_configs(asked, config_filter="all").get("topic", {})
+        finally:
+            admin.close()
+    return {
+        name: configs[TIME_STAMPS]["value"]
+        for name, configs in found.items()
+        if TIME_STAMPS in configs
+    }
+
+
 def _create(
     admin: Any, name: str, partitions: int, replication: int, configs: dict[str, str]
 ) -> None:
-    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **configs}
+    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), TIME_STAMPS: BROKER_TIME, **configs}
     topic = NewTopic(name, partitions, replication, topic_configs=configs)
     try:
         admin.create_topics([topic])

@@ -16,7 +16,7 @@ from rich.table import Table
 from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.kafka.admin import describe_topics
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, describe_topics, time_stamps
 from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
 from consumers.wire.failure import UserError
@@ -155,6 +155,7 @@ def _broker(given: settings.Settings) -> list[Finding]:
     return [
         reached,
         *(_topic(name, described, many=name == given.topic) for name in _names(given)),
+        _time_stamps(given, [name for name in _names(given) if name in described]),
         *_state(given),
     ]
 
@@ -177,6 +178,21 @@ def _topic(name: str, described: dict[str, int], *, many: bool) -> Finding:
         text = f"has {partitions} partitions; its order is the state, so it must have one"
         return Finding(f"topic {name}", well=False, text=text, mend=mend)
     return Finding(f"topic {name}", well=True, text=f"{partitions} partitions")
+
+
+def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
+    def look() -> str:
+        found = time_stamps(given.connection(), names)
+        others = sorted(name for name, whose in found.items() if whose != BROKER_TIME)
+        if others:
+            raise UserError(f"the producers' clocks write those of {', '.join(others)}")
+        return "the broker's clock writes them" if found else "the broker does not say whose"
+
+    mend = (
+        f"kafka-configs.sh --alter --entity-type topics --entity-name TOPIC "
+        f"--add-config {TIME_STAMPS}={BROKER_TIME}"
+    )
+    return _tried("times of records", mend, look)
 
 
 def _state(given: settings.Settings) -> list[Finding]:

@@ -42,7 +42,7 @@ def test_a_lower_run_needs_a_clear_majority():
     unclear = round(500 * (1 - CLEAR)) + 10
     assert not any(play(labels, [{(1, 1): 500, (50, 7): unclear}] * 20, second=20))
     told = play(labels, [{(1, 1 + k // 8): 500} for k in range(20)], second=40)
-    assert [label for label in told if label][0][0] == 1
+    assert next(label for label in told if label)[0] == 1
     assert labels.now == (1, 3)
 
 
