@@ -16,6 +16,7 @@ from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.page import Health, Line, Page, Server
 from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
@@ -122,6 +123,7 @@ class Program:
             skip=settings.skipped(),
             latency_s=settings.latency_s,
         )
+        relay = Relay()
         self._page = Page(shower=self._gallery.picture, acts=self._acts())
 
         def job() -> None:
@@ -129,12 +131,16 @@ class Program:
             with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
                 self._put_first(clients)
                 judge = Judge(
-                    self._catalogue.standard, clients, judge_settings, metrics, self._show
+                    self._catalogue.standard, clients, judge_settings, metrics, self._show, relay
                 )
                 self.health.ready("judge", yes=True)
                 judge.run(self.stopping)
 
+        def follow_runs(log: KafkaLog, stopping: threading.Event) -> None:
+            relay.follow(log.follow(topics.RUNS, stopping, begin=0))
+
         self._jobs.append(("judge", job))
+        self._jobs.append(("runs", partial(self._with_log, follow_runs)))
         self._jobs.append(("gallery", partial(self._with_log, self._gallery.follow)))
 
     def _put_first(self, clients: Clients) -> None:

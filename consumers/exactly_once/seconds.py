@@ -42,6 +42,9 @@ WAIT_NS = 600 * SECOND_NS
 QUIET_MS = 5_000
 """When nothing came for this long and all partitions are idle, what is open is closed."""
 
+END_MS = 60_000
+"""When nothing came for this long, what is open of lumisections gets its verdict."""
+
 HOLD_MS = 30_000
 """What is ahead of all others for this long has a wrong clock, and is put where the others are."""
 
@@ -288,6 +291,10 @@ class Seconds:
     def _quiet(self) -> bool:
         idle = all(stand.caught_up for stand in self.stands.values())
         return idle and self.now_ms - self.fed_ms > QUIET_MS
+
+    def ended(self) -> bool:
+        """Return whether nothing came for so long that nothing more of it will."""
+        return self._quiet() and self.now_ms - self.fed_ms > END_MS
 
     # What is not known
 

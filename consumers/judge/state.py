@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from monitor.judging.monitor import Monitor, Said
     from monitor.quality.acknowledgements import Acknowledgement
     from monitor.quality.orders import ReferenceAct
+    from monitor.quality.run_acts import RunAct
     from monitor.windows.window import Window
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,9 @@ class Bench:
 
     masked_after: int = 0
     """Data-second after which all showers were scored without the cells that are masked now."""
+
+    runs_at: int = 0
+    """Offset of the runs topic up to which beginnings and ends of runs are taken in."""
 
     shed_until: int = 0
     """Data-second up to which showers may be missing that were counted and not scored."""
@@ -244,6 +248,23 @@ class Bench:
             self._note(self.shadow.monitor.act(act))
         return self.monitor.act(act)
 
+    def run_act(self, act: RunAct) -> tuple[Said, ...] | None:
+        """Take in the beginning or the end of a run; return what it changes, None if it is known."""
+        if act.at < self.runs_at:
+            return None
+        self.runs_at = act.at + 1
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.run_act(act))
+        return self.monitor.run_act(act)
+
+    def ended(self) -> tuple[Said, ...]:
+        """Return verdicts on what is open, if the stream has ended."""
+        if not self.seconds.ended():
+            return ()
+        if self.shadow is not None:
+            self.shadow.monitor.close()
+        return self.monitor.close()
+
     def stream(self, judged: StreamNow) -> StreamNow:
         """Return where the stream stands, beside what the monitor knows of it."""
         seconds = self.seconds
@@ -292,6 +313,7 @@ class Bench:
             "comparison": self.comparison.to_json(),
             "masked": [self.masked.to_json(), self.masked_after],
             "shed_until": self.shed_until,
+            "runs_at": self.runs_at,
         }
         arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
         for name, side in self.sides():
@@ -333,7 +355,7 @@ class Bench:
         self.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
         self.comparison = Comparison.from_json(words["comparison"])
         masked, self.masked_after = words["masked"]
-        self.shed_until = words["shed_until"]
+        self.shed_until, self.runs_at = words["shed_until"], words["runs_at"]
         self.masked = Masked.from_json(masked)
         self.worst = {
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)

@@ -26,6 +26,7 @@ _DAY_MS = 24 * 3600 * 1000
 _CONFIGS: dict[str, dict[str, str]] = {
     topics.SHOWERS: {"retention.ms": str(2 * _DAY_MS)},
     topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
+    topics.RUNS: {"retention.ms": str(30 * _DAY_MS)},
     topics.STATE: {"cleanup.policy": "compact"},
     topics.REFERENCES: {"cleanup.policy": "compact"},
     topics.MODELS: {"cleanup.policy": "compact"},

@@ -23,8 +23,9 @@ from monitor.judging.in_force import Belief
 from monitor.judging.settings import MonitorSettings
 from monitor.quality import records
 from monitor.quality.alarms import Alarm, ReferenceSummary, Severity, State
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.orders import Order, ReferenceAct
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunAct, RunOrder
 from monitor.quality.verdicts import Verdict
 from monitor.reference.expectation import Expectation, of_reference
 from monitor.sequential.budget import DAY
@@ -132,6 +133,9 @@ class Monitor:
         self._unknown = np.zeros(self.places.n_regions, bool)
         """Regions of which nobody knows whether they lacked showers in the newest data-second."""
 
+        self._between = False
+        """Whether the run has ended, so that silence says nothing."""
+
         self._name_reference()
         self._alarms: dict[str, Alarm] = {}
         self._crew = Crew()
@@ -196,7 +200,8 @@ class Monitor:
     def _test(self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool) -> list[Said]:
         bright = self.settings.bright_cells
         made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
-        unknown = self._unknown if new and whole else np.ones(self.places.n_regions, bool)
+        says = new and whole and not self._between
+        unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
         out: list[Said] = []
         for change in self._cases.step(self.watch, self._clock.now, self._clock.run_watched):
@@ -219,6 +224,23 @@ class Monitor:
             self._start_anew()
         self._name_reference()
         return () if told is None else (told,)
+
+    def run_act(self, act: RunAct) -> tuple[Said, ...]:
+        """Take in that a run begins or has ended; return what it changes at once."""
+        run, _ = self._attribution.labels.now
+        if act.order is RunOrder.END:
+            self._between = act.run == run
+            return tuple(self._sections.close()) if self._between else ()
+        self._between = False
+        self._attribution.labels.ordered = act.run if act.run != run else None
+        shares = self.watch.shares
+        shares.expected = None
+        if act.regions is not None:
+            shares.expected = np.isin(self.places.ids, act.regions)
+        if act.key is None or act.key == self.conditions.of(act.run):
+            return ()
+        told = ReferenceAct(Order.CONDITIONS, "runs", self._clock.now_ns, run=act.run, key=act.key)
+        return self.act(told)
 
     def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> tuple[Verdict, ...]:
         """Take note of showers that were not scored; return the verdicts that this amends.
@@ -309,6 +331,7 @@ class Monitor:
         """Start anew if a run begins; return what ends by itself at this time."""
         changed: list[Said] = []
         if run != self._clock.run:
+            self._between = False
             self._start_anew()
             self._clock.run_since = self._clock.now
             if self._belief.changes_with(run):
@@ -496,6 +519,7 @@ class Monitor:
             "cases": self._cases.state(),
             "sections": self._sections.state(),
             "attribution": self._attribution.state(),
+            "between": self._between,
             "unknown": np.flatnonzero(self._unknown).tolist(),
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
             "shadow": self.self_test.state() if self.self_test is not None else None,
@@ -520,6 +544,7 @@ class Monitor:
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
         self._attribution.restore(words["attribution"])
+        self._between = words["between"]
         self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
         self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}

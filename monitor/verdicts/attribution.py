@@ -52,6 +52,8 @@ class Attribution:
         before = self.labels.now
         counts = {_label(part): max(int(part.showers.sum()), 1) for part in parts}
         turned = self.labels.step(second, counts)
+        if not turned:
+            self._sections.go_on(*self.labels.now)
         said = []
         for part in parts:
             if turned and _label(part) == before:  # before the verdict on it

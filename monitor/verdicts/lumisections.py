@@ -96,6 +96,12 @@ class Lumisections:
         """Put a lumisection in force; return verdicts on all that were before."""
         return self._end(all_but=(run, lumisection))
 
+    def go_on(self, run: int, lumisection: int) -> None:
+        """Take note that more comes of a lumisection that was taken to be over."""
+        section = self._sections.get((run, lumisection))
+        if section is not None:
+            section.open = True
+
     def add(
         self, part: Part, unknown: NDArray[np.bool_] | None = None, *, late: bool = False
     ) -> list[Verdict]:

@@ -163,7 +163,7 @@ def _broker(given: settings.Settings) -> list[Finding]:
 def _names(given: settings.Settings) -> list[str]:
     others = (
         topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.ANOMALIES,
-        topics.REJECTS,
+        topics.REJECTS, topics.RUNS,
     )  # fmt: skip
     return [given.topic, *others]
 

@@ -10,6 +10,7 @@ from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, State
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunAct, RunOrder
 from monitor.quality.verdicts import Verdict
 from monitor.verdicts.lumisections import KEPT, LONG_S
 from monitor.verdicts.section import LONGEST
@@ -116,3 +117,50 @@ def test_a_clock_that_was_ahead_and_is_mended_leaves_no_blindness():
     (alarm,) = raised(said)
     assert START + 38 <= alarm.onset_ns // 10**9 <= START + 45
     assert judge.standing().data_second == START + 59
+
+
+def test_a_run_that_is_said_to_end_gets_its_verdict_and_is_silent_in_peace():
+    stream = Stream(regions=4, rate=400)
+    judge, said = monitor(stream), []
+    for _ in range(60):
+        said += judge.observe(stream.next())
+    before = len(verdicts(said))
+    said += judge.run_act(RunAct(RunOrder.END, 1, at=0))
+    assert [(v.lumisection, v.version) for v in verdicts(said)[before:]] == [(3, 1)] * 4
+    stream.silent = {1, 2, 3}  # the front ends stop one after the other
+    for _ in range(40):
+        said += judge.observe(stream.next())
+    assert raised(said) == []
+    stream.run, stream.silent = 2, {1}
+    for _ in range(40):
+        said += judge.observe(stream.next())
+    assert [a.place for a in raised(said)] == ["A2"]
+
+
+def test_a_run_that_is_said_to_begin_may_have_a_lower_number_other_regions_and_conditions():
+    stream = Stream(regions=4, rate=400, run=50)
+    judge, said = monitor(stream), []
+    for _ in range(60):
+        said += judge.observe(stream.next())
+    said += judge.run_act(RunAct(RunOrder.START, 3, at=0, regions=(0, 1, 2), key="1200 V"))
+    stream.run, stream.silent = 3, {3}
+    for _ in range(60):
+        said += judge.observe(stream.next())
+        assert judge.standing().run == 3
+    assert judge.conditions.key == "1200 V"
+    assert raised(said) == []
+    assert {v.run for v in verdicts(said)[-4:]} == {3}
+
+
+def test_a_lumisection_that_was_taken_to_be_over_goes_on_without_a_verdict_each_second():
+    stream = Stream(regions=4)
+    judge, said = monitor(stream), []
+    for _ in range(5):
+        said += judge.observe(stream.next())
+    said += judge.close()
+    for _ in range(10):
+        said += judge.observe(stream.next())
+    assert len(verdicts(said)) == 4
+    said += judge.close()
+    assert [v.version for v in verdicts(said)] == [1] * 4 + [2] * 4
+    assert judge.close() == ()
