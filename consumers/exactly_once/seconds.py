@@ -12,16 +12,15 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from consumers.exactly_once.closed import Closed, regions, rows, together
 from consumers.exactly_once.stands import LINK_S, SECOND_NS, Stand, largest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from consumers.exactly_once.closed import ByModel
     from consumers.wire.ranges import Range
-    from monitor.windows.window import Window, WindowKey
-
-    ByModel = Mapping[str, Window]
-    """What each model made of the showers of one key, by the model's hash."""
+    from monitor.windows.window import WindowKey
 
 SLACK_NS = SECOND_NS
 """A partition that was read to its end has nothing older than the newest data known at that moment,
@@ -50,24 +49,6 @@ HOLD_MS = 30_000
 
 MAX_ROWS = 20_000
 """Most rows, of a window and a region, that are open; beyond, seconds are closed before their time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """A data-second that is closed, or what came late for one."""
-
-    second: int
-    windows: tuple[ByModel, ...]
-    """One for each run and lumisection."""
-
-    late: bool = False
-    """An addition to a second that was closed before."""
-
-    unproven: frozenset[int] = frozenset()
-    """Partitions of which it is not known whether more lies there for this second."""
-
-    held: frozenset[int] = frozenset()
-    """Regions of which showers are here whose second is not known."""
 
 
 @dataclass(slots=True)
@@ -178,7 +159,7 @@ class Seconds:
                 self._place(key, found)
             else:
                 known = self.windows.get(key)
-                self.windows[key] = found if known is None else _together(known, found)
+                self.windows[key] = found if known is None else together(known, found)
         return late
 
     def _place(self, key: WindowKey, found: ByModel) -> None:
@@ -188,7 +169,7 @@ class Seconds:
         placed = {model: replace(window, key=moved) for model, window in found.items()}
         self.counted["ahead"] += next(iter(found.values())).n
         known = self.windows.get(moved)
-        self.windows[moved] = placed if known is None else _together(known, placed)
+        self.windows[moved] = placed if known is None else together(known, placed)
 
     # Where the stream is
 
@@ -197,14 +178,12 @@ class Seconds:
 
     def _look_round(self) -> None:
         """Find the time of the stream, and who contradicts it."""
-        claims = {
-            p: stand for p, stand in self.stands.items() if stand.claims and stand.watermark_ns
-        }
-        if not claims:
+        claiming = [stand for stand in self.stands.values() if stand.claims_at(self.now_ms)]
+        if not claiming:
             return
-        marks = [(stand.watermark_ns // SECOND_NS, 1) for stand in claims.values()]
+        marks = [(stand.watermark_ns // SECOND_NS, 1) for stand in claiming]
         first, last = largest(marks, self.newest_ns // SECOND_NS)
-        group = [s for s in claims.values() if first <= s.watermark_ns // SECOND_NS <= last]
+        group = [s for s in claiming if first <= s.watermark_ns // SECOND_NS <= last]
         self.live = sum(stand.caught_up for stand in group) * 2 > len(group)
         newest = max(stand.watermark_ns for stand in group)
         if newest < self.newest_ns:
@@ -231,22 +210,22 @@ class Seconds:
         self._settle()
         quiet = self._quiet()
         before = max(self.closed, self._end() if quiet else self._frontier())
-        rows = sum(map(_rows, self.windows.values()))
+        n_rows = sum(map(rows, self.windows.values()))
         seconds: dict[int, list[WindowKey]] = {}
         for key in sorted(self.windows):
             if key not in self.held:
                 seconds.setdefault(key.second, []).append(key)
-        held = frozenset(region for key in self.held for region in _regions(self.windows[key]))
+        held = frozenset(region for key in self.held for region in regions(self.windows[key]))
         out = []
         for second in sorted(seconds):
             if second >= before:
-                if rows <= MAX_ROWS:
+                if n_rows <= MAX_ROWS:
                     break
                 before = second + 1
                 self.counted["forced"] += 1
             found = tuple(self.windows.pop(key) for key in seconds[second])
-            rows -= sum(map(_rows, found))
-            unproven = frozenset() if quiet else self._unproven(second)
+            n_rows -= sum(map(rows, found))
+            unproven = frozenset(self.silent()) if quiet else self._unproven(second)
             out.append(Closed(second, found, unproven=unproven, held=held))
         self.closed = before
         return out
@@ -256,13 +235,13 @@ class Seconds:
         for key in self.windows:
             if self._ahead(key.second):
                 self.held.setdefault(key, self.now_ms)
-        rows = sum(map(_rows, self.windows.values()))
+        n_rows = sum(map(rows, self.windows.values()))
         for key in sorted(self.held, key=lambda key: (self.held[key], key)):
             if not self._ahead(key.second):
                 del self.held[key]
-            elif self._is_over(self.held[key]) or rows > MAX_ROWS:
+            elif self._is_over(self.held[key]) or n_rows > MAX_ROWS:
                 del self.held[key]
-                rows -= _rows(self.windows[key])
+                n_rows -= rows(self.windows[key])
                 self._place(key, self.windows.pop(key))
 
     def _is_over(self, since_ms: int) -> bool:
@@ -289,7 +268,11 @@ class Seconds:
         return frozenset(p for p, s in self.stands.items() if s.reached_ns // SECOND_NS <= second)
 
     def _quiet(self) -> bool:
-        idle = all(stand.caught_up for stand in self.stands.values())
+        """Return whether nothing came for a while, and nobody who still speaks has more."""
+        waits = [(self.now_ms - stand.heard_ms, stand) for stand in self.stands.values()]
+        idle = all(
+            wait > PATIENCE_MS or (stand.caught_up and wait <= QUIET_MS) for wait, stand in waits
+        )
         return idle and self.now_ms - self.fed_ms > QUIET_MS
 
     def ended(self) -> bool:
@@ -298,16 +281,18 @@ class Seconds:
 
     # What is not known
 
-    def unknown(self, closed: Closed, regions: Iterable[int]) -> frozenset[int]:
+    def unknown(self, closed: Closed, asked: Iterable[int]) -> frozenset[int]:
         """Return the regions of which it is not known whether a closed second lacks showers.
 
         A region is known where all partitions that it has ever come on are proven beyond the
         second; one that never came, where all partitions are.
         """
         everywhere = set(self.stands)
+        if not closed.unproven:
+            return closed.held
         return closed.held | {
             region
-            for region in regions
+            for region in asked
             if not closed.unproven.isdisjoint(self.routes.get(region, everywhere))
         }
 
@@ -315,19 +300,3 @@ class Seconds:
         """Return the partitions that nobody answers for, and how long they did not go on, ms."""
         since = {p: self.now_ms - stand.heard_ms for p, stand in self.stands.items()}
         return {p: ms for p, ms in since.items() if ms > QUIET_MS}
-
-
-def _rows(found: ByModel) -> int:
-    return sum(len(window.regions) for window in found.values())
-
-
-def _regions(found: ByModel) -> list[int]:
-    regions: list[int] = next(iter(found.values())).regions.tolist()
-    return regions
-
-
-def _together(one: ByModel, other: ByModel) -> ByModel:
-    both = dict(one)
-    for model, window in other.items():
-        both[model] = both[model] + window if model in both else window
-    return both

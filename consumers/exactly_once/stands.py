@@ -75,6 +75,10 @@ class Stand:
         own = 0 if self.astray_ms >= 0 else self.watermark_ns - self.spread_ns
         return max(own, self.idle_ns)
 
+    def claims_at(self, now_ms: int) -> bool:
+        """Return whether it said of late where it stands."""
+        return bool(self.claims) and now_ms - self.claims[-1][0] <= CLAIM_MS
+
     def elapsed(self, at_ms: int, now_ms: int) -> int:
         """Return the log's time at a record of this partition: time passes as its own clock says.
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
+    from consumers.exactly_once.closed import ByModel, Closed
     from consumers.exactly_once.quality_log import QualityWriter
-    from consumers.exactly_once.seconds import ByModel, Closed
     from consumers.judge.succession import StandardOf
     from consumers.wire.record import Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics

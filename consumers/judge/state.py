@@ -13,7 +13,7 @@ import orjson
 
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.seconds import Seconds
-from consumers.exactly_once.stands import SECOND_NS
+from consumers.exactly_once.stands import LINK_S, SECOND_NS
 from consumers.wire import ranges
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.exactly_once.seconds import ByModel, Closed
+    from consumers.exactly_once.closed import ByModel, Closed
     from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.ranges import Open, Range, WindowForm
     from monitor.display.standing import StreamNow
@@ -179,7 +179,7 @@ class Bench:
 
     def leave_out(self, entry: Range) -> tuple[Said, ...]:
         """Take note of showers that were not scored; return the verdicts that this amends."""
-        self.shed_until = max(self.shed_until, entry.shed_until)
+        self.shed_until = max(self.shed_until, self._believed(entry.shed_until))
         if self.shadow is not None:
             self.shadow.monitor.leave_out(entry.shed)
         return self.monitor.leave_out(entry.shed)
@@ -187,7 +187,13 @@ class Bench:
     def masking(self, entry: Range, windows: Iterable[WindowKey]) -> None:
         """Take note of windows whose showers were not scored as they would be now."""
         if entry.masked != self.masked.digest:
-            self.masked_after = max([self.masked_after, *(key.second for key in windows)])
+            seconds = (self._believed(key.second) for key in windows)
+            self.masked_after = max([self.masked_after, *seconds])
+
+    def _believed(self, second: int) -> int:
+        """Return a data-second, or the last that may be so where a clock is ahead."""
+        newest = self.seconds.newest_ns // SECOND_NS
+        return min(second, newest + LINK_S) if newest else second
 
     def _follow_masks(self) -> None:
         """Take note of what is masked, after an act or a second that may have changed it."""
@@ -195,7 +201,8 @@ class Bench:
         if masked.digest != self.masked.digest:
             reached = [stand.watermark_ns // SECOND_NS for stand in self.seconds.stands.values()]
             opened = [key.second for key in self.seconds.windows]
-            self.masked_after = max([self.masked_after, *reached, *opened])
+            after = map(self._believed, (*reached, *opened))
+            self.masked_after = max([self.masked_after, *after])
         self.masked = masked
 
     def judge(self, closed: Closed) -> tuple[Said, ...]:

@@ -175,7 +175,6 @@ class Stretch:
             answered_ms=self.answered_ms,
             told_caught_up=self.caught_up,
             told_at=at,
-            newest=self.newest,
         )
 
 

@@ -31,7 +31,8 @@ from monitor.reference.expectation import Expectation, of_reference
 from monitor.sequential.budget import DAY
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
-from monitor.verdicts.lumisections import OPEN, Lumisections, Part, Span
+from monitor.verdicts.lumisections import OPEN, Lumisections, Span
+from monitor.verdicts.section import Part
 from monitor.windows import packing
 from monitor.windows.clock import Clock
 from monitor.windows.ledger import Ledger

@@ -53,7 +53,7 @@ class Shares:
         if key == self.key:
             return
         self._aside[self.key] = self._now
-        self._now = self._aside.pop(key, None) or self._fresh()
+        self._now = self._aside.pop(key, {}) or self._fresh()
         self.key = key
         while len(self._aside) > KEPT:
             del self._aside[next(iter(self._aside))]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.verdicts.lumisections import Part
+from monitor.verdicts.section import Part
 from monitor.windows.labels import Labels
 
 if TYPE_CHECKING:

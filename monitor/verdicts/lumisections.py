@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
+    from monitor.verdicts.section import Part
 
 KEPT = 80
 """Lumisections that late data can still amend."""
@@ -51,21 +52,6 @@ class Span:
 
 OPEN = 2**62
 """End of a span that is still open."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """What windows of one lumisection hold in one data-second, by region, shape (R,)."""
-
-    run: int
-    lumisection: int
-    second: int
-    present: NDArray[np.bool_]
-    showers: NDArray[np.int64]
-    exceedances: NDArray[np.int64]
-    """At α = 1e-2."""
-
-    expected: NDArray[np.float64]
 
 
 class Lumisections:

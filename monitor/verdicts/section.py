@@ -16,6 +16,21 @@ LONGEST = 600
 """Stretches of time of a lumisection that are told apart; of a longer one they become coarser."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What windows of one lumisection hold in one data-second, by region, shape (R,)."""
+
+    run: int
+    lumisection: int
+    second: int
+    present: NDArray[np.bool_]
+    showers: NDArray[np.int64]
+    exceedances: NDArray[np.int64]
+    """At α = 1e-2."""
+
+    expected: NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class Section:
     """Counts of a lumisection by region, shape (R,), and the data-seconds that it has."""

@@ -9,6 +9,7 @@ import spoken
 from spoken import entry
 
 from consumers.exactly_once import seconds as rules
+from consumers.exactly_once.closed import Closed
 from consumers.exactly_once.seconds import HOLD_MS, PATIENCE_MS, QUIET_MS, WAIT_NS, Seconds
 from consumers.exactly_once.stands import FRESH_MS, JUMP_MS, LINK_S, SECOND_NS
 
@@ -301,7 +302,7 @@ def test_a_region_that_came_on_two_partitions_is_unknown_while_either_is():
         live(seconds, {0: START + k, 1: START + k}, k)
     seconds.routes[7] = {0, 1}
     seconds.routes[8] = {0}
-    closed = rules.Closed(START, (), unproven=frozenset({1}))
+    closed = Closed(START, (), unproven=frozenset({1}))
     assert seconds.unknown(closed, [0, 1, 7, 8, 9]) == {1, 7, 9}
 
 
@@ -349,3 +350,25 @@ def test_a_clock_set_by_more_than_a_minute_takes_no_time():
     add(seconds, 0, START, 10**12 + 1000 + JUMP_MS)
     add(seconds, 0, START, 10**12 + 1500 + JUMP_MS)
     assert seconds.now_ms == 1000
+
+
+def test_the_end_of_a_stream_proves_nothing_of_a_partition_that_nobody_speaks_for():
+    seconds = Seconds()
+    for k in range(3):
+        live(seconds, {0: START + k, 1: START + k}, k)
+    out = []
+    for k in range(3, 30):  # nothing comes, and the worker of partition 1 is dead
+        out += live(seconds, {0: START + 2}, k, empty=True)
+        assert not out or k > PATIENCE_MS / 1000
+    assert [c.second for c in out][-1] == START + 2
+    assert out[-1].unproven == {1}
+
+
+def test_a_partition_that_died_long_ago_does_not_hold_the_streams_time():
+    seconds = Seconds()
+    for k in range(10):
+        live(seconds, dict.fromkeys(range(3), START + k), k)
+    for k in range(10, 80):  # two workers are dead, and the stream jumps
+        live(seconds, {0: START + 3600 + k}, k)
+    assert seconds.newest_ns // SECOND_NS == START + 3679
+    assert seconds.closed >= START + 3670
