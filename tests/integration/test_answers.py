@@ -6,7 +6,7 @@ import signal
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
-from consumers.kafka.admin import ensure_topics
+from consumers.kafka.admin import BROKER_TIME, ensure_topics, time_stamps
 from consumers.kafka.connection import Connection
 from consumers.kafka.source import KafkaSource
 from consumers.wire import topics
@@ -35,3 +35,11 @@ def test_a_broker_that_hangs_has_not_answered_and_one_that_has_nothing_new_has()
             wait_until(lambda: max(ages()) < 1, 60, "answers again")
         finally:
             source.close()
+
+
+def test_the_brokers_clock_writes_the_times_of_records_on_every_topic_of_ours():
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        made = ensure_topics(connection, partitions=2)
+        assert topics.RUNS in made
+        assert time_stamps(connection, made) == dict.fromkeys(made, BROKER_TIME)

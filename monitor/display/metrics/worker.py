@@ -22,6 +22,9 @@ SECONDS_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 BATCH_EDGES = (64.0, 256.0, 1024.0, 4096.0, 16384.0)
 
+AHEAD_S = 60.0
+"""A shower's time that is so far ahead of the clock is wrong."""
+
 STAGES = ("decode", "score", "tally", "publish")
 
 
@@ -145,7 +148,12 @@ class WorkerMetrics:
         self._stage.labels(name).observe(seconds)
 
     def published(self, time_ns: int, run: int, lumisection: int, at: float) -> None:
-        """Note the newest shower of a published batch, and how old it was."""
+        """Note the newest shower of a published batch, and how old it was.
+
+        One that is not taken yet has a wrong clock: it must not look as if all others were old.
+        """
+        if time_ns / 1e9 > at + AHEAD_S:
+            return
         self._last.set(time_ns / 1e9)
         self._run.set(run)
         self._section.set(lumisection)

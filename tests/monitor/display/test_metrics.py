@@ -363,3 +363,10 @@ def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():
         )
     )
     assert one / 3 / batch.n < 1e-6
+
+
+def test_a_shower_that_is_not_taken_yet_makes_no_other_look_old():
+    exposition, worker, _ = expositions()
+    worker.published(SECOND * 10**9, 5, 1, SECOND + 1.0)
+    worker.published((SECOND + 7200) * 10**9, 5, 1, SECOND + 2.0)
+    assert values(exposition)["calodqm_last_shower_timestamp_seconds",] == SECOND
