@@ -185,6 +185,9 @@ class CountingMonitor:
             self.showers[key] = self.showers.get(key, 0) + window.n
         return ()
 
+    def close(self) -> tuple[()]:
+        return ()
+
     def standing(self) -> None:
         return None
 
