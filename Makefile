@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench dashboards install system clean
+.PHONY: demo test quick suite fuzz lint bench dashboards kafka install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -48,6 +48,14 @@ dashboards: install system $(RENDER)/node_modules
 
 $(RENDER)/node_modules: $(RENDER)/package.json
 	npm --prefix $(RENDER) install --no-audit --no-fund --no-package-lock
+	touch $@
+
+# Apache Kafka's jars by their Maven coordinates: 44 MB. The tests then find them. Needs Java 17 and Maven.
+KAFKA := tests/kafka/libs
+kafka: $(KAFKA)
+
+$(KAFKA): tests/kafka/pom.xml
+	mvn --quiet --batch-mode --file $< dependency:copy-dependencies
 	touch $@
 
 install: $(STAMP)

@@ -22,6 +22,11 @@ PREFIX = "CALODQM_"
 ROOT = Path(__file__).parents[2]
 ARTEFACT = ROOT / "models" / "artefacts" / "pb-lar-flux"
 
+LEGAL = r"^[a-zA-Z0-9._-]*[a-zA-Z0-9_-][a-zA-Z0-9._-]*$"
+"""What Kafka takes as the name of a topic or of a member of a group."""
+
+LONGEST = 240
+"""Of such a name: Kafka's 249 less room for an ending of ours."""
 
 SERVICE = (
     "bootstrap", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
@@ -44,13 +49,13 @@ class Settings(BaseSettings):
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
 
-    topic: str = topics.SHOWERS
+    topic: str = Field(default=topics.SHOWERS, pattern=LEGAL, max_length=LONGEST)
     """Topic that the showers come on."""
 
-    group: str = "calodqm"
+    group: str = Field(default="calodqm", pattern=LEGAL, max_length=LONGEST)
     """Consumer group of the score workers; the judges' is this with `-judge`."""
 
-    instance: str | None = None
+    instance: str | None = Field(default=None, pattern=LEGAL, max_length=LONGEST)
     """Name for static membership of a score worker: its restart moves no partition."""
 
     name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -92,8 +97,8 @@ class Settings(BaseSettings):
     partitions: int = Field(default=4, ge=1, le=4096)
     """Of the showers topic, where it has to be created."""
 
-    replication: int = Field(default=1, ge=1, le=16)
-    """Of topics that have to be created."""
+    replication: int | None = Field(default=None, ge=1, le=16)
+    """Copies of topics that have to be created; without it what the cluster can give, up to 3."""
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=9108, ge=0, le=65_535)

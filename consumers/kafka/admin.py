@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient
@@ -11,9 +12,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from consumers.kafka.connection import translated
 from consumers.wire import topics
-from consumers.wire.record import MAX_RECORD_BYTES
+from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from consumers.kafka.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -35,48 +38,64 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
 }
 
+COPIES = 3
+"""Copies of a topic that are made without being told otherwise, where there are brokers enough."""
+
+_STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.REFERENCES}
+"""Topics whose loss loses what was counted, judged or ordered."""
+
 
 def ensure_topics(
-    connection: Connection, *, partitions: int, replication: int = 1, showers: str = topics.SHOWERS
+    connection: Connection,
+    *,
+    partitions: int,
+    replication: int | None = None,
+    showers: str = topics.SHOWERS,
 ) -> list[str]:
     """Create the topics that do not exist yet and return their names.
 
     The windows, state and quality topics have one partition each: their order is the state.
+
+    Parameters
+    ----------
+    replication
+        Copies of each; None: what the cluster can give, up to `COPIES`.
     """
     names = {**_CONFIGS, showers: _CONFIGS[topics.SHOWERS]}
     if showers != topics.SHOWERS:
         del names[topics.SHOWERS]
+    with opened_admin(connection) as admin:
+        missing = sorted(set(names) - set(_topic_names(admin)))
+        copies = _copies(admin) if missing and replication is None else replication or 1
+        for name in missing:
+            n = partitions if name == showers else 1
+            _create(admin, _new(name, n, copies, names[name]))
+    return missing
+
+
+@contextmanager
+def opened_admin(connection: Connection) -> Iterator[Any]:
+    """Open a client for as long as the block lasts; its errors are ours."""
     with translated():
         admin = KafkaAdminClient(**connection.proven())
         try:
-            missing = sorted(set(names) - set(_topic_names(admin)))
-            for name in missing:
-                _create(admin, name, partitions if name == showers else 1, replication, names[name])
+            yield admin
         finally:
             admin.close()
-    return missing
 
 
 def describe_topics(connection: Connection) -> dict[str, int]:
     """Return the number of partitions of every topic."""
-    with translated():
-        admin = KafkaAdminClient(**connection.proven())
-        try:
-            found = admin.describe_topics()
-        finally:
-            admin.close()
+    with opened_admin(connection) as admin:
+        found = admin.describe_topics()
     return {topic["name"]: len(topic["partitions"]) for topic in found}
 
 
 def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
     """Return whose clock writes the times of the records of topics, where the broker says so."""
-    with translated():
-        admin = KafkaAdminClient(**connection.proven())
-        try:
-            asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-            found = admin.describe_configs(asked, config_filter="all").get("topic", {})
-        finally:
-            admin.close()
+    with opened_admin(connection) as admin:
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        found = admin.describe_configs(asked, config_filter="all").get("topic", {})
     return {
         name: configs[TIME_STAMPS]["value"]
         for name, configs in found.items()
@@ -84,15 +103,57 @@ def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
     }
 
 
-def _create(
-    admin: Any, name: str, partitions: int, replication: int, configs: dict[str, str]
-) -> None:
-    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), TIME_STAMPS: BROKER_TIME, **configs}
-    topic = NewTopic(name, partitions, replication, topic_configs=configs)
+def broker_settings(connection: Connection, *names: str) -> dict[str, str]:
+    """Return settings of one of the brokers; empty where they may not be looked at."""
     try:
-        admin.create_topics([topic])
-    except kafka_errors.TopicAlreadyExistsError:  # somebody else did, meanwhile
-        logger.info("topic %s exists", name)
+        with opened_admin(connection) as admin:
+            some = str(admin.describe_cluster()["brokers"][0]["broker_id"])
+            asked = ConfigResource(ConfigResourceType.BROKER, some, list(names))
+            found = admin.describe_configs([asked], config_filter="all")["broker"][some]
+    except (Refused, Unavailable, LookupError):
+        return {}
+    return {name: str(found[name]["value"]) for name in names if name in found}
+
+
+def _copies(admin: Any) -> int:
+    """Return how many copies of a topic the cluster can give, up to `COPIES`."""
+    brokers = len(admin.describe_cluster()["brokers"])
+    copies = min(COPIES, max(1, brokers))
+    logger.info(
+        "%s of each topic: the cluster has %s", _many(copies, "copy", "copies"),
+        _many(brokers, "broker", "brokers"),
+    )  # fmt: skip
+    return copies
+
+
+def _many(n: int, one: str, more: str) -> str:
+    return f"{n} {one if n == 1 else more}"
+
+
+def _new(name: str, partitions: int, copies: int, given: dict[str, str]) -> NewTopic:
+    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), TIME_STAMPS: BROKER_TIME, **given}
+    if name in _STATE and copies >= COPIES:
+        # What is acknowledged survives the loss of a broker, and one that is away stops nobody.
+        configs["min.insync.replicas"] = str(copies - 1)
+    return NewTopic(name, partitions, copies, topic_configs=configs)
+
+
+def _create(admin: Any, topic: NewTopic) -> None:
+    answer = admin.create_topics([topic], raise_errors=False)["topics"][0]
+    kind = kafka_errors.for_code(answer["error_code"])
+    if kind is kafka_errors.TopicAlreadyExistsError:  # somebody else did, meanwhile
+        logger.info("topic %s exists", topic.name)
+    elif kind is not kafka_errors.NoError:
+        said = answer.get("error_message") or kind.description or ""
+        raise kind(f"topic {topic.name} cannot be made: {said.strip()} ({_asked(topic)})")
+
+
+def _asked(topic: NewTopic) -> str:
+    """Return the settings that a topic was asked for with."""
+    return (
+        f"CALODQM_PARTITIONS={topic.num_partitions}, CALODQM_REPLICATION={topic.replication_factor}"
+        f"; or make it by hand"
+    )
 
 
 def _topic_names(admin: Any) -> list[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import struct
 import time
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from kafka import errors as kafka_errors
 
 from consumers.kafka import tls
-from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
+from consumers.wire.record import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,
@@ -24,10 +26,49 @@ _DENIED = (
     kafka_errors.IllegalSaslStateError,
     kafka_errors.KafkaConfigurationError,
 )
+MENDED = (
+    kafka_errors.UnknownError,
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.CorruptRecordError,
+    kafka_errors.InvalidFetchRequestError,
+    kafka_errors.InvalidRecordError,
+    kafka_errors.UnsupportedCompressionTypeError,
+    kafka_errors.BrokerNotAvailableError,
+    kafka_errors.StaleControllerEpochError,
+    kafka_errors.StaleBrokerEpochError,
+    kafka_errors.BrokerIdNotRegisteredError,
+    kafka_errors.OperationNotAttemptedError,
+    kafka_errors.ReassignmentInProgressError,
+    kafka_errors.NewLeaderElectedError,
+    kafka_errors.OffsetMovedToTieredStorageError,
+    kafka_errors.PositionOutOfRangeError,
+    # Of the group: a member joins again.
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.UnknownMemberIdError,
+    kafka_errors.MemberIdRequiredError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.FencedMemberEpochError,
+    kafka_errors.StaleMemberEpochError,
+    kafka_errors.GroupIdNotFoundError,
+    # Of the producer: a new one begins to count from anew.
+    kafka_errors.OutOfOrderSequenceNumberError,
+    kafka_errors.DuplicateSequenceNumberError,
+    kafka_errors.UnknownProducerIdError,
+    kafka_errors.InvalidProducerEpochError,
+    kafka_errors.InvalidProducerIdMappingError,
+    kafka_errors.InvalidTxnStateError,
+    kafka_errors.ProducerFencedError,
+    kafka_errors.TransactionCoordinatorFencedError,
+    kafka_errors.TransactionAbortableError,
+)
+"""What the library does not try again, and a new client, or another look at the log, mends."""
+
 # Odd answers of a broker that goes down raise odd errors out of the client: struct.error among them.
-_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 GONE = (kafka_errors.KafkaError, OSError, struct.error, ConnectionError)
 """What the client raises when nobody is there."""
+
+LONGEST_LINE = 300
+"""Characters of an error that people are shown."""
 
 FETCH_BYTES = 4 << 20
 """Read in large pieces: one fetch is in flight at a time."""
@@ -89,22 +130,39 @@ _library.propagate = False
 _library.addHandler(_denials)
 
 
+Meanings = Mapping[type[Exception], Callable[[], str]]
+"""What an error of the broker means where it came: which setting, and what the limit is."""
+
+
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn kafka-python's errors into the two that the callers tell apart."""
+def translated(meanings: Meanings = MappingProxyType({})) -> Iterator[None]:
+    """Turn kafka-python's errors into the two that the callers tell apart.
+
+    `Refused` is what will be refused again, whatever we try; all else is `Unavailable`.
+    """
     began = time.monotonic()
     try:
         yield
-    except _TOO_LARGE as error:
-        # Never taken, however often it is sent: an operator must see it.
-        said = f"raise its max.message.bytes to {MAX_RECORD_BYTES}"
-        raise Refused(f"a record is larger than its topic takes: {said} ({error})") from error
-    except _DENIED as error:
-        raise Refused(str(error)) from error
     except GONE as error:
-        denied = _denials.since(began)
+        denied = error if _for_good(error) else _denials.since(began)
         if denied is not None:
-            raise Refused(str(denied)) from error
-        name, said = type(error).__name__, str(error)
-        # kafka-python's own errors begin with their name; what the system raises does not.
-        raise Unavailable(said if said.startswith(name) else f"{name}: {said}") from error
+            meaning = meanings.get(type(denied))
+            raise Refused(in_words(denied) if meaning is None else meaning()) from error
+        raise Unavailable(in_words(error)) from error
+
+
+def _for_good(error: BaseException) -> bool:
+    """Return whether the same would be refused again: to us, and to any new client of ours."""
+    if isinstance(error, _DENIED):
+        return True
+    answered = isinstance(error, kafka_errors.BrokerResponseError)
+    return answered and not error.retriable and not isinstance(error, MENDED)
+
+
+def in_words(error: BaseException) -> str:
+    """Return what an error says, in one line that is not a page."""
+    name = type(error).__name__
+    said = " ".join(str(error.args[0]).split()) if error.args else ""
+    if not said or len(said) > LONGEST_LINE:  # the library quotes whole requests
+        said = " ".join(str(getattr(error, "description", None) or said).split())
+    return f"{name}: {said[:LONGEST_LINE]}" if said else name

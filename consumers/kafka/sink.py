@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
+from kafka import errors as kafka_errors
 
 from consumers.kafka.connection import translated
 from consumers.wire.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from consumers.kafka.connection import Connection
+    from consumers.kafka.connection import Connection, Meanings
 
 DELIVERY_S = 20.0
 """A record that is not taken within this is given up, and what it belongs to is done again."""
 
 
 class _Append:
-    def __init__(self, future: Any) -> None:
-        self._future = future
+    def __init__(self, future: Any, meanings: Meanings) -> None:
+        self._future, self._meanings = future, meanings
 
     def offset(self) -> int:
-        with translated():
+        with translated(self._meanings):
             return int(self._future.get(timeout=DELIVERY_S + 5).offset)
+
+
+def _too_large(topic: str, size: int) -> str:
+    return f"a record of {size:,} bytes is more than topic {topic} takes (max.message.bytes)"
 
 
 class KafkaSink:
@@ -47,8 +53,14 @@ class KafkaSink:
         self, topic: str, value: bytes, *, key: str, partition: int | None = None
     ) -> _Append:
         """Send a record; it is safe only once its `offset` returned."""
-        with translated():
-            return _Append(self._producer.send(topic, value, key.encode(), partition=partition))
+        said = partial(_too_large, topic, len(value))
+        meanings = {
+            kafka_errors.MessageSizeTooLargeError: said,
+            kafka_errors.RecordListTooLargeError: said,
+        }
+        with translated(meanings):
+            future = self._producer.send(topic, value, key.encode(), partition=partition)
+        return _Append(future, meanings)
 
     def close(self) -> None:
         """Send what is under way and let go."""

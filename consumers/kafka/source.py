@@ -8,9 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from consumers.kafka.admin import broker_settings
 from consumers.kafka.connection import FETCH_BYTES, GONE, translated
 from consumers.wire.record import Record
 
@@ -50,6 +52,12 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             Most records that a poll returns.
         """
         self._topic = topic
+        self._connection, self._group = connection, group
+        self._session_s = session_s
+        self._meanings = {
+            kafka_errors.InvalidSessionTimeoutError: self._session_limits,
+            kafka_errors.GroupAuthorizationFailedError: self._group_right,
+        }
         self._max_records = max_records
         self._ends: dict[int, int] = {}
         """Ends of partitions, as their brokers said with the last fetch."""
@@ -108,7 +116,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
         began, before = time.monotonic(), self._polled
-        with translated():
+        with translated(self._meanings):
             found = self._consumer.poll(
                 timeout_ms=int(seconds * 1000), max_records=self._max_records
             )
@@ -174,6 +182,16 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                     for partition, offset in offsets.items()
                 }
             )
+
+    def _session_limits(self) -> str:
+        names = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
+        found = broker_settings(self._connection, *names)
+        limits = [f"{int(found[name]) / 1000:.0f}" for name in names if name in found]
+        allowed = f"allows {' to '.join(limits)} s" if limits else "does not allow it"
+        return f"CALODQM_SESSION_S={self._session_s:g}: the broker {allowed} ({', '.join(names)})"
+
+    def _group_right(self) -> str:
+        return f"no right to read in the group {self._group!r}: CALODQM_GROUP, or an ACL for it"
 
     def close(self) -> None:
         """Leave the group."""

@@ -93,3 +93,10 @@ def test_records_to_skip_are_named_as_the_log_writes_them():
 def test_a_place_that_is_none_is_refused(skip):
     with pytest.raises(UserError, match="skip"):
         settings.load({"skip": skip}, {})
+
+
+@pytest.mark.parametrize("name", ["topic", "group", "instance"])
+@pytest.mark.parametrize("value", ["calo showers", "x" * 300, "a b/ü", "..", ""])
+def test_a_name_that_kafka_does_not_take_is_refused_at_once(name, value):
+    with pytest.raises(UserError, match=f"setting {name}"):
+        settings.load({name: value}, {})

@@ -1,0 +1,74 @@
+"""What errors of the client mean: tried again, or refused for good and told in one line."""
+
+import inspect
+
+import pytest
+from kafka import errors as kafka_errors
+
+from consumers.kafka.connection import LONGEST_LINE, MENDED, in_words, translated
+from consumers.wire.record import Refused, Unavailable
+
+ANSWERS = [
+    kind
+    for _, kind in inspect.getmembers(kafka_errors, inspect.isclass)
+    if issubclass(kind, kafka_errors.BrokerResponseError)
+]
+
+
+def meaning_of(error, meanings=None):
+    with pytest.raises((Refused, Unavailable)) as caught, translated(meanings or {}):
+        raise error
+    return caught.type, str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
+def test_what_cannot_be_tried_again_and_no_new_client_mends_is_refused(kind):
+    found, _ = meaning_of(kind("said"))
+    assert found is (Unavailable if kind.retriable or issubclass(kind, MENDED) else Refused)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kafka_errors.InvalidReplicationFactorError,
+        kafka_errors.InvalidSessionTimeoutError,
+        kafka_errors.InvalidTopicError,
+        kafka_errors.PolicyViolationError,
+        kafka_errors.TopicAuthorizationFailedError,
+        kafka_errors.UnsupportedVersionError,
+        kafka_errors.MessageSizeTooLargeError,
+        kafka_errors.FencedInstanceIdError,
+    ],
+)
+def test_what_an_operator_must_mend_is_refused(kind):
+    assert meaning_of(kind())[0] is Refused
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        kafka_errors.OutOfOrderSequenceNumberError(),
+        kafka_errors.UnknownMemberIdError(),
+        kafka_errors.NotEnoughReplicasError(),
+        kafka_errors.KafkaTimeoutError("Timeout"),
+        kafka_errors.CorruptRecordError("a record"),
+        ConnectionResetError("gone"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_mends_itself_or_with_a_new_client_is_tried_again(error):
+    assert meaning_of(error)[0] is Unavailable
+
+
+def test_a_request_that_is_quoted_whole_becomes_one_short_line():
+    error = kafka_errors.PolicyViolationError("Request 'Create\nTopics" + 2000 * "x")
+    words = in_words(error)
+    assert words.startswith("PolicyViolationError: ")
+    assert "\n" not in words
+    assert len(words) < LONGEST_LINE + 40
+
+
+def test_who_knows_the_setting_says_what_an_error_means():
+    meanings = {kafka_errors.InvalidSessionTimeoutError: lambda: "SESSION_S=3: 6 s at least"}
+    error = kafka_errors.InvalidSessionTimeoutError()
+    assert meaning_of(error, meanings) == (Refused, "SESSION_S=3: 6 s at least")
