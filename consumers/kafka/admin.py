@@ -38,11 +38,17 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
 }
 
+_ALL = {TIME_STAMPS: BROKER_TIME}
+"""Settings of every topic of ours."""
+
 COPIES = 3
 """Copies of a topic that are made without being told otherwise, where there are brokers enough."""
 
-_STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.REFERENCES}
+STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.REFERENCES}
 """Topics whose loss loses what was counted, judged or ordered."""
+
+_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY, topics.REFERENCES}
+"""Topics whose records may be larger than most brokers take without being told."""
 
 
 def ensure_topics(
@@ -130,9 +136,25 @@ def _many(n: int, one: str, more: str) -> str:
     return f"{n} {one if n == 1 else more}"
 
 
+def members(connection: Connection, group: str) -> list[tuple[str | None, str, str]]:
+    """Return fixed name, client and host of each member of a group; empty if we may not look."""
+    try:
+        with opened_admin(connection) as admin:
+            found = admin.describe_groups([group])[group]["members"]
+    except (Refused, Unavailable, LookupError):
+        return []
+    return [(m.get("group_instance_id"), m["client_id"], m["client_host"]) for m in found]
+
+
+def wanted(name: str) -> dict[str, str]:
+    """Return the settings that the design needs of a topic; some may be more."""
+    configs = {"cleanup.policy": "delete", **_ALL, **_CONFIGS[name]}
+    return configs | ({"max.message.bytes": str(MAX_RECORD_BYTES)} if name in _LARGE else {})
+
+
 def _new(name: str, partitions: int, copies: int, given: dict[str, str]) -> NewTopic:
-    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), TIME_STAMPS: BROKER_TIME, **given}
-    if name in _STATE and copies >= COPIES:
+    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **_ALL, **given}
+    if name in STATE and copies >= COPIES:
         # What is acknowledged survives the loss of a broker, and one that is away stops nobody.
         configs["min.insync.replicas"] = str(copies - 1)
     return NewTopic(name, partitions, copies, topic_configs=configs)

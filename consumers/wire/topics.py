@@ -17,3 +17,27 @@ STATE = "calo.state.v1"
 
 READ = (WINDOWS, ANOMALIES, QUALITY, MODELS, STATE)
 """Topics of our own that services read."""
+
+RIGHTS: dict[str, dict[str, frozenset[str]]] = {
+    "score": {
+        SHOWERS: frozenset({"READ"}),
+        WINDOWS: frozenset({"READ", "WRITE"}),
+        STATE: frozenset({"READ"}),
+        MODELS: frozenset({"READ"}),
+        ANOMALIES: frozenset({"WRITE"}),
+        REJECTS: frozenset({"WRITE"}),
+    },
+    "judge": {
+        WINDOWS: frozenset({"READ"}),
+        STATE: frozenset({"READ", "WRITE"}),
+        MODELS: frozenset({"READ", "WRITE"}),
+        QUALITY: frozenset({"READ", "WRITE"}),
+        REFERENCES: frozenset({"WRITE"}),
+        ANOMALIES: frozenset({"READ"}),
+    },
+    "page": {WINDOWS: frozenset({"WRITE"})},
+}
+"""What each part of the service does with each topic, by Kafka's names of operations.
+
+`page` is a judge whose page may acknowledge alarms; who gives orders by command needs the same.
+"""

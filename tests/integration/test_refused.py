@@ -8,6 +8,7 @@ from waiting import wait_until
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.source import KafkaSource
+from consumers.kafka.survey import survey
 from consumers.wire import topics
 from consumers.wire.record import Refused
 
@@ -66,25 +67,16 @@ def test_without_a_word_topics_are_kept_as_often_as_the_cluster_can_up_to_three(
     caplog.set_level("INFO")
     connection = Connection(three.inside)
     ensure_topics(connection, partitions=2, replication=None)
-    described = three.tool("kafka-topics", "--describe")
-    assert f"Topic: {topics.WINDOWS}" in described
-    assert set(word_after(described, "ReplicationFactor:")) == {"3"}
+    seen = survey(connection, [topics.WINDOWS, topics.SHOWERS], []).topics
+    assert {facts.copies for facts in seen.values()} == {3}
     assert "3 copies of each topic: the cluster has 3 brokers" in caplog.text
-    insync = three.tool(
-        "kafka-configs", "--describe", "--entity-type", "topics", "--entity-name", topics.WINDOWS
-    )
-    assert "min.insync.replicas=2" in insync
+    assert seen[topics.WINDOWS].configs["min.insync.replicas"] == "2"
 
 
 def test_one_broker_gives_one_copy(cluster, caplog):
     caplog.set_level("INFO")
     ensure_topics(Connection(cluster.inside), partitions=2, replication=None)
     assert "1 copy of each topic: the cluster has 1 broker" in caplog.text
-
-
-def word_after(text, word):
-    words = text.split()
-    return [words[i + 1] for i, found in enumerate(words) if found == word]
 
 
 def test_a_member_that_the_group_does_not_take_is_told_the_limits(cluster):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,13 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
 from waiting import wait_until
 
 from consumers.app import children
 from consumers.app.embedded import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 HERE = Path(__file__).parents[1] / "kafka"
 """Where `make kafka` puts the jars, beside their scripts."""
@@ -36,6 +46,15 @@ def home() -> Path | None:
 needs_apache = pytest.mark.skipif(
     home() is None, reason="only Apache Kafka can show it: set KAFKA_HOME, or `make kafka`"
 )
+
+
+def _right(user: str, kind: str, name: str, operation: str) -> ACL:
+    pattern = ACLResourcePatternType.PREFIXED if kind == "GROUP" else ACLResourcePatternType.LITERAL
+    return ACL(
+        f"User:{user}", "*", ACLOperation[operation], ACLPermissionType.ALLOW,
+        ResourcePattern(ResourceType[kind], name, pattern),
+    )  # fmt: skip
+
 
 _CLUSTER = "4L6g3nShT-eMCtK--X86sw"
 _PROTOCOL = {
@@ -130,13 +149,23 @@ class Cluster:
         """Return what one of Kafka's own tools prints."""
         return self._run(name, "--bootstrap-server", self.inside, *arguments)
 
-    def allow(self, user: str, topic: str, *operations: str, act: str = "--add") -> None:
-        """Give a user rights on a topic, or with `--remove` take them."""
-        words = [word for name in operations for word in ("--operation", name)]
-        force = ["--force"] if act == "--remove" else []
-        self.tool(
-            "kafka-acls", act, *force, "--allow-principal", f"User:{user}", "--topic", topic, *words
-        )
+    def allow(self, user: str, name: str, *operations: str, kind: str = "TOPIC") -> None:
+        """Give a user rights on a topic, or on groups whose names begin so."""
+        with self._admin() as admin:
+            admin.create_acls([_right(user, kind, name, operation) for operation in operations])
+
+    def forbid(self, user: str, name: str, *operations: str, kind: str = "TOPIC") -> None:
+        """Take rights away again."""
+        with self._admin() as admin:
+            admin.delete_acls([_right(user, kind, name, operation) for operation in operations])
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[KafkaAdminClient]:
+        admin = KafkaAdminClient(bootstrap_servers=self.inside.split(","))
+        try:
+            yield admin
+        finally:
+            admin.close()
 
     def _run(self, name: str, *arguments: str) -> str:
         folder = home()

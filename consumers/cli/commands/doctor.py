@@ -7,44 +7,45 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
+from consumers.cli.cluster import Finding, Part, findings
+from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, describe_topics, time_stamps
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, time_stamps
 from consumers.kafka.log import KafkaLog
+from consumers.kafka.survey import log_bounds, survey
 from consumers.wire import topics
 from consumers.wire.failure import UserError
-from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
+from consumers.wire.record import Refused, Unavailable
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from consumers.kafka.survey import Survey
+
 CLOCK_S = 5.0
 """A clock that is further off than this from the broker's puts data into the wrong place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    well: bool
-    text: str
-    mend: str = ""
+PARTS = {"score": ("score",), "judge": ("judge",), "run": ("score", "judge")}
+"""Parts of the service that may have users of their own, and what those are there for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm doctor`."""
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--no-broker", action="store_true", help="look at this machine only")
+    parser.add_argument(
+        "--part", choices=tuple(PARTS), default="run", help="whose rights on the topics to look at"
+    )
     settings.add_arguments(parser, "bootstrap", "artefact", "detector", "topic", "device")
 
 
@@ -53,22 +54,24 @@ def run(args: argparse.Namespace) -> int:
     given = settings.from_arguments(args)
     found = [_packages(), _embedded(), _detector(given), *_artefact(given), _port(given)]
     if not args.no_broker:
-        found += _broker(given)
+        page = () if given.page_token is None or args.part == "score" else ("page",)
+        found += _broker(given, (*PARTS[args.part], *page))
     if args.json:
-        print(json.dumps([{n: getattr(f, n) for n in Finding.__slots__} for f in found], indent=2))
+        names = ("what", "well", "text", "mend")
+        print(json.dumps([{n: getattr(f, n) for n in names} for f in found], indent=2))
     else:
-        Console().print(_table(found))
+        for finding in found:
+            _say(finding, Console(highlight=False, soft_wrap=True))
     return 0 if all(finding.well for finding in found) else 1
 
 
-def _table(found: list[Finding]) -> Table:
-    table = Table(box=None, show_header=False)
-    for finding in found:
-        mark = "[green]✓[/]" if finding.well else "[bold red]✗[/]"
-        table.add_row(mark, finding.what, finding.text)
-        if not finding.well and finding.mend:
-            table.add_row("", "", f"[yellow]mend: {finding.mend}[/]")
-    return table
+def _say(finding: Finding, console: Console) -> None:
+    """Print a finding: a line of its own, never cut, in letters that the output takes."""
+    well, not_well = ("✓", "✗") if console.encoding.startswith("utf") else ("ok", "NO")
+    mark, style = (well, "green") if finding.well else (not_well, "bold red")
+    console.print(Text(f"{mark:2} ", style), Text(f"{finding.what}: {finding.text}"), sep="")
+    if not finding.well and finding.mend:
+        console.print(Text(f"   mend: {finding.mend}", "yellow"))
 
 
 def _tried(what: str, mend: str, look: Callable[[], str]) -> Finding:
@@ -141,43 +144,27 @@ def _port(given: settings.Settings) -> Finding:
     return Finding("HTTP port", well=True, text=text)
 
 
-def _broker(given: settings.Settings) -> list[Finding]:
-    def reach() -> str:
-        described.update(describe_topics(given.connection()))
-        return f"{given.bootstrap} answers"
+def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
+    part = Part(given.topic, given.group, roles)
+    found: list[Survey] = []
 
-    described: dict[str, int] = {}
+    def reach() -> str:
+        found.append(survey(given.connection("doctor"), part.rights(), part.groups()))
+        return f"answers; {found[0].brokers} in the cluster"
+
     reached = _tried(
         f"broker {given.bootstrap}", "start it, or name another with --bootstrap", reach
     )
     if not reached.well:
         return [reached]
+    may = found[0].topics.get(topics.STATE)
+    readable = may is not None and (may.rights is None or "READ" in may.rights)
     return [
         reached,
-        *(_topic(name, described, many=name == given.topic) for name in _names(given)),
-        _time_stamps(given, [name for name in _names(given) if name in described]),
-        *_state(given),
+        *findings(part, found[0]),
+        _time_stamps(given, sorted(found[0].topics)),
+        *(_state(given) if readable else ()),
     ]
-
-
-def _names(given: settings.Settings) -> list[str]:
-    others = (
-        topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.ANOMALIES,
-        topics.REJECTS, topics.RUNS,
-    )  # fmt: skip
-    return [given.topic, *others]
-
-
-def _topic(name: str, described: dict[str, int], *, many: bool) -> Finding:
-    partitions = described.get(name)
-    if partitions is None:
-        mend = "start `calodqm run`, which creates it, or create it by hand"
-        return Finding(f"topic {name}", well=False, text="is not there", mend=mend)
-    if not many and partitions != 1:
-        mend = f"create it anew with one partition and max.message.bytes={MAX_RECORD_BYTES}"
-        text = f"has {partitions} partitions; its order is the state, so it must have one"
-        return Finding(f"topic {name}", well=False, text=text, mend=mend)
-    return Finding(f"topic {name}", well=True, text=f"{partitions} partitions")
 
 
 def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
@@ -197,7 +184,7 @@ def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
 
 def _state(given: settings.Settings) -> list[Finding]:
     def look() -> str:
-        log = KafkaLog(given.connection())
+        log = KafkaLog(given.connection("doctor"))
         try:
             manifest = Snapshots(log).newest()
         finally:
@@ -219,7 +206,20 @@ def _state(given: settings.Settings) -> list[Finding]:
             raise UserError(f"the newest record is {ahead:.0f} s ahead of this machine's clock")
         return "not behind the records on the broker"
 
+    def reached() -> str:
+        with speaking.opened_log(given) as log:
+            ends = Fence.from_json(Snapshots(log).newest().fence).ends
+        for partition, (first, end) in log_bounds(given.connection("doctor"), given.topic).items():
+            counted = ends.get(partition, first)
+            if not first <= counted <= end:
+                raise UserError(
+                    f"{given.topic}[{partition}] is counted up to offset {counted}, "
+                    f"and holds {first} to {end}"
+                )
+        return "counted up to where the topic holds them"
+
     return [
         _tried("judge", "start `calodqm judge`", look),
+        _tried("showers", "expired before they were counted, or the topic was made anew", reached),
         _tried("clock", "set the clock of this machine (NTP)", clock),
     ]
