@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
-import signal
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from consumers.app import site, speaking, wiring
+from consumers.app.connected import Connected
+from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.retry import keep_running
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
@@ -19,14 +22,13 @@ from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
-from consumers.kafka.sink import KafkaSink
-from consumers.kafka.source import KafkaSource
 from consumers.score.follower import Follower
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.failure import UserError
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Refused, Unavailable
+from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeState
 from monitor.display.metrics.worker import WorkerMetrics
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 
     from consumers.app.settings import Settings
     from consumers.judge.state import Bench
-    from consumers.kafka.connection import Connection
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
     from monitor.display.standing import Standing, StreamNow
@@ -57,7 +58,7 @@ class Program:
 
     def __post_init__(self) -> None:
         geometry = self.artefact.geometry
-        self._connection = self.settings.connection()
+        self._connection = self.settings.connection("service")
         self._exposition = Exposition(wiring.VERSION)
         self._exposition.expect(topics.READ)
         self._sink: KafkaSink | None = None
@@ -72,6 +73,8 @@ class Program:
             self._letters,
         )
         self._page: Page | None = None
+        self._denials = Denials(self._exposition)
+        self._ready = threading.Event()
         self._errors: list[BaseException] = []
 
     # What there is to do
@@ -96,11 +99,13 @@ class Program:
             self._begin("worker")
             beat = partial(self.health.beat, "worker")
             follower.wait(self.stopping, beat)
-            with self._clients(settings.topic, settings.group, settings.instance) as clients:
+            with self._clients(
+                "score", settings.topic, settings.group, settings.instance
+            ) as clients:
                 worker = Worker(
                     follower.lineup, self.detector, clients, worker_settings, metrics, beat
                 )
-                self.health.ready("worker", yes=True)
+                self._works("worker")
                 try:
                     worker.run(self.stopping)
                 except Unavailable:
@@ -128,12 +133,12 @@ class Program:
 
         def job() -> None:
             self._begin("judge")
-            with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
+            with self._clients("judge", topics.WINDOWS, f"{settings.group}-judge") as clients:
                 self._put_first(clients)
                 judge = Judge(
                     self._catalogue.standard, clients, judge_settings, metrics, self._show, relay
                 )
-                self.health.ready("judge", yes=True)
+                self._works("judge")
                 judge.run(self.stopping)
 
         def follow_runs(log: KafkaLog, stopping: threading.Event) -> None:
@@ -165,8 +170,9 @@ class Program:
         say = partial(speaking.speak, self.settings)
         return Acts(token.get_secret_value(), self.detector, self.artefact.geometry, say)
 
-    def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
-        return _Connected(self._connection, topic, group, self.settings.session_s, instance)
+    def _clients(self, role: str, topic: str, group: str, instance: str | None = None) -> Connected:
+        connection = self.settings.connection(role)
+        return Connected(connection, topic, group, self.settings.session_s, instance)
 
     def _letter_sink(self) -> KafkaSink:
         """Return what sends the dead letters of those who only read; made with the first of them."""
@@ -178,6 +184,17 @@ class Program:
         """Say that a job lives and waits for the broker: that must not get it restarted."""
         self.health.beat(job)
         self.health.ready(job, yes=False)
+
+    def _works(self, job: str) -> None:
+        self.health.ready(job, yes=True)
+        self._denied(job, "")
+
+    def _denied(self, job: str, why: str) -> None:
+        """Say on health, page and metrics that a job is denied, or that it is not any more."""
+        self._denials.note(job, why)
+        self.health.waits(job, why)
+        if self._page is not None:
+            self._page.trouble("broker", "; ".join(self._denials.reasons()))
 
     def _with_log(self, follow: Callable[[KafkaLog, threading.Event], None]) -> None:
         log = KafkaLog(self._connection)
@@ -207,9 +224,10 @@ class Program:
 
     # Doing it
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Wait for the broker and create the topics that are missing."""
         settings = self.settings
+        self.health.ready("topics", yes=False)
 
         def create() -> None:
             made = ensure_topics(
@@ -224,9 +242,8 @@ class Program:
         try:
             keep_running(create, "topics", self.stopping)
         except _Done:
-            return
-        except Refused as error:
-            raise UserError(f"broker {settings.bootstrap} refuses us: {error}") from None
+            self.health.ready("topics", yes=True)
+            self._ready.set()
 
     def serve(self) -> Server:
         """Start the HTTP server."""
@@ -248,27 +265,46 @@ class Program:
         return server
 
     def start(self) -> list[threading.Thread]:
-        """Start every job in a thread of its own."""
+        """Start every job in a thread of its own, once the topics are there."""
         threads = [
-            threading.Thread(target=self._run_job, args=(name, job), name=name)
-            for name, job in self._jobs
+            threading.Thread(target=self._guarded, args=(begin,), name=name, daemon=True)
+            for name, begin in [("topics", self._prepare)]
+            + [(name, partial(self._run_job, name, job)) for name, job in self._jobs]
         ]
         for thread in threads:
             thread.start()
         return threads
 
     def _run_job(self, name: str, job: Callable[[], None]) -> None:
+        while not self._ready.wait(0.1):
+            if self.stopping.is_set():
+                return
+        # Who got this far had been let in.
+        patience_s = self.settings.refused_s
+        keep_running(job, name, self.stopping, patience_s=patience_s, waits=self._denied)
+
+    def _guarded(self, begin: Callable[[], None]) -> None:
         try:
-            keep_running(job, name, self.stopping)
+            begin()
         except BaseException as error:  # noqa: BLE001 - told by the main thread, below
             self._errors.append(error)
             self.stopping.set()
 
     def finish(self, threads: list[threading.Thread]) -> None:
-        """Wait for the jobs; raise what one of them crashed with."""
+        """Wait for the end of the jobs; raise what one of them crashed with.
+
+        A job that waits for a broker that is away is left where it is after `STOP_S`: what it has
+        not said is read again. The process then ends without a further word to anybody.
+        """
+        self.stopping.wait()
+        deadline = time.monotonic() + STOP_S
         for thread in threads:
-            thread.join()
-        if self._sink is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        left = [thread.name for thread in threads if thread.is_alive()]
+        if left:
+            logger.warning("left waiting for the broker: %s", ", ".join(left))
+            atexit.register(leave, 2 if self._errors else 0)
+        elif self._sink is not None:
             self._sink.close()
         for error in self._errors:
             if isinstance(error, Refused):
@@ -294,55 +330,12 @@ class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error
     pass
 
 
-class _Connected:
-    """Connections of one run of a job, closed at its end."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        topic: str,
-        group: str,
-        session_s: float,
-        instance: str | None,
-    ) -> None:
-        self._make_source = partial(
-            KafkaSource, connection, topic, group, session_s=session_s, instance=instance
-        )
-        self._connection = connection
-        self._sink: KafkaSink | None = None
-        self._log: KafkaLog | None = None
-
-    def __enter__(self) -> Clients:
-        self._sink = KafkaSink(self._connection)
-        self._log = KafkaLog(self._connection)
-        return Clients(self._make_source(), self._sink, self._log)
-
-    def __exit__(self, *_: object) -> None:
-        if self._log is not None:
-            self._log.close()
-        if self._sink is not None:
-            self._sink.close()
-
-
-def stop_on_signals(stopping: threading.Event) -> None:
-    """Have SIGINT and SIGTERM set the event; the second SIGINT ends the program at once."""
-
-    def stop(number: int, _: object) -> None:
-        if stopping.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
 def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     """Run the service until a signal comes; return its exit code."""
     artefact, detector = wiring.artefact_of(settings), site.detector_of(settings)
     wiring.check_fits(wiring.form_of(artefact), detector)
     program = Program(settings, artefact, detector)
     stop_on_signals(program.stopping)
-    program.prepare()
     if worker:
         program.add_worker()
     if judge:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import field_validator as checks
 
 from consumers.kafka.connection import Connection
+from consumers.kafka.tokens import FileToken
 from consumers.wire import topics
 from consumers.wire.failure import UserError
 
@@ -35,13 +38,15 @@ SERVICE = (
 """Settings that a running service takes as options too; the others are variables only."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every knob of the service, its unit and its default."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False
+    )
 
     bootstrap: str = "127.0.0.1:9092"
-    """Kafka brokers, host:port, comma-separated."""
+    """Kafka brokers, host:port, comma-separated; an IPv6 address in brackets."""
 
     artefact: Path = ARTEFACT
     """Folder of the model to begin with; once a judge has begun, `calodqm model` changes it."""
@@ -60,6 +65,10 @@ class Settings(BaseSettings):
 
     name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     """What this process calls itself on the topics."""
+
+    rack: str = Field(default="", max_length=LONGEST)
+    """Where this process is, as the brokers' `broker.rack` names it: it reads from replicas there,
+    if the cluster has a selector of replicas."""
 
     session_s: float = Field(default=10.0, ge=1, le=300)
     """Others take over after this, if a process dies without a word, s."""
@@ -119,19 +128,81 @@ class Settings(BaseSettings):
     ssl_keyfile: Path | None = None
     ssl_password: SecretStr | None = None
     sasl_mechanism: str | None = Field(
-        default=None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$"
+        default=None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI)$"
     )
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    sasl_password_file: Path | None = None
+    """In place of the password, a file that holds it; read anew for every client."""
+
+    sasl_token_file: Path | None = None
+    """For OAUTHBEARER: a file that holds the token, kept fresh by others."""
+
+    sasl_kerberos_service: str = "kafka"
+    """For GSSAPI: the service part of the brokers' principal."""
+
+    sasl_kerberos_domain: str | None = None
+    """For GSSAPI: the host part of the brokers' principal, where it is not the broker's address."""
+
+    refused_s: float = Field(default=600.0, ge=0)
+    """For so long a process that had been let in tries again after its certificate, password or
+    token is refused, with the files as they are then, s; at the start a refusal ends it."""
+
+    @checks("bootstrap")
+    @classmethod
+    def _addresses(cls, text: str) -> str:
+        found = [address.strip() for address in text.split(",") if address.strip()]
+        wrong = [address for address in found if not _ADDRESS.fullmatch(address)]
+        if wrong or not found:
+            raise ValueError(f"{(wrong or [text])[0]!r} is not host:port")
+        return ",".join(found)
+
+    @checks("page_token", "ssl_password", "sasl_password", mode="before")
+    @classmethod
+    def _line(cls, value: Any) -> Any:
+        # Editors and `echo` end what they write with a newline; blanks may be meant.
+        return value.rstrip("\r\n") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _secured(self) -> Self:
+        """Refuse what would send a secret in the clear, or could never be let in."""
+        protocol = self.security_protocol
+        for name in self.model_fields_set & _ONLY_WITH.keys():
+            if getattr(self, name) is not None and _ONLY_WITH[name] not in protocol:
+                wanted = f"SASL_SSL{' or SSL' if _ONLY_WITH[name] == 'SSL' else ''}"
+                raise ValueError(f"{name} counts for nothing with {protocol}: set {wanted}")
+        if "SASL" in protocol:
+            if self.sasl_mechanism is None:
+                raise ValueError(f"{protocol} needs sasl_mechanism: PLAIN, SCRAM-SHA-512, ...")
+            self._check_mechanism(self.sasl_mechanism)
+        return self
+
+    def _check_mechanism(self, mechanism: str) -> None:
+        if mechanism == "GSSAPI":
+            if importlib.util.find_spec("gssapi") is None:
+                raise ValueError("GSSAPI needs the package gssapi: pip install 'calodqm[kerberos]'")
+            return
+        if self.sasl_password is not None and self.sasl_password_file is not None:
+            raise ValueError("sasl_password and sasl_password_file are given: one is enough")
+        given = {
+            "sasl_token_file": self.sasl_token_file,
+            "sasl_username": self.sasl_username,
+            "sasl_password or sasl_password_file": self.sasl_password or self.sasl_password_file,
+        }
+        names = list(given)[:1] if mechanism == "OAUTHBEARER" else list(given)[1:]
+        lacking = [name for name in names if given[name] is None]
+        if lacking:
+            raise ValueError(f"{mechanism} needs {' and '.join(lacking)}")
 
     def skipped(self) -> frozenset[str]:
         """Return the places of records that are passed over."""
         return frozenset(place.strip() for place in self.skip.split(",") if place.strip())
 
-    def connection(self) -> Connection:
-        """Return where the brokers are and how to get in."""
+    def connection(self, role: str = "command") -> Connection:
+        """Return where the brokers are and how to get in, as a part of the service."""
+        name = f"calodqm/{role}/{self.name}"
         if self.security_protocol == "PLAINTEXT":
-            return Connection(self.bootstrap)
+            return Connection(self.bootstrap, name=name, rack=self.rack)
         given = {
             "security_protocol": self.security_protocol,
             "ssl_cafile": _text(self.ssl_cafile),
@@ -141,8 +212,41 @@ class Settings(BaseSettings):
             "sasl_mechanism": self.sasl_mechanism,
             "sasl_plain_username": self.sasl_username,
             "sasl_plain_password": _text(self.sasl_password),
+            "sasl_oauth_token_provider": self.sasl_token_file and FileToken(self.sasl_token_file),
         }
-        return Connection(self.bootstrap, {k: v for k, v in given.items() if v is not None})
+        if self.sasl_mechanism == "GSSAPI":
+            given["sasl_kerberos_service_name"] = self.sasl_kerberos_service
+            given["sasl_kerberos_domain_name"] = self.sasl_kerberos_domain
+        secrets = {"sasl_plain_password": self.sasl_password_file}
+        return Connection(
+            self.bootstrap,
+            {k: v for k, v in given.items() if v is not None},
+            {k: path for k, path in secrets.items() if path is not None},
+            name=name,
+            rack=self.rack,
+        )
+
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):\d{1,5}")
+_ONLY_WITH = {
+    "ssl_cafile": "SSL",
+    "ssl_certfile": "SSL",
+    "ssl_keyfile": "SSL",
+    "ssl_password": "SSL",
+    "sasl_mechanism": "SASL",
+    "sasl_username": "SASL",
+    "sasl_password": "SASL",
+    "sasl_password_file": "SASL",
+    "sasl_token_file": "SASL",
+}
+"""Settings that a protocol must make use of: else a secret went in the clear, or nowhere."""
+
+_LINK = re.compile(
+    r"(?:_SERVICE_HOST|_SERVICE_PORT(?:_\w+)?|(?:^|_)PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$"
+)
+"""Ends of the variables that Kubernetes makes of the Services of a namespace."""
+
+_LINK_VALUE = re.compile(r"(?:tcp|udp|sctp)://\S+:\d+")
 
 
 def _text(value: Path | SecretStr | None) -> str | None:
@@ -151,30 +255,43 @@ def _text(value: Path | SecretStr | None) -> str | None:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
-def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+def load(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings; what is `given` and not None overrules the environment.
+
+    An empty variable is none. Variables of Kubernetes' Services are not ours.
 
     Raises
     ------
     UserError
         If a value is wrong, or a CALODQM_* variable is one that nothing reads.
     """
-    unknown = unknown_variables(environ)
+    ours = variables(os.environ if environ is None else environ)
+    unknown = ours.keys() - Settings.model_fields
     if unknown:
         known = ", ".join(sorted(f"{PREFIX}{name.upper()}" for name in Settings.model_fields))
-        raise UserError(f"unknown setting {min(unknown)}; there are {known}")
+        raise UserError(f"unknown setting {PREFIX}{min(unknown).upper()}; there are {known}")
+    named = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**(ours | named))
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UserError(f"setting {name}: {first['msg']}") from None
+        where = ".".join(str(part) for part in first["loc"])
+        text = str(first["msg"]).removeprefix("Value error, ")
+        raise UserError(f"setting {where}: {text}" if where else f"settings: {text}") from None
 
 
-def unknown_variables(environ: Mapping[str, str]) -> set[str]:
-    """Return `CALODQM_*` variables that no setting reads: most likely misspelt."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    return {name for name in environ if name.startswith(PREFIX)} - known
+def variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what CALODQM_* variables give, in whatever case, by the name of the setting."""
+    found = {}
+    for variable, value in environ.items():
+        name = variable.upper()
+        if not name.startswith(PREFIX) or not value.strip():
+            continue
+        rest = name.removeprefix(PREFIX)
+        if _LINK.search("_" + rest) or _LINK_VALUE.fullmatch(value):
+            continue
+        found[rest.lower()] = value
+    return found
 
 
 def add_arguments(parser: argparse.ArgumentParser, *names: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from typing import TYPE_CHECKING
 
+from consumers.app.ending import heed_the_end
 from consumers.wire.failure import UserError
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 found bad, 2 wrong use, 130 interrupted."""
+    heed_the_end()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an output may take ASCII only
+            stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if arguments is None else arguments
     args = parser(words).parse_args(words)
     logging.basicConfig(

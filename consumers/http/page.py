@@ -87,6 +87,7 @@ class Health:
     def __init__(self) -> None:
         self._beats: dict[str, float] = {}
         self._ready: dict[str, bool] = {}
+        self._why: dict[str, str] = {}
 
     def beat(self, job: str) -> None:
         """Say that a job's main loop has been round."""
@@ -95,6 +96,11 @@ class Health:
     def ready(self, job: str, *, yes: bool) -> None:
         """Say whether a job does its work, or waits for the broker."""
         self._ready[job] = yes
+
+    def waits(self, job: str, why: str) -> None:
+        """Say what a job waits for beyond the broker's coming back; "" for nothing."""
+        self._why[job] = why
+        self.beat(job)
 
     def alive_reply(self) -> Reply:
         """Return the answer to a liveness probe."""
@@ -109,7 +115,8 @@ class Health:
         """Return the answer to a readiness probe."""
         waiting = [job for job, yes in list(self._ready.items()) if not yes]
         if waiting or not self._ready:
-            return Reply(f"not ready: {', '.join(waiting)}\n".encode(), status=503)
+            words = [f"{job} ({why})" if (why := self._why.get(job)) else job for job in waiting]
+            return Reply(f"not ready: {', '.join(words)}\n".encode(), status=503)
         return Reply(b"ready\n")
 
 
@@ -127,6 +134,7 @@ class Page:
     acts: Acts | None = None
     """What people may say over the page; None: it is for looking only."""
 
+    _troubles: dict[str, dict[str, Any]] = field(default_factory=dict)
     _now: bytes = b"null"
     _open: frozenset[str] = frozenset()
     _meta: dict[str, Any] = field(
@@ -168,6 +176,10 @@ class Page:
         self._now = orjson.dumps(state(standing))
         self._meta = meta
 
+    def trouble(self, name: str, text: str) -> None:
+        """Add a line to the table of trust that holds also while the judge says nothing."""
+        self._troubles = {name: {"text": text, "worry": True}} if text else {}
+
     def reply(self, path: str, query: Mapping[str, list[str]]) -> Reply | None:
         """Return the answer to a GET, or None where there is nothing."""
         if path == "/api/state":
@@ -197,6 +209,7 @@ class Page:
 
     def _state(self) -> Reply:
         meta = self._meta | {"served_ns": time.time_ns(), "now": orjson.Fragment(self._now)}
+        meta["service"] = meta.get("service", {}) | self._troubles
         return Reply(orjson.dumps(meta), "application/json")
 
     def _picture(self, name: str, query: Mapping[str, list[str]]) -> Reply | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from kafka import errors as kafka_errors
 
 from consumers.kafka import tls
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.record import Denied, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,
@@ -26,6 +28,7 @@ _DENIED = (
     kafka_errors.IllegalSaslStateError,
     kafka_errors.KafkaConfigurationError,
 )
+_NOT_BELIEVED = (kafka_errors.SaslAuthenticationFailedError, ssl.SSLCertVerificationError)
 MENDED = (
     kafka_errors.UnknownError,
     kafka_errors.OffsetOutOfRangeError,
@@ -84,13 +87,24 @@ class Connection:
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Options of TLS and SASL under kafka-python's names, passed through."""
 
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    """Options of the same kind that are what a file holds whenever a client is made."""
+
+    name: str = "calodqm"
+    """What brokers call our clients in their logs, quotas and lists of members."""
+
+    rack: str = ""
+    """Where we are; replicas there are read from, if the brokers are set so."""
+
     def options(self) -> dict[str, Any]:
-        """Return what every client needs."""
+        """Return what every client needs, with the secrets as they are now."""
         return {
             "bootstrap_servers": self.bootstrap.split(","),
+            "client_id": self.name,
             "reconnect_backoff_max_ms": 2000,
             "bootstrap_timeout_ms": 5_000,
             **self.security,
+            **{name: read_secret(path) for name, path in self.secrets.items()},
         }
 
     def proven(self) -> dict[str, Any]:
@@ -98,6 +112,14 @@ class Connection:
         if str(self.security.get("security_protocol", "")).endswith("SSL"):
             tls.probe(self.bootstrap, self.security)
         return self.options()
+
+
+def read_secret(path: Path) -> str:
+    """Return what a file of one secret holds, less the newline at its end, or raise `Denied`."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeError) as error:
+        raise Denied(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 class _Denials(logging.Handler):
@@ -114,7 +136,7 @@ class _Denials(logging.Handler):
         """Remember a refusal."""
         arguments = record.args if isinstance(record.args, tuple) else ()
         for argument in arguments:
-            if isinstance(argument, _DENIED):
+            if isinstance(argument, (*_DENIED, ssl.SSLCertVerificationError)):
                 self._newest = (time.monotonic(), argument)
 
     def since(self, moment: float) -> BaseException | None:
@@ -130,7 +152,7 @@ _library.propagate = False
 _library.addHandler(_denials)
 
 
-Meanings = Mapping[type[Exception], Callable[[], str]]
+Meanings = Mapping[type[BaseException], Callable[[], str]]
 """What an error of the broker means where it came: which setting, and what the limit is."""
 
 
@@ -147,7 +169,8 @@ def translated(meanings: Meanings = MappingProxyType({})) -> Iterator[None]:
         denied = error if _for_good(error) else _denials.since(began)
         if denied is not None:
             meaning = meanings.get(type(denied))
-            raise Refused(in_words(denied) if meaning is None else meaning()) from error
+            kind = Denied if isinstance(denied, _NOT_BELIEVED) else Refused
+            raise kind(in_words(denied) if meaning is None else meaning()) from error
         raise Unavailable(in_words(error)) from error
 
 
@@ -156,7 +179,8 @@ def _for_good(error: BaseException) -> bool:
     if isinstance(error, _DENIED):
         return True
     answered = isinstance(error, kafka_errors.BrokerResponseError)
-    return answered and not error.retriable and not isinstance(error, MENDED)
+    retriable = getattr(error, "retriable", True)
+    return answered and not retriable and not isinstance(error, MENDED)
 
 
 def in_words(error: BaseException) -> str:

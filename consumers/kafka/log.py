@@ -36,6 +36,7 @@ class KafkaLog:
                 fetch_max_bytes=4 * FETCH_BYTES,
                 fetch_max_wait_ms=100,
                 metrics_enabled=False,
+                client_rack=connection.rack,
                 **connection.proven(),
             )
 

@@ -12,14 +12,15 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.record import Denied, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HANDSHAKE_S = 5.0
 
-_API_VERSIONS = struct.pack(">hhih", 18, 0, 1, -1)
+_CORRELATION = struct.pack(">i", 1)
+_API_VERSIONS = struct.pack(">hh", 18, 0) + _CORRELATION + struct.pack(">h", -1)
 """The one request that every broker answers before it knows who asks (Kafka protocol guide)."""
 
 
@@ -28,8 +29,10 @@ def probe(bootstrap: str, security: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    Refused
+    Denied
         If a certificate, ours or a broker's, is not accepted, or a file of ours cannot be read.
+    Refused
+        If the listener speaks no TLS.
     Unavailable
         If no broker answers.
     """
@@ -53,13 +56,13 @@ def _context(security: Mapping[str, Any]) -> ssl.SSLContext:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(authorities)
     except OSError as error:
-        raise Refused(f"authorities {authorities}: {_reason(error)}") from None
+        raise Denied(f"authorities {authorities}: {_reason(error)}") from None
     try:
         if certificate is not None:
             key, password = security.get("ssl_keyfile"), security.get("ssl_password")
             context.load_cert_chain(certificate, key, password)
     except OSError as error:
-        raise Refused(f"certificate {certificate}: {_reason(error)}") from None
+        raise Denied(f"certificate {certificate}: {_reason(error)}") from None
     return context
 
 
@@ -78,19 +81,34 @@ def _greet(address: str, context: ssl.SSLContext) -> None:
                 secured.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
             answered = bool(secured.recv(4))
     except ssl.SSLCertVerificationError as error:
-        raise Refused(f"certificate of {address}: {error.verify_message}") from None
+        raise Denied(f"certificate of {address}: {error.verify_message}") from None
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError):
         answered = False
     except ssl.SSLError as error:
-        raise Refused(f"TLS with {address}: {_reason(error)}") from None
+        raise Denied(f"TLS with {address}: {_reason(error)}") from None
     except TimeoutError:
-        raise Unavailable(
-            f"{address} does not answer in {HANDSHAKE_S:.0f} s: is it a TLS listener?"
-        ) from None
+        _speaks_no_tls(address, host, port)
+        raise Unavailable(f"{address} does not answer in {HANDSHAKE_S:.0f} s") from None
     except (OSError, ValueError) as error:
         raise Unavailable(f"{address}: {error}") from None
     if not answered:
+        _speaks_no_tls(address, host, port)
         raise Unavailable(f"{address} hung up: it is going down, or wants a certificate of ours")
+
+
+def _speaks_no_tls(address: str, host: str, port: str) -> None:
+    """Raise `Refused` if a listener answers without TLS what it did not answer with it."""
+    try:
+        with socket.create_connection((host, int(port)), HANDSHAKE_S) as plain:
+            plain.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+            answer = plain.recv(8)
+    except OSError:
+        return
+    if answer[4:8] == _CORRELATION:
+        raise Refused(
+            f"{address} is a listener without TLS: another port, or "
+            "CALODQM_SECURITY_PROTOCOL=PLAINTEXT or SASL_PLAINTEXT"
+        )
 
 
 def _reason(error: OSError) -> str:

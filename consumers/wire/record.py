@@ -31,6 +31,13 @@ class Refused(Exception):  # noqa: N818 - the word of people: the broker refused
     """The broker does not let us in: an operator must see it, so it ends the program."""
 
 
+class Denied(Refused):
+    """Who we say we are is not believed: a certificate, a password, a token, one of either side.
+
+    These are made anew in the life of a service, not all at the same moment.
+    """
+
+
 class Unavailable(Exception):  # noqa: N818
     """The broker cannot be reached, or did not take a record in time: try again later."""
 

@@ -21,7 +21,8 @@ from rich.text import Text
 
 from consumers.app import children, settings, site, wiring
 from consumers.app.embedded import EmbeddedBroker
-from consumers.app.program import Program, stop_on_signals
+from consumers.app.ending import stop_on_signals
+from consumers.app.program import Program
 from consumers.wire.failure import UserError
 from models.simulation import faults
 from monitor.display.metrics.judge import JudgeState
@@ -98,7 +99,6 @@ def run(args: argparse.Namespace) -> int:
         program = Program(service, wiring.artefact_of(service), detector)
         stop_on_signals(program.stopping)
         program.on_show = scene.show
-        program.prepare()
         program.add_worker()
         program.add_judge()
         server = program.serve()

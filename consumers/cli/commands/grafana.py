@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from consumers.app import settings
-from consumers.app.program import stop_on_signals
+from consumers.app.ending import stop_on_signals
 from consumers.app.retry import keep_running
 from consumers.exactly_once.quality_log import QualityReader
 from consumers.kafka.log import KafkaLog

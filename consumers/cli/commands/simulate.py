@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from consumers.app import settings as settings_
+from consumers.app.ending import stop_on_signals
 from consumers.app.site import detector_of, geometry_of
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import describe_topics, ensure_topics
@@ -66,18 +66,17 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_.from_arguments(args)
     beam = make_beam(args, settings)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stop_on_signals(stopping)
     try:
         ensure_topics(
-            settings.connection(),
+            settings.connection("simulate"),
             partitions=settings.partitions,
             replication=settings.replication,
             showers=settings.topic,
         )
         # The topic may have been there before, with partitions of its own.
-        there = describe_topics(settings.connection())[settings.topic]
-        sink = KafkaSink(settings.connection())
+        there = describe_topics(settings.connection("simulate"))[settings.topic]
+        sink = KafkaSink(settings.connection("simulate"))
         try:
             told = play(
                 replace(beam, partitions=there),

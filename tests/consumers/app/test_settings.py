@@ -100,3 +100,95 @@ def test_a_place_that_is_none_is_refused(skip):
 def test_a_name_that_kafka_does_not_take_is_refused_at_once(name, value):
     with pytest.raises(UserError, match=f"setting {name}"):
         settings.load({name: value}, {})
+
+
+def test_credentials_are_never_sent_in_the_clear_without_a_word():
+    given = {"sasl_username": "u", "sasl_password": "secret-secret", "sasl_mechanism": "PLAIN"}
+    with pytest.raises(UserError, match=r"counts for nothing with PLAINTEXT: set SASL_SSL"):
+        settings.load(given, {})
+    with pytest.raises(UserError, match="ssl_cafile counts for nothing with SASL_PLAINTEXT"):
+        settings.load({**given, "ssl_cafile": "/ca", "security_protocol": "SASL_PLAINTEXT"}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "needs sasl_mechanism"),
+        ({"sasl_mechanism": "PLAIN", "sasl_username": "u"}, "PLAIN needs sasl_password"),
+    ],
+)
+def test_sasl_that_could_never_be_let_in_is_refused_at_once(given, said):
+    with pytest.raises(UserError, match=said):
+        settings.load({"security_protocol": "SASL_SSL", **given}, {})
+
+
+@pytest.mark.parametrize("text", ["host:abc", "host", "::1:9092", "a:1,b", "", " , "])
+def test_an_address_that_is_none_is_one_line(text):
+    with pytest.raises(UserError, match=r"setting bootstrap: .* is not host:port"):
+        settings.load({"bootstrap": text}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("[::1]:9092", "[::1]:9092"),
+        ("kafka:9092\n", "kafka:9092"),
+        (" a:1 , [fe80::1%eth0]:2, ", "a:1,[fe80::1%eth0]:2"),
+    ],
+)
+def test_addresses_are_read_as_people_write_them(text, read):
+    assert settings.load({}, {"CALODQM_BOOTSTRAP": text}).bootstrap == read
+
+
+def test_a_secret_that_ends_with_a_newline_is_taken_without_it():
+    given = settings.load({}, {"CALODQM_PAGE_TOKEN": "aaaabbbbccccdddd1111\n"})
+    assert given.page_token.get_secret_value() == "aaaabbbbccccdddd1111"
+
+
+def test_variables_in_lower_case_count_and_are_not_misspelt_in_silence():
+    assert settings.load({}, {"calodqm_bootstrap": "a:1"}).bootstrap == "a:1"
+    with pytest.raises(UserError, match="unknown setting CALODQM_BOOTSTRP"):
+        settings.load({}, {"calodqm_bootstrp": "a:1"})
+
+
+def test_the_environment_that_is_given_is_the_one_that_counts(monkeypatch):
+    monkeypatch.setenv("CALODQM_BATCH", "7")
+    assert settings.load({}, {}).batch == 2048
+    assert settings.load({}).batch == 7
+
+
+def test_an_empty_variable_is_none():
+    given = settings.load(
+        {}, {"CALODQM_INSTANCE": "", "CALODQM_DETECTOR": "", "CALODQM_GROUP": " "}
+    )
+    assert (given.instance, given.detector, given.group) == (None, None, "calodqm")
+
+
+@pytest.mark.parametrize("value", ["inf", "nan"])
+@pytest.mark.parametrize("name", ["budget_days", "emit_s", "overload_s"])
+def test_a_number_that_is_none_is_refused(name, value):
+    with pytest.raises(UserError, match=f"setting {name}"):
+        settings.load({}, {f"CALODQM_{name.upper()}": value})
+
+
+LINKS = {
+    "CALODQM_SERVICE_HOST": "10.96.14.2",
+    "CALODQM_SERVICE_PORT": "80",
+    "CALODQM_SERVICE_PORT_HTTP": "80",
+    "CALODQM_PORT": "tcp://10.96.14.2:80",
+    "CALODQM_PORT_80_TCP": "tcp://10.96.14.2:80",
+    "CALODQM_PORT_80_TCP_PROTO": "tcp",
+    "CALODQM_PORT_80_TCP_PORT": "80",
+    "CALODQM_PORT_80_TCP_ADDR": "10.96.14.2",
+}
+
+
+@pytest.mark.parametrize("service", ["CALODQM", "CALODQM_PAGE", "CALODQM_HTTP"])
+def test_variables_of_a_service_of_the_namespace_are_not_ours(service):
+    given = {name.replace("CALODQM", service, 1): value for name, value in LINKS.items()}
+    assert settings.load({}, given).http_port == 9108
+
+
+def test_a_misspelt_port_is_still_noticed():
+    with pytest.raises(UserError, match="CALODQM_HTPT_PORT"):
+        settings.load({}, {"CALODQM_HTPT_PORT": "9108"})

@@ -5,8 +5,9 @@ import inspect
 import pytest
 from kafka import errors as kafka_errors
 
-from consumers.kafka.connection import LONGEST_LINE, MENDED, in_words, translated
-from consumers.wire.record import Refused, Unavailable
+from consumers.kafka.connection import LONGEST_LINE, MENDED, Connection, in_words, translated
+from consumers.kafka.tokens import FileToken
+from consumers.wire.record import Denied, Refused, Unavailable
 
 ANSWERS = [
     kind
@@ -24,7 +25,8 @@ def meaning_of(error, meanings=None):
 @pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
 def test_what_cannot_be_tried_again_and_no_new_client_mends_is_refused(kind):
     found, _ = meaning_of(kind("said"))
-    assert found is (Unavailable if kind.retriable or issubclass(kind, MENDED) else Refused)
+    tried_again = kind.retriable or issubclass(kind, MENDED)
+    assert issubclass(found, Unavailable if tried_again else Refused)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,27 @@ def test_who_knows_the_setting_says_what_an_error_means():
     meanings = {kafka_errors.InvalidSessionTimeoutError: lambda: "SESSION_S=3: 6 s at least"}
     error = kafka_errors.InvalidSessionTimeoutError()
     assert meaning_of(error, meanings) == (Refused, "SESSION_S=3: 6 s at least")
+
+
+def test_a_password_that_is_not_believed_is_told_apart_from_a_right_that_is_missing():
+    assert meaning_of(kafka_errors.SaslAuthenticationFailedError("no"))[0] is Denied
+    assert meaning_of(kafka_errors.TopicAuthorizationFailedError("t"))[0] is Refused
+
+
+def test_a_secret_is_read_from_its_file_for_every_client(tmp_path):
+    file = tmp_path / "password"
+    connection = Connection("a:1", secrets={"sasl_plain_password": file})
+    for secret in ("one", "two"):
+        file.write_text(f"{secret}\n")
+        assert connection.options()["sasl_plain_password"] == secret
+    file.unlink()
+    with pytest.raises(Denied, match=r"password: No such file"):
+        connection.options()
+
+
+def test_a_token_is_read_from_its_file_for_every_connection(tmp_path):
+    file = tmp_path / "token"
+    token = FileToken(file)
+    for text in ("aaa.bbb.ccc", "ddd.eee.fff"):
+        file.write_text(f"{text}\n")
+        assert token.token() == text
