@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -246,6 +247,14 @@ _STATIC = {
 }
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Server:
     """The HTTP server of a process; `port` 0 takes a free one.
 
@@ -265,16 +274,17 @@ class Server:
         port: int = 0,
     ) -> None:
         handler = type("Handler", (_Handler,), {"sources": (exposition, health, page)})
-        self._server = ThreadingHTTPServer((host, port), handler)
-        self._server.daemon_threads = True
+        family = _Server6 if ":" in host else _Server
+        self._server = family((host, port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
         self.host, self.port = host, int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
         """Return where people find it."""
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
-        return f"http://{host}:{self.port}"
+        every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+        host = every.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self) -> None:
         """Serve in a thread of its own."""

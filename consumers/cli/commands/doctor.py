@@ -133,7 +133,8 @@ def _artefact(given: settings.Settings) -> list[Finding]:
 
 def _port(given: settings.Settings) -> Finding:
     def look() -> str:
-        with socket.socket() as probe:
+        family = socket.AF_INET6 if ":" in given.http_host else socket.AF_INET
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((given.http_host, given.http_port))
         return f"{given.http_host}:{given.http_port} is free"
