@@ -7,10 +7,10 @@ import signal
 import sys
 import threading
 
-STOP_S = 8.0
+STOP_S = 5.0
 """Jobs have so long to end once they are told to: Docker kills what takes ten seconds."""
 
-LAST_S = 9.5
+LAST_S = 8.0
 """After this a process that was told to stop ends where it stands."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from consumers.app import site, speaking, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
+from consumers.app.namesake import namesakes, windows_end
 from consumers.app.retry import keep_running
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
@@ -27,7 +28,7 @@ from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.failure import UserError
 from consumers.wire.letters import DeadLetters
-from consumers.wire.record import Clients, Refused, Unavailable
+from consumers.wire.record import Clients, Namesake, Refused, Unavailable
 from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeState
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from consumers.app.settings import Settings
     from consumers.judge.state import Bench
     from models.scoring.artefact import Artefact
+    from models.scoring.description import Described
     from monitor.detector.tree import Detector
     from monitor.display.standing import Standing, StreamNow
 
@@ -50,7 +52,9 @@ class Program:
     """Jobs in threads, with their HTTP server; all stop together, and one crash stops all."""
 
     settings: Settings
-    artefact: Artefact
+    artefact: Described
+    """The model to begin with; a judge needs its description alone."""
+
     detector: Detector
     stopping: threading.Event = field(default_factory=threading.Event)
     health: Health = field(default_factory=Health)
@@ -79,12 +83,12 @@ class Program:
 
     # What there is to do
 
-    def add_worker(self) -> None:
-        """Add a score worker."""
+    def add_worker(self, artefact: Artefact) -> None:
+        """Add a score worker that begins with a model."""
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
         follower = Follower(
-            wiring.model_of(self.artefact, settings.device), self._catalogue.model, self._letters
+            wiring.model_of(artefact, settings.device), self._catalogue.model, self._letters
         )
         worker_settings = WorkerSettings(
             name=settings.name,
@@ -97,6 +101,7 @@ class Program:
 
         def job() -> None:
             self._begin("worker")
+            before = windows_end(self._connection) if settings.instance else 0
             beat = partial(self.health.beat, "worker")
             follower.wait(self.stopping, beat)
             with self._clients(
@@ -111,6 +116,11 @@ class Program:
                 except Unavailable:
                     metrics.publish_failed()
                     raise
+                except Namesake as error:
+                    others = namesakes(clients.log, self._connection, before, settings.name)
+                    raise Refused(
+                        f"{error} is the name of another process as well{others}"
+                    ) from None
 
         self._jobs.append(("models", partial(self._with_log, follower.follow)))
         self._jobs.append(("worker", job))
@@ -332,12 +342,17 @@ class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error
 
 def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     """Run the service until a signal comes; return its exit code."""
-    artefact, detector = wiring.artefact_of(settings), site.detector_of(settings)
-    wiring.check_fits(wiring.form_of(artefact), detector)
-    program = Program(settings, artefact, detector)
-    stop_on_signals(program.stopping)
+    detector = site.detector_of(settings)
     if worker:
-        program.add_worker()
+        artefact = wiring.artefact_of(settings)
+        wiring.check_fits(wiring.form_of(artefact), detector)
+        program = Program(settings, artefact, detector)
+        program.add_worker(artefact)
+    else:  # without torch, which takes seconds and 670 MiB
+        told = wiring.description_of(settings)
+        wiring.check_fits(wiring.form_of(told), detector)
+        program = Program(settings, told, detector)
+    stop_on_signals(program.stopping)
     if judge:
         program.add_judge()
     server = program.serve()

@@ -17,6 +17,8 @@ from consumers.wire import artefact_form, topics
 from consumers.wire.failure import UserError
 from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
+from models.scoring.description import ArtefactError, Description
+from models.scoring.reference import BINS
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.judging.settings import MonitorSettings
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.app.settings import Settings
+    from consumers.wire.artefact_form import Made
     from models.scoring.artefact import Artefact
+    from models.scoring.description import Described
     from models.scoring.reference import ReferenceTable
     from monitor.detector.tree import Detector
     from monitor.judging.monitor import Monitor
@@ -46,11 +50,19 @@ def artefact_of(settings: Settings) -> Artefact:
     """Return the artefact of the settings, or raise `UserError`."""
     import torch  # noqa: PLC0415 - takes seconds, and not every command needs it
 
-    from models.scoring.artefact import Artefact, ArtefactError  # noqa: PLC0415
+    from models.scoring.artefact import Artefact  # noqa: PLC0415
 
     torch.set_num_threads(settings.threads)
     try:
         return Artefact.load(settings.artefact)
+    except ArtefactError as error:
+        raise UserError(str(error)) from None
+
+
+def description_of(settings: Settings) -> Description:
+    """Return what a judge needs of the artefact of the settings, or raise `UserError`."""
+    try:
+        return Description.load(settings.artefact)
     except ArtefactError as error:
         raise UserError(str(error)) from None
 
@@ -62,10 +74,8 @@ def expected_rate(reference: ReferenceTable) -> NDArray[np.float64]:
     return np.where(reference.n_ref[:, None] > 0, counted, np.array(LEVELS))
 
 
-def form_of(artefact: Artefact) -> WindowForm:
+def form_of(artefact: Described) -> WindowForm:
     """Return the shapes of the windows that an artefact makes."""
-    from models.scoring.reference import BINS  # noqa: PLC0415 - takes seconds
-
     geometry = artefact.geometry
     shape = (artefact.reference.n_cells, len(artefact.score_names), BINS)
     return WindowForm(shape, geometry.n_cells, geometry.n_layers)
@@ -96,7 +106,7 @@ def model_of(artefact: Artefact, device: str) -> Model:
     )
 
 
-def standard_of(settings: Settings, artefact: Artefact, detector: Detector) -> Standard:
+def standard_of(settings: Settings, artefact: Described, detector: Detector) -> Standard:
     """Return what a judge needs of a model."""
     return Standard(
         artefact.hash,
@@ -107,7 +117,7 @@ def standard_of(settings: Settings, artefact: Artefact, detector: Detector) -> S
     )
 
 
-def monitor_settings_of(settings: Settings, artefact: Artefact) -> MonitorSettings:
+def monitor_settings_of(settings: Settings, artefact: Described) -> MonitorSettings:
     """Return the settings of a judge's monitor."""
     return MonitorSettings(
         allowance=Allowance(days_per_page=settings.budget_days),
@@ -118,7 +128,7 @@ def monitor_settings_of(settings: Settings, artefact: Artefact) -> MonitorSettin
     )
 
 
-def bright_cells(artefact: Artefact) -> tuple[int, ...]:
+def bright_cells(artefact: Described) -> tuple[int, ...]:
     """Return the cells that hold much of a typical shower, at any of three energies.
 
     What such a cell should hold cannot be told from the others well enough: with one of the
@@ -132,14 +142,14 @@ def bright_cells(artefact: Artefact) -> tuple[int, ...]:
 
 
 def monitor_maker(
-    settings: Settings, artefact: Artefact, detector: Detector
+    settings: Settings, artefact: Described, detector: Detector
 ) -> Callable[[], Monitor]:
     """Return what makes monitors that have seen nothing."""
     given = monitor_settings_of(settings, artefact)
     return partial(self_testing, detector, artefact.geometry, artefact.reference, given)
 
 
-def fingerprint_of(settings: Settings, artefact: Artefact, detector: Detector) -> str:
+def fingerprint_of(settings: Settings, artefact: Described, detector: Detector) -> str:
     """Return the digest of all that a judge's state depends on, beside the log and the models."""
     given = replace(
         monitor_settings_of(settings, artefact),
@@ -156,16 +166,26 @@ class Catalogue:
     """The artefacts that can be had: the one of the settings, and those on the models topic."""
 
     settings: Settings
-    own: Artefact
+    own: Described
     detector: Detector
+
+    def description(self, model: str) -> Described:
+        """Return what a judge needs of an artefact, by its hash, or raise `ModelAbsent`."""
+        return self.own if model == self.own.hash else self._gathered(model, Description.of_files)
 
     def artefact(self, model: str) -> Artefact:
         """Return an artefact by its hash, or raise `ModelAbsent`."""
-        if model == self.own.hash:
+        from models.scoring.artefact import Artefact  # noqa: PLC0415 - takes seconds
+
+        if isinstance(self.own, Artefact) and model == self.own.hash:
             return self.own
+        return self._gathered(model, Artefact.of_files)
+
+    def _gathered(self, model: str, made: Callable[..., Made]) -> Made:
         log = KafkaLog(self.settings.connection())
         try:
-            return artefact_form.gather(log.read_all(topics.MODELS), model, self.own.geometry)
+            found = log.read_all(topics.MODELS)
+            return artefact_form.gather(found, model, self.own.geometry, made)
         finally:
             log.close()
 
@@ -179,11 +199,11 @@ class Catalogue:
 
     def standard(self, model: str) -> Standard:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""
-        return standard_of(self.settings, self.artefact(model), self.detector)
+        return standard_of(self.settings, self.description(model), self.detector)
 
 
 def newest_bench(
-    settings: Settings, artefact: Artefact, detector: Detector, log: KafkaLog
+    settings: Settings, artefact: Described, detector: Detector, log: KafkaLog
 ) -> Bench | None:
     """Return what a judge knew at its newest snapshot, None if there is none of this kind."""
     snapshots = Snapshots(log)

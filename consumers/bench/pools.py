@@ -56,7 +56,8 @@ def load(path: Path) -> Artefact:
     """Return an artefact; one line if it is none."""
     import torch  # noqa: PLC0415 - takes seconds, and not every part needs it
 
-    from models.scoring.artefact import Artefact, ArtefactError  # noqa: PLC0415
+    from models.scoring.artefact import Artefact  # noqa: PLC0415
+    from models.scoring.description import ArtefactError  # noqa: PLC0415
 
     torch.set_num_threads(1)
     try:

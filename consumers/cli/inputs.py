@@ -32,7 +32,8 @@ OPTIONS = ("epochs", "seed")
 
 def artefact(path: Path) -> Artefact:
     """Return the artefact of a folder, or raise `UserError`."""
-    from models.scoring.artefact import Artefact, ArtefactError  # noqa: PLC0415  torch takes seconds
+    from models.scoring.artefact import Artefact  # noqa: PLC0415  torch takes seconds
+    from models.scoring.description import ArtefactError  # noqa: PLC0415
 
     try:
         return Artefact.load(path)

@@ -136,16 +136,6 @@ def _many(n: int, one: str, more: str) -> str:
     return f"{n} {one if n == 1 else more}"
 
 
-def members(connection: Connection, group: str) -> list[tuple[str | None, str, str]]:
-    """Return fixed name, client and host of each member of a group; empty if we may not look."""
-    try:
-        with opened_admin(connection) as admin:
-            found = admin.describe_groups([group])[group]["members"]
-    except (Refused, Unavailable, LookupError):
-        return []
-    return [(m.get("group_instance_id"), m["client_id"], m["client_host"]) for m in found]
-
-
 def wanted(name: str) -> dict[str, str]:
     """Return the settings that the design needs of a topic; some may be more."""
     configs = {"cleanup.policy": "delete", **_ALL, **_CONFIGS[name]}

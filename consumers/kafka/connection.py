@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import errors as kafka_errors
 
 from consumers.kafka import tls
-from consumers.wire.record import Denied, Refused, Unavailable
+from consumers.wire.record import Denied, Namesake, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,9 +169,14 @@ def translated(meanings: Meanings = MappingProxyType({})) -> Iterator[None]:
         denied = error if _for_good(error) else _denials.since(began)
         if denied is not None:
             meaning = meanings.get(type(denied))
-            kind = Denied if isinstance(denied, _NOT_BELIEVED) else Refused
-            raise kind(in_words(denied) if meaning is None else meaning()) from error
+            raise _kind(denied)(in_words(denied) if meaning is None else meaning()) from error
         raise Unavailable(in_words(error)) from error
+
+
+def _kind(error: BaseException) -> type[Refused]:
+    if isinstance(error, kafka_errors.FencedInstanceIdError):
+        return Namesake
+    return Denied if isinstance(error, _NOT_BELIEVED) else Refused
 
 
 def _for_good(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from consumers.kafka.admin import broker_settings, members
+from consumers.kafka.admin import broker_settings
 from consumers.kafka.connection import FETCH_BYTES, GONE, translated
 from consumers.wire.record import Record
 
@@ -53,11 +53,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self._topic = topic
         self._connection, self._group = connection, group
-        self._session_s, self._instance = session_s, instance
+        self._session_s = session_s
         self._meanings = {
             kafka_errors.InvalidSessionTimeoutError: self._session_limits,
             kafka_errors.GroupAuthorizationFailedError: self._group_right,
-            kafka_errors.FencedInstanceIdError: self._namesake,
+            kafka_errors.FencedInstanceIdError: lambda: f"CALODQM_INSTANCE={instance}",
         }
         self._max_records = max_records
         self._ends: dict[int, int] = {}
@@ -194,17 +194,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _group_right(self) -> str:
         return f"no right to read in the group {self._group!r}: CALODQM_GROUP, or an ACL for it"
-
-    def _namesake(self) -> str:
-        others = [
-            f"{client} at {host}"
-            for instance, client, host in members(self._connection, self._group)
-            if instance == self._instance
-        ]
-        return (
-            f"CALODQM_INSTANCE={self._instance} is the name of another process as well"
-            f"{': ' if others else ''}{', '.join(others)}"
-        )
 
     def close(self) -> None:
         """Leave the group."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter, with_config
@@ -17,17 +17,20 @@ from pydantic import TypeAdapter, with_config
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
-from models.scoring.artefact import FILES, Artefact, ArtefactError
+from models.scoring.description import FILES, ArtefactError, digest_of
 from monitor.quality.bounds import TOLD, Count
 from monitor.quality.rejection import Rejection
 
+Made = TypeVar("Made", bound="Described")
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from consumers.wire.letters import Letters
     from consumers.wire.record import Record, Sink
     from models.detector.geometry import Geometry
+    from models.scoring.description import Described
 
 PIECE_BYTES = 512 << 10
 MAX_ARTEFACT_BYTES = 256 << 20
@@ -104,7 +107,7 @@ def _card(value: bytes, model: str) -> Card:
     return card
 
 
-def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
+def publish(sink: Sink, path: Path, artefact: Described) -> Card:
     """Put the files of a loaded artefact on the topic, wait until they are safe, and return its card.
 
     Raises
@@ -113,10 +116,8 @@ def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
         If it is too large, or its files have changed since it was loaded.
     """
     contents = {name: (path / name).read_bytes() for name in FILES}
-    try:
-        Artefact.of_files(contents, artefact.hash, str(path))
-    except ArtefactError as error:
-        raise ModelAbsent(str(error)) from None
+    if digest_of(contents) != artefact.hash:
+        raise ModelAbsent(f"{path}: its files are not those that were read")
     sizes = {name: len(content) for name, content in contents.items()}
     card = Card(artefact.hash, artefact.family, artefact.version, artefact.geometry.name, sizes)
     if card.bytes > MAX_ARTEFACT_BYTES:
@@ -137,8 +138,15 @@ def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
     return card
 
 
-def gather(records: Iterable[Record], model: str, geometry: Geometry) -> Artefact:
+def gather(
+    records: Iterable[Record], model: str, geometry: Geometry, made: Callable[..., Made]
+) -> Made:
     """Return the artefact of a hash from the records of the topic.
+
+    Parameters
+    ----------
+    made
+        `of_files` of what is wanted: an `Artefact`, or its `Description`.
 
     Raises
     ------
@@ -163,24 +171,24 @@ def gather(records: Iterable[Record], model: str, geometry: Geometry) -> Artefac
     packed = b"".join(pieces.get(i, b"") for i in range(card.pieces))
     if len(packed) != card.bytes:
         raise ModelAbsent(f"model {model[:12]} is not there whole: announce it again")
-    return _made(packed, card, geometry)
+    return _made(packed, card, geometry, made)
 
 
-def _made(packed: bytes, card: Card, geometry: Geometry) -> Artefact:
+def _made(packed: bytes, card: Card, geometry: Geometry, made: Callable[..., Made]) -> Made:
     contents: dict[str, bytes] = {}
     begin = 0
     for name in FILES:
         contents[name] = packed[begin : begin + card.sizes[name]]
         begin += card.sizes[name]
     try:
-        artefact = Artefact.of_files(contents, card.hash, f"model {card.hash[:12]}")
+        artefact = made(contents, card.hash, f"model {card.hash[:12]}")
     except ArtefactError as error:
         raise ModelAbsent(str(error)) from None
     check_geometry(artefact, geometry)
     return artefact
 
 
-def check_geometry(artefact: Artefact, geometry: Geometry) -> None:
+def check_geometry(artefact: Described, geometry: Geometry) -> None:
     """Raise `ModelAbsent` unless an artefact is made for a geometry."""
     if artefact.geometry.to_json() != geometry.to_json():
         raise ModelAbsent(

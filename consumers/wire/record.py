@@ -38,6 +38,10 @@ class Denied(Refused):
     """
 
 
+class Namesake(Refused):
+    """Another process has the fixed name that is ours, and came later."""
+
+
 class Unavailable(Exception):  # noqa: N818
     """The broker cannot be reached, or did not take a record in time: try again later."""
 

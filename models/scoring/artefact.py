@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from models.detector.geometry import Geometry, parse
-from models.flows import features
 from models.flows.interface import tuples
-from models.scoring import reference, scores
+from models.scoring import description, scores
+from models.scoring.description import FORMAT, HASH_FILE, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,28 +21,13 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from models.detector.geometry import Geometry
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow, Shape
     from models.scoring.classifier import Classifier
     from models.scoring.reference import ReferenceTable
     from models.scoring.scorer import Scorer
     from models.scoring.scores import ScoreMap
-
-FORMAT = "calodqm.artefact/1"
-FILES = (
-    "config.json",
-    "geometry.json",
-    "weights.safetensors",
-    "reference.safetensors",
-    "card.json",
-)
-HASH_FILE = "hash"
-MAX_BYTES = 1 << 30
-"""No file of an artefact is larger; a larger one is not read."""
-
-
-class ArtefactError(ValueError):
-    """A folder that is no usable artefact; one line that says which file and why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +90,7 @@ class Artefact:
         contents = _contents(self)
         for name, content in contents.items():
             (path / name).write_bytes(content)
-        (path / HASH_FILE).write_text(_digest(contents) + "\n", encoding="ascii")
+        (path / HASH_FILE).write_text(description.digest_of(contents) + "\n", encoding="ascii")
 
     @classmethod
     def load(cls, path: Path) -> Artefact:
@@ -120,8 +101,7 @@ class Artefact:
         ArtefactError
             If a file is missing, too large, damaged, of another hash, or holds what cannot be.
         """
-        contents = {name: _read(path, name) for name in FILES}
-        stated = _read(path, HASH_FILE).decode("ascii", "replace").strip()
+        contents, stated = description.read(path)
         return cls.of_files(contents, stated, str(path))
 
     @classmethod
@@ -140,26 +120,7 @@ class Artefact:
         ArtefactError
             If they are damaged, of another hash, or hold what cannot be.
         """
-        digest = _digest(contents)
-        if stated != digest:
-            raise ArtefactError(
-                f"{path}: the files do not match their hash (stated {stated[:12]}, "
-                f"found {digest[:12]}): the artefact is damaged or was edited"
-            )
-        try:
-            return _parse(contents, digest)
-        except (
-            SafetensorError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            # Errors of geometry, features, scores and reference are ValueErrors too.
-            line = " ".join(str(error).split())[:300]
-            raise ArtefactError(f"{path}: not a usable artefact: {line}") from None
+        return description.checked(_parse, contents, stated, path)
 
 
 def signed(artefact: Artefact) -> Artefact:
@@ -170,7 +131,7 @@ def signed(artefact: Artefact) -> Artefact:
     _module(artefact.flow).to("cpu")
     if artefact.classifier is not None:
         artefact.classifier.to("cpu")
-    return replace(artefact, hash=_digest(_contents(artefact)))
+    return replace(artefact, hash=description.digest_of(_contents(artefact)))
 
 
 def _contents(artefact: Artefact) -> dict[str, bytes]:
@@ -211,79 +172,26 @@ def _tensors(arrays: dict[str, NDArray[Any]]) -> bytes:
     return save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())})
 
 
-def _digest(contents: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name in FILES:
-        digest.update(f"{name} {len(contents[name])}\n".encode())
-        digest.update(contents[name])
-    return digest.hexdigest()
-
-
-def _read(path: Path, name: str) -> bytes:
-    file = path / name
-    try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise ArtefactError(f"{file}: {size} bytes; no file of an artefact is that large")
-        return file.read_bytes()
-    except OSError as error:
-        raise ArtefactError(f"{file}: {error.strerror or error}") from None
-
-
 def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
-    config = json.loads(contents["config.json"])
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f'config.json: "format" must be "{FORMAT}"')
-    card = json.loads(contents["card.json"])
-    if not isinstance(card, dict):
-        raise TypeError("card.json must hold an object")
-    geometry = parse(contents["geometry.json"].decode())
-    weights = load_tensors(contents["weights.safetensors"])
-    for name, array in weights.items():
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            raise ValueError(f"weights {name} are not all finite")
-    feature_map = _feature_map(config["conditions"], _part(weights, "features"), geometry)
-    flow = _flow(config["family"], config["flow"], _part(weights, "flow"), feature_map)
-    known = _classifier(config.get("classifier"), _part(weights, "classifier"), feature_map)
-    score_map = scores.from_arrays(_names(config["scores"]), _part(weights, "scores"))
+    told = description.parse(contents, digest)
+    config, weights = told.config, told.weights
+    flow = _flow(told.family, config["flow"], part(weights, "flow"), told.feature_map)
+    known = _classifier(config.get("classifier"), part(weights, "classifier"), told.feature_map)
+    score_map = scores.from_arrays(told.score_names, part(weights, "scores"))
     given = scores.names(flow.stages, residuals=flow.reconstructs, classifier=known is not None)
     if score_map.names != given:
         raise ValueError(f"scores {score_map.names} are not those of the model, {given}")
-    table = _reference(config["reference"], load_tensors(contents["reference.safetensors"]))
-    found = (table.n_scores, table.lit_rate.shape[-1], table.layer_mean.shape[-1])
-    if found != (len(score_map.names), geometry.n_cells, geometry.n_layers):
-        raise ValueError("the reference is of another model")
-    version = str(config["version"])
-    return Artefact(geometry, feature_map, flow, score_map, table, card, digest, version, known)
-
-
-def _part(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    start = prefix + "."
-    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-
-
-def _feature_map(
-    conditions: Any, arrays: dict[str, NDArray[Any]], geometry: Geometry
-) -> FeatureMap:
-    feature_map = features.from_arrays(arrays, _names(conditions))
-    if (feature_map.n_cells, feature_map.n_layers) != (geometry.n_cells, geometry.n_layers):
-        raise ValueError(f"features are of {feature_map.n_cells} cells, not {geometry.n_cells}")
-    if not feature_map.cell_mean.dtype == feature_map.cell_log_scale.dtype == np.float32:
-        raise TypeError("features of cells must be float32")
-    return feature_map
-
-
-def _reference(config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ReferenceTable:
-    showers = config["showers"]
-    if type(showers) is not int or showers < 1:
-        raise ValueError(f"the reference is of {showers!r} showers, which is no count")
-    return reference.from_arrays(arrays, showers=showers, origin=config["origin"])
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-        raise TypeError("config.json: conditions and scores must be lists of names")
-    return tuple(value)
+    return Artefact(
+        told.geometry,
+        told.feature_map,
+        flow,
+        score_map,
+        told.reference,
+        told.card,
+        digest,
+        told.version,
+        known,
+    )
 
 
 def _flow(

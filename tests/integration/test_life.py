@@ -10,7 +10,7 @@ from services import Services
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker, free_port
-from consumers.kafka.admin import ensure_topics, members
+from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 
 
@@ -86,14 +86,13 @@ def test_of_two_with_one_fixed_name_the_fenced_one_stops_and_names_the_other(ser
         services.environment = {"CALODQM_INSTANCE": "worker-1"}
         first = services.start("one", "score")
         services.wait_for("one", "partitions: [0, 1]", 180)
-        (member,) = members(Connection(cluster.inside), "calodqm")
-        assert member == ("worker-1", "calodqm/score/one", "/127.0.0.1")
         services.start("two", "score")
         wait_until(lambda: first.poll() is not None, 120, "the end of the first")
         assert first.returncode == 2
         line = services.log("one").strip().splitlines()[-1]
-        assert "CALODQM_INSTANCE=worker-1 is the name of another process as well" in line
-        assert "calodqm/score/two at /127.0.0.1" in line
+        assert line.endswith(
+            "CALODQM_INSTANCE=worker-1 is the name of another process as well: two"
+        )
         services.wait_for("two", "partitions: [0, 1]", 120)
         time.sleep(5)
         assert services.children["two"].poll() is None

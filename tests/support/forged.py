@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.scoring import artefact
-from models.scoring.artefact import FILES, Artefact, ArtefactError
+from models.scoring.artefact import Artefact
+from models.scoring.description import FILES, ArtefactError, digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ def sign(path: Path) -> None:
     with pytest.raises(ArtefactError, match="hash"):
         Artefact.load(path)
     contents = {name: (path / name).read_bytes() for name in FILES}
-    (path / "hash").write_text(artefact._digest(contents))
+    (path / "hash").write_text(digest_of(contents))
 
 
 def refused(path: Path) -> str:

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score chunk by chunk: a file may be larger than the memory."""
-    from models.scoring.artefact import Artefact, ArtefactError  # noqa: PLC0415  torch takes seconds
+    from models.scoring.artefact import Artefact  # noqa: PLC0415  torch takes seconds
+    from models.scoring.description import ArtefactError  # noqa: PLC0415
 
     partial = args.out.with_name(args.out.name + ".partial")
     try:

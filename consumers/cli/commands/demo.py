@@ -96,10 +96,11 @@ def run(args: argparse.Namespace) -> int:
             "group": "calodqm-demo",
         }
         service = settings.load(given)
-        program = Program(service, wiring.artefact_of(service), detector)
+        artefact = wiring.artefact_of(service)
+        program = Program(service, artefact, detector)
         stop_on_signals(program.stopping)
         program.on_show = scene.show
-        program.add_worker()
+        program.add_worker(artefact)
         program.add_judge()
         server = program.serve()
         scene.url = server.url

@@ -11,7 +11,8 @@ from consumers.app.settings import ARTEFACT
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.control import Control
-from models.scoring.artefact import FILES, Artefact
+from models.scoring.artefact import Artefact
+from models.scoring.description import FILES
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def changed(records, which, **changes):
 
 def test_an_artefact_comes_back_as_it_went(published, artefact):
     assert max(len(record.value) for record in published) < 1 << 20
-    back = artefact_form.gather(published, artefact.hash, artefact.geometry)
+    back = artefact_form.gather(published, artefact.hash, artefact.geometry, Artefact.of_files)
     assert back.hash == artefact.hash
     assert back.geometry == artefact.geometry
     (card,) = artefact_form.cards(published).values()
@@ -47,7 +48,10 @@ def test_an_artefact_comes_back_as_it_went(published, artefact):
 def test_announcing_it_again_or_in_another_order_changes_nothing(published, artefact, broker):
     artefact_form.publish(MemorySink(broker), ARTEFACT, artefact)
     mixed = sorted(broker.topics[topics.MODELS, 0], key=lambda r: hashlib.md5(r.key).digest())  # noqa: S324
-    assert artefact_form.gather(mixed, artefact.hash, artefact.geometry).hash == artefact.hash
+    assert (
+        artefact_form.gather(mixed, artefact.hash, artefact.geometry, Artefact.of_files).hash
+        == artefact.hash
+    )
 
 
 def test_what_is_not_whole_or_not_what_it_says_is_refused_in_one_line(published, artefact):
@@ -74,7 +78,7 @@ def test_what_is_not_whole_or_not_what_it_says_is_refused_in_one_line(published,
     }
     for words, records in cases.items():
         with pytest.raises(ModelAbsent, match=words) as refused:
-            artefact_form.gather(records, artefact.hash, artefact.geometry)
+            artefact_form.gather(records, artefact.hash, artefact.geometry, Artefact.of_files)
         assert "\n" not in str(refused.value)
 
 
@@ -91,7 +95,7 @@ def test_files_that_have_changed_since_they_were_loaded_are_not_published(
 
 def test_another_geometry_is_refused(published, artefact):
     with pytest.raises(ModelAbsent, match=r"'pb-lar-504'.*'tiny'"):
-        artefact_form.gather(published, artefact.hash, TINY)
+        artefact_form.gather(published, artefact.hash, TINY, Artefact.of_files)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"artefact": 3}', b"\x80\x04pickle"])
@@ -99,7 +103,7 @@ def test_a_card_that_is_none_is_not_read(published, artefact, value):
     records = changed(published, b"artefact/", value=value)
     assert artefact_form.cards(records) == {}
     with pytest.raises(ModelAbsent):
-        artefact_form.gather(records, artefact.hash, artefact.geometry)
+        artefact_form.gather(records, artefact.hash, artefact.geometry, Artefact.of_files)
 
 
 def test_a_card_whose_words_are_no_texts_is_not_read(published):

@@ -11,7 +11,8 @@ from forged import refused, sign
 from safetensors.numpy import load_file, save_file
 
 from models.flows.flux import Flux
-from models.scoring.artefact import FILES, Artefact, ArtefactError
+from models.scoring.artefact import Artefact
+from models.scoring.description import FILES, ArtefactError
 
 
 @pytest.fixture(scope="module")

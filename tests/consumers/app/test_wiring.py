@@ -1,0 +1,63 @@
+"""What a judge is made of needs no torch: it never scores, and torch takes seconds and 670 MiB."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from consumers.app import settings, wiring
+from models.scoring.artefact import Artefact
+from models.scoring.description import Description
+
+JUDGE = """
+import sys
+for name in ("torch", "zuko", "sklearn", "matplotlib.pyplot"):
+    sys.modules[name] = None  # an import of it raises ImportError
+from consumers.app import settings, site, wiring
+from consumers.app.program import Program
+from consumers.cli.commands import ack, doctor, flags, grafana, judge, model, reference
+from consumers.judge.judge import Judge
+from consumers.wire import artefact_form
+given = settings.load({}, {})
+told = wiring.description_of(given)
+program = Program(given, told, site.detector_of(given))
+program.add_judge()
+standard = wiring.Catalogue(given, told, program.detector).standard(told.hash)
+monitor = standard.make_monitor()
+wiring.fingerprint_of(given, told, program.detector)
+print(told.hash, wiring.bright_cells(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def both():
+    folder = settings.load({}, {}).artefact
+    return Artefact.load(folder), Description.load(folder)
+
+
+def test_all_that_a_judge_needs_can_be_had_where_there_is_no_torch(both):
+    done = subprocess.run(
+        [sys.executable, "-c", JUDGE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    artefact, _ = both
+    assert done.stdout.strip() == f"{artefact.hash} {wiring.bright_cells(artefact)}"
+
+
+def test_a_description_says_what_the_artefact_says(both):
+    artefact, told = both
+    for name in ("hash", "family", "version", "score_names", "card"):
+        assert getattr(told, name) == getattr(artefact, name)
+    assert told.geometry.to_json() == artefact.geometry.to_json()
+    assert wiring.form_of(told) == wiring.form_of(artefact)
+
+
+def test_an_unremarkable_shower_is_the_image_of_no_latent(both):
+    import torch
+
+    feature_map = both[0].feature_map
+    cells = np.tile(np.array([[1.0], [30.0]], np.float32), (1, feature_map.n_cells))
+    standard = feature_map.standardised(feature_map.e_rec(cells), {})
+    image = feature_map.inverse(torch.zeros(cells.shape), torch.from_numpy(standard))
+    np.testing.assert_allclose(feature_map.typical(cells), image, rtol=2e-5, atol=1e-4)
