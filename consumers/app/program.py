@@ -18,6 +18,7 @@ from consumers.app.namesake import namesakes, windows_end
 from consumers.app.retry import keep_running
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
+from consumers.http.knocks import Knocks
 from consumers.http.page import Health, Line, Page, Server
 from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.relay import Relay
@@ -139,7 +140,8 @@ class Program:
             latency_s=settings.latency_s,
         )
         relay = Relay()
-        self._page = Page(shower=self._gallery.picture, acts=self._acts())
+        knocks = Knocks(metrics.token_refused)
+        self._page = Page(shower=self._gallery.picture, acts=self._acts(), knocked=knocks)
 
         def job() -> None:
             self._begin("judge")

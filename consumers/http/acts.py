@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 MAX_BYTES = 4096
 """Of a request's body: a cause of `MAX_TEXT` characters, and some masks."""
 
+UNKNOWN = 401
+"""Status of a request that does not know the token."""
+
 MAX_MASKS = 16
 LAST_SECOND = 2**33
 """Data times beyond this, s since 1970 UTC, are mistakes."""
@@ -85,7 +88,7 @@ class Acts:
         kind, _, given = headers.get("Authorization", "").partition(" ")
         known = hmac.compare_digest(given.strip().encode(), self.token.encode())
         if kind != "Bearer" or not known:
-            raise ActError(401, "wrong token")
+            raise ActError(UNKNOWN, "wrong token")
         length = headers.get("Content-Length", "")
         if "Transfer-Encoding" in headers or not (length.isascii() and length.isdigit()):
             raise ActError(411, "an act says how long it is")

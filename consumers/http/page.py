@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
-from consumers.http.acts import ActError
+from consumers.http.acts import UNKNOWN, ActError
 from monitor.display import pictures
 from monitor.display.metrics.judge import JudgeState
 from monitor.display.standing import state
@@ -135,6 +135,9 @@ class Page:
     acts: Acts | None = None
     """What people may say over the page; None: it is for looking only."""
 
+    knocked: Callable[[str], None] = lambda _: None
+    """Hears of every request to act without the token, with the address that it came from."""
+
     _troubles: dict[str, dict[str, Any]] = field(default_factory=dict)
     _now: bytes = b"null"
     _open: frozenset[str] = frozenset()
@@ -203,6 +206,8 @@ class Page:
             body = request.rfile.read(size)
             done = self.acts.do(body, self._open, time.time_ns(), request.client_address[0])
         except ActError as error:
+            if error.status == UNKNOWN:
+                self.knocked(request.client_address[0])
             return Reply(orjson.dumps({"error": str(error)}), "application/json", error.status)
         except OSError:
             return Reply(b"too slow\n", status=408)

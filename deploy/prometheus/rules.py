@@ -352,6 +352,21 @@ def _machinery() -> list[Rule]:
             board=OPERATIONS,
         ),
         _alert(
+            "CaloBrokerDenies", "page",
+            "max by (detector, instance) (calodqm_broker_denials) > 0", for_="1m", keep="1m",
+            summary="{{ $labels.instance }} is kept out: a certificate, password or token is denied",
+            description="It had been let in. It tries again with the files as they are, for "
+            "CALODQM_REFUSED_S, and then ends; /readyz says what is denied.", board=OPERATIONS,
+        ),
+        _alert(
+            "CaloWrongTokens", "warning",
+            "sum by (detector) (increase(calodqm_page_tokens_refused_total[5m])) > 20",
+            keep="5m",
+            summary="{{ $labels.detector }}: {{ $value | humanize }} wrong tokens at the page",
+            description="Somebody guesses, or a program has an old one. The judge's log has the "
+            "address.", board=OPERATIONS,
+        ),
+        _alert(
             "CaloRangesLost", "page",
             """sum by (detector, reason)
                  (increase(calodqm_ranges_refused_total{reason!="fenced"}[5m])) > 0""",

@@ -7,6 +7,7 @@ import numpy as np
 from models.scoring.scored import Scored
 from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments, ReferenceMoments
+from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
 from monitor.display.metrics.worker import WorkerMetrics
@@ -177,4 +178,5 @@ def expositions():
     worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
     worker.answered(0, 0.2)
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
+    Denials(exposition)
     return exposition, worker, judge

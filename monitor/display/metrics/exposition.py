@@ -76,5 +76,8 @@ class Exposition:
 
         Exemplars exist in OpenMetrics only; Prometheus asks for that by itself.
         """
-        encoder, content_type = choose_encoder(accept)
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except ValueError:  # a version that is none
+            encoder, content_type = choose_encoder("")
         return encoder(self.registry), content_type

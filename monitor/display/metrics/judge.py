@@ -52,6 +52,9 @@ class JudgeMetrics:
         for severity in Severity:
             self._raised.labels(severity.value)
         self.undigested = new.undigested
+        self._tokens = new.counter(
+            "calodqm_page_tokens_refused", "Requests to act on the page without its token."
+        )
         self._lag = new.lag
         self._lag.labels(topic, "0")
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
@@ -72,6 +75,10 @@ class JudgeMetrics:
     def raised(self, alarm: Alarm) -> None:
         """Count a new alarm."""
         self._raised.labels(alarm.severity.value).inc()
+
+    def token_refused(self) -> None:
+        """Count a request to act that did not know the token."""
+        self._tokens.inc()
 
     def lag(self, records: int, partition: int = 0) -> None:
         """Note how far behind the windows topic the judge is."""

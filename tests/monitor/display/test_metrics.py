@@ -370,3 +370,13 @@ def test_a_shower_that_is_not_taken_yet_makes_no_other_look_old():
     worker.published(SECOND * 10**9, 5, 1, SECOND + 1.0)
     worker.published((SECOND + 7200) * 10**9, 5, 1, SECOND + 2.0)
     assert values(exposition)["calodqm_last_shower_timestamp_seconds",] == SECOND
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text;version=x;q=nan", "text/plain;version=", "x" * 4000, ";;;,,"],
+)
+def test_a_scraper_that_asks_oddly_is_answered(accept):
+    exposition, *_ = expositions()
+    body, _ = exposition.render(accept)
+    assert b"calodqm_build_info" in body
