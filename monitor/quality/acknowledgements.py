@@ -123,15 +123,32 @@ def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:
     >>> parse_mask("A3:middle[0,0];middle[0,1]", calo, load(SHIPPED / "pb-lar-504.json"))
     Mask(region=2, cells=(288, 289))
     """
-    name, _, rest = text.partition(":")
-    region = next((r for r in detector.regions if r.name == name.strip()), None)
+    name, rest = _named(text, detector)
+    region = next((r for r in detector.regions if r.name == name), None)
     if region is None:
         names = ", ".join(r.name for r in detector.regions[:8])
-        raise MaskError(f"no region {name.strip()!r}; there are {names} ...")
-    cells = tuple(sorted(_cell(word.strip(), geometry) for word in rest.split(";") if word.strip()))
-    if ":" in text and not cells:
+        raise MaskError(f"no region {name!r}; there are {names} ...")
+    words = [word.strip() for word in (rest or "").split(";")]
+    cells = tuple(sorted(_cell(word, geometry) for word in words if word))
+    if rest is not None and not cells:
         raise MaskError("no cell after the colon: leave it out to mask the whole region")
     return Mask(region.id, cells)
+
+
+def _named(text: str, detector: Detector) -> tuple[str, str | None]:
+    """Return the name of a region and what stands after its colon, None if there is none.
+
+    A name may have colons, brackets and blanks itself: the longest that is a region's counts.
+    """
+    parts = text.split(":")
+    names = {region.name for region in detector.regions}
+    for n in range(len(parts), 0, -1):
+        name = ":".join(parts[:n])
+        found = next((known for known in (name, name.strip()) if known in names), None)
+        if found is not None:
+            return found, None if n == len(parts) else ":".join(parts[n:])
+    name, colon, rest = text.partition(":")
+    return name.strip(), rest if colon else None
 
 
 def _cell(word: str, geometry: Geometry) -> int:

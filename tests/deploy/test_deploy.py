@@ -1,6 +1,7 @@
 """What an operator deploys: valid by its own schemas, and every command and setting in it is ours."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -13,8 +14,10 @@ from deployed import DEPLOY, alerts
 
 from consumers.app import settings
 from consumers.cli import command
+from consumers.http.page import Health, Server
 from consumers.wire import topics
 from monitor.display import grafana
+from monitor.display.metrics.exposition import Exposition
 from monitor.quality.alarms import Kind
 
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -283,3 +286,26 @@ def test_a_guide_names_files_commands_and_settings_that_there_are(path):
 
 def test_the_shifters_guide_fits_on_a_page():
     assert len((DEPLOY / "guides" / "shifter.md").read_text().split()) < 550
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_health_check_asks_the_process_itself_and_no_proxy(name):
+    check = ours()[name].get("healthcheck", {})
+    if check.get("disable"):
+        return
+    words = check["test"][1:]
+    server = Server(Exposition("0"), Health())
+    server.start()
+    asked = [word.replace("9108", str(server.port)) for word in words]
+    proxied = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    done = subprocess.run(
+        [sys.executable, *asked[1:]], env=os.environ | proxied, capture_output=True, check=False
+    )
+    server.stop()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_pods_do_not_get_the_variables_of_services(kind):
+    for workload in of_kind(kind).values():
+        assert workload["spec"]["template"]["spec"]["enableServiceLinks"] is False

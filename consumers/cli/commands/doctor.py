@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look at everything that has to be right; 1 if something is not."""
     given = settings.from_arguments(args)
-    found = [_packages(), _embedded(), _detector(given), *_artefact(given), _port(given)]
+    found = [_packages(), _embedded(), _detector(given), *_artefact(given, args.part), _port(given)]
     if not args.no_broker:
         page = () if given.page_token is None or args.part == "score" else ("page",)
         found += _broker(given, (*PARTS[args.part], *page))
@@ -105,9 +105,9 @@ def _detector(given: settings.Settings) -> Finding:
     return _tried("detector", "correct the file that --detector names", look)
 
 
-def _artefact(given: settings.Settings) -> list[Finding]:
+def _artefact(given: settings.Settings, part: str) -> list[Finding]:
     def look() -> str:
-        artefact = wiring.artefact_of(given)
+        artefact = wiring.description_of(given)
         return (
             f"{artefact.family} {artefact.version}, {artefact.hash[:8]}, geometry "
             f"{artefact.geometry.name}, reference of {artefact.reference.showers:,} showers"
@@ -125,10 +125,10 @@ def _artefact(given: settings.Settings) -> list[Finding]:
         scorer.score(showers)
         return f"{1024 / (time.perf_counter() - began):,.0f} showers/s on {given.device}"
 
-    return [
-        _tried("artefact", "name another with --artefact, or train one", look),
-        _tried("scoring", "choose another --device", score),
-    ]
+    found = _tried("artefact", "name another with --artefact, or train one", look)
+    if part == "judge":  # which scores nothing, and may have no torch
+        return [found]
+    return [found, _tried("scoring", "choose another --device", score)]
 
 
 def _port(given: settings.Settings) -> Finding:

@@ -7,6 +7,7 @@ import json
 import pytest
 from streams import GEOMETRY, Stream, expectation
 
+from monitor.detector.tree import Detector, Region
 from monitor.judging.monitor import Monitor
 from monitor.quality import records
 from monitor.quality.acknowledgements import Acknowledgement, Mask, MaskError, parse_mask
@@ -95,3 +96,17 @@ def test_masks_are_read_as_people_write_them(text, cells):
 def test_masks_of_what_does_not_exist_are_refused_and_say_what_does(text):
     with pytest.raises(MaskError, match=r"no region|no cell"):
         parse_mask(text, Stream(regions=4).detector, GEOMETRY)
+
+
+ODD = (
+    "EB:07", 'left "upper"', "a\\b", "L1:CAL-EM;2", "Größe β", "x[1,2]", "two\nlines",
+    "{{ $labels.x }}", " padded ", "EB",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_region_is_masked_by_whatever_name_people_gave_it(name):
+    odd = Detector("odd", tuple(Region(i, name, "S") for i, name in enumerate(ODD)))
+    for text, cells in ((name, 0), (f"{name}:front[0,1]", 1)):
+        mask = parse_mask(text, odd, GEOMETRY)
+        assert (odd.by_id[mask.region].name, len(mask.cells)) == (name, cells)
