@@ -22,6 +22,7 @@ from kafka.admin import (
     ACLResourcePatternType,
     ResourcePattern,
     ResourceType,
+    UserScramCredentialUpsertion,
 )
 from waiting import wait_until
 
@@ -83,7 +84,10 @@ class Cluster:
     """Passwords by name, by PLAIN and SCRAM; empty: no SASL."""
 
     keystore: Path | None = None
-    """PKCS#12 without a password of its own: `PASSWORD`; None: no TLS."""
+    """PKCS#12 whose password is `PASSWORD`; None: no TLS."""
+
+    clients: Path | None = None
+    """Authority of the certificates that clients must have, PEM; None: they need none."""
 
     acls: bool = False
 
@@ -109,19 +113,15 @@ class Cluster:
         return ",".join(f"localhost:{port}" for port in self._inner)
 
     def __enter__(self) -> Self:
-        scram = [
-            word
-            for user, password in self.users.items()
-            for mechanism in _MECHANISMS
-            for word in ("--add-scram", f"{mechanism}=[name={user},password={password}]")
-        ]
         for i in range(self.brokers):
             self._file(i).write_text(self._properties(i), encoding="utf-8")
-            self._run("kafka-storage", "format", "-t", _CLUSTER, "-c", str(self._file(i)), *scram)
+            self._run("kafka-storage", "format", "-t", _CLUSTER, "-c", str(self._file(i)))
         for i in range(self.brokers):
             self._launch(i)
         for i in range(self.brokers):
             self._wait(i)
+        for user, password in self.users.items():
+            self.password(user, password)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,6 +148,18 @@ class Cluster:
     def tool(self, name: str, *arguments: str) -> str:
         """Return what one of Kafka's own tools prints."""
         return self._run(name, "--bootstrap-server", self.inside, *arguments)
+
+    def password(self, user: str, password: str) -> None:
+        """Give a user a password by SCRAM, as an administrator does while the broker runs."""
+        with self._admin() as admin:
+            admin.alter_user_scram_credentials(
+                [UserScramCredentialUpsertion(user, name, password) for name in _MECHANISMS]
+            )
+            wait_until(
+                lambda: admin.describe_user_scram_credentials([user])[user]["credential_infos"],
+                30,
+                "the broker to know the user",
+            )
 
     def allow(self, user: str, name: str, *operations: str, kind: str = "TOPIC") -> None:
         """Give a user rights on a topic, or on groups whose names begin so."""
@@ -255,6 +267,12 @@ class Cluster:
                 "ssl.keystore.type": "PKCS12",
                 "ssl.keystore.location": self.keystore,
                 "ssl.keystore.password": self.PASSWORD,
+            }
+        if self.clients is not None:
+            given |= {
+                "ssl.client.auth": "required",
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.location": self.clients,
             }
         if self.acls:
             given |= {

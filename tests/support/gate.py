@@ -57,6 +57,15 @@ class Authority:
         )  # fmt: skip
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"
 
+    def keystore(self, name, password, names="DNS:localhost,IP:127.0.0.1"):
+        """Return a PKCS#12 file of a certificate and its key, as Apache Kafka reads it."""
+        certificate, key = self.sign(name, names)
+        self._openssl(
+            "pkcs12", "-export", "-in", certificate, "-inkey", key, "-certfile", self.file,
+            "-out", f"{name}.p12", "-passout", f"pass:{password}",
+        )  # fmt: skip
+        return self.folder / f"{name}.p12"
+
     def _openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
 
