@@ -5,6 +5,7 @@ from apache import Cluster, needs_apache
 from services import Services
 from waiting import wait_until
 
+from consumers.app import settings
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.source import KafkaSource
@@ -91,3 +92,15 @@ def test_a_member_that_the_group_does_not_take_is_told_the_limits(cluster):
 def poll_long(source):
     for _ in range(50):
         source.poll(0.2)
+
+
+def test_brokers_know_each_client_by_part_and_name(cluster):
+    ensure_topics(Connection(cluster.inside), partitions=2, replication=1)
+    given = settings.load({"bootstrap": cluster.inside, "name": "w1", "rack": "hall-3"}, {})
+    source = KafkaSource(given.connection("score"), topics.SHOWERS, "named", session_s=10)
+    try:
+        wait_until(lambda: source.poll(0.2) or source.changes()[0], 60, "an assignment")
+        (member,) = cluster.members("named")
+    finally:
+        source.close()
+    assert member["client_id"] == "calodqm/score/w1"

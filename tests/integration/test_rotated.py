@@ -1,5 +1,9 @@
 """What is made anew while a service runs: a password in a file, an authority with its certificates."""
 
+import json
+import time
+from base64 import urlsafe_b64encode
+
 import pytest
 import requests
 from apache import Cluster, needs_apache
@@ -7,7 +11,10 @@ from gate import Authority
 from services import Services
 from waiting import wait_until
 
+from consumers.app import settings
 from consumers.app.embedded import free_port
+from consumers.kafka.admin import describe_topics
+from consumers.wire.record import Denied
 
 pytestmark = needs_apache
 USER = "monitor"
@@ -98,3 +105,38 @@ def test_patience_ends_and_the_process_with_a_line(services, tmp_path):
         wait_until(lambda: child.poll() is not None, 180, "its end")
         assert child.returncode == 2
         assert "invalid credentials" in services.log("judge").strip().splitlines()[-1]
+
+
+def token(**claims):
+    """Return a token that a broker without a token service takes: one that nobody signed."""
+    parts = ({"alg": "none"}, claims)
+    return (
+        ".".join(urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts)
+        + "."
+    )
+
+
+def test_who_has_a_token_is_let_in_and_who_has_an_old_one_is_not(tmp_path):
+    now, file = time.time(), tmp_path / "token"
+    login = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
+    taken = {
+        "sasl.enabled.mechanisms": "OAUTHBEARER",
+        "listener.name.outer.oauthbearer.sasl.jaas.config": (
+            f'{login} unsecuredLoginStringClaim_sub="broker";'
+        ),
+    }
+    with Cluster(users={USER: "x"}, overrides=taken) as cluster:
+        given = settings.load(
+            {
+                "bootstrap": cluster.bootstrap,
+                "security_protocol": "SASL_PLAINTEXT",
+                "sasl_mechanism": "OAUTHBEARER",
+                "sasl_token_file": file,
+            },
+            {},
+        )
+        file.write_text(token(sub=USER, iat=now, exp=now + 600))
+        assert describe_topics(given.connection()) == {}
+        file.write_text(token(sub=USER, iat=now - 7200, exp=now - 3600))
+        with pytest.raises(Denied):
+            describe_topics(given.connection())

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from kafka import KafkaAdminClient
@@ -160,6 +160,12 @@ class Cluster:
                 30,
                 "the broker to know the user",
             )
+
+    def members(self, group: str) -> list[dict[str, Any]]:
+        """Return the members of a group as the broker describes them."""
+        with self._admin() as admin:
+            found: list[dict[str, Any]] = admin.describe_groups([group])[group]["members"]
+        return found
 
     def allow(self, user: str, name: str, *operations: str, kind: str = "TOPIC") -> None:
         """Give a user rights on a topic, or on groups whose names begin so."""

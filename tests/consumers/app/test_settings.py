@@ -192,3 +192,44 @@ def test_variables_of_a_service_of_the_namespace_are_not_ours(service):
 def test_a_misspelt_port_is_still_noticed():
     with pytest.raises(UserError, match="CALODQM_HTPT_PORT"):
         settings.load({}, {"CALODQM_HTPT_PORT": "9108"})
+
+
+def test_clients_are_called_by_part_and_name_and_say_where_they_are():
+    given = settings.load({"name": "w1", "rack": "hall-3"}, {})
+    connection = given.connection("score")
+    assert connection.options()["client_id"] == "calodqm/score/w1"
+    assert connection.rack == "hall-3"
+
+
+SASL = {"security_protocol": "SASL_SSL"}
+
+
+def test_a_token_comes_from_its_file(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("aaa.bbb.ccc\n")
+    given = settings.load({**SASL, "sasl_mechanism": "OAUTHBEARER", "sasl_token_file": file}, {})
+    options = given.connection().options()
+    assert options["sasl_oauth_token_provider"].token() == "aaa.bbb.ccc"
+    with pytest.raises(UserError, match="OAUTHBEARER needs sasl_token_file"):
+        settings.load({**SASL, "sasl_mechanism": "OAUTHBEARER"}, {})
+
+
+def test_a_password_comes_from_its_file_or_from_its_variable_not_from_both(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    scram = {**SASL, "sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "u"}
+    given = settings.load({**scram, "sasl_password_file": file}, {})
+    assert given.connection().options()["sasl_plain_password"] == "secret"  # noqa: S105
+    with pytest.raises(UserError, match="one is enough"):
+        settings.load({**scram, "sasl_password_file": file, "sasl_password": "x"}, {})
+
+
+def test_gssapi_without_its_library_says_what_to_install(monkeypatch):
+    gssapi = {**SASL, "sasl_mechanism": "GSSAPI"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'calodqm\[kerberos\]'"):
+        settings.load(gssapi, {})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    options = settings.load({**gssapi, "sasl_kerberos_domain": "site"}, {}).connection().options()
+    assert options["sasl_kerberos_service_name"] == "kafka"
+    assert options["sasl_kerberos_domain_name"] == "site"
