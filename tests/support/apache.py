@@ -22,7 +22,6 @@ from kafka.admin import (
     ACLResourcePatternType,
     ResourcePattern,
     ResourceType,
-    UserScramCredentialUpsertion,
 )
 from waiting import wait_until
 
@@ -113,15 +112,23 @@ class Cluster:
         return ",".join(f"localhost:{port}" for port in self._inner)
 
     def __enter__(self) -> Self:
+        scram = [
+            word
+            for user, password in self.users.items()
+            for name in _MECHANISMS
+            for word in ("--add-scram", f"{name}=[name={user},password={password}]")
+        ]
         for i in range(self.brokers):
             self._file(i).write_text(self._properties(i), encoding="utf-8")
-            self._run("kafka-storage", "format", "-t", _CLUSTER, "-c", str(self._file(i)))
+            self._run("kafka-storage", "format", "-t", _CLUSTER, "-c", str(self._file(i)), *scram)
         for i in range(self.brokers):
             self._launch(i)
-        for i in range(self.brokers):
-            self._wait(i)
-        for user, password in self.users.items():
-            self.password(user, password)
+        try:
+            for i in range(self.brokers):
+                self._wait(i)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,16 +157,12 @@ class Cluster:
         return self._run(name, "--bootstrap-server", self.inside, *arguments)
 
     def password(self, user: str, password: str) -> None:
-        """Give a user a password by SCRAM, as an administrator does while the broker runs."""
-        with self._admin() as admin:
-            admin.alter_user_scram_credentials(
-                [UserScramCredentialUpsertion(user, name, password) for name in _MECHANISMS]
-            )
-            wait_until(
-                lambda: admin.describe_user_scram_credentials([user])[user]["credential_infos"],
-                30,
-                "the broker to know the user",
-            )
+        """Give a user another password by SCRAM, as an administrator does while the broker runs."""
+        given = ",".join(f"{name}=[password={password}]" for name in _MECHANISMS)
+        self.tool(
+            "kafka-configs", "--alter", "--add-config", given,
+            "--entity-type", "users", "--entity-name", user,
+        )  # fmt: skip
 
     def members(self, group: str) -> list[dict[str, Any]]:
         """Return the members of a group as the broker describes them."""
