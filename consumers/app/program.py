@@ -24,6 +24,7 @@ from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
 from consumers.score.follower import Follower
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import artefact_form, control, topics

@@ -28,7 +28,10 @@ class _Append:
 
 
 def _too_large(topic: str, size: int) -> str:
-    return f"a record of {size:,} bytes is more than topic {topic} takes (max.message.bytes)"
+    return (
+        f"a record of {size:,} bytes is larger than topic {topic} takes: "
+        f"raise its max.message.bytes to {MAX_RECORD_BYTES}"
+    )
 
 
 class KafkaSink:

@@ -117,7 +117,9 @@ def publish(sink: Sink, path: Path, artefact: Described) -> Card:
     """
     contents = {name: (path / name).read_bytes() for name in FILES}
     if digest_of(contents) != artefact.hash:
-        raise ModelAbsent(f"{path}: its files are not those that were read")
+        raise ModelAbsent(
+            f"{path}: the files do not match their hash: they changed since they were read"
+        )
     sizes = {name: len(content) for name, content in contents.items()}
     card = Card(artefact.hash, artefact.family, artefact.version, artefact.geometry.name, sizes)
     if card.bytes > MAX_ARTEFACT_BYTES:

@@ -34,6 +34,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         QUALITY: frozenset({"READ", "WRITE"}),
         REFERENCES: frozenset({"WRITE"}),
         ANOMALIES: frozenset({"READ"}),
+        REJECTS: frozenset({"WRITE"}),
     },
     "page": {WINDOWS: frozenset({"WRITE"})},
 }

@@ -361,7 +361,6 @@ def _machinery() -> list[Rule]:
         _alert(
             "CaloWrongTokens", "warning",
             "sum by (detector) (increase(calodqm_page_tokens_refused_total[5m])) > 20",
-            keep="5m",
             summary="{{ $labels.detector }}: {{ $value | humanize }} wrong tokens at the page",
             description="Somebody guesses, or a program has an old one. The judge's log has the "
             "address.", board=OPERATIONS,

@@ -20,7 +20,7 @@ from consumers.wire.control import Control
 from consumers.wire.ranges import Open, Said, WindowForm, Worst
 from consumers.wire.record import Record
 from consumers.wire.strange import StrangeShower
-from models.scoring.artefact import FILES
+from models.scoring.description import FILES
 from monitor.judging.comparison import joint
 from monitor.quality.acknowledgements import Acknowledgement, Mask, Masked
 from monitor.quality.model_acts import ModelAct, ModelOrder

@@ -78,6 +78,6 @@ class Exposition:
         """
         try:
             encoder, content_type = choose_encoder(accept)
-        except ValueError:  # a version that is none
+        except (ValueError, TypeError):  # a version that is none
             encoder, content_type = choose_encoder("")
         return encoder(self.registry), content_type
