@@ -28,7 +28,8 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         REJECTS: frozenset({"WRITE"}),
     },
     "judge": {
-        WINDOWS: frozenset({"READ"}),
+        RUNS: frozenset({"READ"}),
+        WINDOWS: frozenset({"READ", "WRITE"}),
         STATE: frozenset({"READ", "WRITE"}),
         MODELS: frozenset({"READ", "WRITE"}),
         QUALITY: frozenset({"READ", "WRITE"}),

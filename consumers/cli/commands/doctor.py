@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -183,6 +184,20 @@ def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
     return _tried("times of records", mend, look)
 
 
+def _counted(given: settings.Settings) -> str:
+    """Return that what is counted fits what the topic holds, or raise `UserError`."""
+    with speaking.opened_log(given) as log:
+        ends = Fence.from_json(Snapshots(log).newest().fence).ends
+    for partition, (first, end) in log_bounds(given.connection("doctor"), given.topic).items():
+        counted = ends.get(partition, first)
+        if not first <= counted <= end:
+            raise UserError(
+                f"{given.topic}[{partition}] is counted up to offset {counted}, "
+                f"and holds {first} to {end}"
+            )
+    return "counted up to where the topic holds them"
+
+
 def _state(given: settings.Settings) -> list[Finding]:
     def look() -> str:
         log = KafkaLog(given.connection("doctor"))
@@ -207,20 +222,12 @@ def _state(given: settings.Settings) -> list[Finding]:
             raise UserError(f"the newest record is {ahead:.0f} s ahead of this machine's clock")
         return "not behind the records on the broker"
 
-    def reached() -> str:
-        with speaking.opened_log(given) as log:
-            ends = Fence.from_json(Snapshots(log).newest().fence).ends
-        for partition, (first, end) in log_bounds(given.connection("doctor"), given.topic).items():
-            counted = ends.get(partition, first)
-            if not first <= counted <= end:
-                raise UserError(
-                    f"{given.topic}[{partition}] is counted up to offset {counted}, "
-                    f"and holds {first} to {end}"
-                )
-        return "counted up to where the topic holds them"
-
     return [
         _tried("judge", "start `calodqm judge`", look),
-        _tried("showers", "expired before they were counted, or the topic was made anew", reached),
+        _tried(
+            "showers",
+            "expired before they were counted, or the topic was made anew",
+            partial(_counted, given),
+        ),
         _tried("clock", "set the clock of this machine (NTP)", clock),
     ]
