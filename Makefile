@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench dashboards install system clean
+.PHONY: demo test quick suite fuzz lint bench crews compat sbom dashboards install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -39,6 +39,15 @@ lint: install
 
 bench: install
 	$(BIN)/calodqm bench
+
+# Prometheus and Alertmanager as deployed, and the newest; Debian's are those of `make test`. Needs Go.
+crews: install system
+	PYTEST=$(BIN)/pytest .ci/crew deployed
+	PYTEST=$(BIN)/pytest .ci/crew newest
+
+# Beside CI: the lowest dependencies that are declared and the newest that there are.
+compat: crews
+	PATH=$(abspath $(BIN)):$$PATH .ci/pythons
 
 # Grafana's own types and UI library come from npm: 600 MB, so not a part of `make test`. Needs node 20.
 RENDER := deploy/grafana/render
