@@ -49,6 +49,10 @@ crews: install system
 compat: crews
 	PATH=$(abspath $(BIN)):$$PATH .ci/pythons
 
+# The bill of materials of the environment; that of the image is in it, /app/bom.json.
+sbom: install
+	UV=$(BIN)/uv .ci/sbom $(BIN)/python bom.json
+
 # Grafana's own types and UI library come from npm: 600 MB, so not a part of `make test`. Needs node 20.
 RENDER := deploy/grafana/render
 dashboards: install system $(RENDER)/node_modules
