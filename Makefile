@@ -41,9 +41,9 @@ bench: install
 	$(BIN)/calodqm bench
 
 # Prometheus and Alertmanager as deployed, and the newest; Debian's are those of `make test`. Needs Go.
-crews: install system
-	PYTEST=$(BIN)/pytest .ci/crew deployed
-	PYTEST=$(BIN)/pytest .ci/crew newest
+crews: crew-deployed crew-newest
+crew-%: install system
+	PYTEST=$(BIN)/pytest .ci/crew $*
 
 # Beside CI: the lowest dependencies that are declared and the newest that there are.
 compat: crews
