@@ -1,11 +1,13 @@
 """What we depend on is listed, and nothing of it is what a laboratory may not use."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import distributions
+from pathlib import Path
 
 import pytest
 from deployed import DEPLOY
@@ -68,7 +70,9 @@ def test_the_image_has_no_library_that_is_not_free():
 
 def test_the_bill_of_materials_names_every_package_with_its_version_and_licence(tmp_path):
     path = tmp_path / "bom.json"
-    subprocess.run([ROOT / ".ci" / "sbom", sys.executable, path], check=True, timeout=250)
+    environment = os.environ | {"UV": str(Path(sys.executable).with_name("uv"))}
+    command = [ROOT / ".ci" / "sbom", sys.executable, path]
+    subprocess.run(command, env=environment, check=True, timeout=250)
     bill = json.loads(path.read_text())
     assert bill["bomFormat"] == "CycloneDX"
     listed = {normal(c["name"]): c for c in bill["components"]}
