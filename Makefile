@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench crews compat sbom dashboards install system clean
+.PHONY: demo test quick suite fuzz lint bench crews crew-deployed compat sbom dashboards install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -41,9 +41,12 @@ bench: install
 	$(BIN)/calodqm bench
 
 # Prometheus and Alertmanager as deployed, and the newest; Debian's are those of `make test`. Needs Go.
-crews: crew-deployed crew-newest
-crew-%: install system
-	PYTEST=$(BIN)/pytest .ci/crew $*
+# One after the other: they time messages.
+crews: crew-deployed
+	PYTEST=$(BIN)/pytest .ci/crew newest
+
+crew-deployed: install system
+	PYTEST=$(BIN)/pytest .ci/crew deployed
 
 # Beside CI: the lowest dependencies that are declared and the newest that there are.
 compat: crews

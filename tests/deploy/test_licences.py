@@ -68,6 +68,7 @@ def test_the_image_has_no_library_that_is_not_free():
     assert "/whl/cpu" in (DEPLOY / "Containerfile").read_text()
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_names_every_package_with_its_version_and_licence(tmp_path):
     path = tmp_path / "bom.json"
     environment = os.environ | {"UV": str(Path(sys.executable).with_name("uv"))}

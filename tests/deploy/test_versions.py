@@ -90,6 +90,7 @@ def version_of(program):
     return re.search(r"version ([\d.]+)", said.stdout + said.stderr)[1]
 
 
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("program", "name"),
     [
