@@ -25,6 +25,7 @@ from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
 from monitor.quality.verdicts import Verdict
 
+PATIENCE_S = 240
 VERSIONS = sorted(path.name for path in released.RELEASES.iterdir())
 
 
@@ -121,6 +122,7 @@ def next_second(broker, artefact):
     return datetime.fromtimestamp(max(seen) + 1, UTC).isoformat()
 
 
+@pytest.mark.timeout(900)
 def test_a_service_takes_the_topics_of_a_release_over_and_goes_on(
     version, told, next_second, tmp_path
 ):
@@ -139,20 +141,20 @@ def goes_on(services, told, next_second):
     before = alarms(services.bootstrap), verdicts(services.bootstrap)
     manifest = newest_manifest(services.bootstrap)
     services.start("new", "run")
-    services.wait_for("new", f"in office from offset {manifest.at}", 120)
+    services.wait_for("new", f"in office from offset {manifest.at}", PATIENCE_S)
     log = services.log("new")
     assert "judging from anew" not in log
     assert "of another form" not in log
-    services.wait_for("new", "partitions: [0, 1]")
+    services.wait_for("new", "partitions: [0, 1]", PATIENCE_S)
     sent = services.simulate(
         "--rate", "60", "--seconds", "10", "--run-number", "2", "--fault", released.FAULT_GOES_ON,
         "--data-time-start", next_second,
     )  # fmt: skip
-    assert sent.wait(180) == 0
+    assert sent.wait(PATIENCE_S) == 0
     more = json.loads(services.log("simulate").splitlines()[-1])["showers"]
     wait_until(
         lambda: newest_manifest(services.bootstrap).totals["showers"] == told["showers"] + more,
-        120,
+        PATIENCE_S,
         "the new showers to be judged after the old",
     )
     assert services.stop("new") == 0
