@@ -1,18 +1,13 @@
-"""What releases of the past wrote is read by this one: every record, and by a service at work."""
+"""What releases of the past wrote is read by this one, record by record."""
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import released
-from feeding import alarms, verdicts
 from memory import MemoryBroker, MemoryLog
-from services import Services, newest_manifest
-from waiting import wait_until
 
-from consumers.app.embedded import EmbeddedBroker
 from consumers.app.wiring import form_of
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
@@ -20,12 +15,11 @@ from consumers.exactly_once.snapshots import Snapshots
 from consumers.wire import artefact_form, codec, control, ranges, strange, topics
 from consumers.wire.ranges import Open, Range
 from models.scoring.artefact import Artefact
-from monitor.quality.alarms import Alarm, State
+from monitor.quality.alarms import Alarm
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
 from monitor.quality.verdicts import Verdict
 
-PATIENCE_S = 240
 VERSIONS = sorted(path.name for path in released.RELEASES.iterdir())
 
 
@@ -113,54 +107,3 @@ def test_a_snapshot_of_a_release_is_whole(broker, told):
 def test_strange_showers_of_a_release_are_shown(broker, artefact):
     for record in broker.topics[topics.ANOMALIES, 0]:
         assert strange.decode(record.value, artefact.geometry)
-
-
-@pytest.fixture(scope="module")
-def next_second(broker, artefact):
-    """Return the first data-second that the release did not see, as people write it."""
-    seen = [w.key.second for _, by in accepted(broker, artefact) for w in by[artefact.hash]]
-    return datetime.fromtimestamp(max(seen) + 1, UTC).isoformat()
-
-
-@pytest.mark.timeout(900)
-def test_a_service_takes_the_topics_of_a_release_over_and_goes_on(
-    version, told, next_second, tmp_path
-):
-    folder = released.RELEASES / version
-    with EmbeddedBroker() as running:
-        released.restore(running.bootstrap, version)
-        services = Services(running.bootstrap, tmp_path, broker=running)
-        services.environment |= released.placed(folder)
-        try:
-            goes_on(services, told, next_second)
-        finally:
-            services.end()
-
-
-def goes_on(services, told, next_second):
-    before = alarms(services.bootstrap), verdicts(services.bootstrap)
-    manifest = newest_manifest(services.bootstrap)
-    services.start("new", "run")
-    services.wait_for("new", f"in office from offset {manifest.at}", PATIENCE_S)
-    log = services.log("new")
-    assert "judging from anew" not in log
-    assert "of another form" not in log
-    services.wait_for("new", "partitions: [0, 1]", PATIENCE_S)
-    sent = services.simulate(
-        "--rate", "60", "--seconds", "10", "--run-number", "2", "--fault", released.FAULT_GOES_ON,
-        "--data-time-start", next_second,
-    )  # fmt: skip
-    assert sent.wait(PATIENCE_S) == 0
-    more = json.loads(services.log("simulate").splitlines()[-1])["showers"]
-    wait_until(
-        lambda: newest_manifest(services.bootstrap).totals["showers"] == told["showers"] + more,
-        PATIENCE_S,
-        "the new showers to be judged after the old",
-    )
-    assert services.stop("new") == 0
-    after = alarms(services.bootstrap), verdicts(services.bootstrap)
-    assert after[0][: len(before[0])] == before[0]
-    # The fault was there before: it is the same alarm, not raised again.
-    assert {alarm.id for alarm in after[0]} == {alarm.id for alarm in before[0]}
-    assert [alarm.state for alarm in after[0]].count(State.RAISED) == 1
-    assert before[1].items() <= after[1].items()
