@@ -5,12 +5,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 # A process more than processors: some wait for services while others compute.
-SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup
 
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench dashboards kafka install system clean
+.PHONY: demo test quick suite fuzz lint bench crews crew-deployed compat sbom dashboards kafka install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -25,7 +25,7 @@ fuzz: install
 
 # Unit tests, laws and doctests: no services, nothing that takes long.
 quick: install
-	$(BIN)/pytest --numprocesses auto --dist loadfile -m "not services and not slow"
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not services and not slow"
 
 suite: install system
 	$(BIN)/pytest $(SIDE_BY_SIDE)
@@ -39,6 +39,22 @@ lint: install
 
 bench: install
 	$(BIN)/calodqm bench
+
+# Prometheus and Alertmanager as deployed, and the newest; Debian's are those of `make test`. Needs Go.
+# One after the other: they time messages.
+crews: crew-deployed
+	PYTEST=$(BIN)/pytest .ci/crew newest
+
+crew-deployed: install system
+	PYTEST=$(BIN)/pytest .ci/crew deployed
+
+# Beside CI: the lowest dependencies that are declared and the newest that there are.
+compat: crews
+	PATH=$(abspath $(BIN)):$$PATH .ci/pythons
+
+# The bill of materials of the environment; that of the image is in it, /app/bom.json.
+sbom: install
+	UV=$(BIN)/uv .ci/sbom $(BIN)/python bom.json
 
 # Grafana's own types and UI library come from npm: 600 MB, so not a part of `make test`. Needs node 20.
 RENDER := deploy/grafana/render

@@ -62,6 +62,10 @@ class Detector:
             raise DetectorError("region ids and names must be distinct")
         if not all(0 <= i <= 65_535 for i in ids):
             raise DetectorError("region ids must lie in [0, 65535]")
+        sectors = [region.sector for region in self.regions]
+        if not all(name.isprintable() for name in (self.name, *names, *sectors)):
+            # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
+            raise DetectorError("names of detector, sectors and regions must be of one line")
 
     @cached_property
     def by_id(self) -> dict[int, Region]:

@@ -10,7 +10,7 @@ import sys
 import kubernetes_validate
 import pytest
 import yaml
-from deployed import DEPLOY, alerts
+from deployed import DEPLOY, VERSIONS, alerts
 
 from consumers.app import settings
 from consumers.cli import command
@@ -36,7 +36,7 @@ def of_kind(kind):
 
 def ours():
     """Return the services of the compose file that run calodqm."""
-    return {n: s for n, s in COMPOSE["services"].items() if s.get("image") == "calodqm"}
+    return {n: s for n, s in COMPOSE["services"].items() if "/calodqm:" in s["image"]}
 
 
 def run(*arguments):
@@ -53,12 +53,13 @@ def test_the_compose_file_is_one_by_the_compose_specification():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.parametrize("version", VERSIONS["kubernetes"]["tested"])
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_every_manifest_is_valid_for_kubernetes(path):
+def test_every_manifest_is_valid_for_kubernetes(path, version):
     for o in yaml.safe_load_all(path.read_text()):
         assert {"apiVersion", "kind"} <= set(o)
         if o["kind"] not in OTHERS:
-            kubernetes_validate.validate(o, "1.31", strict=True)
+            kubernetes_validate.validate(o, version, strict=True)
 
 
 @pytest.mark.parametrize("name", ours())
@@ -133,6 +134,29 @@ def test_pods_run_without_rights():
         assert rights["readOnlyRootFilesystem"]
         assert not rights["allowPrivilegeEscalation"]
         assert rights["capabilities"]["drop"] == ["ALL"]
+
+
+def test_pods_say_how_much_disk_they_need_and_no_pod_can_fill_its_node():
+    for o in [of_kind("Deployment")["judge"], workers()]:
+        spec = o["spec"]["template"]["spec"]
+        resources = spec["containers"][0]["resources"]
+        for amounts in (resources["requests"], resources["limits"]):
+            assert {"memory", "ephemeral-storage"} <= set(amounts)
+        assert [v for v in spec["volumes"] if v.get("emptyDir") == {}] == []
+
+
+def test_one_nodes_loss_takes_not_both_judges_and_not_all_workers():
+    rules = {}
+    for o in [of_kind("Deployment")["judge"], workers()]:
+        labels = o["spec"]["template"]["metadata"]["labels"]
+        apart = o["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+        [(how, [term])] = apart.items()
+        term = term.get("podAffinityTerm", term)
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert term["labelSelector"]["matchLabels"] == labels
+        rules[o["metadata"]["name"]] = how
+    assert rules["judge"].startswith("required")
+    assert rules["score"].startswith("preferred")  # there may be more workers than nodes
 
 
 def test_selectors_meet_their_pods():

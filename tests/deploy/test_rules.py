@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 import yaml
-from deployed import DEPLOY, alerts, generate, rules
+from deployed import DEPLOY, RULES, alerts, generate, rules
 from promql import Series
 from standings import expositions, standing
 
@@ -54,6 +54,36 @@ def test_a_scale_divides_every_duration_but_leaves_a_rate_its_scrapes():
 def test_every_alert_fires_when_it_must_and_only_then(path):
     ran = promtool("test", "rules", str(path))
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+MILLISECONDS = {"s": 1000, "m": 60_000, "h": 3_600_000}
+
+
+def milliseconds(duration):
+    return int(duration[:-1]) * MILLISECONDS[duration[-1]]
+
+
+def resized(text, change):
+    """Return rules whose every window is so many milliseconds longer."""
+    return re.sub(r"\[(\d+[smh])\]", lambda w: f"[{milliseconds(w[1]) + change}ms]", text)
+
+
+# Prometheus 2 counts a sample that lies exactly at the left edge of a window, Prometheus 3 does
+# not. A millisecond more or less makes either of them the other.
+@pytest.mark.parametrize("change", [-1, 1])
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_no_alert_hangs_on_the_sample_at_the_left_edge_of_a_window(path, change, tmp_path):
+    (tmp_path / RULES.name).write_text(resized(RULES.read_text(), change))
+    (tmp_path / path.name).write_text(path.read_text())
+    ran = promtool("test", "rules", str(tmp_path / path.name))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_window_holds_four_scrapes_so_that_one_more_or_less_decides_nothing():
+    configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    scrape = milliseconds(configuration["global"]["scrape_interval"])
+    windows = {w for rule in rules() for w in re.findall(r"\[(.+?)\]", rule["expr"])}
+    assert min(map(milliseconds, windows)) >= 4 * scrape
 
 
 @cache

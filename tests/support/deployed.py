@@ -1,6 +1,7 @@
 """What lies under deploy/, loaded as its users load it."""
 
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "calodqm.rules.yml"
+VERSIONS = tomllib.loads((DEPLOY / "versions.toml").read_text())
 
 sys.path.append(str(DEPLOY))  # as if `python deploy/generate.py` were run
 
 import generate
 
-__all__ = ["DEPLOY", "RULES", "alerts", "generate", "rules"]
+__all__ = ["DEPLOY", "RULES", "VERSIONS", "alerts", "generate", "rules"]
 
 
 @cache

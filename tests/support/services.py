@@ -39,11 +39,17 @@ class Services:
     children: dict[str, Popen[bytes]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     broker: EmbeddedBroker | None = None
+    tree: Path = ROOT
+    """The code that is run, unless `start` names another."""
 
-    def start(self, name: str, *arguments: str, version: str | None = None) -> Popen[bytes]:
-        """Start a command, also as if it were of another version of this software."""
+    def start(
+        self, name: str, *arguments: str, version: str | None = None, tree: Path | None = None
+    ) -> Popen[bytes]:
+        """Start a command, also of another tree, or as if this one were of another version."""
+        tree = tree or self.tree
         environment = {
             **os.environ,
+            "PYTHONPATH": str(tree),
             "OMP_NUM_THREADS": "1",
             "CALODQM_BOOTSTRAP": self.bootstrap,
             "CALODQM_HTTP_PORT": "0",
@@ -55,7 +61,7 @@ class Services:
         with (self.folder / f"{name}.log").open("ab") as log:
             child = Popen(
                 [sys.executable, *_program(version), "-v", *arguments],
-                cwd=ROOT,
+                cwd=tree,
                 env=environment,
                 stdin=DEVNULL,
                 stdout=log,

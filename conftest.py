@@ -10,7 +10,7 @@ if SIDE_BY_SIDE:
     # Before anything imports torch: threads of several processes would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SERVICES = Path(__file__).parent / "integration"
+SERVICES = Path(__file__).parent / "tests" / "integration"
 
 LONGEST_FIRST = (
     "timed", "test_upgrade", "test_models", "test_page", "test_ingest", "test_secured",
