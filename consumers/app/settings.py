@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers.kafka.connection import Connection
@@ -75,6 +76,10 @@ class Settings(BaseSettings):
     overload_s: float = Field(default=10.0, ge=1, le=3600)
     """With `live`, a record that has waited this long on the broker is not scored, s."""
 
+    earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
+    """Earliest data time that can be true, ISO 8601 with an offset: before it, a clock counts in
+    another unit."""
+
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
 
@@ -118,6 +123,11 @@ class Settings(BaseSettings):
     def skipped(self) -> frozenset[str]:
         """Return the places of records that are passed over."""
         return frozenset(place.strip() for place in self.skip.split(",") if place.strip())
+
+    @property
+    def earliest_ns(self) -> int:
+        """Return `earliest` in ns since 1970 UTC."""
+        return int(self.earliest.timestamp()) * 10**9
 
     def connection(self) -> Connection:
         """Return where the brokers are and how to get in."""
