@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.exactly_once.snapshots import Snapshots, read_back
+from consumers.score.counts import Counts
 from consumers.score.scoring import Batch, Part
 from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import letters, topics
@@ -200,7 +201,7 @@ class Worker:
                 partition=partition,
                 token=token,
                 begin=fence.ends.get(partition),
-                seqs=dict(fence.seqs.get(partition, {})),
+                counts=Counts.from_json(fence.seqs.get(partition, {})),
             )
         self._source.start({partition: fence.ends.get(partition) for partition in tokens})
 
@@ -262,8 +263,10 @@ class Worker:
                 "rejected %s[%d]@%d: %s", record.topic, record.partition, record.offset, error
             )
             return None
-        missing = stretch.noted(block)
-        if missing:
+        missing = stretch.noted(block, record.key)
+        if missing is None:
+            self._metrics.uncounted()
+        elif missing:
             self._metrics.missing(missing)
         return block
 

@@ -23,7 +23,7 @@ from consumers.wire import arrow_stream, schema
 from consumers.wire.block import LATEST_NS, MAX_SPREAD, DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.comparison import Joint
-from monitor.quality.bounds import SPOKEN, TOLD, Count, EventId, Number32, P, RegionId
+from monitor.quality.bounds import SPOKEN, TOLD, Count, Counted, EventId, Number32, P, RegionId
 from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS, P_EDGES, Window, WindowKey
 
@@ -169,8 +169,9 @@ class Range:
     missing: Count
     """Blocks that producers counted and nobody saw."""
 
-    seqs: dict[str, Count]
-    """Newest count of each producer in the partition, so that a hole shows across workers too."""
+    seqs: dict[str, Counted]
+    """What each producer counted of each key, so that a hole shows across workers too: newest count
+    and data time, ns; see `consumers.score.counts`."""
 
     worker: str
     model: str
