@@ -50,13 +50,13 @@ class Bounds:
             raise DecodeError(Rejection.CORRUPT, f"a batch of {header.rows} rows")
         self.rows -= header.rows
         if self.rows < 0 or header.rows * row_bytes > self.bytes:
-            raise DecodeError(Rejection.OVERSIZE, f"claims {header.rows} rows")
+            raise DecodeError(Rejection.OVERSIZE, f"claims {header.rows} rows, more than are taken")
         for offset, length in header.buffers:
             if offset < 0 or length < 0 or offset + length > len(body):
                 raise DecodeError(Rejection.TRUNCATED, "a buffer lies outside of the record")
             self.bytes -= _expanded(body, offset, length) if header.compressed else length
             if self.bytes < 0:
-                raise DecodeError(Rejection.OVERSIZE, "would expand beyond the bound")
+                raise DecodeError(Rejection.OVERSIZE, "would expand beyond what is taken")
 
 
 class _Batch(NamedTuple):

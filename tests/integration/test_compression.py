@@ -12,6 +12,8 @@ from consumers.kafka.connection import Connection
 from consumers.wire import topics
 from consumers.wire.codec import encode
 
+# A client of kafka-python that is asked often may leave a socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 EACH = 8
 

@@ -15,10 +15,12 @@ from rich.table import Table
 
 from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
+from consumers.cli import checking
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.kafka.admin import describe_topics
 from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
+from consumers.wire.codec import decode
 from consumers.wire.failure import UserError
 from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
 from models.showers.batch import Showers
@@ -26,6 +28,9 @@ from models.showers.batch import Showers
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+LOOKED_AT = 8
+"""Records that are looked at, in all partitions."""
 
 CLOCK_S = 5.0
 """A clock that is further off than this from the broker's puts data into the wrong place."""
@@ -162,6 +167,7 @@ def _broker(given: settings.Settings) -> list[Finding]:
     return [
         reached,
         *(_topic(name, described, many=name == given.topic) for name in _names(given)),
+        _producers(given),
         *_state(given),
     ]
 
@@ -184,6 +190,20 @@ def _topic(name: str, described: dict[str, int], *, many: bool) -> Finding:
         text = f"has {partitions} partitions; its order is the state, so it must have one"
         return Finding(f"topic {name}", well=False, text=text, mend=mend)
     return Finding(f"topic {name}", well=True, text=f"{partitions} partitions")
+
+
+def _producers(given: settings.Settings) -> Finding:
+    """Return whether the newest records are taken, and whether a loss of some could be seen."""
+
+    def look() -> str:
+        with speaking.opened_log(given) as log:
+            found = list(checking.some_records(log, given, LOOKED_AT, "newest"))
+        blocks = [decode(record.value, site.geometry_of(given)) for record in found]
+        if any(not block.producer or block.seq is None for block in blocks):
+            raise UserError(checking.UNCOUNTED)
+        return f"the newest {len(found)} records are taken and counted" if found else "none yet"
+
+    return _tried("records", "see `calodqm records check --topic`", look)
 
 
 def _state(given: settings.Settings) -> list[Finding]:
