@@ -76,7 +76,7 @@ def type_name(kind: Any) -> str:
     """
     words = {"halffloat": "float16", "float": "float32", "double": "float64"}
     # The names of children are free, and so is whether they may be null.
-    text = re.sub(r"<[^<>:]*: ", "<", str(kind)).replace(" not null", "")
+    text = re.sub(r"<[^<>:]*: ", "<", str(kind)).replace(" not null", "").replace("tz=", "")
     return re.sub(r"\b(halffloat|float|double)\b", lambda found: words[found[0]], text)[:100]
 
 

@@ -126,6 +126,7 @@ def test_what_the_contract_says_is_what_is_taken(artefact, capsys):
     assert names == list(columns())
     types = {name: str(array.type) for name, array in columns().items()}
     words = {
+        "timestamp[ns, tz=UTC]": "timestamp[ns, UTC]",
         "float": "float32",
         "fixed_size_list<item: float>[504]": "fixed_size_list<float32>[504]",
     }
