@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ TOPIC = "calo.showers.v1"
 GEOMETRY = "pb-lar-504"
 PRODUCER = "daq-python"
 CELLS = 504
+UNDER_WAY = 64
+"""Records that may be on their way: the memory is bounded by this."""
 
 
 def record(block, seq):
@@ -65,18 +68,19 @@ def main(bootstrap, records=16):
         enable_idempotence=True,  # nothing twice, nothing out of order
         compression_type=None,  # the buffers inside are compressed already
         max_request_size=8 << 20,
-        buffer_memory=64 << 20,
-        max_block_ms=30_000,  # where it is full, `send` waits: back-pressure
     )
-    sent = []
+    under_way, sent = deque(), 0
     for seq in range(records):  # a count of its own for each key, from 0
         for sector, key in enumerate("ABCD"):
             value = record(block(sector, seq, 64), seq)
-            sent.append(producer.send(TOPIC, value, key=key.encode()))
-    for future in sent:
+            under_way.append(producer.send(TOPIC, value, key=key.encode()))
+            sent += 1
+            if len(under_way) > UNDER_WAY:  # back-pressure: this client bounds nothing itself
+                under_way.popleft().get(timeout=60)
+    for future in under_way:
         future.get(timeout=60)  # raises what went wrong
     producer.close()
-    print(f"sent {64 * len(sent)} showers in {len(sent)} records")
+    print(f"sent {64 * sent} showers in {sent} records")
 
 
 if __name__ == "__main__":
