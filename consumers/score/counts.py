@@ -88,8 +88,7 @@ def _are_whole(values: list[Any]) -> bool:
 
 def _name(producer: str, key: bytes | None) -> str:
     """Return the name under which a (producer, key) is kept: no two of them share one."""
+    shown = None if key is None else key.decode("latin-1")
     if key is not None and len(key) > MAX_KEY:
         shown = "sha256:" + hashlib.sha256(key).hexdigest()
-    else:
-        shown = None if key is None else key.decode("latin-1")
     return orjson.dumps([producer, shown]).decode()
