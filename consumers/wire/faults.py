@@ -214,5 +214,5 @@ def _look_at_spread(columns: Mapping[str, NDArray[Any]], most: int, faults: Faul
     rows = np.stack([time_ns // 10**9, *(columns[name] for name in names[1:])], axis=1)
     spread = len(np.unique(rows, axis=0))
     if spread > most:
-        text = f"scattered over {spread} data-seconds, runs, lumisections and regions"
-        faults.add(Rejection.TIME, f"{text}, at most {most}")
+        text = f"scattered over seconds and regions: {spread} rows of windows, at most {most}"
+        faults.add(Rejection.TIME, text)
