@@ -99,6 +99,7 @@ class Program:
             batch=settings.batch,
             shed_after_s=settings.overload_s if settings.overload == "live" else math.inf,
             skip=settings.skipped(),
+            earliest_ns=settings.earliest_ns,
         )
 
         def job() -> None:

@@ -6,10 +6,19 @@ import importlib.util
 import os
 import re
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic import field_validator as checks
 
 from consumers.kafka.connection import Connection
@@ -92,6 +101,10 @@ class Settings(BaseModel):
 
     overload_s: float = Field(default=10.0, ge=1, le=3600)
     """With `live`, a record that has waited this long on the broker is not scored, s."""
+
+    earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
+    """Earliest data time that can be true, ISO 8601 with an offset: before it, a clock counts in
+    another unit."""
 
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
@@ -197,6 +210,11 @@ class Settings(BaseModel):
     def skipped(self) -> frozenset[str]:
         """Return the places of records that are passed over."""
         return frozenset(place.strip() for place in self.skip.split(",") if place.strip())
+
+    @property
+    def earliest_ns(self) -> int:
+        """Return `earliest` in ns since 1970 UTC."""
+        return int(self.earliest.timestamp()) * 10**9
 
     def connection(self, role: str = "command") -> Connection:
         """Return where the brokers are and how to get in, as a part of the service."""

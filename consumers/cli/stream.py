@@ -78,7 +78,7 @@ class Stream:
 
     beam: Beam
     _rng: np.random.Generator = field(init=False)
-    _seqs: dict[int, int] = field(default_factory=dict)
+    _seqs: dict[str, int] = field(default_factory=dict)
     _event_id: int = 0
     _late: list[tuple[float, int, Sent]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=itertools.count)
@@ -132,8 +132,8 @@ class Stream:
         time_ns = start + np.sort(self._rng.integers(0, int(TICK_S * 1e9), n))
         # Lumisections count from the beginning of the stream; runs follow each other at once.
         section = (time_ns - self.beam.start_ns) // (LUMISECTION_S * 10**9)
-        seq = self._seqs.get(partition, 0)
-        self._seqs[partition] = seq + 1
+        seq = self._seqs.get(sector, 0)
+        self._seqs[sector] = seq + 1
         block = Block(
             showers=self._showers(region, active),
             event_id=np.arange(self._event_id, self._event_id + n).astype(np.uint64),
@@ -141,7 +141,7 @@ class Stream:
             run=self.beam.run + section // self.beam.lumisections_a_run,
             lumisection=1 + section % self.beam.lumisections_a_run,
             region=region,
-            producer=f"{self.beam.producer}/{partition}",
+            producer=self.beam.producer,
             seq=seq,
         )
         self._event_id += n

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, with_config
 from pydantic_core import to_json
 
-from monitor.quality.bounds import TOLD, Count, Number32
+from monitor.quality.bounds import TOLD, Count, Counted, Number32
 
 if TYPE_CHECKING:
     from consumers.wire.ranges import Open, Range
@@ -25,8 +25,8 @@ class Fence:
 
     tokens: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
-    seqs: dict[int, dict[str, int]] = field(default_factory=dict)
-    """Newest count of each producer, as the last accepted range has it."""
+    seqs: dict[int, dict[str, Counted]] = field(default_factory=dict)
+    """What producers counted, as the last accepted range has it."""
 
     def open(self, offset: int, entry: Open) -> None:
         """Take note of an `Open` at an offset of the windows topic."""
@@ -70,7 +70,7 @@ class _Form:
 
     tokens: tuple[tuple[Number32, Count], ...]
     ends: tuple[tuple[Number32, Count], ...]
-    seqs: tuple[tuple[Number32, dict[str, Count]], ...]
+    seqs: tuple[tuple[Number32, dict[str, Counted]], ...]
 
     def fence(self) -> Fence:
         return Fence(dict(self.tokens), dict(self.ends), dict(self.seqs))

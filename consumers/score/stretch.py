@@ -10,6 +10,7 @@ from consumers.wire.ranges import MAX_WORST, Range, Worst
 from monitor.judging.comparison import Joint
 
 if TYPE_CHECKING:
+    from consumers.score.counts import Counts
     from consumers.score.scoring import Lineup
     from consumers.wire.block import Block
     from consumers.wire.strange import StrangeShower
@@ -28,7 +29,9 @@ class Stretch:
     begin: int | None
     """Offset at which the next range begins; None before the first record was seen."""
 
-    seqs: dict[str, int]
+    counts: Counts
+    """What producers count; it goes on from stretch to stretch."""
+
     watermark_ns: int = 0
     caught_up: bool = False
     answered_ms: int = 0
@@ -70,8 +73,11 @@ class Stretch:
         self.end = offset + 1
         self.records += 1
 
-    def noted(self, block: Block) -> int:
-        """Take note of a block's time and count; return how many blocks are missing before it."""
+    def noted(self, block: Block, key: bytes | None) -> int | None:
+        """Take note of a block's time and count; return how many blocks are missing before it.
+
+        None if nobody can tell, because the producer does not count.
+        """
         first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
         # A block's first time: what other regions send for the same stretch may still follow.
         self.watermark_ns = max(self.watermark_ns, first)
@@ -80,18 +86,9 @@ class Stretch:
             (int(block.time_ns[last]), int(block.run[last]), int(block.lumisection[last])),
         )
         self.showers += block.showers.n
-        return self._missing(block)
-
-    def _missing(self, block: Block) -> int:
-        if not block.producer:
-            return 0
-        known = self.seqs.get(block.producer)
-        if len(self.seqs) < 64 or known is not None:  # producers are untrusted: no endless list
-            self.seqs[block.producer] = block.seq
-        # A count that starts again is a producer that started again.
-        hole = 0 if known is None or block.seq <= known else block.seq - known - 1
-        self.missing += hole
-        return hole
+        missing = self.counts.missing(block, key)
+        self.missing += missing or 0
+        return missing
 
     def count(self, window: Window) -> None:
         """Add a window."""
@@ -149,7 +146,7 @@ class Stretch:
             records=self.records,
             rejects=dict(self.rejects),
             missing=self.missing,
-            seqs=dict(self.seqs),
+            seqs=self.counts.to_json(),
             worker=worker,
             model=lineup.primary.hash,
             worst=tuple(
@@ -170,7 +167,7 @@ class Stretch:
             partition=self.partition,
             token=self.token,
             begin=None if self.begin is None else self.position,
-            seqs=self.seqs,
+            counts=self.counts,
             caught_up=self.caught_up,
             answered_ms=self.answered_ms,
             told_caught_up=self.caught_up,

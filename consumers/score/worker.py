@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.exactly_once.snapshots import Snapshots, read_back
+from consumers.score.counts import Counts
 from consumers.score.scoring import Batch, Part
 from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import letters, topics
-from consumers.wire.block import DecodeError
+from consumers.wire.block import EARLIEST_NS, DecodeError, Expected
 from consumers.wire.codec import decode
 from consumers.wire.ranges import Open, encode_open, encode_range, encode_windows
 from consumers.wire.record import MAX_RECORD_BYTES
@@ -76,6 +77,9 @@ class WorkerSettings:
     skip: frozenset[str] = frozenset()
     """Places of records that are passed over, as the log writes them."""
 
+    earliest_ns: int = EARLIEST_NS
+    """Earliest data time that can be true, ns since 1970 UTC."""
+
     heartbeat_s: float = 1.0
     """A partition without news says so this often, s."""
 
@@ -105,7 +109,7 @@ class Worker:
         self._lineup = lineup()
         self._geometry = self._lineup.primary.scorer.geometry
         metrics.model(*self._lineup.primary.facts())
-        self._regions = np.array(sorted(detector.by_id), np.int64)
+        self._regions = frozenset(detector.by_id)
         self._source, self._sink, self._log = clients.source, clients.sink, clients.log
         self._settings = settings
         self._metrics = metrics
@@ -200,7 +204,7 @@ class Worker:
                 partition=partition,
                 token=token,
                 begin=fence.ends.get(partition),
-                seqs=dict(fence.seqs.get(partition, {})),
+                counts=Counts.from_json(fence.seqs.get(partition, {})),
             )
         self._source.start({partition: fence.ends.get(partition) for partition in tokens})
 
@@ -221,7 +225,7 @@ class Worker:
                 stretch.leave_out(block)
                 self._metrics.skipped(block.region, "shed")
             elif block is not None:
-                rows = _spread(block)
+                rows = block.spread()
                 if parts and spread + rows > self._lineup.primary.form.most_rows:
                     self._score(parts)
                     parts, showers, spread = [], 0, 0
@@ -251,8 +255,9 @@ class Worker:
             if letters.place(record) in self._settings.skip:
                 raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
             latest = record.timestamp_ms * 1_000_000 + DAY_NS
-            block = decode(record.value, self._geometry, latest_ns=latest)
-            self._check(block)
+            block = decode(
+                record.value, self._geometry, expected=self._expected(), latest_ns=latest
+            )
         except DecodeError as error:
             stretch.rejects[error.reason.value] += 1
             stretch.letters.append(letters.encode(letters.letter_of(record, error)))
@@ -261,23 +266,18 @@ class Worker:
                 "rejected %s[%d]@%d: %s", record.topic, record.partition, record.offset, error
             )
             return None
-        missing = stretch.noted(block)
-        if missing:
+        missing = stretch.noted(block, record.key)
+        if missing is None:
+            self._metrics.uncounted()
+        elif missing:
             self._metrics.missing(missing)
         return block
 
-    def _check(self, block: Block) -> None:
-        known = np.isin(block.region, self._regions)
-        if not known.all():
-            strange = int(block.region[~known][0])
-            raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
-        rows, most = _spread(block), self._lineup.primary.form.most_rows
-        if rows > most:
-            text = f"scattered over seconds and regions: {rows} rows of windows, at most {most}"
-            raise DecodeError(Rejection.TIME, text)
-        absent = self._lineup.primary.absent(block.showers)
-        if absent:
-            raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
+    def _expected(self) -> Expected:
+        primary = self._lineup.primary
+        return Expected(
+            self._regions, primary.conditions, self._settings.earliest_ns, primary.form.most_rows
+        )
 
     # Showers are scored
 
@@ -424,15 +424,6 @@ class Worker:
 _COORDINATES = (
     "partition", "offset", "row", "event_id", "time_ns", "run", "lumisection", "region",
 )  # fmt: skip
-
-
-def _spread(block: Block) -> int:
-    """Return how many rows of windows a block makes."""
-    place = (block.time_ns // 10**9) * 65536 + block.region
-    section = (block.run << 32) | block.lumisection  # of 32 bits each
-    if (section == section[0]).all():
-        return len(np.unique(place))
-    return len(np.unique(np.stack([place, section], axis=1), axis=0))
 
 
 def _worst(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from models.detector.geometry import Geometry
     from models.showers.batch import Showers
 
 SCHEMA = 1
@@ -25,20 +25,42 @@ MAX_NAME = 64
 MAX_SPAN_NS = 60 * 10**9
 """Longest stretch of data time in one record: a wrong clock must not scatter windows."""
 
+MAX_SPREAD = 1024
+"""Most rows of windows that a record may make where no model says less: a row is of a data-second,
+run, lumisection and region."""
+
+EARLIEST_NS = 946_684_800 * 10**9
+"""Earliest data time that can be true unless somebody says otherwise, ns since 1970 UTC (2000)."""
+
 LATEST_NS = 2**62
 """Latest data time that can be written, ns since 1970 UTC (the year 2116)."""
 
-COLUMNS = ("event_id", "time", "run", "lumisection", "region", "e_inc", "showers")
-"""What every record has; further columns are further conditions."""
-
 
 class DecodeError(ValueError):
-    """The payload is not a block of showers; `reason` is a metric label."""
+    """The payload is not a block of showers; `reason` is a metric label, `faults` all that is wrong."""
 
-    def __init__(self, reason: Rejection, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+    def __init__(self, reason: Rejection, *faults: str) -> None:
         self.reason = reason
-        self.detail = detail
+        self.faults = faults
+        self.detail = "; ".join(faults)
+        super().__init__(f"{reason}: {self.detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a record must agree with, beside its form and its geometry."""
+
+    regions: frozenset[int] | None = None
+    """Ids of the detector's regions; None takes any."""
+
+    conditions: tuple[str, ...] = ()
+    """Names of the further conditions that the model needs."""
+
+    earliest_ns: int = EARLIEST_NS
+    """Earliest data time that can be true, ns since 1970 UTC."""
+
+    most_rows: int = MAX_SPREAD
+    """Most rows of windows that a record may make."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +86,8 @@ class Block:
     producer: str
     """Who sent it; with `seq` it shows lost records. Empty if the producer does not say."""
 
-    seq: int
-    """Count of this producer's records, in [0, 2**63)."""
+    seq: int | None
+    """Count of this producer's records of one key, in [0, 2**63); None if it does not count."""
 
     def __post_init__(self) -> None:
         columns = (self.event_id, self.time_ns, self.run, self.lumisection, self.region)
@@ -76,29 +98,13 @@ class Block:
             raise DecodeError(Rejection.TIME, f"data time from {first} to {last} ns")
         if last - first > MAX_SPAN_NS:
             raise DecodeError(Rejection.TIME, f"spans {(last - first) / 1e9:.0f} s of data time")
-        if len(self.producer) > MAX_NAME or not 0 <= self.seq < 2**63:
+        if len(self.producer) > MAX_NAME or not 0 <= (self.seq or 0) < 2**63:
             raise DecodeError(Rejection.SCHEMA, "producer or seq out of bounds")
 
-
-def check_schema(version: str | None) -> None:
-    """Raise `DecodeError` unless a record is of the version that this software reads.
-
-    It comes before any other look: what a later version means by its columns is not known here.
-    """
-    if version != str(SCHEMA):
-        shown = None if version is None else version[:MAX_NAME]
-        text = f"schema {shown!r}; this software reads {SCHEMA}: is the producer newer than it?"
-        raise DecodeError(Rejection.SCHEMA, text)
-
-
-def check_geometry(name: object, geometry: Geometry) -> None:
-    """Raise `DecodeError` unless a record names the geometry that is expected."""
-    if name != geometry.name:
-        shown = name[:MAX_NAME] if isinstance(name, str) else name
-        raise DecodeError(Rejection.GEOMETRY, f"{shown!r}, not {geometry.name!r}")
-
-
-def check_conditions(names: list[str]) -> None:
-    """Raise `DecodeError` if further columns are too many or badly named."""
-    if len(names) > MAX_CONDITIONS or any(not 0 < len(name) <= MAX_NAME for name in names):
-        raise DecodeError(Rejection.SCHEMA, f"{len(names)} further columns, or one badly named")
+    def spread(self) -> int:
+        """Return how many rows of windows it makes."""
+        place = (self.time_ns // 10**9) * 65536 + self.region
+        section = (self.run << 32) | self.lumisection  # of 32 bits each
+        if (section == section[0]).all():
+            return len(np.unique(place))
+        return len(np.unique(np.stack([place, section], axis=1), axis=0))

@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from consumers.wire.block import (
-    COLUMNS,
-    LATEST_NS,
-    MAX_SHOWERS,
-    Block,
-    DecodeError,
-    check_conditions,
-    check_geometry,
-    check_schema,
-)
-from models.showers.batch import Showers
+from consumers.wire import contract
+from consumers.wire.block import LATEST_NS, MAX_NAME, MAX_SHOWERS, Block, DecodeError, Expected
+from consumers.wire.contract import CELLS, TIME
+from consumers.wire.faults import Faults, check_geometry, check_schema, checked
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
@@ -29,94 +24,163 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 4 << 20
 """Longest JSON record: parsed, it takes some eight times its length in memory."""
 
+_BOUNDS = {"event_id": 2**64, "run": 2**32, "lumisection": 2**32, "region": 2**16}
 
-def read(value: bytes, geometry: Geometry) -> Block:
-    """Return the block of a JSON object, or raise `DecodeError`.
+
+def read(value: bytes, geometry: Geometry, expected: Expected, latest_ns: int) -> Block:
+    """Return the block of a JSON object, or raise `DecodeError`; see `codec.decode`.
 
     Every column is a list; for one shower, plain numbers and a flat list of cells will do.
     Times are ns since 1970 UTC or ISO 8601 with an offset; an unknown `e_inc` is null.
     """
+    faults = Faults()
+    fields = _parsed(value)
+    version = fields.pop("schema", None)
+    if version is None:
+        faults.add(Rejection.SCHEMA, "no schema")
+    check_schema(str(version) if version is None or type(version) is int else repr(version))
+    if "geometry" in fields:
+        check_geometry(fields.pop("geometry"), geometry, faults)
+    else:
+        faults.add(Rejection.GEOMETRY, "no geometry")
+    about = _about(fields, faults)
+    for text in contract.wrong_names(list(fields)):
+        faults.add(Rejection.SCHEMA, text)
+    return checked(_columns(fields, geometry, faults), about, expected, latest_ns, faults)
+
+
+def _parsed(value: bytes) -> dict[str, Any]:
     if len(value) > MAX_JSON_BYTES:
-        raise DecodeError(Rejection.OVERSIZE, f"{len(value)} bytes of JSON")
+        text = f"{len(value)} bytes of JSON, at most {MAX_JSON_BYTES}"
+        raise DecodeError(Rejection.OVERSIZE, text)
     try:
         fields: dict[str, Any] = orjson.loads(value)
     except orjson.JSONDecodeError as error:
         cut = "unexpected end" in str(error) or "unclosed" in str(error)
         reason = Rejection.TRUNCATED if cut else Rejection.CORRUPT
         raise DecodeError(reason, str(error)[:200]) from None
-    version = fields.pop("schema", None)
-    check_schema(str(version) if type(version) is int else None)
-    check_geometry(fields.pop("geometry", None), geometry)
-    producer, seq = fields.pop("producer", ""), fields.pop("seq", 0)
-    if not isinstance(producer, str) or type(seq) is not int:
-        raise DecodeError(Rejection.SCHEMA, "producer must be a text and seq a whole number")
-    if not fields.keys() >= set(COLUMNS):
-        raise DecodeError(Rejection.SCHEMA, f"keys missing: {sorted(set(COLUMNS) - fields.keys())}")
-    check_conditions([name for name in fields if name not in COLUMNS])
-    return _block(fields, geometry, producer, seq)
+    return fields
 
 
-def _block(fields: dict[str, Any], geometry: Geometry, producer: str, seq: int) -> Block:
-    cells = _cells(fields.pop("showers"), geometry)
-    column = {name: v if isinstance(v, list) else [v] for name, v in fields.items()}
-    if any(len(values) != len(cells) for values in column.values()):
-        raise DecodeError(
-            Rejection.SCHEMA, f"a column is not of {len(cells)} values, as showers is"
-        )
-    time = [_nanoseconds(value) for value in column["time"]]
-    return Block(
-        showers=Showers(
-            cells,
-            _numbers([np.nan if e is None else e for e in column["e_inc"]], "e_inc"),
-            {name: _numbers(v, name) for name, v in column.items() if name not in COLUMNS},
-        ),
-        event_id=np.array(_counts(column["event_id"], "event_id", 2**64), np.uint64),
-        time_ns=np.array(time, np.int64),
-        run=np.array(_counts(column["run"], "run", 2**32), np.int64),
-        lumisection=np.array(_counts(column["lumisection"], "lumisection", 2**32), np.int64),
-        region=np.array(_counts(column["region"], "region", 2**16), np.int64),
-        producer=producer,
-        seq=seq,
-    )
+def _about(fields: dict[str, Any], faults: Faults) -> tuple[str, int | None]:
+    producer, seq = fields.pop("producer", ""), fields.pop("seq", None)
+    if not isinstance(producer, str) or len(producer) > MAX_NAME:
+        shown = repr(producer)[:MAX_NAME]
+        text = f"producer is {shown}, a text of at most {MAX_NAME} letters is wanted"
+        faults.add(Rejection.SCHEMA, text)
+    if seq is not None and (type(seq) is not int or not 0 <= seq < 2**63):
+        shown = repr(seq)[:MAX_NAME]
+        faults.add(Rejection.SCHEMA, f"seq is {shown}, a whole number is wanted")
+    return producer, seq
 
 
-def _cells(rows: object, geometry: Geometry) -> NDArray[np.float32]:
-    if not isinstance(rows, list) or not rows:
-        raise DecodeError(Rejection.SCHEMA, "showers must be a list of cells, or of such lists")
-    showers = rows if isinstance(rows[0], list) else [rows]
-    if len(showers) > MAX_SHOWERS:
-        raise DecodeError(Rejection.OVERSIZE, f"{len(showers)} showers")
-    if not all(isinstance(row, list) for row in showers):
-        raise DecodeError(Rejection.SCHEMA, "showers must be a list of lists of cells")
-    if any(len(row) != geometry.n_cells for row in showers):
-        raise DecodeError(Rejection.GEOMETRY, f"a shower has not {geometry.n_cells} cells")
-    return np.stack([_numbers(row, "showers") for row in showers])
+def _columns(fields: dict[str, Any], geometry: Geometry, faults: Faults) -> dict[str, NDArray[Any]]:
+    """Return the columns that could be read; what is wrong with the others is noted."""
+    cells = fields.get(CELLS)
+    rows = cells if isinstance(cells, list) and cells and isinstance(cells[0], list) else [cells]
+    if len(rows) > MAX_SHOWERS:
+        raise DecodeError(Rejection.OVERSIZE, f"{len(rows)} showers, at most {MAX_SHOWERS}")
+    found = {}
+    for name, given in fields.items():
+        if name == CELLS:
+            column = _cells(rows, geometry, faults)
+        else:
+            values = given if isinstance(given, list) else [given]
+            if CELLS in fields and len(values) != len(rows):
+                text = f"{name[:MAX_NAME]} has {len(values)} values, {CELLS} has {len(rows)}"
+                faults.add(Rejection.SCHEMA, text)
+                continue
+            column = _column(name, values, faults)
+        if column is not None:
+            found[name] = column
+    return found
 
 
-def _numbers(values: list[Any], name: str) -> NDArray[np.float32]:
+def _column(name: str, values: list[Any], faults: Faults) -> NDArray[Any] | None:
+    if name == TIME:
+        return _times(values, faults)
+    if name in _BOUNDS:
+        return _counts(name, values, faults)
+    if name == "e_inc":
+        values = [np.nan if value is None else value for value in values]
+    return _numbers(values, name, "row {}", faults)
+
+
+def _cells(rows: list[Any], geometry: Geometry, faults: Faults) -> NDArray[np.float32] | None:
+    found = []
+    for i, row in enumerate(rows):
+        if not isinstance(row, list) or not row:
+            text = f"{CELLS} is {_shown(row)} in row {i}: a list of cells is wanted"
+            reason = Rejection.GEOMETRY if row == [] and len(rows) > 1 else Rejection.SCHEMA
+            faults.add(reason, text)
+            return None
+        if len(row) != geometry.n_cells:
+            text = f"{CELLS} has {len(row)} cells in row {i}"
+            faults.add(Rejection.GEOMETRY, f"{text}, {geometry.name} has {geometry.n_cells}")
+            return None
+        cells = _numbers(row, CELLS, f"row {i}, cell {{}}", faults)
+        if cells is None:
+            return None
+        found.append(cells)
+    return np.stack(found)
+
+
+def _numbers(
+    values: list[Any], name: str, where: str, faults: Faults
+) -> NDArray[np.float32] | None:
     # Checked by type: numpy would read "1" as 1, and true as 1.
-    if any(type(value) not in {float, int} for value in values):
-        raise DecodeError(Rejection.VALUE, f"{name} holds something that is not a number")
-    with np.errstate(over="ignore"):  # too large becomes infinite, which Showers refuses
+    bad = _first(values, lambda value: type(value) not in {float, int})
+    if bad is not None:
+        text = f"{name[:MAX_NAME]} is {_shown(values[bad])} in {where.format(bad)}"
+        faults.add(Rejection.VALUE, f"{text}: a number is wanted")
+        return None
+    with np.errstate(over="ignore"):  # too large becomes infinite, which is refused
         return np.array(values, np.float64).astype(np.float32)
 
 
-def _counts(values: list[Any], name: str, bound: int) -> list[int]:
-    if any(type(value) is not int or not 0 <= value < bound for value in values):
-        raise DecodeError(Rejection.VALUE, f"{name} must be whole numbers in [0, {bound})")
-    return values
+def _counts(name: str, values: list[Any], faults: Faults) -> NDArray[Any] | None:
+    bound = _BOUNDS[name]
+    bad = _first(values, lambda value: type(value) is not int or not 0 <= value < bound)
+    if bad is not None:
+        text = f"{name} is {_shown(values[bad])} in row {bad}"
+        wanted = f"a whole number below 2^{bound.bit_length() - 1} is wanted"
+        faults.add(Rejection.VALUE, f"{text}: {wanted}")
+        return None
+    return np.array(values, np.uint64 if name == "event_id" else np.int64)
 
 
-def _nanoseconds(value: object) -> int:
+def _times(values: list[Any], faults: Faults) -> NDArray[np.int64] | None:
+    found = []
+    for row, value in enumerate(values):
+        ns, wrong = _nanoseconds(value)
+        if wrong:
+            text = f"time is {_shown(value)} in row {row}: {wrong}"
+            faults.add(Rejection.TIME, text)
+            return None
+        found.append(ns)
+    return np.array(found, np.int64)
+
+
+def _nanoseconds(value: object) -> tuple[int, str]:
+    """Return a time in ns, and what is wrong with it; empty if nothing is."""
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
             seconds = moment.timestamp()
         except (ValueError, OverflowError):
-            raise DecodeError(Rejection.TIME, f"time {value[:40]!r} is not ISO 8601") from None
+            return 0, "ISO 8601 is wanted"
         if moment.tzinfo is None:
-            raise DecodeError(Rejection.TIME, f"time {value[:40]!r} has no offset from UTC")
+            return 0, "it has no offset from UTC"
         value = round(seconds * 1e6) * 1000
     if type(value) is not int or not 0 <= value <= LATEST_NS:
-        raise DecodeError(Rejection.TIME, "time must be ns since 1970, or ISO 8601 with an offset")
-    return value
+        return 0, "ns since 1970 are wanted, or ISO 8601 with an offset"
+    return value, ""
+
+
+def _first(values: list[Any], bad: Callable[[Any], bool]) -> int | None:
+    return next((i for i, value in enumerate(values) if bad(value)), None)
+
+
+def _shown(value: object) -> str:
+    """Return a value as JSON writes it, short."""
+    return orjson.dumps(value, default=str).decode()[:40]

@@ -19,11 +19,11 @@ import pyarrow as pa
 from pyarrow import ipc
 from pydantic import Field, TypeAdapter, with_config
 
-from consumers.wire import arrow_form, schema
-from consumers.wire.block import LATEST_NS, DecodeError
+from consumers.wire import arrow_stream, schema
+from consumers.wire.block import LATEST_NS, MAX_SPREAD, DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.comparison import Joint
-from monitor.quality.bounds import SPOKEN, TOLD, Count, EventId, Number32, P, RegionId
+from monitor.quality.bounds import SPOKEN, TOLD, Count, Counted, EventId, Number32, P, RegionId
 from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS, P_EDGES, Window, WindowKey
 
@@ -36,9 +36,6 @@ FORMAT = "1"
 MAX_ROWS = 4096
 MAX_BYTES = 512 << 20
 """Most memory that the windows of a range may take."""
-
-MAX_SPREAD = 1024
-"""Most rows of windows that one record of showers may make: a row is of a key and a region."""
 
 MAX_WORST = 8
 """Most worst showers that a range points at."""
@@ -172,8 +169,9 @@ class Range:
     missing: Count
     """Blocks that producers counted and nobody saw."""
 
-    seqs: dict[str, Count]
-    """Newest count of each producer in the partition, so that a hole shows across workers too."""
+    seqs: dict[str, Counted]
+    """What each producer counted of each key, so that a hole shows across workers too: newest count
+    and data time, ns; see `consumers.score.counts`."""
 
     worker: str
     model: str
@@ -299,7 +297,7 @@ def header(value: bytes | None) -> Open | Range | Said:
         if entry is None:
             raise DecodeError(Rejection.SCHEMA, "neither opens nor says anything")
         return entry
-    metadata = arrow_form.peek(value)
+    metadata = arrow_stream.peek(value)
     form = metadata.get("calodqm.windows")
     if form != FORMAT:
         raise DecodeError(Rejection.SCHEMA, f"form {form!r} of windows; this reads {FORMAT!r}")
@@ -317,7 +315,7 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
     """
     if not value or _is_bare(value):
         return []
-    _, batch = arrow_form.read_stream(value, form.check, MAX_ROWS, MAX_BYTES)
+    _, batch = arrow_stream.read_stream(value, form.check, MAX_ROWS, MAX_BYTES)
     if any(_holes(column) for column in batch.columns):
         raise DecodeError(Rejection.VALUE, "has nulls")
     return _windows(batch, form)

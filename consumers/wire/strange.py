@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 from pyarrow import ipc
 
-from consumers.wire import arrow_form
+from consumers.wire import arrow_stream
 from consumers.wire.block import DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.quality.rejection import Rejection
@@ -109,9 +109,9 @@ def decode(value: bytes | None, geometry: Geometry) -> list[StrangeShower]:
 
     def row_bytes(schema: Any) -> int:
         wanted = [*_NUMBERS, *_LISTS]
-        if schema.names != wanted or arrow_form.text_metadata(schema).get("calodqm.anomalies") != (
-            FORMAT
-        ):
+        if schema.names != wanted or arrow_stream.text_metadata(schema).get(
+            "calodqm.anomalies"
+        ) != (FORMAT):
             raise DecodeError(Rejection.SCHEMA, "no strange showers")
         for name, kind in _NUMBERS.items():
             if schema.field(name).type != kind:
@@ -121,7 +121,7 @@ def decode(value: bytes | None, geometry: Geometry) -> list[StrangeShower]:
 
     if not value:
         raise DecodeError(Rejection.EMPTY, "no bytes")
-    _, batch = arrow_form.read_stream(value, row_bytes, MAX_ROWS)
+    _, batch = arrow_stream.read_stream(value, row_bytes, MAX_ROWS)
     if any(column.null_count for column in batch.columns) or any(
         batch.column(name).values.null_count for name in _LISTS
     ):

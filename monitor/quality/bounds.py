@@ -24,6 +24,9 @@ Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """Offsets, numbers of things, times in ns."""
 
+Counted = Count | list[Count]
+"""How far a producer has counted: count and data time; of former workers, the count alone."""
+
 EventId = Annotated[int, Field(ge=0, lt=2**64)]
 Number32 = Annotated[int, Field(ge=0, lt=2**32)]
 """Runs, lumisections, partitions, rows."""

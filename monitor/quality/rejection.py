@@ -30,10 +30,10 @@ class Rejection(StrEnum):
     """Another geometry than the one that the model knows."""
 
     VALUE = "value"
-    """A number that cannot be: an energy that is not finite or beyond bounds, or a null."""
+    """A number that cannot be: not finite, beyond bounds, lost in the column's type, or a null."""
 
     TIME = "time"
-    """A data time before 1970, far in the future, or a block that spans too much of it."""
+    """A data time that cannot be: before 2000, to come, or too much of it in one block."""
 
     REGION = "region"
     """A region that the detector does not have."""

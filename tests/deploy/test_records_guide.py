@@ -1,65 +1,61 @@
-"""The page for producers: its programs make records that are taken, its table has every reason."""
+"""The guide for producers: its table has every reason, its pages show the programs that are tested."""
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from blocks import GEOMETRY
 
+from consumers.wire import contract
 from consumers.wire.codec import decode
 from monitor.quality.rejection import Rejection
 
-GUIDE = Path(__file__).parents[2] / "deploy" / "guides" / "records.md"
-TEXT = GUIDE.read_text(encoding="utf-8")
+DEPLOY = Path(__file__).parents[2] / "deploy"
+TEXT = (DEPLOY / "guides" / "records.md").read_text(encoding="utf-8")
+PROGRAMS = {
+    "python": "python/producer.py",
+    "cpp": "cpp/producer.cpp",
+    "java": "java/src/main/java/Producer.java",
+    "go": "go/main.go",
+    "rust": "rust/src/main.rs",
+    "javascript": "javascript/producer.mjs",
+}
 
 
-def program(language):
-    return re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[1]
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_a_page_shows_the_program_that_is_run(language):
+    page = (DEPLOY / "guides" / f"records-{language}.md").read_text(encoding="utf-8")
+    program = (DEPLOY / "producers" / PROGRAMS[language]).read_text(encoding="utf-8")
+    assert f"\n{program}```\n" in page
+    assert f"(records-{language}.md)" in TEXT
 
 
-def test_the_python_producer_makes_records_that_are_taken():
-    names = {}
-    exec(program("python").replace("from kafka import KafkaProducer\n", ""), names)  # noqa: S102
-    numbers = np.arange(3)
-    cells = np.ones((3, GEOMETRY.n_cells), np.float32)
-    value = names["record"](numbers, numbers, numbers, numbers, numbers, numbers + 1.0, cells, 5)
-    block = decode(value, GEOMETRY)
-    assert block.seq == 5
-    assert block.showers.n == 3
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
-def test_the_cpp_producer_makes_records_that_are_taken(tmp_path):
-    source = tmp_path / "producer.cpp"
-    source.write_text(program("cpp"), encoding="utf-8")
-    libraries = pa.get_library_dirs()[0]
-    # The wheel has its libraries under their versions only.
-    library = next(Path(libraries).glob("libarrow.so.*[0-9]"))
-    build = [
-        *("g++", "-std=c++20", "-O0", str(source), "-I", pa.get_include(), str(library)),
-        *("-Wl,-rpath," + libraries, "-o", str(tmp_path / "producer")),
-    ]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    value = subprocess.run([tmp_path / "producer"], capture_output=True, check=True).stdout
-    block = decode(value, GEOMETRY)
-    assert (block.showers.n, block.producer) == (4, "daq-1")
-    assert block.showers.cells[0, 39] == pytest.approx(9.75)
+def test_every_file_that_the_pages_name_is_there():
+    for page in (DEPLOY / "guides").glob("records*.md"):
+        words = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", words):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_json_at_the_prompt_is_taken():
     cells = json.dumps([0.25] * GEOMETRY.n_cells)
-    text = program("json").replace("[0.25, 0.0, ...]", cells)
+    program = re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)[1]
+    text = program.replace("[0.25, 0.0, ...]", cells)
     assert np.isnan(decode(text.encode(), GEOMETRY).showers.e_inc[0])
 
 
 def test_every_reason_is_in_the_table():
-    assert set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", TEXT, re.MULTILINE)) >= {
-        r.value for r in Rejection
-    }
+    rows = set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", TEXT, re.MULTILINE))
+    assert rows >= {r.value for r in Rejection}
+
+
+def test_the_tables_are_those_of_the_contract():
+    columns = TEXT[TEXT.index("## Columns") : TEXT.index("**What is free")]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", columns, re.MULTILINE))
+    for name, column in contract.COLUMNS.items():
+        kind = contract.type_name(column.type)
+        wanted = f"fixed_size_list<{kind}>[V]" if name == contract.CELLS else kind
+        assert rows[name] == wanted
+    assert set(re.findall(r"^\| `(calodqm\.\w+)` \|", TEXT, re.MULTILINE)) == set(contract.METADATA)

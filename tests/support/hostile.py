@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from blocks import GEOMETRY, START_NS, block
 from pyarrow import ipc
 
-from consumers.wire.block import MAX_CONDITIONS, MAX_SHOWERS
+from consumers.wire.arrow_stream import MAX_BATCHES
+from consumers.wire.block import EARLIEST_NS, MAX_CONDITIONS, MAX_SHOWERS
 from consumers.wire.codec import MAX_BYTES, encode
 from consumers.wire.json_form import MAX_JSON_BYTES
 from monitor.quality.rejection import Rejection
@@ -66,6 +67,7 @@ def stream(
     *,
     compression: str | None = None,
     batches: int = 1,
+    options: Any = None,
 ) -> bytes:
     """Return an Arrow stream of anything; columns as pairs may repeat a name."""
     pairs = list(batch_columns.items()) if isinstance(batch_columns, dict) else batch_columns
@@ -75,7 +77,7 @@ def stream(
     )
     batch = pa.RecordBatch.from_arrays([array for _, array in pairs], schema=schema)
     sink = pa.BufferOutputStream()
-    options = ipc.IpcWriteOptions(compression=compression)
+    options = options or ipc.IpcWriteOptions(compression=compression)
     with ipc.new_stream(sink, schema, options=options) as writer:
         for _ in range(batches):
             writer.write_batch(batch)
@@ -103,6 +105,69 @@ def good() -> dict[str, bytes]:
             showers=[1.0] * V,
         ),
     }
+
+
+def _lists(rows: list[list[float]], kind: Any) -> Any:
+    return pa.array(rows, pa.list_(kind))
+
+
+def _legacy() -> bytes:
+    return stream(columns(), options=ipc.IpcWriteOptions(use_legacy_format=True))
+
+
+def habits() -> dict[str, bytes]:
+    """Return payloads of other libraries' habits, which must decode to what `columns` holds."""
+    plain = columns()
+    showers = [[1.0] * V] * N
+
+    def with_(**changed: Any) -> bytes:
+        return stream({**plain, **changed})
+
+    def time(unit: str, zone: str) -> bytes:
+        instants = plain["time"].cast(pa.int64()).to_numpy() // 10**9 * 10**9
+        return with_(
+            time=pa.array(instants, pa.timestamp("ns", "UTC")).cast(pa.timestamp(unit, zone))
+        )
+
+    signed = {
+        "event_id": pa.int64(),
+        "run": pa.int32(),
+        "lumisection": pa.int32(),
+        "region": pa.int16(),
+    }
+    found = {
+        "signed": with_(**{name: plain[name].cast(kind) for name, kind in signed.items()}),
+        "float64": with_(**{name: plain[name].cast(pa.float64()) for name in (*signed, "e_inc")}),
+        "int8": with_(run=pa.array([1] * N, pa.int8()), e_inc=pa.array([100] * N, pa.int8())),
+        "decimal": with_(e_inc=pa.array([5000] * N, pa.decimal128(7, 2))),
+        "cells in float64": with_(showers=pa.array(showers, pa.list_(pa.float64(), V))),
+        "cells in a list": with_(showers=_lists(showers, pa.float32())),
+        "cells in a list of float64": with_(showers=_lists(showers, pa.float64())),
+        "cells in a large list": with_(showers=pa.array(showers, pa.large_list(pa.float32()))),
+        "two batches": stream(columns(), batches=2),
+        "an empty batch first": _batches_of([columns(0), columns()]),
+        "legacy": _legacy(),
+        "legacy of V4": stream(
+            columns(),
+            options=ipc.IpcWriteOptions(
+                use_legacy_format=True, metadata_version=ipc.MetadataVersion.V4
+            ),
+        ),
+    }
+    for zone in ("utc", "Z", "Etc/UTC", "+00:00", "Europe/Zurich", "-07:00", "nowhere"):
+        found[f"time in {zone}"] = time("ns", zone)
+    for unit in ("us", "ms", "s"):
+        found[f"time in {unit}"] = time(unit, "UTC")
+    return found
+
+
+def _batches_of(parts: list[dict[str, Any]]) -> bytes:
+    schema = pa.schema([(n, a.type) for n, a in parts[0].items()], metadata=GOOD_METADATA)
+    sink = pa.BufferOutputStream()
+    with ipc.new_stream(sink, schema) as writer:
+        for part in parts:
+            writer.write_batch(pa.RecordBatch.from_arrays(list(part.values()), schema=schema))
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def json_bytes(**changes: Any) -> bytes:
@@ -219,16 +284,23 @@ def _frames() -> Entries:
     yield "frame: schema header of zeros", value[:8] + bytes(len(value) - 8), R.CORRUPT
     yield "frame: schema header of ones", value[:8] + b"\xff" * (len(value) - 8), R.CORRUPT
     end = 8 + struct.unpack_from("<i", value, 4)[0]
-    yield "frame: schema twice", value[:end] + value, R.TRUNCATED
+    yield "frame: schema twice", value[:end] + value, R.CORRUPT
     yield "frame: batch before schema", value[end:], R.CORRUPT
-    yield "frame: batch twice", stream(columns(), batches=2), R.CORRUPT
+    yield "frame: too many batches", stream(columns(1), batches=MAX_BATCHES + 1), R.OVERSIZE
+    many = columns(MAX_SHOWERS // 2 + 1)
+    yield "frame: batches beyond the bound", stream(many, compression="lz4", batches=2), R.OVERSIZE
     yield "frame: batch header of zeros", value[: end + 8] + bytes(len(value) - end - 8), R.CORRUPT
     yield (
         "frame: negative batch header",
         value[: end + 4] + b"\xfe\xff\xff\xff" + value[end + 8 :],
         R.CORRUPT,
     )
-    yield "frame: another stream after the end", value + value, R.CORRUPT
+    yield "frame: another stream after the end", value + value, R.SCHEMA
+    yield (
+        "frame: a legacy schema alone",
+        _legacy()[: 4 + int.from_bytes(_legacy()[:4], "little")],
+        R.TRUNCATED,
+    )
     yield "frame: text after the end", value + b"trailing", R.CORRUPT
 
 
@@ -245,27 +317,38 @@ def _types() -> Entries:
         "list": pa.array([[1.0]] * N, pa.list_(pa.float32())),
         "dictionary": pa.array(["a"] * N).dictionary_encode(),
     }
+    numbers = {"float64", "int8", "decimal"}
     for column in columns():
         for name, array in other.items():
-            yield f"type: {column} is {name}", stream({**columns(), column: array}), R.SCHEMA
-    times = {
-        "without zone": pa.timestamp("ns"),
-        "in Geneva": pa.timestamp("ns", "Europe/Zurich"),
-        "in microseconds": pa.timestamp("us", "UTC"),
-    }
-    for name, kind in times.items():
-        spoilt = columns()["time"].cast(kind, safe=False)
-        yield f"type: time {name}", stream({**columns(), "time": spoilt}), R.SCHEMA
-    wide = pa.array([[1.0] * V] * N, pa.list_(pa.float32()))
-    double = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(N * V)), V)
+            if name not in numbers or column in {"time", "showers"}:
+                reason = R.GEOMETRY if (column, name) == ("showers", "list") else R.SCHEMA
+                yield f"type: {column} is {name}", stream({**columns(), column: array}), reason
+    unzoned = columns()["time"].cast(pa.timestamp("ns"))
+    yield "type: time without zone", stream({**columns(), "time": unzoned}), R.SCHEMA
+    days = pa.array([20_000] * N, pa.date32())
+    yield "type: time in days", stream({**columns(), "time": days}), R.SCHEMA
     nested = pa.FixedSizeListArray.from_arrays(cells(np.ones((2 * N, V), np.float32)), 2)
-    yield "type: showers of variable length", stream({**columns(), "showers": wide}), R.SCHEMA
-    yield "type: showers in float64", stream({**columns(), "showers": double}), R.SCHEMA
+    for name, lost in {
+        "region of 65536": ("region", pa.array([0, 1, 65536, 3], pa.int32())),
+        "region of -1": ("region", pa.array([0, -1, 2, 3], pa.int16())),
+        "region of 1.5": ("region", pa.array([0, 1.5, 2, 3])),
+        "event of -1": ("event_id", pa.array([0, 1, 2, -1], pa.int64())),
+        "run of 2**32": ("run", pa.array([2**32] * N, pa.uint64())),
+        "lumisection of NaN": ("lumisection", pa.array([np.nan] * N)),
+        "e_inc of 2**40 + 1": ("e_inc", pa.array([2**40 + 1] * N, pa.int64())),
+        "cell of 1e300": ("showers", _lists([[1e300] * V] * N, pa.float64())),
+    }.items():
+        yield f"lost: {name}", stream({**columns(), lost[0]: lost[1]}), R.VALUE
+    far = pa.array([2**62] * N, pa.timestamp("s", "UTC"))
+    yield "lost: time beyond ns", stream({**columns(), "time": far}), R.TIME
+    for name, row in {"short": V - 1, "long": V + 1}.items():
+        uneven = _lists([[1.0] * V] * (N - 1) + [[1.0] * row], pa.float32())
+        yield f"type: one {name} list", stream({**columns(), "showers": uneven}), R.GEOMETRY
     yield "type: showers nested", stream({**columns(), "showers": nested}), R.SCHEMA
     for size in (1, V - 1, V + 1, 2 * V):
         spoilt = cells(np.ones((N, size), np.float32))
         yield f"type: {size} cells", stream({**columns(), "showers": spoilt}), R.GEOMETRY
-    for name in ("float64", "text", "null", "struct", "dictionary"):
+    for name in ("text", "null", "struct", "dictionary"):
         yield f"type: condition is {name}", stream({**columns(), "eta": other[name]}), R.SCHEMA
 
 
@@ -280,7 +363,7 @@ def _schemas() -> Entries:
     yield "schema: too many conditions", stream({**columns(), **many}), R.SCHEMA
     yield "schema: a condition without name", stream({**columns(), "": number}), R.SCHEMA
     yield "schema: a condition with a long name", stream({**columns(), "c" * 65: number}), R.SCHEMA
-    yield "schema: thousands of columns", stream({f"c{i}": number for i in range(5000)}), R.CORRUPT
+    yield "schema: thousands of columns", stream({f"c{i}": number for i in range(5000)}), R.OVERSIZE
     yield "schema: no columns at all", stream([]), R.SCHEMA
     for version in ("0", "2", "01", " 1", "1.0", "", "one"):
         changed = {**GOOD_METADATA, "calodqm.schema": version}
@@ -307,8 +390,9 @@ def _batches() -> Entries:  # noqa: C901 - a list, not logic
     for codec in ("lz4", "zstd"):
         yield f"batch: a {codec} bomb", stream(bomb, compression=codec), R.OVERSIZE
     value = good()["arrow"]
-    for rows in (-1, 0, -(2**63)):
-        yield f"batch: claims {rows} rows", _with_rows(value, rows), R.SCHEMA
+    yield "batch: claims 0 rows", _with_rows(value, 0), R.SCHEMA
+    for rows in (-1, -(2**63)):
+        yield f"batch: claims {rows} rows", _with_rows(value, rows), R.CORRUPT
     for rows in (MAX_SHOWERS + 1, 10**9, 2**40, 2**63 - 1):
         yield f"batch: claims {rows} rows", _with_rows(value, rows), R.OVERSIZE
     for rows in (3, 5, 1000):
@@ -406,6 +490,7 @@ def _values() -> Entries:
         "the greatest": 2**63 - 1,
         "an hour away": START_NS + 3600 * 10**9,
         "in seconds, not ns": START_NS // 10**9,
+        "a ns before 2000": EARLIEST_NS - 1,
     }.items():
         times = pa.array([START_NS] * (N - 1) + [moment], pa.timestamp("ns", "UTC"))
         yield f"value: time {name}", stream({**columns(), "time": times}), R.TIME

@@ -45,7 +45,7 @@ def entry(**changes):
         "records": 10,
         "rejects": {"format": 1},
         "missing": 0,
-        "seqs": {"p": 3},
+        "seqs": {'["p","A"]': [3, 4]},
         "worker": "w",
         "model": "m",
         "worst": (Worst(1e-4, 1, 12, 0, 99, 3, 5),),

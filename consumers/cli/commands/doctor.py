@@ -15,6 +15,7 @@ from rich.text import Text
 
 from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
+from consumers.cli import checking
 from consumers.cli.cluster import Finding, Part, findings
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
@@ -22,6 +23,7 @@ from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, time_stamps
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.survey import log_bounds, survey
 from consumers.wire import topics
+from consumers.wire.codec import decode
 from consumers.wire.failure import UserError
 from consumers.wire.record import Refused, Unavailable
 from models.showers.batch import Showers
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumers.kafka.survey import Survey
+
+LOOKED_AT = 8
+"""Records that are looked at, in all partitions."""
 
 CLOCK_S = 5.0
 """A clock that is further off than this from the broker's puts data into the wrong place."""
@@ -83,10 +88,17 @@ def _tried(what: str, mend: str, look: Callable[[], str]) -> Finding:
 
 
 def _packages() -> Finding:
-    wanted = ("crc32c", "lz4", "zstandard")
+    # The package of each module, and what is lost without it.
+    wanted = {
+        "crc32c": ("crc32c", "Kafka is 50 times slower"),
+        "lz4": ("lz4", "records in lz4 cannot be read"),
+        "snappy": ("python-snappy", "records in snappy cannot be read"),
+        "zstandard": ("zstandard", "records in zstd cannot be read"),
+    }
     absent = [name for name in wanted if importlib.util.find_spec(name) is None]
-    text = f"missing: {', '.join(absent)}" if absent else "crc32c, lz4 and zstandard are there"
-    mend = "pip install " + " ".join(absent) + "; without crc32c, Kafka is 50 times slower"
+    lost = "; ".join(f"{wanted[name][0]} is missing: {wanted[name][1]}" for name in absent)
+    text = lost or "Kafka's codecs (gzip, lz4, snappy, zstd) and crc32c are there"
+    mend = "pip install " + " ".join(wanted[name][0] for name in absent)
     return Finding("packages", not absent, text, mend)
 
 
@@ -165,6 +177,7 @@ def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
         reached,
         *findings(part, found[0]),
         _time_stamps(given, sorted(found[0].topics)),
+        _producers(given),
         *(_state(given) if readable else ()),
     ]
 
@@ -196,6 +209,20 @@ def _counted(given: settings.Settings) -> str:
                 f"and holds {first} to {end}"
             )
     return "counted up to where the topic holds them"
+
+
+def _producers(given: settings.Settings) -> Finding:
+    """Return whether the newest records are taken, and whether a loss of some could be seen."""
+
+    def look() -> str:
+        with speaking.opened_log(given) as log:
+            found = list(checking.some_records(log, given, LOOKED_AT, "newest"))
+        blocks = [decode(record.value, site.geometry_of(given)) for record in found]
+        if any(not block.producer or block.seq is None for block in blocks):
+            raise UserError(checking.UNCOUNTED)
+        return f"the newest {len(found)} records are taken and counted" if found else "none yet"
+
+    return _tried("records", "see `calodqm records check --topic`", look)
 
 
 def _state(given: settings.Settings) -> list[Finding]:

@@ -57,6 +57,10 @@ class WorkerMetrics:
         self._missing = new.counter(
             "calodqm_blocks_missing", "Blocks that a producer counted and nobody saw."
         )
+        self._uncounted = new.counter(
+            "calodqm_records_uncounted",
+            "Records without producer or count: if some were lost, nobody would know.",
+        )
         self._age = new.histogram(
             "calodqm_shower_age_seconds",
             "From the time of a batch's newest shower to its publication.",
@@ -113,6 +117,10 @@ class WorkerMetrics:
     def missing(self, blocks: int) -> None:
         """Count holes in a producer's numbering."""
         self._missing.inc(blocks)
+
+    def uncounted(self) -> None:
+        """Count a record whose producer does not count."""
+        self._uncounted.inc()
 
     def scored(
         self,

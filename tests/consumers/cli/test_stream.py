@@ -53,10 +53,13 @@ def test_rate_times_and_partitions_are_those_asked_for():
     assert len(set(ids.tolist())) == n
 
 
-def test_a_producers_count_has_no_hole_in_a_partition():
-    for partition in range(4):
-        seqs = [block.seq for record, block in blocks({}) if record.partition == partition]
+def test_a_producers_count_has_no_hole_in_a_key():
+    sent = blocks({"partitions": 2})
+    assert len({record.key for record, _ in sent}) == 4
+    for key in {record.key for record, _ in sent}:
+        seqs = [block.seq for record, block in sent if record.key == key]
         assert seqs == list(range(len(seqs)))
+    assert len({block.producer for _, block in sent}) == 1
 
 
 def test_the_same_seed_makes_the_same_stream():

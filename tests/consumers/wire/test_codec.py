@@ -1,12 +1,13 @@
 """Laws of the codec: what is encoded decodes, and nothing else does."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from blocks import GEOMETRY, START_NS, block
-from hostile import N, Payload, corpus, good, mutated
+from hostile import N, Payload, corpus, good, habits, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from models.showers.batch import Showers
 from monitor.quality.rejection import Rejection
 
 CORPUS = corpus()
+INTEROP = Path(__file__).parent / "interop"
 
 
 def same(a: Block, b: Block) -> bool:
@@ -89,7 +91,8 @@ def test_a_hostile_payload_is_rejected_for_its_reason(payload: Payload):
 @pytest.mark.slow
 def test_mutated_payloads_are_decoded_or_rejected(mutations):
     rng = np.random.default_rng(20260101)
-    seeds = list(good().values())
+    seeds = [*good().values(), *habits().values()]
+    seeds += [path.read_bytes() for path in INTEROP.iterdir()]
     outcomes = {True: 0, False: 0}
     for _ in range(mutations):
         value = mutated(rng, seeds)
