@@ -176,6 +176,7 @@ class Program:
             "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
             "rejected": Line(f"{bad:,} records", worry=bad > 0),
             "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
+            "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
         }
 
     # Doing it

@@ -21,6 +21,7 @@ from monitor.quality.orders import ReferenceAct
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.record import Append, Log, Record, Sink
 
 logger = logging.getLogger(__name__)
@@ -85,16 +86,23 @@ class QualityWriter:
             self.reached = max(self.reached, append.offset() + 1)
 
 
-def take_office(sink: Sink, log: Log, name: str, since: int) -> QualityWriter:
-    """Return the pen of a new judge, knowing what was published since an offset."""
+def take_office(sink: Sink, log: Log, name: str, manifest: Manifest) -> QualityWriter:
+    """Return the pen of a new judge, knowing what was published since a snapshot."""
+    since = manifest.quality_at
     value = orjson.dumps({"judge": name})
     token = sink.append(topics.QUALITY, value, key="judge", partition=0).offset()
-    said = read(log.read(topics.QUALITY, since, token))
+    said = read(log.read(topics.QUALITY, since, token), manifest.office)
     return QualityWriter(sink, token, {identity(record) for record in said}, reached=since)
 
 
-def read(found: Iterable[Record]) -> list[records.Record]:
-    """Return what counts among records of the quality topic, in order."""
-    reader = QualityReader()
+def read(found: Iterable[Record], token: int = -1) -> list[records.Record]:
+    """Return what counts among records of the quality topic, in order.
+
+    Parameters
+    ----------
+    token
+        Of the judge that was in office before the first of them, where that is known.
+    """
+    reader = QualityReader(token)
     said = [reader.take(record) for record in found]
     return [record for record in said if record is not None]

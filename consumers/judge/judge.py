@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import orjson
 
 from consumers.exactly_once import quality_log
-from consumers.exactly_once.fence import Fence
-from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots
+from consumers.exactly_once.fence import Tail
+from consumers.exactly_once.places import Known, find, words
+from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
 from consumers.judge import succession
-from consumers.judge.state import Bench, Side
+from consumers.judge.state import Bench, Loss, Side
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
-from consumers.wire.control import Control
-from consumers.wire.ranges import Open, Range, Said
+from consumers.wire.control import Control, Notice
+from consumers.wire.ranges import Open, Range, Said, Stream
+from consumers.wire.record import Displaced, digest
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
@@ -46,6 +48,9 @@ SHOWN_WORST = 6
 
 SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
+
+
+_WINDOWS = Stream(topics.WINDOWS, "", 0)
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,16 @@ class Judge:
         self._told: tuple[object, ...] | None = None
         """Models and masks that the workers were told of."""
 
+        self._office_end = 0
+        """End of the windows topic when we took office: the judge before us saw no further."""
+
+        self._windows_id = ""
+        self._tail = Tail()
+        """Of the last record of the windows topic that was taken in."""
+
+        self._noticed: dict[Stream, int] = {}
+        """Newest token of each partition that its worker was told does not count."""
+
         self._shown = self._snapped = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -116,11 +131,16 @@ class Judge:
             self._source.close()
 
     def _step(self) -> None:
-        found = self._source.poll(self._settings.show_s / 2)
+        try:
+            found = self._source.poll(self._settings.show_s / 2)
+        except Displaced:
+            found = []
+            self._go_elsewhere()
         came, went = self._source.changes()
         if went:
             logger.info("another judge is in office: standing by")
             self._writer = None
+            self._metrics.counted(None)
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again
@@ -138,12 +158,18 @@ class Judge:
             standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
                 self._metrics.standing(standing)
+                self._count()
                 self._tell_reference()
                 self._tell_models()
             self._show(standing, self._bench, role)
         if now - self._snapped > self._settings.snapshot_s:
             self._snapped = now
             self._snapshot()
+
+    def _count(self) -> None:
+        """Show what the state counts, once it is where the judge before us was."""
+        if self._bench.at >= self._office_end:
+            self._metrics.counted(self._bench.counted())
 
     def _tell_reference(self) -> None:
         """Publish the reference in force, by condition cell, where it is another than before."""
@@ -177,25 +203,51 @@ class Judge:
     # Office
 
     def _take_office(self) -> None:
-        manifest = self._snapshots.newest()
-        bench = self._anew(manifest.models)
-        mine = (self._settings.fingerprint, bench.primary.model.hash)
-        if manifest.fingerprint and mine != (manifest.fingerprint, manifest.models[1]):
+        bench, manifest = self._revived()
+        self._windows_id = self._source.identity()
+        place = manifest.place(self._log, self._windows_id)
+        bench.fence, bench.at = fence_at(manifest, place), place.begin
+        self._writer = quality_log.take_office(self._sink, self._log, self._settings.name, manifest)
+        self._bench, self._manifest, self._noticed = bench, manifest, {}
+        self._tail = Tail(0, manifest.epoch, manifest.last)
+        self._told = None
+        _, self._office_end = self._log.bounds(topics.WINDOWS)
+        self._metrics.counted(None)
+        self._source.start({0: bench.at})
+        self._snapped = time.monotonic()
+        for line in words(_WINDOWS, place):
+            logger.warning("%s", line)
+        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+
+    def _revived(self) -> tuple[Bench, Manifest]:
+        """Return a bench out of the newest snapshot that can be read, with its manifest."""
+        found = self._snapshots.found()
+        alike = [m for m in found if m.fingerprint == self._settings.fingerprint]
+        for manifest in alike:
+            bench = self._anew(manifest.models)
+            if self._restore(bench, manifest):
+                return bench, manifest
+        if found and not alike:
             logger.warning("the last snapshot is of another kind: judging from anew")
             # What was counted stays counted; only its judgement is of no use here.
-            bench.fence, bench.at = Fence.from_json(manifest.fence), manifest.at
-        elif manifest.fingerprint and not self._restore(bench, manifest):
-            first = manifest.models[0]
-            bench = self._anew((first, first, ""))
-            manifest = replace(NOTHING, turn=manifest.turn)
-        self._writer = quality_log.take_office(
-            self._sink, self._log, self._settings.name, manifest.quality_at
-        )
-        self._bench, self._manifest = bench, manifest
-        self._told = None
-        self._source.start({0: bench.at or None})
-        self._snapped = time.monotonic()
-        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+            return self._anew(found[0].models), found[0]
+        first = found[0].models[0] if found else ""
+        turn = found[0].turn if found else NOTHING.turn
+        return self._anew((first, first, "")), replace(NOTHING, turn=turn)
+
+    def _go_elsewhere(self) -> None:
+        """Go on where the windows topic is now: what it has lost since, we know."""
+        self._windows_id, before = self._source.identity(), self._windows_id
+        known = Known(self._bench.at, before, self._tail.epoch, self._tail.last)
+        place = find(known, self._windows_id, self._log, topics.WINDOWS)
+        if place.again:
+            self._bench.fence.tokens.clear()
+        self._bench.at = place.begin
+        for line in words(_WINDOWS, place):
+            logger.warning("%s", line)
+        self._source.start({0: place.begin})
+        # Who starts now must find a place in the log as it is.
+        self._snapshot(again=True)
 
     def _anew(self, models: tuple[str, str, str]) -> Bench:
         """Return a bench that has seen nothing, with these models as far as they can be had."""
@@ -230,8 +282,8 @@ class Judge:
             bench.comparison = Comparison()
         return True
 
-    def _snapshot(self) -> None:
-        if self._writer is None or self._bench.at == self._manifest.at:
+    def _snapshot(self, *, again: bool = False) -> None:
+        if self._writer is None or (self._bench.at == self._manifest.at and not again):
             return
         self._writer.settle()
         plan = Manifest(
@@ -243,6 +295,10 @@ class Judge:
             totals=dict(self._bench.totals),
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
+            windows_id=self._windows_id,
+            epoch=self._tail.epoch,
+            last=self._tail.last,
+            office=self._writer.token,
             models=self._bench.models,
         )
         self._manifest = self._snapshots.write(self._sink, self._bench.state(), plan)
@@ -263,22 +319,26 @@ class Judge:
                 self._range(entry, record, writer)
         except DecodeError as error:
             logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
-            self._metrics.refused("malformed")
+            bench.tally["ranges_refused/malformed"] += 1
         bench.at = record.offset + 1
+        self._tail = Tail(0, record.epoch, digest(record))
 
     def _range(self, entry: Range, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
+        known = bench.fence.ends.get(entry.stream)
         reason = bench.fence.accept(entry)
         if reason:
-            self._metrics.refused(reason)
+            bench.tally[f"ranges_refused/{reason}"] += 1
             logger.info("range %d[%d,%d) is %s", entry.partition, entry.begin, entry.end, reason)
+            self._warn(entry, reason)
             return
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
-        self._metrics.accepted(entry.showers)
+        bench.tally["ranges_accepted"] += 1
+        self._lose(entry, known)
         windows = bench.windows(record.value or b"", entry)
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
-            self._metrics.refused("model")
+            bench.tally["ranges_refused/model"] += 1
         self._count_strangers(entry, windows.values())
         bench.heard_beside(entry)
         bench.remember(entry)
@@ -288,10 +348,31 @@ class Judge:
                 self._say(said, record.offset, writer)
         for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
             if late and bench.primary.model.hash in found:
-                self._metrics.late()
+                bench.tally["windows_late"] += 1
             for said in bench.judge(found):
                 self._say(said, record.offset, writer)
             bench.judge_beside(found)
+
+    def _lose(self, entry: Range, known: int | None) -> None:
+        """Count what a range says is gone, and what went between it and the one before."""
+        loss = Loss.of(entry)
+        if known is not None and entry.after > known:  # their windows have expired unread
+            gone = entry.begin - known
+            loss = Loss(entry.topic, entry.partition, gone, "expired", *entry.lost_ns)
+        if loss is not None:
+            logger.warning("%s", loss)
+            self._bench.lose(loss)
+
+    def _warn(self, entry: Range, reason: str) -> None:
+        """Tell the worker of ranges that do not count, once for each token."""
+        if self._noticed.get(entry.stream) == entry.token:
+            return
+        self._noticed[entry.stream] = entry.token
+        holder = self._bench.fence.holders.get(entry.stream, "")
+        control.warn(
+            self._sink,
+            Notice(entry.stream, entry.token, reason, "" if holder == entry.worker else holder),
+        )
 
     def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""
@@ -303,7 +384,7 @@ class Judge:
             for id_ in places.unknown(window.regions)
         }
         if strange:
-            self._metrics.refused("region")
+            self._bench.tally["ranges_refused/region"] += 1
             logger.warning(
                 "range %d[%d,%d) has regions that the detector does not have: %s",
                 entry.partition, entry.begin, entry.end, sorted(strange)[:8],
@@ -358,9 +439,11 @@ class Judge:
         if isinstance(said, Alarm):
             self._bench.note(said)
             said = replace(said, worst=self._worst(said))
-        if writer.publish(said, at) and isinstance(said, Alarm) and said.state is State.RAISED:
-            self._metrics.raised(said)
-            logger.info("alarm: %s", said.summary)
+        new = writer.publish(said, at)
+        if isinstance(said, Alarm) and said.state is State.RAISED and said.version == 1:
+            self._bench.tally[f"alarms_raised/{said.severity.value}"] += 1
+            if new:
+                logger.info("alarm: %s", said.summary)
 
     def _with_showers(self, standing: Standing) -> Standing:
         """Return the standing with the strangest showers: of each alarm, and of the last minutes."""

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE_FORM = 2
+STATE_FORM = 3
 """Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
 
 The version of the software has no part in it, so that an upgrade takes the state over.
@@ -43,6 +44,9 @@ The version of the software has no part in it, so that an upgrade takes the stat
 KEPT_WORST = 8
 """Worst showers of each region that are remembered for the next alarm."""
 
+KEPT_LOSSES = 20
+"""Losses of records that the page can tell of."""
+
 ROWS_A_PIECE = 512
 """Rows of open windows in one array of a snapshot."""
 
@@ -50,6 +54,46 @@ ROWS_A_PIECE = 512
 def fingerprint(*parts: object) -> str:
     """Return a digest of what a judge's state depends on, beside the log and the models."""
     return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records of showers that the topic does not have any more."""
+
+    topic: str
+    partition: int
+    records: int
+    """Offsets, so that it may be some more than there were records."""
+
+    why: str
+    """`expired`: nobody had read them; `cut`: they had counted, the log became shorter."""
+
+    since_ns: int
+    """Newest data time before them, ns since 1970 UTC; 0 where unknown."""
+
+    until_ns: int
+    """First data time after them; 0 where nothing came yet."""
+
+    @classmethod
+    def of(cls, entry: Range) -> Loss | None:
+        """Return what a range says is gone before it, None if nothing is."""
+        why = "expired" if entry.lost else "cut"
+        records = entry.lost or entry.cut
+        if not records:
+            return None
+        return cls(entry.topic, entry.partition, records, why, *entry.lost_ns)
+
+    def __str__(self) -> str:
+        words = "expired unread" if self.why == "expired" else "that had counted are gone"
+        since, until = _moment(self.since_ns), _moment(self.until_ns)
+        where = f"{self.topic}[{self.partition}]"
+        return f"{self.records:,} records of {where} {words}, between {since} and {until}"
+
+
+def _moment(time_ns: int) -> str:
+    if not time_ns:
+        return "a time unknown"
+    return datetime.fromtimestamp(time_ns // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(frozen=True)
@@ -100,6 +144,12 @@ class Bench:
     fence: Fence = field(default_factory=Fence)
     seconds: Seconds = field(default_factory=Seconds)
     worst: dict[int, deque[WorstShower]] = field(default_factory=dict)
+    tally: Counter[str] = field(default_factory=Counter)
+    """What is counted besides, by the name of its series; see `monitor.display.metrics.counted`."""
+
+    losses: deque[Loss] = field(default_factory=lambda: deque(maxlen=KEPT_LOSSES))
+    """The last records of showers that are gone."""
+
     totals: Counter[str] = field(default_factory=Counter)
     """Showers, records, missing, and records rejected by reason, of the ranges that count."""
 
@@ -154,6 +204,15 @@ class Bench:
         self.seconds.opened(entry.partition, at_ms)
         if self.shadow is not None:
             self.comparison.opened(entry.partition)
+
+    def lose(self, loss: Loss) -> None:
+        """Count records of showers that are gone."""
+        self.losses.append(loss)
+        self.tally[f"records_lost/{loss.why}"] += loss.records
+
+    def counted(self) -> Counter[str]:
+        """Return what there is to be counted in series."""
+        return self.tally + Counter(showers_judged=self.totals["showers"])
 
     def heard_beside(self, entry: Range) -> None:
         """Count whether a range carries the shadow's windows."""
@@ -257,6 +316,8 @@ class Bench:
             "clock": [self.seconds.closed, self.seconds.now_ms, self.seconds.fed_ms],
             "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
             "totals": dict(self.totals),
+            "tally": dict(self.tally),
+            "losses": [asdict(loss) for loss in self.losses],
             "comparison": self.comparison.to_json(),
             "masked": [self.masked.to_json(), self.masked_after],
             "shed_until": self.shed_until,
@@ -292,7 +353,8 @@ class Bench:
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
             for region, kept in words["worst"]
         }
-        self.totals = Counter(words["totals"])
+        self.totals, self.tally = Counter(words["totals"]), Counter(words["tally"])
+        self.losses.extend(Loss(**loss) for loss in words["losses"])
         self.fence, self.at = Fence.from_json(manifest.fence), manifest.at
 
 

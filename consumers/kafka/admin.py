@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
@@ -61,6 +62,21 @@ def describe_topics(connection: Connection) -> dict[str, int]:
         finally:
             admin.close()
     return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+
+_NO_ID = {"None", str(UUID(int=0))}
+
+
+def topic_id(connection: Connection, topic: str) -> str:
+    """Return the id of a topic, empty where the broker has none: a topic made again has another."""
+    with translated():
+        admin = KafkaAdminClient(**connection.proven())
+        try:
+            found = admin.describe_topics([topic])
+        finally:
+            admin.close()
+    ids = [str(described.get("topic_id")) for described in found if described["name"] == topic]
+    return ids[0] if ids and ids[0] not in _NO_ID else ""
 
 
 def _create(

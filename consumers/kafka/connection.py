@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kafka import TopicPartition
 from kafka import errors as kafka_errors
 
 from consumers.kafka import tls
@@ -27,6 +28,9 @@ _DENIED = (
 # Odd answers of a broker that goes down raise odd errors out of the client: struct.error among them.
 GONE = (kafka_errors.KafkaError, OSError, struct.error, ConnectionError)
 """What the client raises when nobody is there."""
+
+ISOLATION = "read_committed"
+"""What a transaction wrote and took back was never said."""
 
 FETCH_BYTES = 4 << 20
 """Read in large pieces: one fetch is in flight at a time."""
@@ -56,6 +60,13 @@ class Connection:
         if str(self.security.get("security_protocol", "")).endswith("SSL"):
             tls.probe(self.bootstrap, self.security)
         return self.options()
+
+
+def places_of(error: kafka_errors.KafkaError) -> list[TopicPartition]:
+    """Return the places that an error of the client says are not on their logs."""
+    if isinstance(error, kafka_errors.LogTruncationError):
+        return list(error.divergent_offsets)
+    return list(error.args[0]) if error.args else []
 
 
 class _Denials(logging.Handler):

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
-from consumers.kafka.connection import FETCH_BYTES, GONE, translated
-from consumers.wire.record import Record
+from consumers.kafka import admin
+from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, places_of, translated
+from consumers.kafka.log import record_of
+from consumers.wire.record import Displaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from consumers.kafka.connection import Connection
+    from consumers.wire.record import Record
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records
             Most records that a poll returns.
         """
-        self._topic = topic
+        self._connection, self._topic = connection, topic
         self._max_records = max_records
         self._came: set[int] = set()
         self._went: set[int] = set()
@@ -55,7 +59,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 enable_auto_commit=False,
                 # One each: an assignor holds the state of its member.
                 partition_assignment_strategy=[CooperativeStickyAssignor()],
-                auto_offset_reset="earliest",
+                # Not a place of the client's choice: who counts must know what it did not see.
+                auto_offset_reset="none",
+                isolation_level=ISOLATION,
                 session_timeout_ms=int(session_s * 1000),
                 heartbeat_interval_ms=int(session_s * 1000 / 5),
                 max_poll_interval_ms=300_000,
@@ -73,6 +79,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         partitions = list(assigned)
         if partitions:
             self._consumer.pause(*partitions)
+        for partition in partitions:  # a place of some kind, or the client asks the group for one
+            self._consumer.seek(partition, 0)
         self._came |= {p.partition for p in partitions}
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -85,17 +93,26 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note what went while we were thought dead."""
         self.on_partitions_revoked(lost)
 
+    def identity(self) -> str:
+        """Return the id of the topic, empty where the broker has none."""
+        return admin.topic_id(self._connection, self._topic)
+
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
+        wait_ms = int(seconds * 1000)
         with translated():
-            found = self._consumer.poll(
-                timeout_ms=int(seconds * 1000), max_records=self._max_records
-            )
-        return [
-            Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
-            for records in found.values()
-            for r in records
-        ]
+            try:
+                found = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
+            except (OffsetOutOfRangeError, LogTruncationError) as error:
+                raise Displaced(self._hold(places_of(error))) from None
+        return [record_of(r) for records in found.values() for r in records]
+
+    def _hold(self, places: Iterable[TopicPartition]) -> list[int]:
+        """Hold partitions until `start` says where they go on."""
+        ours = [place for place in places if place in self._consumer.assignment()]
+        if ours:
+            self._consumer.pause(*ours)
+        return [place.partition for place in ours]
 
     def changes(self) -> tuple[set[int], set[int]]:
         """Return the partitions that came and those that went since the last call."""

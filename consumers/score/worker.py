@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
+from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.scoring import Batch, Part
 from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import topics
 from consumers.wire.block import DecodeError
 from consumers.wire.codec import decode
-from consumers.wire.ranges import Open, encode_open, encode_range, encode_windows
+from consumers.wire.ranges import Open, Stream, encode_open, encode_range, encode_windows
+from consumers.wire.record import Displaced
 from consumers.wire.strange import StrangeShower
 from consumers.wire.strange import encode as encode_strange
 from models.showers.batch import concatenate
@@ -29,12 +31,14 @@ from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
+    from consumers.exactly_once.fence import Fence
     from consumers.score.scoring import Lineup
     from consumers.wire.block import Block
+    from consumers.wire.control import Notice
     from consumers.wire.record import Append, Clients, Record
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
@@ -75,6 +79,13 @@ class WorkerSettings:
     heartbeat_s: float = 1.0
     """A partition without news says so this often, s."""
 
+    group: str = ""
+    """Consumer group that shares the partitions out."""
+
+    patience_s: float = 10.0
+    """A partition that another worker of the group has opened is opened anew if the group still
+    gives it to us after this, s: a session, in which it would have told us."""
+
 
 class Worker:
     """Scores the partitions that its group gives it; every record is in exactly one range."""
@@ -87,6 +98,7 @@ class Worker:
         settings: WorkerSettings,
         metrics: WorkerMetrics,
         beat: Callable[[], None] = lambda: None,
+        notices: Callable[[], Mapping[Stream, Notice]] = dict,
     ) -> None:
         """Prepare a worker.
 
@@ -96,7 +108,13 @@ class Worker:
             Returns the models that score now; asked at every round.
         beat
             Called at every round, so that a hang can be seen.
+        notices
+            Returns what the judge says of ranges that do not count.
         """
+        self._notices = notices
+        self._fenced: dict[Notice, float] = {}
+        """Since when we have known of notices on partitions of ours."""
+
         self._ask_lineup = lineup
         self._lineup = lineup()
         self._geometry = self._lineup.primary.scorer.geometry
@@ -128,8 +146,12 @@ class Worker:
     def _step(self) -> None:
         self._beat()
         wait = max(0.0, min(self._settings.emit_s, self._due - time.monotonic()))
-        records = self._source.poll(wait)
-        came = self._change_hands()
+        try:
+            records = self._source.poll(wait)
+        except Displaced as displaced:
+            records = []
+            self._open(self._forget(displaced.partitions))
+        came = self._change_hands() | self._heed(time.monotonic())
         self._line_up()
         # What was fetched before a partition came is not where its ranges go on.
         self._take([record for record in records if record.partition not in came])
@@ -165,40 +187,84 @@ class Worker:
         came, went = self._source.changes()
         if not came and not went:
             return came
-        for partition in went:
-            # What was not said yet is read again by whoever has the partition now.
-            self._stretches.pop(partition, None)
-            self._covered.pop(partition, None)
-            self._polled.pop(partition, None)
+        self._forget(went)
         if came:
             self._open(came)
         self._metrics.assigned(self._stretches)
         logger.info("partitions: %s", sorted(self._stretches))
         return came
 
+    def _forget(self, partitions: Collection[int]) -> set[int]:
+        """Drop what was not said yet: whoever has the partition then reads it again."""
+        for partition in partitions:
+            self._stretches.pop(partition, None)
+            self._covered.pop(partition, None)
+            self._polled.pop(partition, None)
+        return set(partitions)
+
+    def _heed(self, now: float) -> set[int]:
+        """Open anew what does not count any more, and return it."""
+        notices = self._notices()
+        ours = {
+            partition: notices[stretch.stream]
+            for partition, stretch in self._stretches.items()
+            if stretch.stream in notices and notices[stretch.stream].token == stretch.token
+        }
+        self._fenced = {notice: self._fenced.get(notice, now) for notice in ours.values()}
+        ready = {
+            partition: notice
+            for partition, notice in ours.items()
+            # Another of the group may rightly have it, and we hear of that in a moment.
+            if not notice.holder or now - self._fenced[notice] >= self._settings.patience_s
+        }
+        for partition, notice in ready.items():
+            by = f", {notice.holder} opened it" if notice.holder else ""
+            logger.warning(
+                "%s[%d]: our ranges do not count (%s%s): opening it anew",
+                self._settings.topic, partition, notice.why, by,
+            )  # fmt: skip
+            self._metrics.reopened(notice.why)
+        self._open(self._forget(ready))
+        return set(ready)
+
     def _open(self, partitions: set[int]) -> None:
         """Append an `Open` for each partition and begin where the ranges before it end."""
-        opened = {
-            partition: self._sink.append(
-                topics.WINDOWS,
-                encode_open(Open(partition, self._settings.name)),
-                key=f"{self._settings.topic}/{partition}",
-                partition=0,
-            )
-            for partition in sorted(partitions)
-        }
-        tokens = {partition: append.offset() for partition, append in opened.items()}
+        if not partitions:
+            return
+        id_ = self._source.identity()
+        streams = {p: Stream(self._settings.topic, id_, p) for p in sorted(partitions)}
+        under_way = {p: self._append_open(stream) for p, stream in streams.items()}
+        tokens = {partition: append.offset() for partition, append in under_way.items()}
         manifest = Snapshots(self._log).newest()
+        windows_id = self._log.identity(topics.WINDOWS)
         # Nobody counts under our token yet, so one look up to the last of them serves all.
-        fence = read_back(self._log, manifest, max(tokens.values()) + 1)
+        fence = read_back(self._log, manifest, windows_id, max(tokens.values()) + 1)
         for partition, token in tokens.items():
-            self._stretches[partition] = Stretch(
-                partition=partition,
-                token=token,
-                begin=fence.ends.get(partition),
-                seqs=dict(fence.seqs.get(partition, {})),
-            )
-        self._source.start({partition: fence.ends.get(partition) for partition in tokens})
+            self._stretches[partition] = self._stretch(streams[partition], token, fence)
+        self._source.start({partition: self._stretches[partition].begin for partition in tokens})
+
+    def _append_open(self, stream: Stream) -> Append:
+        entry = Open(
+            stream.partition, self._settings.name, stream.topic, stream.id, self._settings.group
+        )
+        key = f"{stream.topic}/{stream.partition}"
+        return self._sink.append(topics.WINDOWS, encode_open(entry), key=key, partition=0)
+
+    def _stretch(self, stream: Stream, token: int, fence: Fence) -> Stretch:
+        """Return the stretch that goes on after the last range that counts."""
+        place = of_stream(fence, stream, self._log)
+        stretch = Stretch(stream=stream, token=token, begin=None, seqs={})
+        if place is None:
+            return stretch
+        stretch.begin = place.begin
+        if stream in fence.ends:
+            tail = fence.tails.get(stream, stretch.tail)
+            stretch.seqs, stretch.tail = dict(fence.seqs.get(stream, {})), tail
+            if place.begin != place.follows:
+                stretch.follows, stretch.lost_ns = place.follows, (tail.watermark_ns, 0)
+        for line in words(stream, place):
+            logger.warning("%s", line)
+        return stretch
 
     # Records come in
 
@@ -211,7 +277,7 @@ class Worker:
             stretch = self._stretches.get(record.partition)
             if stretch is None or record.offset < stretch.position:  # taken away, or seen
                 continue
-            stretch.took(record.offset)
+            stretch.took(record)
             block = self._decoded(record, stretch)
             if block is not None and self._waited(record) > self._settings.shed_after_s:
                 stretch.leave_out(block)
@@ -366,7 +432,7 @@ class Worker:
 
     def _say(self, stretch: Stretch, now: float) -> None:
         primary, shadow = self._lineup.primary, self._lineup.shadow
-        entry = stretch.range_(self._settings.topic, self._settings.name, self._lineup)
+        entry = stretch.range_(self._settings.name, self._settings.group, self._lineup)
         if entry is None:
             return
         key = f"{self._settings.topic}/{stretch.partition}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from consumers.wire import topics
+from consumers.wire.ranges import Stream
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 
 if TYPE_CHECKING:
@@ -85,3 +86,48 @@ def newest(records: Iterable[Record]) -> Control | None:
         if control is not None and (found is None or control.at >= found.at):
             found = control
     return found
+
+
+NOTICE = "notice/"
+"""Under a key of its own for each partition: the newest stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a judge tells a worker whose ranges do not count."""
+
+    stream: Stream
+    token: int
+    """Under which the ranges came."""
+
+    why: str
+    """`gap` or `fenced`, as `consumers.exactly_once.fence.Fence.accept` says."""
+
+    holder: str = ""
+    """Worker that opened the partition last, if it is another; empty if none is known."""
+
+
+def warn(sink: Sink, notice: Notice) -> None:
+    """Tell the workers that ranges under a token do not count."""
+    told = {
+        "stream": [*notice.stream],
+        "token": notice.token,
+        "why": notice.why,
+        "holder": notice.holder,
+    }
+    key = f"{NOTICE}{notice.stream.topic}/{notice.stream.partition}"
+    sink.append(topics.MODELS, orjson.dumps({"notice": told}), key=key, partition=0)
+
+
+def notice_of(record: Record) -> Notice | None:
+    """Return what a record of the models topic says to a worker, None if it is of another kind."""
+    if record.key is None or not record.key.startswith(NOTICE.encode()):
+        return None
+    try:
+        told: dict[str, Any] = orjson.loads(record.value or b"")["notice"]
+        topic, id_, partition = told["stream"]
+        stream = Stream(str(topic), str(id_), int(partition))
+        return Notice(stream, int(told["token"]), str(told["why"]), str(told["holder"]))
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning("%s@%d: %s", record.topic, record.offset, error)
+        return None

@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 from pyarrow import ipc
 
-from consumers.wire import arrow_form
+from consumers.wire import arrow_form, topics
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Joint
 from monitor.quality.rejection import Rejection
@@ -92,12 +92,31 @@ class WindowForm:
         return np.diff(np.searchsorted(window.score_bins, edges))
 
 
+class Stream(NamedTuple):
+    """A partition of showers, as the windows topic knows it."""
+
+    topic: str
+    id: str
+    """Of the topic: one that is made again has another. Empty where the broker has none."""
+
+    partition: int
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """A worker takes a partition over; the offset of this record is its token."""
 
     partition: int
     worker: str
+    topic: str = topics.SHOWERS
+    topic_id: str = ""
+    group: str = ""
+    """Consumer group that gave it the partition."""
+
+    @property
+    def stream(self) -> Stream:
+        """Return what is taken over."""
+        return Stream(self.topic, self.topic_id, self.partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +185,45 @@ class Range:
     masked: str = ""
     """Digest of the cells that were masked in scoring, `Masked.digest`; empty for none."""
 
+    topic_id: str = ""
+    group: str = ""
+    """Consumer group of the worker."""
 
+    follows: int | None = None
+    """End of the range before, where it is another place than `begin`: below it, what lies between
+    had expired unread; above it, the log had become shorter and goes on from there."""
+
+    lost_ns: tuple[int, int] = (0, 0)
+    """Newest data time before what was lost and first after it, ns; 0 where unknown."""
+
+    epoch: int = -1
+    """Leader epoch of the last record taken in the partition."""
+
+    last: str = ""
+    """Digest of that record, `consumers.wire.record.digest`; empty before the first."""
+
+    @property
+    def stream(self) -> Stream:
+        """Return the partition that it covers a part of."""
+        return Stream(self.topic, self.topic_id, self.partition)
+
+    @property
+    def after(self) -> int:
+        """Return the end of the range that it goes on from."""
+        return self.begin if self.follows is None else self.follows
+
+    @property
+    def lost(self) -> int:
+        """Return how many offsets had expired unread before `begin`."""
+        return max(0, self.begin - self.after)
+
+    @property
+    def cut(self) -> int:
+        """Return how many offsets that had counted the log has no more, or has with others."""
+        return max(0, self.after - self.begin)
+
+
+_OPEN = frozenset(f.name for f in fields(Open))
 _RANGE = frozenset(f.name for f in fields(Range))
 
 
@@ -286,8 +343,9 @@ def parts(value: bytes, entry: Range) -> dict[str, bytes]:
 
 def _plain(fields_: dict[str, Any]) -> Open | Said:
     if "open" in fields_:
-        entry = Open(**fields_["open"])
-        if type(entry.partition) is not int or type(entry.worker) is not str:
+        entry = Open(**{n: value for n, value in fields_["open"].items() if n in _OPEN})
+        words = (entry.worker, entry.topic, entry.topic_id, entry.group)
+        if type(entry.partition) is not int or any(type(word) is not str for word in words):
             raise DecodeError(Rejection.SCHEMA, "open: partition and worker")
         return entry
     said = Said(**fields_["said"])
@@ -304,18 +362,18 @@ def _range(fields_: dict[str, Any]) -> Range:
     if joint:
         Joint.from_list([*joint])
     shed = tuple(_shed(row) for row in named.pop("shed", ()))
-    entry = Range(**named, worst=worst[:MAX_WORST], joint=joint, shed=shed)
+    lost_ns = tuple(named.pop("lost_ns", (0, 0)))
+    entry = Range(
+        **named, worst=worst[:MAX_WORST], joint=joint, shed=shed, lost_ns=(lost_ns[0], lost_ns[1])
+    )
     whole = (
         entry.partition, entry.token, entry.begin, entry.end, entry.watermark_ns,
-        entry.shadow_bytes, entry.shed_until,
+        entry.shadow_bytes, entry.shed_until, entry.after, *entry.lost_ns, entry.epoch + 1,
     )  # fmt: skip
     if any(type(number) is not int or number < 0 for number in whole) or entry.end < entry.begin:
         raise DecodeError(Rejection.SCHEMA, "range: offsets must be whole numbers that rise")
-    if (
-        type(entry.masked) is not str
-        or type(entry.shadow) is not str
-        or (entry.shadow_bytes and not entry.shadow)
-    ):
+    words = (entry.masked, entry.shadow, entry.topic, entry.topic_id, entry.group, entry.last)
+    if any(type(word) is not str for word in words) or (entry.shadow_bytes and not entry.shadow):
         raise DecodeError(Rejection.SCHEMA, "range: windows of a shadow without a name")
     return entry
 

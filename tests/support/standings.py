@@ -176,4 +176,5 @@ def expositions():
     exposition = Exposition("0.1.0")
     worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
+    judge.counted({})
     return exposition, worker, judge

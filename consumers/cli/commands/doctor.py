@@ -194,7 +194,7 @@ def _state(given: settings.Settings) -> list[Finding]:
 
     def clock() -> str:
         with speaking.opened_log(given) as log:
-            end = log.reported_end(topics.STATE)
+            _, end = log.bounds(topics.STATE)
             newest = [r.timestamp_ms for r in log.read(topics.STATE, max(0, end - 1), end)]
         ahead = newest[-1] / 1000 - time.time() if newest else 0.0
         if ahead > CLOCK_S:

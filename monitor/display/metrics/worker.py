@@ -22,6 +22,9 @@ SECONDS_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 BATCH_EDGES = (64.0, 256.0, 1024.0, 4096.0, 16384.0)
 
+REOPENED = ("fenced", "gap")
+"""Why the judge does not count the ranges of a worker."""
+
 STAGES = ("decode", "score", "tally", "publish")
 
 
@@ -70,6 +73,13 @@ class WorkerMetrics:
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
         ).labels(topic)
+        self._reopened = new.counter(
+            "calodqm_partitions_reopened",
+            "Partitions opened anew, as their ranges did not count.",
+            "reason",
+        )
+        for why in REOPENED:
+            self._reopened.labels(why)
         self._rebalances = new.counter("calodqm_rebalances", "Assignments that changed.")
         self._failures = new.counter(
             "calodqm_publish_failures", "Windows that the broker did not take at once."
@@ -144,6 +154,10 @@ class WorkerMetrics:
         self._run.set(run)
         self._section.set(lumisection)
         self._age.observe(max(0.0, at - time_ns / 1e9))
+
+    def reopened(self, why: str) -> None:
+        """Count a partition that was opened anew; `reason` is one of `REOPENED`."""
+        self._reopened.labels(why).inc()
 
     def publish_failed(self) -> None:
         """Count a publication that has to be tried again."""

@@ -62,10 +62,8 @@ def filled(boost=0.0):
     worker.scored(batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
     worker.stage("score", 0.02)
     worker.published(SECOND * 10**9, 456_789, 12, SECOND + 1.5)
-    judge.accepted(batch.n)
-    judge.refused("fenced")
+    judge.counted({"showers_judged": batch.n, "ranges_refused/fenced": 1, "alarms_raised/page": 1})
     judge.state(JudgeState.ACTIVE)
-    judge.raised(alarm())
     judge.standing(with_quality(standing(alarms=(alarm(),)), B2=Quality.BAD))
     return exposition, worker, judge, batch, region
 
