@@ -6,6 +6,7 @@ import logging
 import math
 import signal
 import threading
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -267,19 +268,19 @@ class _Connected:
             KafkaSource, connection, topic, group, session_s=session_s, instance=instance
         )
         self._connection = connection
-        self._sink: KafkaSink | None = None
-        self._log: KafkaLog | None = None
+        self._opened = ExitStack()
 
     def __enter__(self) -> Clients:
-        self._sink = KafkaSink(self._connection)
-        self._log = KafkaLog(self._connection)
-        return Clients(self._make_source(), self._sink, self._log)
+        # What was opened is closed again, also if the next cannot be: this is tried for ever.
+        with ExitStack() as opened:
+            sink = opened.enter_context(closing(KafkaSink(self._connection)))
+            log = opened.enter_context(closing(KafkaLog(self._connection)))
+            source = opened.enter_context(closing(self._make_source()))
+            self._opened = opened.pop_all()
+        return Clients(source, sink, log)
 
     def __exit__(self, *_: object) -> None:
-        if self._log is not None:
-            self._log.close()
-        if self._sink is not None:
-            self._sink.close()
+        self._opened.close()
 
 
 def stop_on_signals(stopping: threading.Event) -> None:

@@ -20,7 +20,7 @@ from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control, Notice
 from consumers.wire.ranges import Open, Range, Said, Stream
-from consumers.wire.record import Displaced, digest
+from consumers.wire.record import Displaced, Unavailable, digest
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
@@ -154,7 +154,7 @@ class Judge:
             role = JudgeState.STANDBY if self._writer is None else JudgeState.ACTIVE
             self._metrics.state(role)
             for behind in self._source.lag([0] if self._writer else []).values():
-                self._metrics.lag(behind)
+                self._metrics.lag(*behind)
             standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
                 self._metrics.standing(standing)
@@ -209,7 +209,8 @@ class Judge:
         bench.fence, bench.at = fence_at(manifest, place), place.begin
         self._writer = quality_log.take_office(self._sink, self._log, self._settings.name, manifest)
         self._bench, self._manifest, self._noticed = bench, manifest, {}
-        self._tail = Tail(0, manifest.epoch, manifest.last)
+        there = place.begin == place.follows
+        self._tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
         self._told = None
         _, self._office_end = self._log.bounds(topics.WINDOWS)
         self._metrics.counted(None)
@@ -242,7 +243,7 @@ class Judge:
         place = find(known, self._windows_id, self._log, topics.WINDOWS)
         if place.again:
             self._bench.fence.tokens.clear()
-        self._bench.at = place.begin
+        self._bench.at, self._tail = place.begin, Tail()
         for line in words(_WINDOWS, place):
             logger.warning("%s", line)
         self._source.start({0: place.begin})
@@ -255,13 +256,16 @@ class Judge:
         if not primary:
             said = control.newest(self._log.read_all(topics.MODELS))
             first = primary = self._settings.model if said is None else said.first
-        bench = Bench(self._side(primary) or Side.new(self._standard_of(self._settings.model)))
-        bench.first = first
+        try:
+            bench = Bench(Side.new(self._standard_of(primary)), first)
+        except ModelAbsent as absent:
+            # By no other: workers score by it, and what another judges is nobody's verdict.
+            raise Unavailable(f"{absent}; judging waits for it") from None
         if shadow:
-            bench.shadow = self._side(shadow)
+            bench.shadow = self._shadow(shadow)
         return bench
 
-    def _side(self, model: str) -> Side | None:
+    def _shadow(self, model: str) -> Side | None:
         try:
             return Side.new(self._standard_of(model))
         except ModelAbsent as absent:

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import NewTopic
 
-from consumers.kafka.connection import translated
+from consumers.kafka.connection import opened, translated
 from consumers.kafka.sink import MAX_RECORD_BYTES
 from consumers.wire import topics
 
@@ -42,8 +42,8 @@ def ensure_topics(
     names = {**_CONFIGS, showers: _CONFIGS[topics.SHOWERS]}
     if showers != topics.SHOWERS:
         del names[topics.SHOWERS]
+    admin = opened(KafkaAdminClient, connection)
     with translated():
-        admin = KafkaAdminClient(**connection.proven())
         try:
             missing = sorted(set(names) - set(_topic_names(admin)))
             for name in missing:
@@ -55,8 +55,8 @@ def ensure_topics(
 
 def describe_topics(connection: Connection) -> dict[str, int]:
     """Return the number of partitions of every topic."""
+    admin = opened(KafkaAdminClient, connection)
     with translated():
-        admin = KafkaAdminClient(**connection.proven())
         try:
             found = admin.describe_topics()
         finally:
@@ -69,8 +69,8 @@ _NO_ID = {"None", str(UUID(int=0))}
 
 def topic_id(connection: Connection, topic: str) -> str:
     """Return the id of a topic, empty where the broker has none: a topic made again has another."""
+    admin = opened(KafkaAdminClient, connection)
     with translated():
-        admin = KafkaAdminClient(**connection.proven())
         try:
             found = admin.describe_topics([topic])
         finally:

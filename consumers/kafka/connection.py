@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
 from consumers.wire.record import Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,
@@ -62,6 +63,27 @@ class Connection:
         return self.options()
 
 
+def opened(make: Callable[..., Any], connection: Connection, **options: Any) -> Any:
+    """Return a client that `make` makes; where it cannot be made, nothing of it stays open.
+
+    The library leaves a thread and sockets behind in a constructor that finds nobody, and whoever
+    waits for a broker asks again for ever.
+    """
+    begun: list[KafkaNetClient] = []
+
+    def begin(**given: Any) -> KafkaNetClient:
+        begun.append(KafkaNetClient(**given))
+        return begun[-1]
+
+    try:
+        with translated():
+            return make(kafka_client=begin, **options, **connection.proven())
+    except BaseException:
+        for client in begun:
+            client.close()
+        raise
+
+
 def places_of(error: kafka_errors.KafkaError) -> list[TopicPartition]:
     """Return the places that an error of the client says are not on their logs."""
     if isinstance(error, kafka_errors.LogTruncationError):
@@ -100,11 +122,13 @@ _library.addHandler(_denials)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn kafka-python's errors into the two that the callers tell apart."""
+def translated(*through: type[Exception]) -> Iterator[None]:
+    """Turn kafka-python's errors into the two that the callers tell apart, but for some."""
     began = time.monotonic()
     try:
         yield
+    except through:
+        raise
     except _DENIED as error:
         raise Refused(str(error)) from error
     except GONE as error:

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
 from consumers.kafka import admin
-from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, places_of, translated
+from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
 from consumers.wire.record import Displaced, Record, Unavailable
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ class KafkaLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        with translated():
-            self._consumer = KafkaConsumer(
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                max_partition_fetch_bytes=FETCH_BYTES,
-                fetch_max_bytes=4 * FETCH_BYTES,
-                fetch_max_wait_ms=100,
-                isolation_level=ISOLATION,
-                metrics_enabled=False,
-                **connection.proven(),
-            )
+        self._consumer = opened(
+            KafkaConsumer,
+            connection,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            fetch_max_wait_ms=100,
+            isolation_level=ISOLATION,
+            metrics_enabled=False,
+        )
 
     def read(
         self, topic: str, begin: int | None, end: int, *, partition: int = 0

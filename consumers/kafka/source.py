@@ -11,9 +11,10 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
 from consumers.kafka import admin
-from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, places_of, translated
+from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
+from consumers.kafka.ends import Ends
 from consumers.kafka.log import record_of
-from consumers.wire.record import Displaced
+from consumers.wire.record import UNKNOWN, Displaced, Lag, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from consumers.wire.record import Record
 
 logger = logging.getLogger(__name__)
+
+UNANSWERED_S = 5.0
+"""A lag is unknown if no broker has said for so long where the partition ends."""
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -52,26 +56,30 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         self._max_records = max_records
         self._came: set[int] = set()
         self._went: set[int] = set()
+        self._displaced: set[int] = set()
+        self._identity = ""
+        self._consumer = opened(
+            KafkaConsumer,
+            connection,
+            group_id=group,
+            group_instance_id=instance,
+            enable_auto_commit=False,
+            # One each: an assignor holds the state of its member.
+            partition_assignment_strategy=[CooperativeStickyAssignor()],
+            # Not a place of the client's choice: who counts must know what it did not see.
+            auto_offset_reset="none",
+            isolation_level=ISOLATION,
+            session_timeout_ms=int(session_s * 1000),
+            heartbeat_interval_ms=int(session_s * 1000 / 5),
+            max_poll_interval_ms=300_000,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            fetch_max_wait_ms=100,
+            receive_buffer_bytes=FETCH_BYTES,
+            metrics_enabled=False,
+        )
+        self._ends = Ends(connection, topic)
         with translated():
-            self._consumer = KafkaConsumer(
-                group_id=group,
-                group_instance_id=instance,
-                enable_auto_commit=False,
-                # One each: an assignor holds the state of its member.
-                partition_assignment_strategy=[CooperativeStickyAssignor()],
-                # Not a place of the client's choice: who counts must know what it did not see.
-                auto_offset_reset="none",
-                isolation_level=ISOLATION,
-                session_timeout_ms=int(session_s * 1000),
-                heartbeat_interval_ms=int(session_s * 1000 / 5),
-                max_poll_interval_ms=300_000,
-                max_partition_fetch_bytes=FETCH_BYTES,
-                fetch_max_bytes=4 * FETCH_BYTES,
-                fetch_max_wait_ms=100,
-                receive_buffer_bytes=FETCH_BYTES,
-                metrics_enabled=False,
-                **connection.proven(),
-            )
             self._consumer.subscribe([topic], listener=self)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -95,17 +103,22 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def identity(self) -> str:
         """Return the id of the topic, empty where the broker has none."""
-        return admin.topic_id(self._connection, self._topic)
+        self._identity = admin.topic_id(self._connection, self._topic)
+        return self._identity
 
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
+        if self._displaced:
+            found, self._displaced = self._displaced, set()
+            raise Displaced(self._hold(TopicPartition(self._topic, p) for p in found))
+        self._ends.want(place.partition for place in self._consumer.assignment())
         wait_ms = int(seconds * 1000)
         with translated():
             try:
-                found = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
+                polled = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
             except (OffsetOutOfRangeError, LogTruncationError) as error:
                 raise Displaced(self._hold(places_of(error))) from None
-        return [record_of(r) for records in found.values() for r in records]
+        return [record_of(r) for records in polled.values() for r in records]
 
     def _hold(self, places: Iterable[TopicPartition]) -> list[int]:
         """Hold partitions until `start` says where they go on."""
@@ -133,17 +146,30 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._consumer.seek(where, offset)
                 self._consumer.resume(where)
 
-    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return how many offsets are still to be returned, for partitions where it is known."""
-        # From the last fetch: asking the broker costs a round trip, and not all answer rightly.
-        places = {p: TopicPartition(self._topic, p) for p in partitions}
-        with translated():
-            ends = {p: self._consumer.highwater(place) for p, place in places.items()}
-            return {
-                p: int(end) - int(self._consumer.position(places[p]))
-                for p, end in ends.items()
-                if end is not None
-            }
+    def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
+        """Return how many offsets are still to be returned, as the brokers said when asked."""
+        return {p: self._lag(TopicPartition(self._topic, p)) for p in partitions}
+
+    def _lag(self, where: TopicPartition) -> Lag:
+        answer = self._ends.of(where.partition)
+        try:
+            position, fetched = self._stand(where)
+        except LogTruncationError as error:  # it is said once: the next poll has to say it
+            self._displaced |= {place.partition for place in places_of(error)}
+            return UNKNOWN
+        except Unavailable:
+            return UNKNOWN
+        if answer is None or position is None or answer[1] > UNANSWERED_S:
+            return UNKNOWN
+        end, age = answer
+        if not self._identity:  # a broker that tells where the last batch begins: no more than that
+            end = max(end, fetched or 0)
+        return Lag(max(0, end - position), age)
+
+    def _stand(self, where: TopicPartition) -> tuple[int | None, int | None]:
+        """Return the offset that comes next, and the end as the last fetch said."""
+        with translated(LogTruncationError):
+            return self._consumer.position(where, timeout_ms=0), self._consumer.highwater(where)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""
@@ -157,6 +183,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def close(self) -> None:
         """Leave the group."""
+        self._ends.close()
         try:
             self._consumer.close(autocommit=False, timeout_ms=3000)
         except GONE as error:  # nobody left to say goodbye to

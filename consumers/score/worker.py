@@ -259,8 +259,10 @@ class Worker:
         stretch.begin = place.begin
         if stream in fence.ends:
             tail = fence.tails.get(stream, stretch.tail)
-            stretch.seqs, stretch.tail = dict(fence.seqs.get(stream, {})), tail
-            if place.begin != place.follows:
+            stretch.seqs = dict(fence.seqs.get(stream, {}))
+            if place.begin == place.follows:
+                stretch.tail = tail
+            else:
                 stretch.follows, stretch.lost_ns = place.follows, (tail.watermark_ns, 0)
         for line in words(stream, place):
             logger.warning("%s", line)
@@ -410,11 +412,11 @@ class Worker:
         for partition, behind in lag.items():
             stretch = self._stretches[partition]
             # Offsets may have holes, so the end is asked of the source, less what is in our hands.
-            stretch.caught_up = behind == 0 and stretch.position > self._polled.get(partition, -1)
+            stretch.caught_up = behind.none and stretch.position > self._polled.get(partition, -1)
             if stretch.begin is None and stretch.caught_up:
                 # Read to its end and nothing seen: the partition is empty.
                 stretch.begin = stretch.end = 0
-            self._metrics.lag(partition, behind)
+            self._metrics.lag(partition, *behind)
 
     def _emit(self, now: float) -> None:
         began = time.perf_counter()

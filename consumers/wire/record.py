@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +56,27 @@ class Unavailable(Exception):  # noqa: N818
     """The broker cannot be reached, or did not take a record in time: try again later."""
 
 
+class Lag(NamedTuple):
+    """What lies on the broker and was not returned yet."""
+
+    records: float
+    """Offsets; NaN if nobody answers."""
+
+    age_s: float
+    """How long ago the broker said so; infinite if it never did."""
+
+    @property
+    def none(self) -> bool:
+        """Return whether the broker says, and said just now, that there is nothing more."""
+        return self.records == 0 and self.age_s <= FRESH_S
+
+
+FRESH_S = 2.0
+"""An answer that is older says nothing of now."""
+
+UNKNOWN = Lag(math.nan, math.inf)
+
+
 class Append(Protocol):
     """A record under way."""
 
@@ -90,8 +112,8 @@ class Source(Protocol):
     def start(self, offsets: Mapping[int, int | None]) -> None:
         """Begin to read partitions at their offsets, None for the oldest record there is."""
 
-    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return how many offsets are still to be returned, for partitions where it is known."""
+    def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
+        """Return how many offsets are still to be returned."""
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""

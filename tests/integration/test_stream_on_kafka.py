@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from waiting import wait_until
 from consumers.app.embedded import EmbeddedBroker
 from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.state import Standard
-from consumers.kafka.admin import ensure_topics
+from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
@@ -57,8 +58,13 @@ def connection(broker):
     for name in there:
         delete(admin, name)
     admin.close()
-    ensure_topics(connection, partitions=2)
+    make(connection)
     return connection
+
+
+def make(connection):
+    ensure_topics(connection, partitions=2)
+    wait_until(lambda: describe_topics(connection)[topics.SHOWERS] == 2, 20, "two partitions")
 
 
 def delete(admin, name):
@@ -200,7 +206,7 @@ def test_a_showers_topic_made_again_is_read_from_its_start(connection):
     admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
     delete(admin, topics.SHOWERS)
     admin.close()
-    ensure_topics(connection, partitions=2)
+    make(connection)
     second = produce(connection, 10)
     with serving(connection) as service:
         judged(service, first + second)
@@ -213,7 +219,7 @@ def test_a_showers_topic_made_again_under_a_worker_is_read_from_its_start(connec
         admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
         delete(admin, topics.SHOWERS)
         admin.close()
-        ensure_topics(connection, partitions=2)
+        make(connection)
         second = produce(connection, 10)
         judged(service, first + second)
 
@@ -238,7 +244,7 @@ def test_a_windows_topic_made_again_under_the_service_costs_nothing(connection):
     admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
     delete(admin, topics.WINDOWS)
     admin.close()
-    ensure_topics(connection, partitions=2)
+    make(connection)
     for _ in range(2):
         with serving(connection) as service:
             first += produce(connection, 10)
@@ -254,3 +260,34 @@ def test_windows_that_expired_cost_a_judge_with_a_snapshot_nothing(connection):
     first += produce(connection, 10)
     with serving(connection) as service:
         judged(service, first)
+
+
+def test_lag_is_what_lies_on_the_broker_and_unknown_while_it_hangs(broker, connection):
+    source = KafkaSource(connection, topics.SHOWERS, "lag", session_s=6)
+    try:
+        came = set()
+
+        def joined():
+            source.poll(0.1)
+            came.update(source.changes()[0])
+            return came == {0, 1}
+
+        wait_until(joined, 30, "two partitions")
+        source.identity()
+        source.start({0: 0, 1: 0})
+        source._consumer.pause(*source._consumer.assignment())  # fetches stall
+        produce(connection, 5)
+
+        def lags():
+            source.poll(0.1)
+            return source.lag([0, 1])
+
+        wait_until(lambda: [lag.records for lag in lags().values()] == [5, 5], 20, "a lag")
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: all(math.isnan(lag.records) for lag in lags().values()), 20, "NaN")
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        wait_until(lambda: [lag.records for lag in lags().values()] == [5, 5], 30, "a lag again")
+    finally:
+        source.close()

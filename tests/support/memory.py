@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.wire.record import Clients, Displaced, Record, Unavailable
+from consumers.wire.record import Clients, Displaced, Lag, Record, Unavailable
 from models.detector.geometry import Geometry, Layer
 from models.scoring.scored import Scored
 from monitor.detector.places import Places
@@ -151,6 +151,8 @@ class MemorySource:
     came: set[int] = field(default_factory=set)
     went: set[int] = field(default_factory=set)
     left: bool = False
+    silent_s: float = 0.0
+    """For how long no broker has said where the partitions end."""
 
     def give(self, *partitions: int) -> None:
         self.came |= set(partitions)
@@ -189,9 +191,9 @@ class MemorySource:
         firsts = {p: self.broker.bounds(self.topic, p)[0] for p in offsets}
         self.positions |= {p: firsts[p] if o is None else o for p, o in offsets.items()}
 
-    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+    def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
         return {
-            p: len(self.broker.topics[self.topic, p]) - self.positions[p]
+            p: Lag(len(self.broker.topics[self.topic, p]) - self.positions[p], self.silent_s)
             for p in partitions
             if p in self.positions
         }

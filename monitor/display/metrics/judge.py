@@ -38,7 +38,7 @@ class JudgeMetrics:
         new.registry.register(self._shadow)
         self._counted = CountedSeries()
         new.registry.register(self._counted)
-        self._lag = new.lag
+        self._lag, self._lag_age = new.lag, new.lag_age
         self._lag.labels(topic, "0")
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
 
@@ -46,9 +46,10 @@ class JudgeMetrics:
         """Take over what the state counts, None while it is behind what was counted before."""
         self._counted.now = tally
 
-    def lag(self, records: int, partition: int = 0) -> None:
-        """Note how far behind the windows topic the judge is."""
-        self._lag.labels(self._topic, str(partition)).set(records)
+    def lag(self, records: float, age_s: float) -> None:
+        """Note how far behind the windows topic the judge is, and how old the answer is, s."""
+        self._lag.labels(self._topic, "0").set(records)
+        self._lag_age.labels(self._topic, "0").set(age_s)
 
     def standing(self, standing: Standing) -> None:
         """Take over what the monitor stands at now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class WorkerMetrics:
         for stage in STAGES:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
-        self._lag = new.lag
+        self._lag, self._lag_age = new.lag, new.lag_age
         self._ours: set[str] = set()
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
@@ -170,13 +171,16 @@ class WorkerMetrics:
         self._rebalances.inc()
         for partition in self._ours - ours:
             self._lag.remove(self._topic, partition)
+            self._lag_age.remove(self._topic, partition)
         for partition in ours:
-            self._lag.labels(self._topic, partition)
+            self._lag.labels(self._topic, partition).set(math.nan)
+            self._lag_age.labels(self._topic, partition).set(math.inf)
         self._ours = ours
 
-    def lag(self, partition: int, records: int) -> None:
+    def lag(self, partition: int, records: float, age_s: float) -> None:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
+        self._lag_age.labels(self._topic, str(partition)).set(age_s)
 
     def model(
         self, family: str, sha256: str, version: str, card: Mapping[str, Any] | None = None

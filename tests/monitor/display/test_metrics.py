@@ -55,7 +55,7 @@ def filled(boost=0.0):
     worker.consumed(40)
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
-    worker.lag(3, 7)
+    worker.lag(3, 7, 0.2)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
@@ -242,7 +242,7 @@ def test_a_region_has_exactly_one_quality():
 def test_lag_of_a_partition_that_moved_away_is_told_no_more():
     exposition, worker, _ = expositions()
     worker.assigned([0, 3])
-    worker.lag(3, 70)
+    worker.lag(3, 70, 0.2)
     worker.assigned([0])
     ours = ("topic", "calo.showers.v1")
     told = {k[1][1] for k in values(exposition) if k[0].endswith("lag_records") and ours in k}
