@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from consumers.app import site, speaking, wiring
 from consumers.app.retry import keep_running
+from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.page import Health, Line, Page, Server
@@ -56,6 +57,7 @@ class Program:
 
     def __post_init__(self) -> None:
         geometry = self.artefact.geometry
+        self.health.patience_s = self.settings.session_s
         self._connection = self.settings.connection()
         self._exposition = Exposition(wiring.VERSION)
         self._catalogue = wiring.Catalogue(self.settings, self.artefact, self.detector)
@@ -79,6 +81,8 @@ class Program:
             emit_s=settings.emit_s,
             batch=settings.batch,
             shed_after_s=settings.overload_s if settings.overload == "live" else math.inf,
+            group=settings.group,
+            patience_s=settings.session_s,
         )
 
         def job() -> None:
@@ -87,7 +91,13 @@ class Program:
             follower.wait(self.stopping, beat)
             with self._clients(settings.topic, settings.group, settings.instance) as clients:
                 worker = Worker(
-                    follower.lineup, self.detector, clients, worker_settings, metrics, beat
+                    follower.lineup,
+                    self.detector,
+                    self._watched(clients, "worker"),
+                    worker_settings,
+                    metrics,
+                    beat,
+                    follower.notices,
                 )
                 self.health.ready("worker", yes=True)
                 try:
@@ -110,14 +120,15 @@ class Program:
             snapshot_s=settings.snapshot_s,
             shadow_s=settings.shadow_s,
         )
-        self._page = Page(shower=self._gallery.picture, acts=self._acts())
+        self._page = Page(shower=self._gallery.picture, stuck=self.health.stuck, acts=self._acts())
 
         def job() -> None:
             self._begin("judge")
             with self._clients(topics.WINDOWS, f"{settings.group}-judge", None) as clients:
                 self._put_first(clients)
+                watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, clients, judge_settings, metrics, self._show
+                    self._catalogue.standard, watched, judge_settings, metrics, self._show
                 )
                 self.health.ready("judge", yes=True)
                 judge.run(self.stopping)
@@ -146,6 +157,10 @@ class Program:
             return None
         say = partial(speaking.speak, self.settings)
         return Acts(token.get_secret_value(), self.detector, self.artefact.geometry, say)
+
+    def _watched(self, clients: Clients, job: str) -> Clients:
+        source = WatchedSource(clients.source, self.health, job)
+        return Clients(source, WatchedSink(clients.sink, self.health, job), clients.log)
 
     def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
         return _Connected(self._connection, topic, group, self.settings.session_s, instance)

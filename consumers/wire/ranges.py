@@ -325,6 +325,28 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
         raise DecodeError(Rejection.CORRUPT, f"{type(error).__name__}: {error}"[:200]) from None
 
 
+def seconds(value: bytes) -> set[int]:
+    """Return the data-seconds of a range's windows, of whatever form they are.
+
+    Raises
+    ------
+    DecodeError
+        If they are damaged.
+    """
+    if not value or _is_bare(value):
+        return set()
+    _, batch = arrow_form.read_stream(value, _row_bytes, MAX_ROWS, MAX_BYTES)
+    return set(batch.column("second").to_pylist())
+
+
+def _row_bytes(schema: Any) -> int:
+    """Return the memory of a row's dense fields, or raise `DecodeError` if it has no second."""
+    if "second" not in schema.names or schema.field("second").type != pa.int64():
+        raise DecodeError(Rejection.SCHEMA, f"columns {schema.names}"[:200])
+    kinds = [field.type for field in schema]
+    return 8 * sum(k.list_size if pa.types.is_fixed_size_list(k) else 1 for k in kinds)
+
+
 def parts(value: bytes, entry: Range) -> dict[str, bytes]:
     """Return the windows of a range whose `header` was read, by model, for `windows` to read.
 

@@ -133,8 +133,8 @@ class Log(Protocol):
         What expired of them is left out.
         """
 
-    def read_all(self, topic: str) -> Iterable[Record]:
-        """Return the records of partition 0 from the oldest to the newest."""
+    def read_all(self, topic: str, begin: int | None = None) -> Iterable[Record]:
+        """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
 
     def identity(self, topic: str) -> str:
         """Return the id of a topic, which one made again does not share; empty if unknown."""

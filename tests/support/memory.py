@@ -127,8 +127,8 @@ class MemoryLog:
     def read(self, topic: str, begin: int | None, end: int, *, partition: int = 0) -> list[Record]:
         return self.broker.read(topic, partition, begin, end)
 
-    def read_all(self, topic: str) -> list[Record]:
-        return self.broker.read(topic, 0, None, len(self.broker.topics[topic, 0]))
+    def read_all(self, topic: str, begin: int | None = None) -> list[Record]:
+        return self.broker.read(topic, 0, begin, len(self.broker.topics[topic, 0]))
 
     def identity(self, topic: str) -> str:
         return self.broker.ids.get(topic, "")
