@@ -61,6 +61,7 @@ class Ends:
                     KafkaConsumer,
                     self._connection,
                     group_id=None,
+                    allow_auto_create_topics=False,
                     isolation_level=ISOLATION,
                     metrics_enabled=False,
                 )

@@ -43,6 +43,8 @@ class KafkaLog:
             KafkaConsumer,
             connection,
             group_id=None,
+            # A reader would make a topic with one partition and none of its settings.
+            allow_auto_create_topics=False,
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,

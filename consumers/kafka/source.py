@@ -62,6 +62,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             KafkaConsumer,
             connection,
             group_id=group,
+            allow_auto_create_topics=False,
             group_instance_id=instance,
             enable_auto_commit=False,
             # One each: an assignor holds the state of its member.

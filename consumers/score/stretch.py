@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -41,6 +42,9 @@ class Stretch:
 
     watermark_ns: int = 0
     caught_up: bool = False
+    kept_up_at: float = -math.inf
+    """Monotonic time at which the partition was last read to its end, s."""
+
     told_caught_up: bool = False
     """What the last range said."""
 
@@ -202,6 +206,7 @@ class Stretch:
             tail=self.tail,
             watermark_ns=self.watermark_ns,
             caught_up=self.caught_up,
+            kept_up_at=self.kept_up_at,
             told_caught_up=self.caught_up,
             told_at=at,
             newest=self.newest,

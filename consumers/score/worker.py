@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
+from consumers.exactly_once.neighbours import of_another_group
 from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.scoring import Batch, Part
@@ -19,6 +20,7 @@ from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import topics
 from consumers.wire.block import DecodeError
 from consumers.wire.codec import decode
+from consumers.wire.failure import UserError
 from consumers.wire.ranges import Open, Stream, encode_open, encode_range, encode_windows
 from consumers.wire.record import Displaced
 from consumers.wire.strange import StrangeShower
@@ -128,6 +130,9 @@ class Worker:
         self._under_way: list[Append] = []
         self._covered: dict[int, int] = {}
         self._due = 0.0
+        self._alone = False
+        """Whether no other group was found at work on the windows topic."""
+
         self._polled: dict[int, int] = {}
         """Newest offset that was polled of each partition."""
 
@@ -224,6 +229,7 @@ class Worker:
                 self._settings.topic, partition, notice.why, by,
             )  # fmt: skip
             self._metrics.reopened(notice.why)
+            self._alone = self._alone and not notice.holder
         self._open(self._forget(ready))
         return set(ready)
 
@@ -231,6 +237,7 @@ class Worker:
         """Append an `Open` for each partition and begin where the ranges before it end."""
         if not partitions:
             return
+        self._refuse_to_share()
         id_ = self._source.identity()
         streams = {p: Stream(self._settings.topic, id_, p) for p in sorted(partitions)}
         under_way = {p: self._append_open(stream) for p, stream in streams.items()}
@@ -242,6 +249,19 @@ class Worker:
         for partition, token in tokens.items():
             self._stretches[partition] = self._stretch(streams[partition], token, fence)
         self._source.start({partition: self._stretches[partition].begin for partition in tokens})
+
+    def _refuse_to_share(self) -> None:
+        """Stop rather than fight over a windows topic, when we begin or have been fenced off."""
+        if self._alone or not self._settings.group:
+            return
+        other = of_another_group(self._log, self._settings.group, int(time.time() * 1000))
+        if other:
+            ours = f"{self._settings.topic} for group {self._settings.group}"
+            raise UserError(
+                f"{topics.WINDOWS} is in use: {other}, this would say {ours}; two services need "
+                "topics of their own: stop one, or give it another broker"
+            )
+        self._alone = True
 
     def _append_open(self, stream: Stream) -> Append:
         entry = Open(
@@ -281,7 +301,7 @@ class Worker:
                 continue
             stretch.took(record)
             block = self._decoded(record, stretch)
-            if block is not None and self._waited(record) > self._settings.shed_after_s:
+            if block is not None and self._too_old(record, stretch):
                 stretch.leave_out(block)
                 self._metrics.skipped(block.region, "shed")
             elif block is not None:
@@ -301,14 +321,22 @@ class Worker:
         busy = WorkerState.SCORING if records else WorkerState.IDLE
         self._metrics.state(busy)
 
-    @staticmethod
-    def _waited(record: Record) -> float:
-        """Return for how long a record has been on the broker, s."""
-        return time.time() - record.timestamp_ms / 1000
+    def _too_old(self, record: Record, stretch: Stretch) -> bool:
+        """Return whether a record has waited longer than it may, where old ones are left out.
+
+        Its time is a hint of whoever produced it: seconds for milliseconds, none, a clock of its
+        own. So nothing is left out of a partition that we have been at the end of meanwhile; and
+        what has waited by our own clock is, unless its time says that it is younger.
+        """
+        limit = self._settings.shed_after_s
+        behind = time.monotonic() - stretch.kept_up_at
+        waited = time.time() - record.timestamp_ms / 1000
+        return behind > limit and not 0 <= waited <= limit
 
     def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
         try:
-            latest = record.timestamp_ms * 1_000_000 + DAY_NS
+            # Not by the record's time alone: it may be in seconds, or missing.
+            latest = max(record.timestamp_ms * 1_000_000, time.time_ns()) + DAY_NS
             block = decode(record.value, self._geometry, latest_ns=latest)
             self._check(block)
         except DecodeError as error:
@@ -413,6 +441,8 @@ class Worker:
             stretch = self._stretches[partition]
             # Offsets may have holes, so the end is asked of the source, less what is in our hands.
             stretch.caught_up = behind.none and stretch.position > self._polled.get(partition, -1)
+            if stretch.caught_up:
+                stretch.kept_up_at = time.monotonic()
             if stretch.begin is None and stretch.caught_up:
                 # Read to its end and nothing seen: the partition is empty.
                 stretch.begin = stretch.end = 0

@@ -1,5 +1,6 @@
 """What happens to topics while the service is away or at work: all is counted once, or said to be lost."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from consumers.exactly_once.places import Known, Place, find
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import ranges, topics
+from consumers.wire.failure import UserError
 from consumers.wire.ranges import Open
 from consumers.wire.record import digest
 
@@ -317,6 +319,28 @@ def test_a_worker_that_another_fenced_off_opens_anew_once_that_one_is_gone(caplo
     assert sum(shown(stage, "calodqm_partitions_reopened_total").values()) == PARTITIONS
     work(stage, 30, ours)
     assert stage.finish().showers == stage.sent
+
+
+def test_a_second_service_on_the_windows_topic_is_refused_before_it_disturbs_the_first():
+    stage = staffed(5)
+    stage.broker.now_ms = int(time.time() * 1000)
+    ours = stage.workers[-1][0]
+    ours._settings = WorkerSettings("w0", emit_s=0.0, heartbeat_s=1e9, group="first")
+    work(stage, 10, ours)
+    before = len(stage.broker.topics[topics.WINDOWS, 0])
+    source = stage.start_worker()
+    source.give(0)
+    second = stage.workers[-1][0]
+    second._settings = WorkerSettings("w1", topic="calo.other.v1", emit_s=0.0, group="second")
+    with pytest.raises(UserError, match=r"w0 of group first says windows of calo\.showers\.v1"):
+        second._step()
+    assert len(stage.broker.topics[topics.WINDOWS, 0]) == before
+    stage.broker.now_ms += 1
+    for offset, record in enumerate(stage.broker.topics[topics.WINDOWS, 0]):  # it has stopped
+        old = replace(record, timestamp_ms=record.timestamp_ms - 20_000)
+        stage.broker.topics[topics.WINDOWS, 0][offset] = old
+    source.give(0)
+    second._step()
 
 
 def test_a_range_that_cannot_be_read_costs_no_shower():
