@@ -298,6 +298,18 @@ def test_the_snapshot_written_last_is_the_newest_wherever_it_stands():
     assert snapshots.newest().at == reached[0] < max(reached)
 
 
+def test_without_the_state_topic_a_judge_comes_to_the_same():
+    stage = staffed(60)
+    stage.judge._snapshot()
+    before = judged(stage)
+    stage.broker.make_again(topics.STATE)
+    stage.start_judge()
+    for _ in range(80):
+        stage.judge._step()
+    assert judged(stage) == before
+    assert stage.finish().showers == stage.sent
+
+
 # Workers that do not count
 
 
@@ -360,6 +372,22 @@ def test_a_range_that_cannot_be_read_costs_no_shower():
 
 
 # The quality topic
+
+
+def test_a_quality_topic_that_is_made_again_is_spoken_on():
+    stage = Stage(0)
+    sink, log = stage.broker.clients(None).sink, MemoryLog(stage.broker)
+    first = quality_log.take_office(sink, log, "A", NOTHING)
+    for _ in range(5):
+        first.publish(alarm(place="A1"), 1)
+    first.settle()
+    stage.broker.make_again(topics.QUALITY)
+    assert first.publish(alarm(place="B1"), 2)
+    manifest = replace(NOTHING, quality_at=first.reached, office=first.token)
+    second = quality_log.take_office(sink, log, "B", manifest)
+    assert second.publish(alarm(place="B2"), 3)
+    read = quality_log.read(log.read_all(topics.QUALITY))
+    assert [record.place for record in read] == ["B1", "B2"]
 
 
 def test_an_alarm_that_a_deposed_judge_spoke_of_is_said_by_its_successor():
