@@ -141,6 +141,7 @@ class Judge:
             logger.info("another judge is in office: standing by")
             self._writer = None
             self._metrics.counted(None)
+            self._metrics.lag(0, 0)  # it is that one's to tell
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again

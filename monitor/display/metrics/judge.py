@@ -39,7 +39,7 @@ class JudgeMetrics:
         self._counted = CountedSeries()
         new.registry.register(self._counted)
         self._lag, self._lag_age = new.lag, new.lag_age
-        self._lag.labels(topic, "0")
+        self.lag(0, 0)
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
 
     def counted(self, tally: Mapping[str, int] | None) -> None:
