@@ -340,7 +340,7 @@ class Judge:
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
         bench.tally["ranges_accepted"] += 1
-        self._lose(entry, known)
+        self._lose(entry, known, record.offset, writer)
         windows = bench.windows(record.value or b"", entry)
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
             bench.tally["ranges_refused/model"] += 1
@@ -358,7 +358,7 @@ class Judge:
                 self._say(said, record.offset, writer)
             bench.judge_beside(found)
 
-    def _lose(self, entry: Range, known: int | None) -> None:
+    def _lose(self, entry: Range, known: int | None, at: int, writer: QualityWriter) -> None:
         """Count what a range says is gone, and what went between it and the one before."""
         loss = Loss.of(entry)
         if known is not None and entry.after > known:  # their windows have expired unread
@@ -366,7 +366,8 @@ class Judge:
             loss = Loss(entry.topic, entry.partition, gone, "expired", *entry.lost_ns)
         if loss is not None:
             logger.warning("%s", loss)
-            self._bench.lose(loss)
+            for said in self._bench.lose(loss):
+                self._say(said, at, writer)
 
     def _warn(self, entry: Range, reason: str) -> None:
         """Tell the worker of ranges that do not count, once for each token."""

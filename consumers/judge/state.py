@@ -19,6 +19,7 @@ from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.alarms import Alarm, WorstShower
+from monitor.verdicts import lumisections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -205,10 +206,16 @@ class Bench:
         if self.shadow is not None:
             self.comparison.opened(entry.partition)
 
-    def lose(self, loss: Loss) -> None:
-        """Count records of showers that are gone."""
+    def lose(self, loss: Loss) -> tuple[Said, ...]:
+        """Count records of showers that are gone; return the verdicts that this amends."""
         self.losses.append(loss)
         self.tally[f"records_lost/{loss.why}"] += loss.records
+        start = loss.since_ns // SECOND_NS
+        end = max(start, loss.until_ns // SECOND_NS) + 1
+        gone = lumisections.Loss(start, end, str(loss))
+        if self.shadow is not None:
+            self.shadow.monitor.lose(gone)
+        return self.monitor.lose(gone)
 
     def counted(self) -> Counter[str]:
         """Return what there is to be counted in series."""

@@ -38,8 +38,22 @@ class Span:
     reason: str
 
 
+MOST_BETWEEN = 40
+"""Lumisections without a shower that are named between two with some: beyond, it is a jump."""
+
+KEPT_LOSSES = 64
+
 OPEN = 2**62
 """End of a span that is still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Data-seconds of which records are gone: [start, end)."""
+
+    start: int
+    end: int
+    words: str
 
 
 @dataclass(slots=True)
@@ -74,6 +88,7 @@ class Lumisections:
         self._skipped: Counter[tuple[int, int, int]] = Counter()
         """Showers that were not scored, by run, lumisection and row of the region."""
 
+        self._losses: list[Loss] = []
         self.masked: dict[int, str] = {}
         """Cause by row of the region."""
 
@@ -98,12 +113,9 @@ class Lumisections:
         section = self._sections.get((run, lumisection))
         completed: list[Verdict] = []
         if section is None:
+            self._name_between(run, lumisection, second)
             completed = self._complete((run, lumisection))
-            n = self._places.n_regions
-            section = _Section(
-                run, lumisection, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n)
-            )
-            self._sections[run, lumisection] = section
+            section = self._begin(run, lumisection)
         section.showers += showers
         section.exceedances += exceedances
         section.expected += expected
@@ -113,6 +125,38 @@ class Lumisections:
             rows = np.flatnonzero(present).tolist()
             return completed + [self._verdict(section, row) for row in rows]
         return completed
+
+    def _begin(self, run: int, lumisection: int) -> _Section:
+        n = self._places.n_regions
+        section = _Section(
+            run, lumisection, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n)
+        )
+        self._sections[run, lumisection] = section
+        return section
+
+    def _name_between(self, run: int, lumisection: int, second: int) -> None:
+        """Begin the lumisections since the last of a run of which no shower came."""
+        before = [s for (r, other), s in self._sections.items() if r == run and other < lumisection]
+        if not before:
+            return
+        last = max(before, key=lambda section: section.lumisection)
+        between = range(last.lumisection + 1, lumisection)
+        if len(between) <= MOST_BETWEEN:
+            middle = min(max(last.seconds) + 1, second)
+            for number in between:
+                empty = self._begin(run, number)
+                empty.seconds[middle] = np.zeros(self._places.n_regions, bool)
+
+    def lose(self, loss: Loss) -> list[Verdict]:
+        """Take note of records that are gone; return the verdicts that this amends."""
+        self._losses = [*self._losses, loss][-KEPT_LOSSES:]
+        return [
+            self._verdict(section, row)
+            for section in self._sections.values()
+            if section.versions and min(section.seconds) < loss.end
+            if loss.start <= max(section.seconds)
+            for row in range(self._places.n_regions)
+        ]
 
     def _complete(self, key: tuple[int, int]) -> list[Verdict]:
         """Return first verdicts of every earlier lumisection that has none."""
@@ -181,6 +225,7 @@ class Lumisections:
         self._sections = kept
         self._skipped = former.skipped()
         self._spans = former.spans()
+        self._losses = former.losses()
 
     def sections(self) -> dict[tuple[int, int], _Section]:
         """Return copies of the sections."""
@@ -189,6 +234,10 @@ class Lumisections:
     def skipped(self) -> Counter[tuple[int, int, int]]:
         """Return the showers that were not scored, by run, lumisection and row of the region."""
         return Counter(self._skipped)
+
+    def losses(self) -> list[Loss]:
+        """Return the last records that are gone."""
+        return list(self._losses)
 
     def spans(self) -> dict[int, list[Span]]:
         """Return what alarms claim, by row of the region."""
@@ -212,6 +261,9 @@ class Lumisections:
         skipped = self._skipped[section.run, section.lumisection, row]
         if skipped:
             reason += f"{'; ' if reason else ''}{skipped} showers were not scored: overload"
+        for loss in self._losses:
+            if loss.start < window[1] and loss.end > window[0]:
+                reason += f"{'; ' if reason else ''}{loss.words}"
         version = section.versions.get(row, 0) + 1
         section.versions[row] = version
         region = self._places.detector.regions[row]
@@ -252,6 +304,7 @@ class Lumisections:
         """Return all that changes, as JSON values."""
         return {
             "reference": self.reference,
+            "losses": [[loss.start, loss.end, loss.words] for loss in self._losses],
             "skipped": [[*key, n] for key, n in self._skipped.items()],
             "masked": {str(row): cause for row, cause in self.masked.items()},
             "spans": {
@@ -277,6 +330,7 @@ class Lumisections:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
         self.reference = state["reference"]
+        self._losses = [Loss(*loss) for loss in state["losses"]]
         self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
         self.masked = {int(row): cause for row, cause in state["masked"].items()}
         self._spans = {

@@ -219,6 +219,9 @@ class CountingMonitor:
     def leave_out(self, shed: Any) -> tuple[()]:
         return ()
 
+    def lose(self, loss: Any) -> tuple[()]:
+        return ()
+
     def observe(self, window: Window, **_: bool) -> tuple[()]:
         key = tuple(window.key)
         if key not in self.showers:
