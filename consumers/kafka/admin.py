@@ -72,7 +72,7 @@ def topic_id(connection: Connection, topic: str) -> str:
     admin = opened(KafkaAdminClient, connection)
     with translated():
         try:
-            found = admin.describe_topics()  # asked for one, some brokers make it
+            found = admin.describe_topics([topic])
         finally:
             admin.close()
     ids = [str(described.get("topic_id")) for described in found if described["name"] == topic]

@@ -72,8 +72,12 @@ def opened(make: Callable[..., Any], connection: Connection, **options: Any) -> 
     begun: list[KafkaNetClient] = []
 
     def begin(**given: Any) -> KafkaNetClient:
-        begun.append(KafkaNetClient(**given))
-        return begun[-1]
+        client = KafkaNetClient(**given)
+        begun.append(client)
+        # The library takes this option and forgets to pass it on (3.0.12).
+        option = "allow_auto_create_topics"
+        client.cluster.config[option] = given.get(option, True)
+        return client
 
     try:
         with translated():
