@@ -2,10 +2,12 @@
 
 import math
 import os
+import shutil
 import signal
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,3 +293,34 @@ def test_lag_is_what_lies_on_the_broker_and_unknown_while_it_hangs(broker, conne
         wait_until(lambda: [lag.records for lag in lags().values()] == [5, 5], 30, "a lag again")
     finally:
         source.close()
+
+
+@pytest.mark.parametrize("name", [topics.SHOWERS, topics.WINDOWS])
+def test_a_topic_that_becomes_shorter_is_gone_on_with_where_it_parted(name, caplog):
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        make(connection)
+        log = Path(broker._folder) / "log"
+        with serving(connection) as service:
+            first = produce(connection, 20)
+            judged(service, first)
+        broker.stop()
+        kept = {
+            folder: shutil.copytree(folder, log.parent / f"kept-{folder.name}")
+            for folder in log.glob(f"{name}-*")
+        }
+        broker.start()
+        with serving(connection) as service:
+            second = produce(connection, 10)
+            judged(service, first + second)
+        broker.stop()
+        for folder, copy in kept.items():  # a disk out of a backup: the second records are gone
+            shutil.rmtree(folder)
+            shutil.copytree(copy, folder)
+        broker.start()
+        third = produce(connection, 15)  # on the showers topic they take the same offsets
+        with serving(connection) as service:
+            judged(service, first + second + third, 60)
+            gone = 20 if name == topics.SHOWERS else 0
+            wait_until(lambda: service.tally("records_lost/cut") == gone, 20, "what is gone")
+    assert f"{name}[0] became shorter" in caplog.text
