@@ -10,12 +10,18 @@ SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite lint bench dashboards install system clean
+.PHONY: demo test quick suite fuzz lint bench dashboards install system clean
 
 demo: install
 	$(BIN)/calodqm demo
 
 test: lint suite
+
+# Every decoder, led by coverage; not a part of `make test`, which replays what it has found.
+MINUTES ?= 10
+fuzz: install
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	PYTHONPATH=tests/support $(BIN)/python tests/support/fuzz.py --minutes $(MINUTES)
 
 # Unit tests, laws and doctests: no services, nothing that takes long.
 quick: install

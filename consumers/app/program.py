@@ -26,6 +26,7 @@ from consumers.score.follower import Follower
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.failure import UserError
+from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Refused, Unavailable
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeState
@@ -60,10 +61,17 @@ class Program:
         self.health.patience_s = self.settings.session_s
         self._connection = self.settings.connection()
         self._exposition = Exposition(wiring.VERSION)
+        self._exposition.expect(topics.READ)
+        self._sink: KafkaSink | None = None
+        self._letters = DeadLetters(self._letter_sink, self._exposition.undigested)
         self._catalogue = wiring.Catalogue(self.settings, self.artefact, self.detector)
         self._jobs: list[tuple[str, Callable[[], None]]] = []
         self._gallery = Gallery(
-            geometry, self.detector, self.settings.topic, self.artefact.feature_map.typical
+            geometry,
+            self.detector,
+            self.settings.topic,
+            self.artefact.feature_map.typical,
+            self._letters,
         )
         self._page: Page | None = None
         self._errors: list[BaseException] = []
@@ -74,7 +82,9 @@ class Program:
         """Add a score worker."""
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
-        follower = Follower(wiring.model_of(self.artefact, settings.device), self._catalogue.model)
+        follower = Follower(
+            wiring.model_of(self.artefact, settings.device), self._catalogue.model, self._letters
+        )
         worker_settings = WorkerSettings(
             name=settings.name,
             topic=settings.topic,
@@ -83,6 +93,7 @@ class Program:
             shed_after_s=settings.overload_s if settings.overload == "live" else math.inf,
             group=settings.group,
             patience_s=settings.session_s,
+            skip=settings.skipped(),
         )
 
         def job() -> None:
@@ -119,6 +130,7 @@ class Program:
             fingerprint=wiring.fingerprint_of(settings, artefact, self.detector),
             snapshot_s=settings.snapshot_s,
             shadow_s=settings.shadow_s,
+            skip=settings.skipped(),
         )
         self._page = Page(shower=self._gallery.picture, stuck=self.health.stuck, acts=self._acts())
 
@@ -164,6 +176,12 @@ class Program:
 
     def _clients(self, topic: str, group: str, instance: str | None) -> _Connected:
         return _Connected(self._connection, topic, group, self.settings.session_s, instance)
+
+    def _letter_sink(self) -> KafkaSink:
+        """Return what sends the dead letters of those who only read; made with the first of them."""
+        if self._sink is None:
+            self._sink = KafkaSink(self._connection)
+        return self._sink
 
     def _begin(self, job: str) -> None:
         """Say that a job lives and waits for the broker: that must not get it restarted."""
@@ -258,6 +276,8 @@ class Program:
         """Wait for the jobs; raise what one of them crashed with."""
         for thread in threads:
             thread.join()
+        if self._sink is not None:
+            self._sink.close()
         for error in self._errors:
             if isinstance(error, Refused):
                 raise UserError(f"broker {self.settings.bootstrap} refuses us: {error}")
@@ -312,7 +332,9 @@ def stop_on_signals(stopping: threading.Event) -> None:
 
 def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     """Run the service until a signal comes; return its exit code."""
-    program = Program(settings, wiring.artefact_of(settings), site.detector_of(settings))
+    artefact, detector = wiring.artefact_of(settings), site.detector_of(settings)
+    wiring.check_fits(wiring.form_of(artefact), detector)
+    program = Program(settings, artefact, detector)
     stop_on_signals(program.stopping)
     program.prepare()
     if worker:

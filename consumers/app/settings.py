@@ -25,7 +25,7 @@ ARTEFACT = ROOT / "models" / "artefacts" / "pb-lar-flux"
 
 SERVICE = (
     "bootstrap", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
-    "http_host", "http_port", "partitions",
+    "http_host", "http_port", "partitions", "skip",
 )  # fmt: skip
 """Settings that a running service takes as options too; the others are variables only."""
 
@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     http_port: int = Field(default=9108, ge=0, le=65_535)
     """Of the page and /metrics; 0 takes a free one."""
 
+    skip: str = Field(default="", pattern=r"^(\s*[\w.-]+\[\d+\]@\d+\s*(,|$))*$")
+    """Records that are passed over, as the log writes them, comma-separated: TOPIC[PARTITION]@OFFSET.
+    For one that stops a worker or a judge whatever they do; each is a dead letter."""
+
     page_token: SecretStr | None = Field(default=None, min_length=16)
     """Who knows it may acknowledge alarms over the page; without it the page is for looking."""
 
@@ -110,6 +114,10 @@ class Settings(BaseSettings):
     )
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+
+    def skipped(self) -> frozenset[str]:
+        """Return the places of records that are passed over."""
+        return frozenset(place.strip() for place in self.skip.split(",") if place.strip())
 
     def connection(self) -> Connection:
         """Return where the brokers are and how to get in."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.state import Bench, Side, Standard, fingerprint
+from consumers.judge.state import Bench, Side, Standard, StateError, fingerprint
 from consumers.kafka.log import KafkaLog
 from consumers.score.scoring import Model
 from consumers.wire import artefact_form, topics
 from consumers.wire.failure import UserError
 from consumers.wire.ranges import WindowForm
+from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.judging.settings import MonitorSettings
@@ -68,6 +69,19 @@ def form_of(artefact: Artefact) -> WindowForm:
     geometry = artefact.geometry
     shape = (artefact.reference.n_cells, len(artefact.score_names), BINS)
     return WindowForm(shape, geometry.n_cells, geometry.n_layers)
+
+
+def check_fits(form: WindowForm, detector: Detector) -> None:
+    """Raise `UserError` if windows of a geometry fit into no record; warn if not all regions do."""
+    most, regions = form.most_rows, len(detector.regions)
+    size = f"a region of {form.n_cells} cells makes windows of up to {form.row_bytes // 2} bytes"
+    if most < 1:
+        raise UserError(f"{size}, a record takes {MAX_RECORD_BYTES}: the geometry is too fine")
+    if most < regions:
+        logger.warning(
+            "%s: blocks of more than %d regions a data-second are refused, there are %d",
+            size, most, regions,
+        )  # fmt: skip
 
 
 def model_of(artefact: Artefact, device: str) -> Model:
@@ -184,5 +198,9 @@ def newest_bench(
         bench = Bench(Side.new(catalogue.standard(manifest.models[1])))
     except artefact_form.ModelAbsent as absent:
         raise UserError(str(absent)) from None
-    bench.restore(arrays, manifest)
+    try:
+        bench.restore(arrays, manifest)
+    except StateError as error:
+        logger.warning("%s", error)
+        return None
     return bench

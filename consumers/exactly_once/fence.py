@@ -8,10 +8,14 @@ cannot count anything twice, and nobody needs transactions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter, with_config
+from pydantic_core import to_json
 
 from consumers.wire import topics
 from consumers.wire.ranges import Stream
+from monitor.quality.bounds import TOLD, Count, Number32
 
 if TYPE_CHECKING:
     from consumers.wire.ranges import Open, Range
@@ -46,6 +50,9 @@ class Fence:
     holders: dict[Stream, str] = field(default_factory=dict)
     """Worker that opened each stream last, as far as its `Open` was read."""
 
+    holes: set[Stream] = field(default_factory=set)
+    """Streams of which a record that could not be read may have been, since their last range."""
+
     since: int = 0
     """Offset of the windows topic from which the opens are known; those before it may be gone."""
 
@@ -60,18 +67,36 @@ class Fence:
         """Return why a range does not count (fenced, gap); empty if it does, and it is then in.
 
         The first range of a stream may begin anywhere: older records may be gone. So it is with
-        the first under an open that is older than all that can be read.
+        the first under an open that is older than all that can be read. Where a record that could
+        not be read came in between, a range may begin beyond the end, for under one token ranges
+        come in order: what lies between was in that record (`hole`), and is all that is lost.
         """
         stream, token = entry.stream, self.tokens.get(entry.stream, -1)
         unseen = token < entry.token < self.since
         if token != entry.token and not unseen:
             return "fenced"
-        if not unseen and entry.after != self.ends.get(stream, entry.after):
+        if (
+            not unseen
+            and entry.after != self.ends.get(stream, entry.after)
+            and not self.hole(entry)
+        ):
             return "gap"
         self.tokens[stream], self.ends[stream] = entry.token, entry.end
         self.seqs[stream] = entry.seqs
         self.tails[stream] = Tail(entry.watermark_ns, entry.epoch, entry.last)
+        self.holes.discard(stream)
         return ""
+
+    def unreadable(self) -> None:
+        """Take note of a record of which nobody can tell what it was."""
+        self.holes |= set(self.ends)
+
+    def hole(self, entry: Range) -> int:
+        """Return how many offsets before a range that would count are in no range."""
+        stream = entry.stream
+        if stream not in self.holes or self.tokens.get(stream) != entry.token:
+            return 0
+        return max(0, entry.after - self.ends.get(stream, entry.after))
 
     def former(self, stream: Stream) -> Stream | None:
         """Return the stream of the same name and partition that was known under another id."""
@@ -88,18 +113,55 @@ class Fence:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""
-        tails = [[*s, t.watermark_ns, t.epoch, t.last] for s, t in self.tails.items()]
-        tables = {n: [[*s, v] for s, v in getattr(self, n).items()] for n in _PLAIN}
-        return {**tables, "tails": tails, "since": self.since}
+        tables = {n: [[*_row(s), v] for s, v in getattr(self, n).items()] for n in _PLAIN[:3]}
+        further = {
+            "holders": [[*s, holder] for s, holder in self.holders.items()],
+            "tails": [[*s, t.watermark_ns, t.epoch, t.last] for s, t in self.tails.items()],
+            "holes": [[*s] for s in sorted(self.holes)],
+            "since": self.since,
+        }
+        return tables | {name: rows for name, rows in further.items() if rows}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Fence:
-        """Return the fence of plain values."""
-        tails = {_stream(row[:-3]): Tail(*row[-3:]) for row in values.get("tails", ())}
-        tables = {n: {_stream(row[:-1]): row[-1] for row in values.get(n, ())} for n in _PLAIN}
-        return cls(**tables, tails=tails, since=values.get("since", 0))
+        """Return the fence of plain values, or raise `ValueError`."""
+        return _FENCE.validate_json(to_json(values)).fence()
 
 
-def _stream(row: list[Any]) -> Stream:
-    # Snapshots of before streams had names tell the partition alone.
+# Of the topic that there is by default, and without an id, the partition alone is told.
+_Key = tuple[str, str, Number32]
+_Counted = tuple[str, str, Number32, Count] | tuple[Number32, Count]
+_Epoch = Annotated[int, Field(ge=-1, lt=2**31)]
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Rows that begin with a stream: keys of JSON objects are texts."""
+
+    tokens: tuple[_Counted, ...]
+    ends: tuple[_Counted, ...]
+    seqs: tuple[
+        tuple[str, str, Number32, dict[str, Count]] | tuple[Number32, dict[str, Count]], ...
+    ]
+    holders: tuple[tuple[str, str, Number32, str], ...] = ()
+    tails: tuple[tuple[str, str, Number32, Count, _Epoch, str], ...] = ()
+    holes: tuple[_Key, ...] = ()
+    since: Count = 0
+
+    def fence(self) -> Fence:
+        tables = {n: {_stream(row[:-1]): row[-1] for row in getattr(self, n)} for n in _PLAIN}
+        tails = {Stream(*row[:3]): Tail(*row[3:]) for row in self.tails}
+        holes = {Stream(*row) for row in self.holes}
+        return Fence(**tables, tails=tails, holes=holes, since=self.since)
+
+
+_FENCE = TypeAdapter(_Form)
+
+
+def _row(stream: Stream) -> list[Any]:
+    return [*stream] if stream[:2] != (topics.SHOWERS, "") else [stream.partition]
+
+
+def _stream(row: tuple[Any, ...]) -> Stream:
     return Stream(*row) if len(row) > 1 else Stream(topics.SHOWERS, "", row[0])

@@ -6,25 +6,41 @@ under an older token after that is of a judge that did not know yet, and does no
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import TypeAdapter, with_config
 
-from consumers.wire import topics
+from consumers.wire import schema, topics
+from consumers.wire.block import DecodeError
+from consumers.wire.letters import Unsent
 from monitor.quality import records
 from monitor.quality.acknowledgements import Acknowledgement
+from monitor.quality.bounds import TOLD, Count
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
+from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumers.exactly_once.snapshots import Manifest
+    from consumers.wire.letters import Letters
     from consumers.wire.record import Append, Log, Record, Sink
 
-logger = logging.getLogger(__name__)
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line of the topic: a judge takes office, or says something under its token."""
+
+    judge: str | None = None
+    token: Count | None = None
+    record: dict[str, Any] | None = None
+
+
+_LINE = TypeAdapter(_Line)
 
 
 @dataclass(slots=True)
@@ -32,22 +48,31 @@ class QualityReader:
     """Follows the topic; `take` returns what counts."""
 
     token: int = -1
+    letters: Letters = field(default_factory=Unsent)
 
     def take(self, record: Record) -> records.Record | None:
         """Return what a Kafka record says, None if it does not count."""
         try:
-            fields: dict[str, Any] = orjson.loads(record.value or b"")
-            if "judge" in fields:
-                self.token = record.offset
-                return None
-            # A reader who begins in the middle has not seen the newest judge arrive.
-            if fields["token"] < self.token:
-                return None
-            self.token = fields["token"]
-            return records.from_json(fields["record"])
-        except (records.RecordError, KeyError, TypeError, ValueError) as error:
-            logger.warning("%s[0]@%d: %s", topics.QUALITY, record.offset, error)
+            return self._said(schema.read(_LINE, record.value), record.offset)
+        except records.RecordError as error:
+            self.letters.refuse(record, DecodeError(Rejection.SCHEMA, str(error)))
+        except DecodeError as error:
+            self.letters.refuse(record, error)
+        return None
+
+    def _said(self, line: _Line, offset: int) -> records.Record | None:
+        if line.judge is not None:
+            self.token = offset
             return None
+        if line.token is None or line.record is None:
+            raise DecodeError(Rejection.SCHEMA, "neither a judge nor what one says")
+        # A reader who begins in the middle has not seen the newest judge arrive.
+        if line.token < self.token:
+            return None
+        # A token is the offset of a record before those under it: what is beyond fences nobody.
+        if line.token < offset:
+            self.token = line.token
+        return records.from_json(line.record)
 
 
 def identity(said: records.Record) -> tuple[str, int]:
@@ -86,16 +111,23 @@ class QualityWriter:
             self.reached = max(self.reached, append.offset() + 1)
 
 
-def take_office(sink: Sink, log: Log, name: str, manifest: Manifest) -> QualityWriter:
+UNSENT = Unsent()
+
+
+def take_office(
+    sink: Sink, log: Log, name: str, manifest: Manifest, letters: Letters = UNSENT
+) -> QualityWriter:
     """Return the pen of a new judge, knowing what was published since a snapshot."""
     since = manifest.quality_at
     value = orjson.dumps({"judge": name})
     token = sink.append(topics.QUALITY, value, key="judge", partition=0).offset()
-    said = read(log.read(topics.QUALITY, since, token), manifest.office)
+    said = read(log.read(topics.QUALITY, since, token), letters, manifest.office)
     return QualityWriter(sink, token, {identity(record) for record in said}, reached=since)
 
 
-def read(found: Iterable[Record], token: int = -1) -> list[records.Record]:
+def read(
+    found: Iterable[Record], letters: Letters = UNSENT, token: int = -1
+) -> list[records.Record]:
     """Return what counts among records of the quality topic, in order.
 
     Parameters
@@ -103,6 +135,6 @@ def read(found: Iterable[Record], token: int = -1) -> list[records.Record]:
     token
         Of the judge that was in office before the first of them, where that is known.
     """
-    reader = QualityReader(token)
+    reader = QualityReader(token, letters=letters)
     said = [reader.take(record) for record in found]
     return [record for record in said if record is not None]

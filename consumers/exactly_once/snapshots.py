@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import zstandard
+from pydantic import Field, TypeAdapter, with_config
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.places import Known, find
-from consumers.wire import topics
+from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
+from consumers.wire.letters import Unsent
 from consumers.wire.ranges import Open, Range, header
+from monitor.quality.bounds import TOLD, Count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.exactly_once.places import Place
+    from consumers.wire.letters import Letters
     from consumers.wire.record import Log, Sink
 
 logger = logging.getLogger(__name__)
@@ -38,25 +42,26 @@ LOOK_BACK = 64
 """Records of the state topic in which the newest manifest is looked for first."""
 
 
+@with_config(TOLD)
 @dataclass(frozen=True)
 class Manifest:
     """Where a snapshot is, and how far it reaches."""
 
-    at: int
+    at: Count
     """The windows topic is taken in up to here, exclusive."""
 
-    quality_at: int
+    quality_at: Count
     """All that was published on the quality topic before here is in the snapshot."""
 
     fence: dict[str, Any]
-    chunks: tuple[int, ...]
+    chunks: Annotated[tuple[Count, ...], Field(max_length=MAX_STATE_BYTES // CHUNK_BYTES)]
     """Offsets of the chunks on the state topic."""
 
     sha256: str
-    totals: dict[str, int]
+    totals: dict[str, Count]
     """Showers, records and rejects of all ranges that counted."""
 
-    turn: int
+    turn: Count
     """Counts snapshots; its parity chooses the keys."""
 
     fingerprint: str
@@ -77,11 +82,22 @@ class Manifest:
     models: tuple[str, str, str] = ("", "", "")
     """Hashes of the model that the log began with, the one in force, and the one in shadow."""
 
+    def __post_init__(self) -> None:
+        Fence.from_json(self.fence)
+
     def place(self, log: Log, windows_id: str) -> Place:
         """Return where the windows topic is gone on with: it may be another by now."""
         known = Known(self.at, self.windows_id, self.epoch, self.last)
         return find(known, windows_id, log, topics.WINDOWS)
 
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Record:
+    manifest: Manifest
+
+
+_MANIFEST = TypeAdapter(_Record)
 
 NOTHING = Manifest(0, 0, Fence().to_json(), (), "", {}, 0, "")
 """What is known before the first snapshot."""
@@ -92,6 +108,7 @@ class Snapshots:
     """The state topic, read and written."""
 
     log: Log
+    letters: Letters = field(default_factory=Unsent)
 
     def newest(self) -> Manifest:
         """Return the newest manifest, `NOTHING` if there is none."""
@@ -120,9 +137,8 @@ class Snapshots:
             logger.warning("the snapshot at %d is not whole: reading from before it", manifest.at)
             return None
         try:
-            unpacked = zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
-            arrays: dict[str, NDArray[Any]] = load(unpacked)
-        except (SafetensorError, zstandard.ZstdError) as error:
+            arrays: dict[str, NDArray[Any]] = load(_unpacked(packed))
+        except (SafetensorError, zstandard.ZstdError, LookupError, ValueError) as error:
             logger.warning("the snapshot at %d cannot be read: %s", manifest.at, error)
             return None
         return arrays
@@ -144,29 +160,29 @@ class Snapshots:
         ]
         chunks = tuple(append.offset() for append in under_way)
         manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
-        value = orjson.dumps({"manifest": asdict(manifest)})
+        told = schema.told(manifest, "windows_id", "epoch", "last", "office")
+        value = orjson.dumps({"manifest": told})
         sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
         return manifest
 
     def _manifests(self, begin: int | None, end: int) -> list[Manifest]:
         found = []
         for record in self.log.read(topics.STATE, begin, end):
-            value = record.value or b""
-            if record.key is None or not record.key.startswith(b"manifest/"):
+            if not (record.key or b"").startswith(b"manifest/") or record.value is None:
                 continue
             try:
-                found.append(_manifest(orjson.loads(value)["manifest"]))
-            except (KeyError, TypeError, ValueError) as error:
-                logger.warning("%s@%d is no manifest: %s", topics.STATE, record.offset, error)
+                found.append(schema.read(_MANIFEST, record.value).manifest)
+            except DecodeError as error:
+                self.letters.refuse(record, error)
         return found
 
 
-def _manifest(values: dict[str, Any]) -> Manifest:
-    """Return the manifest of plain values; what a newer judge says beside is nothing to us."""
-    known = {f.name: values[f.name] for f in fields(Manifest) if f.name in values}
-    first, primary, shadow = values.get("models", NOTHING.models)
-    named = {"chunks": tuple(values["chunks"]), "models": (first, primary, shadow)}
-    return Manifest(**(known | named))
+def _unpacked(packed: bytes) -> bytes:
+    # What a frame claims to hold is allocated before any bound is looked at.
+    claimed = zstandard.frame_content_size(packed)
+    if claimed > MAX_STATE_BYTES:
+        raise ValueError(f"claims {claimed} bytes")
+    return zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
 
 
 def fence_at(manifest: Manifest, place: Place) -> Fence:
@@ -188,6 +204,7 @@ def read_back(log: Log, manifest: Manifest, windows_id: str, end: int) -> Fence:
             entry = header(record.value)
         except DecodeError as error:
             logger.warning("%s[0]@%d: %s", topics.WINDOWS, record.offset, error)
+            fence.unreadable()
             continue
         if isinstance(entry, Open):
             fence.open(record.offset, entry)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hmac
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-import orjson
+from pydantic import Field, TypeAdapter, with_config
 
+from consumers.wire import schema
+from consumers.wire.block import DecodeError
 from consumers.wire.failure import UserError
 from monitor.quality.acknowledgements import MAX_TEXT, Acknowledgement, MaskError, parse_mask
+from monitor.quality.bounds import SPOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -32,7 +35,26 @@ MAX_MASKS = 16
 LAST_SECOND = 2**33
 """Data times beyond this, s since 1970 UTC, are mistakes."""
 
-_FIELDS = {"alarm": str, "who": str, "cause": str, "masks": list, "until_s": int, "lift": bool}
+
+@with_config(SPOKEN)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the page sends; every field is needed."""
+
+    alarm: str
+    who: str
+    cause: str
+    masks: Annotated[
+        tuple[Annotated[str, Field(max_length=MAX_TEXT)], ...], Field(max_length=MAX_MASKS)
+    ]
+    until_s: Annotated[int, Field(gt=0, lt=LAST_SECOND)] | None
+    """Data time, s since 1970 UTC."""
+
+    lift: bool
+
+
+_REQUEST = TypeAdapter(Request)
+_NAMES = ", ".join(Request.__slots__)
 
 
 class ActError(Exception):
@@ -83,7 +105,7 @@ class Acts:
         client
             Address that asks, for the log.
         """
-        act = self._act(_fields(body), alarms, time_ns)
+        act = self._act(_read(body), alarms, time_ns)
         try:
             self.say(act)
         except UserError as error:
@@ -91,25 +113,19 @@ class Acts:
         _log.info("%s, from %s: %s", act.who, client, act)
         return f"{'lifted' if act.lifted else 'acknowledged'} {act.alarm}"
 
-    def _act(
-        self, fields: dict[str, Any], alarms: Collection[str], time_ns: int
-    ) -> Acknowledgement:
-        if fields["alarm"] not in alarms:
+    def _act(self, request: Request, alarms: Collection[str], time_ns: int) -> Acknowledgement:
+        if request.alarm not in alarms:
             raise ActError(404, "no such open alarm")
-        until_s = fields["until_s"]
-        if until_s is not None and not 0 < until_s < LAST_SECOND:
-            raise ActError(400, "until_s is no data time")
+        masks = (parse_mask(text, self.detector, self.geometry) for text in request.masks)
         try:
             return Acknowledgement(
-                alarm=fields["alarm"],
-                who=fields["who"].strip(),
-                cause=fields["cause"].strip(),
+                alarm=request.alarm,
+                who=request.who.strip(),
+                cause=request.cause.strip(),
                 time_ns=time_ns,
-                masks=tuple(
-                    parse_mask(text, self.detector, self.geometry) for text in fields["masks"]
-                ),
-                until_ns=None if until_s is None else until_s * 10**9,
-                lifted=fields["lift"],
+                masks=tuple(masks),
+                until_ns=None if request.until_s is None else request.until_s * 10**9,
+                lifted=request.lift,
             )
         except (MaskError, ValueError) as error:
             raise ActError(400, str(error)) from None
@@ -127,19 +143,8 @@ def _same_origin(headers: Mapping[str, str]) -> None:
         raise ActError(403, "an act comes from the page itself")
 
 
-def _fields(body: bytes) -> dict[str, Any]:
+def _read(body: bytes) -> Request:
     try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise ActError(400, "not JSON") from None
-    if not isinstance(fields, dict) or set(fields) != set(_FIELDS):
-        raise ActError(400, f"an act has the fields {', '.join(_FIELDS)}")
-    for name, kind in _FIELDS.items():
-        value = fields[name]
-        # A truth value is an int to Python, but not to people.
-        if type(value) is not kind and not (name == "until_s" and value is None):
-            raise ActError(400, f"{name} is no {kind.__name__}")
-    masks = fields["masks"]
-    if len(masks) > MAX_MASKS or not all(isinstance(m, str) and len(m) <= MAX_TEXT for m in masks):
-        raise ActError(400, f"masks are {MAX_MASKS} texts at most")
-    return fields
+        return schema.read(_REQUEST, body)
+    except DecodeError as error:
+        raise ActError(400, f"an act has the fields {_NAMES}: {error.detail}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from consumers.http.page import Place
 from consumers.wire import strange, topics
 from consumers.wire.block import DecodeError
+from consumers.wire.letters import Unsent
 from monitor.display.pictures import ShowerPicture
 
 if TYPE_CHECKING:
@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.kafka.log import KafkaLog
+    from consumers.wire.letters import Letters
     from consumers.wire.strange import StrangeShower
     from models.detector.geometry import Geometry
     from monitor.detector.tree import Detector
 
-logger = logging.getLogger(__name__)
-
 KEPT = 4000
-"""Showers kept in memory: some 4 kB each at 504 cells."""
+"""Most showers kept in memory ..."""
+
+KEPT_BYTES = 64 << 20
+"""... and most memory that they may take: a shower is 8 bytes a cell."""
 
 LOOK_BACK = 500
 """Records of the anomalies topic that a new judge begins with."""
+
+
+UNSENT = Unsent()
 
 
 class Gallery:
@@ -42,6 +47,7 @@ class Gallery:
         detector: Detector,
         topic: str,
         typical: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        letters: Letters = UNSENT,
     ) -> None:
         """Prepare a gallery.
 
@@ -53,6 +59,8 @@ class Gallery:
         self._geometry = geometry
         self._typical = typical
         self._detector = detector
+        self._letters = letters
+        self._kept = max(1, min(KEPT, KEPT_BYTES // (8 * geometry.n_cells)))
         self._topic = topic
         self._showers: OrderedDict[Place, StrangeShower] = OrderedDict()
 
@@ -64,14 +72,14 @@ class Gallery:
             if record is None:
                 continue
             try:
-                showers = strange.decode(record.value or b"", self._geometry)
+                showers = strange.decode(record.value, self._geometry)
             except DecodeError as error:
-                logger.warning("%s@%d: %s", record.topic, record.offset, error)
+                self._letters.refuse(record, error)
                 continue
             for shower in showers:
                 place = Place(self._topic, shower.partition, shower.offset, shower.row)
                 self._showers[place] = shower
-            while len(self._showers) > KEPT:
+            while len(self._showers) > self._kept:
                 self._showers.popitem(last=False)
 
     def picture(self, place: Place) -> ShowerPicture | None:

@@ -14,13 +14,14 @@ from consumers.exactly_once.fence import Tail
 from consumers.exactly_once.places import Known, find, words
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
 from consumers.judge import succession
-from consumers.judge.state import Bench, Loss, Side
+from consumers.judge.state import Bench, Loss, Side, StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control, Notice
+from consumers.wire.letters import DeadLetters, place
 from consumers.wire.ranges import Open, Range, Said, Stream
-from consumers.wire.record import Displaced, Unavailable, digest
+from consumers.wire.record import Displaced, Refused, Unavailable, digest
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
@@ -28,6 +29,7 @@ from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm, State, WorstShower
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
+from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 SHOWN_WORST = 6
 """Worst showers that an alarm points at."""
+
+MOST_PASSED = 8
+"""Records that are passed over between two snapshots because the judge could not go on with them:
+with more, it is not the records that are at fault."""
 
 SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
@@ -73,6 +79,9 @@ class JudgeSettings:
     shadow_s: int = 30
     """Data-seconds that a model must have seen in shadow without a gap before it takes over."""
 
+    skip: frozenset[str] = frozenset()
+    """Places of records that are passed over, as the log writes them."""
+
 
 class Judge:
     """Judges while the group gives it the windows topic, stands by while it does not."""
@@ -99,7 +108,11 @@ class Judge:
         self._settings = settings
         self._metrics = metrics
         self._show = show
-        self._snapshots = Snapshots(clients.log)
+        self._letters = DeadLetters(lambda: self._sink, metrics.undigested)
+        self._snapshots = Snapshots(clients.log, self._letters)
+        self._poison: set[str] = set()
+        """Places of records, since the last snapshot, that we could not go on with."""
+
         self._bench = Bench(Side.new(standard_of(settings.model)))
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
@@ -145,8 +158,7 @@ class Judge:
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again
-            for record in found:
-                self._take(record, self._writer)
+            self._take_all(found, self._writer)
         self._look_round(time.monotonic())
 
     def _look_round(self, now: float) -> None:
@@ -206,18 +218,20 @@ class Judge:
     def _take_office(self) -> None:
         bench, manifest = self._revived()
         self._windows_id = self._source.identity()
-        place = manifest.place(self._log, self._windows_id)
-        bench.fence, bench.at = fence_at(manifest, place), place.begin
-        self._writer = quality_log.take_office(self._sink, self._log, self._settings.name, manifest)
+        where = manifest.place(self._log, self._windows_id)
+        bench.fence, bench.at = fence_at(manifest, where), where.begin
+        self._writer = quality_log.take_office(
+            self._sink, self._log, self._settings.name, manifest, self._letters
+        )
         self._bench, self._manifest, self._noticed = bench, manifest, {}
-        there = place.begin == place.follows
+        there = where.begin == where.follows
         self._tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
         self._told = None
         _, self._office_end = self._log.bounds(topics.WINDOWS)
         self._metrics.counted(None)
         self._source.start({0: bench.at})
         self._snapped = time.monotonic()
-        for line in words(_WINDOWS, place):
+        for line in words(_WINDOWS, where):
             logger.warning("%s", line)
         logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
 
@@ -241,13 +255,13 @@ class Judge:
         """Go on where the windows topic is now: what it has lost since, we know."""
         self._windows_id, before = self._source.identity(), self._windows_id
         known = Known(self._bench.at, before, self._tail.epoch, self._tail.last)
-        place = find(known, self._windows_id, self._log, topics.WINDOWS)
-        if place.again:
+        where = find(known, self._windows_id, self._log, topics.WINDOWS)
+        if where.again:
             self._bench.fence.tokens.clear()
-        self._bench.at, self._tail = place.begin, Tail()
-        for line in words(_WINDOWS, place):
+        self._bench.at, self._tail = where.begin, Tail()
+        for line in words(_WINDOWS, where):
             logger.warning("%s", line)
-        self._source.start({0: place.begin})
+        self._source.start({0: where.begin})
         # Who starts now must find a place in the log as it is.
         self._snapshot(again=True)
 
@@ -255,7 +269,7 @@ class Judge:
         """Return a bench that has seen nothing, with these models as far as they can be had."""
         first, primary, shadow = models
         if not primary:
-            said = control.newest(self._log.read_all(topics.MODELS))
+            said = control.newest(self._log.read_all(topics.MODELS), self._letters)
             first = primary = self._settings.model if said is None else said.first
         try:
             bench = Bench(Side.new(self._standard_of(primary)), first)
@@ -280,8 +294,8 @@ class Judge:
             return False
         try:
             bench.restore(arrays, manifest)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            logger.warning("the snapshot at %d is of another form: %r", manifest.at, error)
+        except StateError as error:
+            logger.warning("%s", error)
             return False
         if bench.shadow is None:  # it cannot be had any more
             bench.comparison = Comparison()
@@ -291,6 +305,8 @@ class Judge:
         if self._writer is None or (self._bench.at == self._manifest.at and not again):
             return
         self._writer.settle()
+        self._letters.settle()
+        self._poison.clear()
         plan = Manifest(
             at=self._bench.at,
             quality_at=self._writer.reached,
@@ -312,9 +328,29 @@ class Judge:
 
     # Records
 
+    def _take_all(self, found: list[Record], writer: QualityWriter) -> None:
+        for record in found:
+            try:
+                self._take(record, writer)
+            except (Unavailable, Refused, MemoryError):
+                raise
+            except Exception as error:
+                self._poison.add(place(record))
+                if len(self._poison) > MOST_PASSED:
+                    raise
+                logger.exception("%s: the judge could not go on", place(record))
+                self._letters.refuse(record, DecodeError(Rejection.POISON, repr(error)[:200]))
+                # What it has changed half is thrown away: from the last snapshot, without it.
+                self._take_office()
+                return
+
     def _take(self, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
         try:
+            if place(record) in self._poison:
+                raise DecodeError(Rejection.POISON, "the judge could not go on")  # noqa: TRY301
+            if place(record) in self._settings.skip:
+                raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
                 bench.opened(record.offset, entry, record.timestamp_ms)
@@ -323,25 +359,26 @@ class Judge:
             else:
                 self._range(entry, record, writer)
         except DecodeError as error:
-            logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
+            self._letters.refuse(record, error)
+            bench.fence.unreadable()
             bench.tally["ranges_refused/malformed"] += 1
         bench.at = record.offset + 1
         self._tail = Tail(0, record.epoch, digest(record))
 
     def _range(self, entry: Range, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
-        known = bench.fence.ends.get(entry.stream)
+        known, hole = bench.fence.ends.get(entry.stream), bench.fence.hole(entry)
         reason = bench.fence.accept(entry)
         if reason:
             bench.tally[f"ranges_refused/{reason}"] += 1
             logger.info("range %d[%d,%d) is %s", entry.partition, entry.begin, entry.end, reason)
             self._warn(entry, reason)
             return
+        windows = bench.windows(record.value or b"", entry)
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
         bench.tally["ranges_accepted"] += 1
-        self._lose(entry, known, record.offset, writer)
-        windows = bench.windows(record.value or b"", entry)
+        self._lose(entry, known, hole, record.offset, writer)
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
             bench.tally["ranges_refused/model"] += 1
         self._count_strangers(entry, windows.values())
@@ -358,12 +395,20 @@ class Judge:
                 self._say(said, record.offset, writer)
             bench.judge_beside(found)
 
-    def _lose(self, entry: Range, known: int | None, at: int, writer: QualityWriter) -> None:
+    def _lose(
+        self, entry: Range, known: int | None, hole: int, at: int, writer: QualityWriter
+    ) -> None:
         """Count what a range says is gone, and what went between it and the one before."""
         loss = Loss.of(entry)
-        if known is not None and entry.after > known:  # their windows have expired unread
-            gone = entry.begin - known
-            loss = Loss(entry.topic, entry.partition, gone, "expired", *entry.lost_ns)
+        if known is not None and entry.after > known:
+            gone, why = entry.begin - known, "unreadable" if hole else "expired"
+            loss = Loss(entry.topic, entry.partition, gone, why, *entry.lost_ns)
+        if hole:
+            self._bench.tally["ranges_refused/gap"] += 1
+            logger.warning(
+                "%s[%d]: %d offsets before %d are in no range that can be read",
+                entry.topic, entry.partition, hole, entry.begin,
+            )  # fmt: skip
         if loss is not None:
             logger.warning("%s", loss)
             for said in self._bench.lose(loss):
@@ -400,8 +445,7 @@ class Judge:
         try:
             act = self._act(entry)
         except records.RecordError as error:
-            logger.warning("%s[0]@%d: %s", record.topic, record.offset, error)
-            return
+            raise DecodeError(Rejection.SCHEMA, str(error)) from None
         if isinstance(act, Acknowledgement | ReferenceAct):
             self._say(act, record.offset, writer)
         if isinstance(act, Acknowledgement):

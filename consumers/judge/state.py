@@ -52,6 +52,10 @@ ROWS_A_PIECE = 512
 """Rows of open windows in one array of a snapshot."""
 
 
+class StateError(ValueError):
+    """A snapshot that cannot be taken up; the message says why."""
+
+
 def fingerprint(*parts: object) -> str:
     """Return a digest of what a judge's state depends on, beside the log and the models."""
     return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
@@ -67,7 +71,8 @@ class Loss:
     """Offsets, so that it may be some more than there were records."""
 
     why: str
-    """`expired`: nobody had read them; `cut`: they had counted, the log became shorter."""
+    """`expired`: nobody had read them; `cut`: they had counted, the log became shorter;
+    `unreadable`: the record that counted them cannot be read."""
 
     since_ns: int
     """Newest data time before them, ns since 1970 UTC; 0 where unknown."""
@@ -85,10 +90,17 @@ class Loss:
         return cls(entry.topic, entry.partition, records, why, *entry.lost_ns)
 
     def __str__(self) -> str:
-        words = "expired unread" if self.why == "expired" else "that had counted are gone"
+        words = _GONE[self.why]
         since, until = _moment(self.since_ns), _moment(self.until_ns)
         where = f"{self.topic}[{self.partition}]"
         return f"{self.records:,} records of {where} {words}, between {since} and {until}"
+
+
+_GONE = {
+    "expired": "expired unread",
+    "cut": "that had counted are gone",
+    "unreadable": "were scored, but what was said of them cannot be read",
+}
 
 
 def _moment(time_ns: int) -> str:
@@ -333,7 +345,7 @@ class Bench:
         for name, side in self.sides():
             state = side.monitor.state()
             arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
-            for i, piece in enumerate(_pieces(self._open(side.model.hash))):
+            for i, piece in enumerate(_pieces(self._open(side.model.hash), side.model.form)):
                 encoded = ranges.encode_windows(piece, side.model.form)
                 arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
         return arrays
@@ -342,7 +354,21 @@ class Bench:
         return [found[model] for found in self.seconds.windows.values() if model in found]
 
     def restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
-        """Take up what `state` returned; the sides must be of the models that it was made with."""
+        """Take up what `state` returned; the sides must be of the models that it was made with.
+
+        Raises
+        ------
+        StateError
+            If it is of another form, or no state; the bench is of no more use then.
+        """
+        try:
+            self._restore(arrays, manifest)
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            raise StateError(
+                f"the snapshot at {manifest.at} is of another form: {error!r}"
+            ) from None
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
         words = orjson.loads(arrays["words"].tobytes())
         self.seconds = Seconds.from_json(words["stands"], words["clock"])
         opened: dict[WindowKey, dict[str, Window]] = {}
@@ -373,11 +399,12 @@ def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[An
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def _pieces(windows: list[Window]) -> list[list[Window]]:
+def _pieces(windows: list[Window], form: WindowForm) -> list[list[Window]]:
     pieces: list[list[Window]] = []
-    rows = ROWS_A_PIECE
+    # So that a piece is read back within the bounds of reading, however many cells there are.
+    rows = most = max(1, min(ROWS_A_PIECE, ranges.MAX_BYTES // 2 // form.row_bytes))
     for window in sorted(windows, key=lambda w: w.key):
-        if rows >= ROWS_A_PIECE:
+        if rows >= most:
             pieces.append([])
             rows = 0
         pieces[-1].append(window)

@@ -11,8 +11,8 @@ from kafka import errors as kafka_errors
 from kafka.admin import NewTopic
 
 from consumers.kafka.connection import opened, translated
-from consumers.kafka.sink import MAX_RECORD_BYTES
 from consumers.wire import topics
+from consumers.wire.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from consumers.kafka.connection import Connection

@@ -14,7 +14,7 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +27,7 @@ _DENIED = (
     kafka_errors.KafkaConfigurationError,
 )
 # Odd answers of a broker that goes down raise odd errors out of the client: struct.error among them.
+_TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 GONE = (kafka_errors.KafkaError, OSError, struct.error, ConnectionError)
 """What the client raises when nobody is there."""
 
@@ -133,6 +134,10 @@ def translated(*through: type[Exception]) -> Iterator[None]:
         yield
     except through:
         raise
+    except _TOO_LARGE as error:
+        # Never taken, however often it is sent: an operator must see it.
+        said = f"raise its max.message.bytes to {MAX_RECORD_BYTES}"
+        raise Refused(f"a record is larger than its topic takes: {said} ({error})") from error
     except _DENIED as error:
         raise Refused(str(error)) from error
     except GONE as error:

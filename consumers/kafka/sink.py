@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaProducer
 
 from consumers.kafka.connection import opened, translated
+from consumers.wire.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
 
 DELIVERY_S = 20.0
 """A record that is not taken within this is given up, and what it belongs to is done again."""
-
-MAX_RECORD_BYTES = 16 << 20
 
 
 class _Append:

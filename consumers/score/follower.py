@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from consumers.score.scoring import Lineup
 from consumers.wire import topics
 from consumers.wire.artefact_form import ModelAbsent
-from consumers.wire.control import control_of, notice_of
+from consumers.wire.block import DecodeError
+from consumers.wire.control import UNSENT, control_of, notice_of
 from consumers.wire.record import Unavailable
 from monitor.quality.acknowledgements import NOTHING_MASKED
+from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from consumers.kafka.log import KafkaLog
     from consumers.score.scoring import Model
     from consumers.wire.control import Control, Notice
+    from consumers.wire.letters import Letters
     from consumers.wire.ranges import Stream
     from consumers.wire.record import Record
 
@@ -38,9 +41,14 @@ class Follower:
         The model of the settings: what scores until the topic names one.
     model_of
         Returns a model by its hash, or raises `ModelAbsent`; it may take seconds.
+    letters
+        Takes what cannot be read.
     """
 
-    def __init__(self, own: Model, model_of: Callable[[str], Model]) -> None:
+    def __init__(
+        self, own: Model, model_of: Callable[[str], Model], letters: Letters = UNSENT
+    ) -> None:
+        self._letters = letters
         self._model_of = model_of
         self._known = {own.hash: own}
         self._own = own
@@ -95,7 +103,7 @@ class Follower:
         notice = notice_of(record)
         if notice is not None:
             self._notices[notice.stream] = notice
-        said = control_of(record)
+        said = self._control_of(record)
         before = self._control
         # What is older is of a judge that did not know yet that another is in office.
         if said is None or (before is not None and said.at < before.at):
@@ -104,6 +112,15 @@ class Follower:
         return before is None or any(
             getattr(before, name) != getattr(said, name) for name in ("primary", "shadow", "masked")
         )
+
+    def _control_of(self, record: Record) -> Control | None:
+        said = control_of(record, self._letters)
+        cells = range(self._own.scorer.geometry.n_cells)
+        if said is None or all(c in cells for _, masked in said.masked.cells for c in masked):
+            return said
+        error = DecodeError(Rejection.VALUE, f"masks cells that are not in {cells}")
+        self._letters.refuse(record, error)
+        return None
 
     def _line_up(self) -> None:
         """Put the models in force in their places, as far as they can be had."""

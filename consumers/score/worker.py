@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import math
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import orjson
 
 from consumers.exactly_once.neighbours import of_another_group
 from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.scoring import Batch, Part
 from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
-from consumers.wire import topics
+from consumers.wire import letters, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.codec import decode
 from consumers.wire.failure import UserError
 from consumers.wire.ranges import Open, Stream, encode_open, encode_range, encode_windows
-from consumers.wire.record import Displaced
+from consumers.wire.record import MAX_RECORD_BYTES, Displaced
 from consumers.wire.strange import StrangeShower
-from consumers.wire.strange import encode as encode_strange
+from consumers.wire.strange import encode_all as encode_strange
 from models.showers.batch import concatenate
 from monitor.display.metrics.worker import WorkerState
 from monitor.judging.comparison import joint
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from consumers.score.scoring import Lineup
     from consumers.wire.block import Block
     from consumers.wire.control import Notice
+    from consumers.wire.ranges import Range
     from consumers.wire.record import Append, Clients, Record
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
@@ -50,11 +50,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DAY_NS = 24 * 3600 * 10**9
-MAX_SPREAD = 1024
-"""Most rows of windows that one record may make: a row is of a window's key and a region."""
-
-LETTER_BYTES = 1024
-"""What a dead letter quotes of its record."""
+ROOM_BYTES = 4096
+"""What a record is more than its value: key, headers, and those of its batch."""
 
 STRANGE = LEVELS[-1]
 """Showers at or below this p-value are kept for people to look at."""
@@ -77,6 +74,9 @@ class WorkerSettings:
 
     shed_after_s: float = math.inf
     """A record that has waited this long is counted and not scored, s; infinite: all are scored."""
+
+    skip: frozenset[str] = frozenset()
+    """Places of records that are passed over, as the log writes them."""
 
     heartbeat_s: float = 1.0
     """A partition without news says so this often, s."""
@@ -305,10 +305,14 @@ class Worker:
                 stretch.leave_out(block)
                 self._metrics.skipped(block.region, "shed")
             elif block is not None:
+                rows = _spread(block)
+                if parts and spread + rows > self._lineup.primary.form.most_rows:
+                    self._score(parts)
+                    parts, showers, spread = [], 0, 0
                 parts.append(Part(record.partition, record.offset, block))
                 showers += block.showers.n
-                spread += _spread(block)
-            if showers >= self._settings.batch or spread >= MAX_SPREAD:
+                spread += rows
+            if showers >= self._settings.batch:
                 self._metrics.stage("decode", time.perf_counter() - began)
                 self._score(parts)
                 # A poll may hold much: those who wait for our other partitions must hear of us.
@@ -335,13 +339,15 @@ class Worker:
 
     def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
         try:
+            if letters.place(record) in self._settings.skip:
+                raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
             # Not by the record's time alone: it may be in seconds, or missing.
             latest = max(record.timestamp_ms * 1_000_000, time.time_ns()) + DAY_NS
             block = decode(record.value, self._geometry, latest_ns=latest)
             self._check(block)
         except DecodeError as error:
             stretch.rejects[error.reason.value] += 1
-            stretch.letters.append(_letter(record, error))
+            stretch.letters.append(letters.encode(letters.letter_of(record, error)))
             self._metrics.rejected(error.reason)
             logger.info(
                 "rejected %s[%d]@%d: %s", record.topic, record.partition, record.offset, error
@@ -357,8 +363,10 @@ class Worker:
         if not known.all():
             strange = int(block.region[~known][0])
             raise DecodeError(Rejection.REGION, f"region {strange} is not in the detector")
-        if _spread(block) > MAX_SPREAD:
-            raise DecodeError(Rejection.TIME, "scattered over too many seconds and regions")
+        rows, most = _spread(block), self._lineup.primary.form.most_rows
+        if rows > most:
+            text = f"scattered over seconds and regions: {rows} rows of windows, at most {most}"
+            raise DecodeError(Rejection.TIME, text)
         absent = self._lineup.primary.absent(block.showers)
         if absent:
             raise DecodeError(Rejection.SCHEMA, f"the model needs {absent!r}")
@@ -469,8 +477,7 @@ class Worker:
             return
         key = f"{self._settings.topic}/{stretch.partition}"
         strange = [shower for kept in stretch.strange.values() for shower in kept]
-        if strange:
-            value = encode_strange(strange, self._settings.topic, primary.scorer.score_names)
+        for value in encode_strange(strange, self._settings.topic, primary.scorer.score_names):
             self._under_way.append(self._sink.append(topics.ANOMALIES, value, key=key))
         for letter in stretch.letters:
             self._under_way.append(self._sink.append(topics.REJECTS, letter, key=key))
@@ -478,11 +485,22 @@ class Worker:
         if shadow is not None and stretch.shadow:
             beside = encode_windows(in_order(stretch.shadow), shadow.form)
         value = encode_range(entry, in_order(stretch.windows), primary.form, beside)
+        if len(value) > MAX_RECORD_BYTES - ROOM_BYTES:
+            value = self._without_windows(entry, len(value))
         self._under_way.append(self._sink.append(topics.WINDOWS, value, key=key, partition=0))
         self._covered[stretch.partition] = entry.end
         self._stretches[stretch.partition] = stretch.next(now)
         if stretch.showers:
             self._metrics.published(*stretch.newest, time.time())
+
+    def _without_windows(self, entry: Range, size: int) -> bytes:
+        """Return a range whose windows fit into no record, less these; say so, once and in words."""
+        text = f"windows of {size} bytes, a record takes {MAX_RECORD_BYTES}: fewer regions a topic"
+        logger.error("%s[%d]@%d: %s", entry.topic, entry.partition, entry.begin, text)
+        self._metrics.rejected(Rejection.OVERSIZE)
+        rejects = Counter(entry.rejects) + Counter({Rejection.OVERSIZE.value: entry.records})
+        lost = replace(entry, showers=0, worst=(), shadow="", joint=(), shed=(), rejects=rejects)
+        return encode_range(lost, [], self._lineup.primary.form)
 
     def _settle(self) -> None:
         """Wait until what was said before is safe; only then tell the group how far we are."""
@@ -525,18 +543,3 @@ def _where(joined: Mapping[str, NDArray[np.int64]], i: int) -> dict[str, str]:
         "event": str(joined["event_id"][i]),
         "record": f"{joined['partition'][i]}@{joined['offset'][i]}",
     }
-
-
-def _letter(record: Record, error: DecodeError) -> bytes:
-    return orjson.dumps(
-        {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp_ms": record.timestamp_ms,
-            "reason": error.reason.value,
-            "detail": error.detail,
-            "bytes": 0 if record.value is None else len(record.value),
-            "begins": base64.b64encode((record.value or b"")[:LETTER_BYTES]).decode(),
-        }
-    )

@@ -8,18 +8,24 @@ pieces there are, and nothing is put together that is larger than it may be or o
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import TypeAdapter, with_config
 
-from consumers.wire import topics
+from consumers.wire import schema, topics
+from consumers.wire.block import DecodeError
+from consumers.wire.letters import Unsent
 from models.scoring.artefact import FILES, Artefact, ArtefactError
+from monitor.quality.bounds import TOLD, Count
+from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from consumers.wire.letters import Letters
     from consumers.wire.record import Record, Sink
     from models.detector.geometry import Geometry
 
@@ -35,6 +41,7 @@ class ModelAbsent(Exception):  # noqa: N818 - what is the case, in the word of p
     """An artefact that cannot be had from the topic, or not be used; one line that says why."""
 
 
+@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Card:
     """What the topic says of an artefact."""
@@ -43,8 +50,12 @@ class Card:
     family: str
     version: str
     geometry: str
-    sizes: dict[str, int]
+    sizes: dict[str, Count]
     """Bytes of each file."""
+
+    def __post_init__(self) -> None:
+        if set(self.sizes) != set(FILES):
+            raise ValueError(f"an artefact has the files {', '.join(FILES)}")
 
     @property
     def bytes(self) -> int:
@@ -57,20 +68,40 @@ class Card:
         return -(-self.bytes // PIECE_BYTES)
 
 
-def card_of(record: Record) -> Card | None:
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Record:
+    artefact: Card
+
+
+_READ = TypeAdapter(_Record)
+UNSENT = Unsent()
+
+
+def encode_card(card: Card) -> bytes:
+    """Return the wire form of a card."""
+    return orjson.dumps({"artefact": card})
+
+
+def card_of(record: Record, letters: Letters = UNSENT) -> Card | None:
     """Return the card that a record of the topic is, None if it is none that can be used."""
     match = _CARD.fullmatch(record.key or b"")
-    if match is None or not record.value:
+    if match is None or record.value is None:
         return None
     try:
-        card = Card(**orjson.loads(record.value)["artefact"])
-        whole = {name: size for name, size in card.sizes.items() if type(size) is int and size >= 0}
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return _card(record.value, match["hash"].decode())
+    except DecodeError as error:
+        letters.refuse(record, error)
         return None
-    texts = all(type(text) is str for text in (card.family, card.version, card.geometry))
-    sizes = set(whole) == set(FILES) == set(card.sizes)
-    usable = card.hash == match["hash"].decode() and texts and sizes
-    return card if usable and card.bytes <= MAX_ARTEFACT_BYTES else None
+
+
+def _card(value: bytes, model: str) -> Card:
+    card = schema.read(_READ, value).artefact
+    if card.hash != model:
+        raise DecodeError(Rejection.SCHEMA, f"the card of {card.hash[:64]!r} under another key")
+    if card.bytes > MAX_ARTEFACT_BYTES:
+        raise DecodeError(Rejection.OVERSIZE, f"{card.bytes} bytes of artefact")
+    return card
 
 
 def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
@@ -102,8 +133,7 @@ def publish(sink: Sink, path: Path, artefact: Artefact) -> Card:
     ]
     for append in under_way:
         append.offset()
-    value = orjson.dumps({"artefact": asdict(card)})
-    sink.append(topics.MODELS, value, key=f"artefact/{card.hash}", partition=0).offset()
+    sink.append(topics.MODELS, encode_card(card), key=f"artefact/{card.hash}", partition=0).offset()
     return card
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from consumers.wire import arrow_form, json_form
 from consumers.wire.block import LATEST_NS, Block, DecodeError
+from consumers.wire.record import MAX_RECORD_BYTES
 from models.showers.batch import ShowersError
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     from models.detector.geometry import Geometry
 
-MAX_BYTES = 16 << 20
-"""Longest record that is looked at."""
+MAX_BYTES = MAX_RECORD_BYTES
 
 encode = arrow_form.write
 

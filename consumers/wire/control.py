@@ -7,31 +7,34 @@ models whose windows it carries, so workers may follow late.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import TypeAdapter, with_config
 
-from consumers.wire import topics
+from consumers.wire import schema, topics
+from consumers.wire.block import DecodeError
+from consumers.wire.letters import Unsent
 from consumers.wire.ranges import Stream
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
+from monitor.quality.bounds import TOLD, Count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from consumers.wire.letters import Letters
     from consumers.wire.record import Record, Sink
-
-logger = logging.getLogger(__name__)
 
 KEY = "control"
 
 
+@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Control:
     """What is in force."""
 
-    at: int
+    at: Count
     """Offset of the windows topic up to which the judge had come: a lower one is older."""
 
     first: str
@@ -57,32 +60,32 @@ def publish(sink: Sink, control: Control) -> None:
     sink.append(topics.MODELS, value, key=KEY, partition=0)
 
 
-def control_of(record: Record) -> Control | None:
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Record:
+    control: Control
+
+
+_CONTROL = TypeAdapter(_Record)
+UNSENT = Unsent()
+
+
+def control_of(record: Record, letters: Letters = UNSENT) -> Control | None:
     """Return what a record of the models topic puts in force, None if it is of another kind."""
-    if record.key != KEY.encode():
+    if record.key != KEY.encode() or record.value is None:
         return None
     try:
-        fields: dict[str, Any] = orjson.loads(record.value or b"")["control"]
-        known = {name: fields[name] for name in Control.__slots__ if name in fields}
-        masked = Masked.from_json(known.pop("masked", NOTHING_MASKED.to_json()))
-        return _checked(Control(**known, masked=masked))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        logger.warning("%s@%d: %s", record.topic, record.offset, error)
+        return schema.read(_CONTROL, record.value).control
+    except DecodeError as error:
+        letters.refuse(record, error)
         return None
 
 
-def _checked(control: Control) -> Control:
-    models = (control.first, control.primary, control.shadow)
-    if type(control.at) is not int or any(type(name) is not str for name in models):
-        raise TypeError("at is a whole number, models are texts")
-    return control
-
-
-def newest(records: Iterable[Record]) -> Control | None:
+def newest(records: Iterable[Record], letters: Letters = UNSENT) -> Control | None:
     """Return what is in force by the records of the topic, None if nothing is said yet."""
     found: Control | None = None
     for record in records:
-        control = control_of(record)
+        control = control_of(record, letters)
         if control is not None and (found is None or control.at >= found.at):
             found = control
     return found
@@ -128,6 +131,5 @@ def notice_of(record: Record) -> Notice | None:
         topic, id_, partition = told["stream"]
         stream = Stream(str(topic), str(id_), int(partition))
         return Notice(stream, int(told["token"]), str(told["why"]), str(told["holder"]))
-    except (KeyError, TypeError, ValueError) as error:
-        logger.warning("%s@%d: %s", record.topic, record.offset, error)
+    except (KeyError, TypeError, ValueError):  # the next notice on the same says it again
         return None

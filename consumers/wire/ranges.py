@@ -9,23 +9,26 @@ a range carries both or is not there.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 from pyarrow import ipc
+from pydantic import Field, TypeAdapter, with_config
 
-from consumers.wire import arrow_form, topics
-from consumers.wire.block import DecodeError
+from consumers.wire import arrow_form, schema, topics
+from consumers.wire.block import LATEST_NS, DecodeError
+from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.comparison import Joint
+from monitor.quality.bounds import SPOKEN, TOLD, Count, EventId, Number32, P, RegionId
 from monitor.quality.rejection import Rejection
 from monitor.windows.window import LEVELS, P_EDGES, Window, WindowKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,10 +37,18 @@ MAX_ROWS = 4096
 MAX_BYTES = 512 << 20
 """Most memory that the windows of a range may take."""
 
+MAX_SPREAD = 1024
+"""Most rows of windows that one record of showers may make: a row is of a key and a region."""
+
 MAX_WORST = 8
 """Most worst showers that a range points at."""
 
+LARGEST = 2**48
+"""Most that a count or sum of a window can be: thousands of them add up without overflow."""
+
+_SIGNED = frozenset({"z_sum", "layer_energy"})
 _KEY = WindowKey._fields
+_LAST_KEY = np.array([2**32 - 1, 2**32 - 1, LATEST_NS // 10**9])
 _SPARSE = ("score_bins", "score_counts")
 
 
@@ -75,15 +86,25 @@ class WindowForm:
         """Return the memory of a row's dense fields."""
         return 8 * (4 + sum(math.prod(shape) for shape in self.rows.values()))
 
+    @property
+    def most_rows(self) -> int:
+        """Return the rows whose counts fit into a record, even if nothing could be compressed."""
+        counts = sum(math.prod(shape) for shape in self.rows.values())
+        return min(MAX_SPREAD, MAX_RECORD_BYTES // (4 * counts))
+
     def check(self, schema: Any) -> int:
         """Return the memory of a row, or raise `DecodeError` unless a schema is of this form."""
         wanted = {*_KEY, "regions", *self.rows, *_SPARSE}
         if set(schema.names) != wanted or len(schema.names) != len(wanted):
             raise DecodeError(Rejection.SCHEMA, f"columns {schema.names}"[:200])
+        for name in (*_KEY, "regions"):
+            _check_type(name, schema.field(name).type, pa.types.is_int64)
+        for name in _SPARSE:
+            _check_type(name, schema.field(name).type, _is_int64_list)
         for name, shape in self.rows.items():
             kind = schema.field(name).type
-            if not pa.types.is_fixed_size_list(kind) or kind.list_size != math.prod(shape):
-                raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}, not {shape}")
+            if not _is_fixed_list(kind) or kind.list_size != math.prod(shape):
+                raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}, not {shape}"[:200])
         return self.row_bytes
 
     def bins_per_row(self, window: Window) -> NDArray[np.int64]:
@@ -102,11 +123,20 @@ class Stream(NamedTuple):
     partition: int
 
 
+Moment = Annotated[int, Field(ge=0, le=LATEST_NS)]
+"""Data time, ns since 1970 UTC."""
+
+Reasons = dict[Annotated[str, Field(pattern="^[a-z][a-z ]{0,31}$")], Count]
+NOT_REASONS = frozenset({"showers", "records", "missing"})
+"""What is counted beside the reasons, by the same judge."""
+
+
+@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Open:
     """A worker takes a partition over; the offset of this record is its token."""
 
-    partition: int
+    partition: Number32
     worker: str
     topic: str = topics.SHOWERS
     topic_id: str = ""
@@ -119,47 +149,49 @@ class Open:
         return Stream(self.topic, self.topic_id, self.partition)
 
 
+@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Worst:
     """Where a strange shower is."""
 
-    p: float
-    partition: int
-    offset: int
-    row: int
-    event_id: int
-    region: int
-    time_ns: int
+    p: P
+    partition: Number32
+    offset: Count
+    row: Number32
+    event_id: EventId
+    region: RegionId
+    time_ns: Moment
 
 
+@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Range:
     """What a contiguous stretch of one source partition came to, less its windows."""
 
     topic: str
-    partition: int
-    token: int
+    partition: Number32
+    token: Count
     """Offset of the worker's `Open` on the windows topic."""
 
-    begin: int
-    end: int
+    begin: Count
+    end: Count
     """Source offsets [begin, end) that are covered; equal if there is only news of being idle."""
 
-    watermark_ns: int
+    watermark_ns: Moment
     """Newest data time seen in the partition, ns since 1970 UTC; 0 before the first."""
 
     caught_up: bool
     """Nothing more was to be read."""
 
-    showers: int
-    records: int
-    rejects: dict[str, int]
+    showers: Count
+    records: Count
+    rejects: Reasons
     """Records that could not be taken, by reason."""
 
-    missing: int
+    missing: Count
     """Blocks that producers counted and nobody saw."""
 
-    seqs: dict[str, int]
+    seqs: dict[str, Count]
     """Newest count of each producer in the partition, so that a hole shows across workers too."""
 
     worker: str
@@ -170,16 +202,16 @@ class Range:
     shadow: str = ""
     """Content hash of the artefact that scored the same showers in shadow; empty if none did."""
 
-    shadow_bytes: int = 0
+    shadow_bytes: Count = 0
     """Length of the shadow's windows at the end of the record."""
 
-    joint: tuple[int, ...] = ()
+    joint: tuple[Count, ...] = ()
     """Sums over both models' p-values, `monitor.judging.comparison.Joint`; empty without a shadow."""
 
-    shed: tuple[tuple[int, int, int, int], ...] = ()
+    shed: tuple[tuple[Number32, Number32, RegionId, Count], ...] = ()
     """Run, lumisection, region and number of showers that were counted and not scored."""
 
-    shed_until: int = 0
+    shed_until: Annotated[int, Field(ge=0, le=LATEST_NS // 10**9)] = 0
     """Newest data-second of such showers; 0 if there are none."""
 
     masked: str = ""
@@ -189,18 +221,28 @@ class Range:
     group: str = ""
     """Consumer group of the worker."""
 
-    follows: int | None = None
+    follows: Count | None = None
     """End of the range before, where it is another place than `begin`: below it, what lies between
     had expired unread; above it, the log had become shorter and goes on from there."""
 
-    lost_ns: tuple[int, int] = (0, 0)
+    lost_ns: tuple[Moment, Moment] = (0, 0)
     """Newest data time before what was lost and first after it, ns; 0 where unknown."""
 
-    epoch: int = -1
+    epoch: Annotated[int, Field(ge=-1, lt=2**31)] = -1
     """Leader epoch of the last record taken in the partition."""
 
     last: str = ""
     """Digest of that record, `consumers.wire.record.digest`; empty before the first."""
+
+    def __post_init__(self) -> None:
+        if self.end < self.begin:
+            raise ValueError(f"ends at {self.end}, before it begins at {self.begin}")
+        if self.shadow_bytes and not self.shadow:
+            raise ValueError("windows of a shadow without a name")
+        if self.joint:
+            Joint.from_list([*self.joint])
+        if not NOT_REASONS.isdisjoint(self.rejects):
+            raise ValueError("a reason for rejects has a name that is taken")
 
     @property
     def stream(self) -> Stream:
@@ -223,10 +265,7 @@ class Range:
         return max(0, self.after - self.begin)
 
 
-_OPEN = frozenset(f.name for f in fields(Open))
-_RANGE = frozenset(f.name for f in fields(Range))
-
-
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Said:
     """Something that a person has said to the judge: an acknowledgement, a command."""
@@ -235,14 +274,28 @@ class Said:
     body: dict[str, Any] = field(default_factory=dict)
 
 
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A record of the windows topic that is JSON; one of the two is there."""
+
+    open: Open | None = None
+    said: Said | None = None
+
+
+_LATER = ("topic_id", "group", "follows", "lost_ns", "epoch", "last")
+_PLAIN = TypeAdapter(_Plain)
+_RANGE = TypeAdapter(Range)
+
+
 def encode_open(entry: Open) -> bytes:
     """Return the wire form of an `Open`."""
-    return orjson.dumps({"open": asdict(entry)})
+    return orjson.dumps({"open": schema.told(entry, "topic", "topic_id", "group")})
 
 
 def encode_said(entry: Said) -> bytes:
     """Return the wire form of what was said."""
-    return orjson.dumps({"said": asdict(entry)})
+    return orjson.dumps({"said": entry})
 
 
 def encode_range(
@@ -250,7 +303,7 @@ def encode_range(
 ) -> bytes:
     """Return the wire form of a range with its windows, and those of a shadow that are encoded."""
     entry = replace(entry, shadow_bytes=len(shadow))
-    text = orjson.dumps(asdict(entry)).decode()
+    text = orjson.dumps(schema.told(entry, *_LATER)).decode()
     return encode_windows(windows, form, {"calodqm.range": text}) + shadow
 
 
@@ -294,18 +347,18 @@ def header(value: bytes | None) -> Open | Range | Said:
     """
     if not value:
         raise DecodeError(Rejection.EMPTY, "no bytes")
-    try:
-        if value[:1] == b"{":
-            return _plain(orjson.loads(value))
-        metadata = arrow_form.peek(value)
-        form = metadata.get("calodqm.windows")
-        if form != FORMAT:
-            raise DecodeError(Rejection.SCHEMA, f"form {form!r} of windows; this reads {FORMAT!r}")
-        return _range(orjson.loads(metadata["calodqm.range"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if type(error) is DecodeError:
-            raise
-        raise DecodeError(Rejection.CORRUPT, f"{type(error).__name__}: {error}"[:200]) from None
+    if value[:1] == b"{":
+        plain = schema.read(_PLAIN, value)
+        entry = plain.open or plain.said
+        if entry is None:
+            raise DecodeError(Rejection.SCHEMA, "neither opens nor says anything")
+        return entry
+    metadata = arrow_form.peek(value)
+    form = metadata.get("calodqm.windows")
+    if form != FORMAT:
+        raise DecodeError(Rejection.SCHEMA, f"form {form!r} of windows; this reads {FORMAT!r}")
+    told = schema.read(_RANGE, metadata.get("calodqm.range"))
+    return told if len(told.worst) <= MAX_WORST else replace(told, worst=told.worst[:MAX_WORST])
 
 
 def windows(value: bytes, form: WindowForm) -> list[Window]:
@@ -319,10 +372,9 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
     if not value or _is_bare(value):
         return []
     _, batch = arrow_form.read_stream(value, form.check, MAX_ROWS, MAX_BYTES)
-    try:
-        return _windows(batch, form)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DecodeError(Rejection.CORRUPT, f"{type(error).__name__}: {error}"[:200]) from None
+    if any(_holes(column) for column in batch.columns):
+        raise DecodeError(Rejection.VALUE, "has nulls")
+    return _windows(batch, form)
 
 
 def seconds(value: bytes) -> set[int]:
@@ -363,50 +415,6 @@ def parts(value: bytes, entry: Range) -> dict[str, bytes]:
     return {entry.model: value[:cut], entry.shadow: value[cut:]}
 
 
-def _plain(fields_: dict[str, Any]) -> Open | Said:
-    if "open" in fields_:
-        entry = Open(**{n: value for n, value in fields_["open"].items() if n in _OPEN})
-        words = (entry.worker, entry.topic, entry.topic_id, entry.group)
-        if type(entry.partition) is not int or any(type(word) is not str for word in words):
-            raise DecodeError(Rejection.SCHEMA, "open: partition and worker")
-        return entry
-    said = Said(**fields_["said"])
-    if type(said.what) is not str or type(said.body) is not dict:
-        raise DecodeError(Rejection.SCHEMA, "said: what and body")
-    return said
-
-
-def _range(fields_: dict[str, Any]) -> Range:
-    # What a newer worker says beside is nothing to us: workers and judges are renewed in turn.
-    named = {name: value for name, value in fields_.items() if name in _RANGE}
-    worst = tuple(Worst(**entry) for entry in named.pop("worst"))
-    joint = tuple(named.pop("joint", ()))
-    if joint:
-        Joint.from_list([*joint])
-    shed = tuple(_shed(row) for row in named.pop("shed", ()))
-    lost_ns = tuple(named.pop("lost_ns", (0, 0)))
-    entry = Range(
-        **named, worst=worst[:MAX_WORST], joint=joint, shed=shed, lost_ns=(lost_ns[0], lost_ns[1])
-    )
-    whole = (
-        entry.partition, entry.token, entry.begin, entry.end, entry.watermark_ns,
-        entry.shadow_bytes, entry.shed_until, entry.after, *entry.lost_ns, entry.epoch + 1,
-    )  # fmt: skip
-    if any(type(number) is not int or number < 0 for number in whole) or entry.end < entry.begin:
-        raise DecodeError(Rejection.SCHEMA, "range: offsets must be whole numbers that rise")
-    words = (entry.masked, entry.shadow, entry.topic, entry.topic_id, entry.group, entry.last)
-    if any(type(word) is not str for word in words) or (entry.shadow_bytes and not entry.shadow):
-        raise DecodeError(Rejection.SCHEMA, "range: windows of a shadow without a name")
-    return entry
-
-
-def _shed(row: Any) -> tuple[int, int, int, int]:
-    run, lumisection, region, n = row
-    if any(type(number) is not int or number < 0 for number in row):
-        raise DecodeError(Rejection.SCHEMA, "range: what was not scored is given in whole numbers")
-    return run, lumisection, region, n
-
-
 def _is_bare(value: bytes) -> bool:
     """Return whether a stream ends after its schema: a range without windows."""
     length = int.from_bytes(value[4:8], "little")
@@ -423,6 +431,12 @@ def _windows(batch: Any, form: WindowForm) -> list[Window]:
     starts = batch.column("score_bins").offsets.to_numpy()
     regions = _values(batch.column("regions"))
     edges = np.flatnonzero(np.any(np.diff(keys, axis=0), axis=1)) + 1
+    lengths = np.diff(starts)
+    if not np.array_equal(starts, batch.column("score_counts").offsets.to_numpy()):
+        raise DecodeError(Rejection.VALUE, "bins of scores and their counts are not alike")
+    _check_counts(dense, sparse["score_counts"])
+    _check_order(keys, regions, edges)
+    _check_bins(np.repeat(regions, lengths), sparse["score_bins"], math.prod(form.shape))
     found = []
     for begin, end in zip([0, *edges], [*edges, len(keys)], strict=True):
         bins = slice(int(starts[begin]), int(starts[end]))
@@ -435,6 +449,52 @@ def _windows(batch: Any, form: WindowForm) -> list[Window]:
             )
         )
     return found
+
+
+def _check_counts(dense: dict[str, NDArray[np.int64]], counts: NDArray[np.int64]) -> None:
+    """Raise `DecodeError` unless counts are such as add up without overflow."""
+    for name, values in {**dense, "score_counts": counts}.items():
+        least = -LARGEST if name in _SIGNED else 0
+        if values.size and not (least <= int(values.min()) <= int(values.max()) <= LARGEST):
+            raise DecodeError(Rejection.VALUE, f"{name} holds what no count can be")
+
+
+def _check_order(
+    keys: NDArray[np.int64], regions: NDArray[np.int64], edges: NDArray[np.int64]
+) -> None:
+    """Raise `DecodeError` unless keys can be, come once each, and regions rise in each window."""
+    if not ((keys >= 0) & (keys <= _LAST_KEY)).all():
+        raise DecodeError(Rejection.TIME, "run, lumisection or second out of bounds")
+    starts = keys[np.append(0, edges)]
+    if len(np.unique(starts, axis=0)) != len(starts):
+        raise DecodeError(Rejection.VALUE, "windows of one key stand apart")
+    falls = np.flatnonzero(np.diff(regions) <= 0) + 1
+    if not ((regions >= 0) & (regions < 2**16)).all() or not np.isin(falls, edges).all():
+        raise DecodeError(Rejection.REGION, "regions of a window do not rise")
+
+
+def _check_bins(regions: NDArray[np.int64], bins: NDArray[np.int64], size: int) -> None:
+    """Raise `DecodeError` unless the bins of scores lie in those of their regions."""
+    if not ((bins >= 0) & (bins // size == regions)).all():
+        raise DecodeError(Rejection.VALUE, "a bin of scores lies in another region")
+
+
+def _check_type(name: str, kind: Any, right: Callable[[Any], bool]) -> None:
+    if not right(kind):
+        raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}"[:200])
+
+
+def _is_int64_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) and pa.types.is_int64(kind.value_type))
+
+
+def _is_fixed_list(kind: Any) -> bool:
+    return pa.types.is_fixed_size_list(kind) and kind.value_type in {pa.int32(), pa.int64()}
+
+
+def _holes(column: Any) -> bool:
+    inner = getattr(column, "values", None)  # of a list
+    return bool(column.null_count or (inner is not None and inner.null_count))
 
 
 def _values(column: Any) -> NDArray[np.int64]:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+MAX_RECORD_BYTES = 16 << 20
+"""Longest record that our topics take, and that is looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One Kafka message, stripped to what identifies and fills it."""

@@ -12,9 +12,12 @@ from pyarrow import ipc
 
 from consumers.wire import arrow_form
 from consumers.wire.block import DecodeError
+from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
@@ -33,7 +36,7 @@ _NUMBERS = {
     "e_inc": pa.float32(),
     "p": pa.float64(),
 }
-_LISTS = ("p_scores", "cells", "pull")
+_LISTS = {"p_scores": pa.float64(), "cells": pa.float32(), "pull": pa.float32()}
 MAX_SCORES = 64
 
 
@@ -65,6 +68,20 @@ class StrangeShower:
     """Latent of each cell: how many standard deviations off it is, shape (V,)."""
 
 
+def encode_all(
+    showers: list[StrangeShower], topic: str, score_names: tuple[str, ...]
+) -> Iterator[bytes]:
+    """Yield the wire form of strange showers, in as many records as they need."""
+    for begin in range(0, len(showers), (most := _most_rows(showers))):
+        yield encode(showers[begin : begin + most], topic, score_names)
+
+
+def _most_rows(showers: list[StrangeShower]) -> int:
+    """Return how many showers surely fit into a record, uncompressed as they may be."""
+    row_bytes = 8 * len(showers[0].cells) + 8 * MAX_SCORES + 100 if showers else 1
+    return max(1, min(MAX_ROWS, MAX_RECORD_BYTES // 2 // row_bytes))
+
+
 def encode(showers: list[StrangeShower], topic: str, score_names: tuple[str, ...]) -> bytes:
     """Return the wire form of at least one strange shower."""
     columns: dict[str, Any] = {
@@ -87,7 +104,7 @@ def encode(showers: list[StrangeShower], topic: str, score_names: tuple[str, ...
     return value
 
 
-def decode(value: bytes, geometry: Geometry) -> list[StrangeShower]:
+def decode(value: bytes | None, geometry: Geometry) -> list[StrangeShower]:
     """Return the strange showers of a record, or raise `DecodeError`."""
 
     def row_bytes(schema: Any) -> int:
@@ -102,13 +119,21 @@ def decode(value: bytes, geometry: Geometry) -> list[StrangeShower]:
         _check_lists(schema, geometry)
         return 8 * geometry.n_cells + 8 * MAX_SCORES + 100
 
+    if not value:
+        raise DecodeError(Rejection.EMPTY, "no bytes")
     _, batch = arrow_form.read_stream(value, row_bytes, MAX_ROWS)
+    if any(column.null_count for column in batch.columns) or any(
+        batch.column(name).values.null_count for name in _LISTS
+    ):
+        raise DecodeError(Rejection.VALUE, "has nulls")
     numbers = {name: batch.column(name).to_pylist() for name in _NUMBERS}
     n = batch.num_rows
     lists = {
         name: batch.column(name).values.to_numpy(zero_copy_only=True).reshape(n, -1)
         for name in _LISTS
     }
+    if not all(np.isfinite(lists[name]).all() for name in ("cells", "pull")):
+        raise DecodeError(Rejection.VALUE, "cells must be finite")
     return [
         StrangeShower(
             **{name: values[i] for name, values in numbers.items()},
@@ -119,10 +144,10 @@ def decode(value: bytes, geometry: Geometry) -> list[StrangeShower]:
 
 
 def _check_lists(schema: Any, geometry: Geometry) -> None:
-    for name in _LISTS:
+    for name, values in _LISTS.items():
         kind = schema.field(name).type
-        if not pa.types.is_fixed_size_list(kind):
-            raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}")
+        if not pa.types.is_fixed_size_list(kind) or kind.value_type != values:
+            raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}"[:200])
         if kind.list_size != geometry.n_cells and (
             name != "p_scores" or kind.list_size > MAX_SCORES
         ):

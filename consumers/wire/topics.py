@@ -11,3 +11,6 @@ MODELS = "calo.models.v1"
 
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""
+
+READ = (WINDOWS, ANOMALIES, QUALITY, MODELS, STATE)
+"""Topics of our own that services read."""

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, with_config
+from pydantic_core import to_json
+
+from monitor.quality.bounds import SPOKEN, TOLD, Count, Whole
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,25 +27,27 @@ class MaskError(ValueError):
     """A mask that names what does not exist; the message says what would."""
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Mask:
     """A region, or cells of a region, that leave tests and references."""
 
-    region: int
+    region: Whole
     """Region id."""
 
-    cells: tuple[int, ...] = ()
-    """Cells, sorted; empty means the whole region."""
+    cells: tuple[Whole, ...]
+    """Cells, sorted; empty means the whole region, which must be said: there is no default."""
 
 
+@with_config(TOLD)
 @dataclass(frozen=True)
 class Masked:
     """All that is masked at a time, for those who score."""
 
-    regions: tuple[int, ...] = ()
+    regions: tuple[Whole, ...] = ()
     """Ids of the regions that are masked as a whole, sorted."""
 
-    cells: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    cells: tuple[tuple[Whole, tuple[Whole, ...]], ...] = ()
     """Ids of further regions, sorted, each with its masked cells, sorted."""
 
     @classmethod
@@ -68,14 +75,15 @@ class Masked:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Masked:
-        """Return what plain values mask, or raise `KeyError`, `TypeError` or `ValueError`."""
-        cells = tuple((int(r), tuple(int(cell) for cell in c)) for r, c in values["cells"])
-        return cls(tuple(int(region) for region in values["regions"]), cells)
+        """Return what plain values mask, or raise `ValueError`."""
+        return _MASKED.validate_json(to_json(values))
 
 
+_MASKED = TypeAdapter(Masked)
 NOTHING_MASKED = Masked()
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """One act: an alarm is in hand, its cause is known, something may be masked."""
@@ -83,11 +91,11 @@ class Acknowledgement:
     alarm: str
     who: str
     cause: str
-    time_ns: int
+    time_ns: Count
     """When it was said, ns since 1970 UTC."""
 
     masks: tuple[Mask, ...] = ()
-    until_ns: int | None = None
+    until_ns: Count | None = None
     """Data time at which masks and acknowledgement end; None: until lifted."""
 
     lifted: bool = False

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from monitor.detector.tree import Level
+from pydantic import with_config
+
+from monitor.detector.tree import Level
+from monitor.quality.bounds import (
+    SPOKEN,
+    Count,
+    EventId,
+    Number32,
+    P,
+    Real,
+    RegionId,
+    Whole,
+)
 
 
 class State(StrEnum):
@@ -44,25 +54,28 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class CellShare:
     """A cell and its share of the excess."""
 
-    cell: int
+    cell: Count
     name: str
-    share: float
+    share: Real
     """In [0, 1]; the shares of an alarm's cells need not add up to 1."""
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class RegionShare:
     """A region and its share of the excess."""
 
-    region: int
+    region: RegionId
     name: str
-    share: float
+    share: Real
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class ReferenceSummary:
     """What "good" was measured against."""
@@ -71,27 +84,29 @@ class ReferenceSummary:
     origin: str
     """certified, generated or live."""
 
-    showers: int
+    showers: Count
     model: str
     """Content hash of the artefact."""
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class WorstShower:
     """A shower to look at: where it is and how strange."""
 
-    event_id: int
+    event_id: EventId
     topic: str
-    partition: int
-    offset: int
-    row: int
+    partition: Number32
+    offset: Count
+    row: Number32
     """Row in the record's block."""
 
-    region: int
-    p: float
-    time_ns: int
+    region: RegionId
+    p: P
+    time_ns: Count
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One fault, one alarm. The same id with a higher version replaces what was said before."""
@@ -99,7 +114,7 @@ class Alarm:
     id: str
     """Deterministic: a judge that replays the same windows gives the same id."""
 
-    version: int
+    version: Count
     state: State
     severity: Severity
     level: Level
@@ -109,33 +124,33 @@ class Alarm:
     test: str
     """Which test crossed: exceedances, p-histogram, latent mean, latent spread, too few, silent..."""
 
-    onset_ns: int
+    onset_ns: Whole
     """Most likely start of the fault, data time, ns since 1970 UTC."""
 
-    raised_ns: int
+    raised_ns: Whole
     """Data time at which the test crossed."""
 
-    now_ns: int
+    now_ns: Whole
     """Data time of this version."""
 
-    run: int
-    lumisection: int
-    showers: int
+    run: Number32
+    lumisection: Number32
+    showers: Count
     """Showers seen at this place since the onset."""
 
-    observed: float
+    observed: Real
     """What was counted since the onset (exceedances, or the test's own statistic)."""
 
-    expected: float
-    expected_sd: float
+    expected: Real
+    expected_sd: Real
     """Uncertainty of the expectation, from the finite reference."""
 
-    log10_odds: float
+    log10_odds: Real
     """Evidence against "nothing is wrong", log10 of the e-value."""
 
     reference: ReferenceSummary
     kind: Kind
-    kind_margin: float
+    kind_margin: Real
     """Log10 odds of this kind over the next likely one."""
 
     regions: tuple[RegionShare, ...]

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import with_config
+
+from monitor.quality.bounds import SPOKEN, Count
+
 MAX_TEXT = 500
 
 
@@ -21,6 +25,7 @@ class ModelOrder(StrEnum):
     """End the shadow."""
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class ModelAct:
     """One order about a model, and what became of it."""
@@ -30,7 +35,7 @@ class ModelAct:
     """Content hash of the artefact, hex."""
 
     who: str
-    time_ns: int
+    time_ns: Count
     """When it was given, ns since 1970 UTC."""
 
     refused: str = ""

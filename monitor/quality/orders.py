@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import with_config
+
+from monitor.quality.bounds import SPOKEN, Count, Number32
+
 MAX_KEY = 100
 """Characters of a conditions key."""
 
@@ -29,19 +33,20 @@ TIMED = frozenset({Order.ROLLBACK, Order.ANCHOR})
 """Orders that need a time."""
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class ReferenceAct:
     """One order about the live reference."""
 
     order: Order
     who: str
-    time_ns: int
+    time_ns: Count
     """When it was given, ns since 1970 UTC."""
 
-    since_ns: int | None = None
+    since_ns: Count | None = None
     """Data time from which on nothing is believed, or from which on all is good."""
 
-    run: int | None = None
+    run: Number32 | None = None
     """First run of the conditions."""
 
     key: str = ""

@@ -37,3 +37,9 @@ class Rejection(StrEnum):
 
     REGION = "region"
     """A region that the detector does not have."""
+
+    SKIPPED = "skipped"
+    """Well perhaps, but an operator wants it passed over."""
+
+    POISON = "poison"
+    """Well to look at, but who took it in could not go on: it was passed over."""

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from monitor.quality.quality import Quality
+from pydantic import with_config
+
+from monitor.quality.bounds import SPOKEN, Count, Number32, Real, RegionId, Whole
+from monitor.quality.quality import Quality
 
 
+@with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is known of one region in one lumisection. A higher version replaces a lower one."""
 
-    run: int
-    lumisection: int
-    region: int
+    run: Number32
+    lumisection: Number32
+    region: RegionId
     name: str
     quality: Quality
-    version: int
+    version: Count
     """1 for the first verdict; late data amend it as 2, 3, ..."""
 
-    showers: int
-    exceedances: int
+    showers: Count
+    exceedances: Count
     """At α = 1e-2."""
 
-    expected: float
-    known: tuple[tuple[int, int], ...]
+    expected: Real
+    known: tuple[tuple[Whole, Whole], ...]
     """Data-seconds covered by data, as half-open segments [start, end)."""
 
-    active: tuple[tuple[int, int], ...]
+    active: tuple[tuple[Whole, Whole], ...]
     """Data-seconds in which an alarm was open."""
 
     alarms: tuple[str, ...]
@@ -39,5 +41,5 @@ class Verdict:
     model: str
     reference: str
     software: str
-    skipped: int = 0
+    skipped: Count = 0
     """Showers that were counted and not scored, because more came than could be."""

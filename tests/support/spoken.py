@@ -1,8 +1,11 @@
 """Ranges and windows of counts at random, for what is said on the windows topic."""
 
 import numpy as np
+import orjson
+import pyarrow as pa
 from memory import TINY
 
+from consumers.wire import ranges
 from consumers.wire.ranges import Range, WindowForm, Worst
 from monitor.windows.window import Window, WindowKey
 
@@ -48,3 +51,27 @@ def entry(**changes):
         "worst": (Worst(1e-4, 1, 12, 0, 99, 3, 5),),
     }
     return Range(**{**fields, **changes})
+
+
+def rewritten(value, change):
+    """Return a range with its metadata changed by another version's worker."""
+    reader = pa.ipc.open_stream(value)
+    metadata = {k.decode(): v.decode() for k, v in reader.schema.metadata.items()}
+    schema = reader.schema.with_metadata(change(metadata))
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        for batch in reader:
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+    return sink.getvalue().to_pybytes()
+
+
+def with_fields(metadata, **fields):
+    told = {**orjson.loads(metadata["calodqm.range"]), **fields}
+    return {**metadata, "calodqm.range": orjson.dumps(told).decode()}
+
+
+def saying(windows=(), **fields):
+    """Return a range whose fields say anything."""
+    value = ranges.encode_range(entry(), list(windows), FORM)
+    return rewritten(value, lambda metadata: with_fields(metadata, **fields))

@@ -18,10 +18,9 @@ from consumers.app.embedded import EmbeddedBroker
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.kafka.admin import describe_topics
 from consumers.kafka.log import KafkaLog
-from consumers.kafka.sink import MAX_RECORD_BYTES
 from consumers.wire import topics
 from consumers.wire.failure import UserError
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 REFUSED = ("fenced", "gap", "model", "malformed", "region")
 """Why the judge refuses a range of windows."""
 
-LOST = ("expired", "cut")
-"""What became of records that are gone: nobody had read them, or they had counted."""
+LOST = ("expired", "cut", "unreadable")
+"""What became of records that are gone: nobody had read them; they had counted; they had been
+scored, and what was said of them cannot be read."""
 
 _SERIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("ranges_accepted", "Ranges of windows counted.", "", ()),

@@ -17,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from enum import StrEnum
 
 
@@ -41,6 +42,20 @@ class Exposition:
             "topic",
             "partition",
         )
+        self._undigested = self.counter(
+            "calodqm_records_undigested",
+            "Records of our own topics that could not be taken; each is a dead letter.",
+            "topic",
+        )
+
+    def expect(self, topics: Iterable[str]) -> None:
+        """Begin to count what cannot be taken of topics: rates need a beginning at zero."""
+        for topic in topics:
+            self._undigested.labels(topic)
+
+    def undigested(self, topic: str) -> None:
+        """Count a record that could not be taken."""
+        self._undigested.labels(topic).inc()
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a new counter; `_total` is added to its name."""

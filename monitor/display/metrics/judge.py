@@ -38,6 +38,7 @@ class JudgeMetrics:
         new.registry.register(self._shadow)
         self._counted = CountedSeries()
         new.registry.register(self._counted)
+        self.undigested = new.undigested
         self._lag, self._lag_age = new.lag, new.lag_age
         self.lag(0, 0)
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)

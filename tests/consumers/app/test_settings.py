@@ -81,3 +81,15 @@ def test_a_user_without_a_name_can_speak(monkeypatch):
     parser = argparse.ArgumentParser()
     options.add_who(parser)
     assert parser.parse_args([]).who == f"uid {os.getuid()}"
+
+
+def test_records_to_skip_are_named_as_the_log_writes_them():
+    given = settings.load({"skip": "calo.windows.v1[0]@12, calo.showers.v1[3]@4"}, {})
+    assert given.skipped() == {"calo.windows.v1[0]@12", "calo.showers.v1[3]@4"}
+    assert settings.load({}, {}).skipped() == frozenset()
+
+
+@pytest.mark.parametrize("skip", ["calo.windows.v1", "calo.windows.v1@5", "a[0]@1;b[0]@2", "12"])
+def test_a_place_that_is_none_is_refused(skip):
+    with pytest.raises(UserError, match="skip"):
+        settings.load({"skip": skip}, {})

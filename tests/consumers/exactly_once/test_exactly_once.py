@@ -128,7 +128,7 @@ def test_regions_that_the_judge_does_not_know_are_said_aloud(caplog):
     assert "regions that the detector does not have: [2, 3]" in caplog.text
 
 
-@pytest.mark.parametrize("mask", [Mask(99), Mask(0, (TINY.n_cells,)), Mask(0, (-1,))])
+@pytest.mark.parametrize("mask", [Mask(99, ()), Mask(0, (TINY.n_cells,)), Mask(0, (-1,))])
 def test_a_mask_of_what_the_detector_does_not_have_is_refused_and_stops_nobody(mask, caplog):
     stage = Stage(1)
     stage.start_judge()

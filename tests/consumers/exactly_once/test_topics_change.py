@@ -355,20 +355,21 @@ def test_a_second_service_on_the_windows_topic_is_refused_before_it_disturbs_the
     second._step()
 
 
-def test_a_range_that_cannot_be_read_costs_no_shower():
+def test_a_range_that_cannot_be_read_is_lost_and_no_other():
     stage = staffed(30)
     windows = stage.broker.topics[topics.WINDOWS, 0]
     before = len(windows)
     stage.produce()
-    stage.workers[-1][0]._step()
-    assert len(windows) > before
-    for offset in range(before, len(windows)):
-        record = windows[offset]
-        windows[offset] = type(record)(
-            record.topic, 0, offset, record.timestamp_ms, record.key, b"\0" * 40
-        )
+    while len(windows) == before:
+        stage.workers[-1][0]._step()
+    offset = len(windows) - 1
+    lost = ranges.header(windows[offset].value)
+    windows[offset] = replace(windows[offset], value=b"\0" * 40)
     work(stage, 30)
-    assert stage.finish().showers == stage.sent
+    stage.finish()
+    assert judged(stage) == sent(stage) - lost.showers
+    told = stage.judge._bench.tally["records_lost/unreadable"]
+    assert told == lost.end - lost.begin > 0
 
 
 # The quality topic

@@ -160,7 +160,7 @@ def test_masks_and_what_was_acknowledged_hold_for_a_shadow_too():
     from monitor.quality.acknowledgements import Acknowledgement, Mask
 
     (alarm,) = pair.monitors[0].open_alarms()
-    pair.monitors[0].acknowledge(Acknowledgement(alarm.id, "Ada", "board", 1, (Mask(2),)))
+    pair.monitors[0].acknowledge(Acknowledgement(alarm.id, "Ada", "board", 1, (Mask(2, ()),)))
     fresh = Monitor(
         pair.streams[0].detector, GEOMETRY, expectation(50_000, np.random.default_rng(5))
     )

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import orjson
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory import TINY
-from spoken import FORM, entry, window
+from spoken import FORM, entry, rewritten, saying, window, with_fields
 
 from consumers.wire import ranges, strange
 from consumers.wire.block import DecodeError
@@ -58,9 +57,9 @@ def test_opens_and_words_come_back_as_they_went():
         b"\xff\xff\xff\xff\0\0\0\0",
         b"\xff" * 100,
         ranges.encode_windows([], FORM),
-        ranges.encode_range(entry(begin=20, end=10), [], FORM),
-        ranges.encode_range(entry(token=-1), [], FORM),
-        ranges.encode_range(entry(watermark_ns="1"), [], FORM),
+        saying(begin=20, end=10),
+        saying(token=-1),
+        saying(watermark_ns="1"),
     ],
 )
 def test_what_is_no_record_of_the_windows_topic_is_refused(value):
@@ -72,24 +71,6 @@ def test_windows_of_another_model_are_refused():
     value = ranges.encode_range(entry(), [window(0, 0, [1])], FORM)
     with pytest.raises(DecodeError, match="showers is"):
         ranges.windows(value, WindowForm((4, 2, 8), TINY.n_cells, TINY.n_layers))
-
-
-def rewritten(value, change):
-    """Return a range with its metadata changed by another version's worker."""
-    reader = pa.ipc.open_stream(value)
-    metadata = {k.decode(): v.decode() for k, v in reader.schema.metadata.items()}
-    schema = reader.schema.with_metadata(change(metadata))
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.ipc.new_stream(sink, schema, options=options) as writer:
-        for batch in reader:
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
-    return sink.getvalue().to_pybytes()
-
-
-def with_fields(metadata, **fields):
-    told = {**orjson.loads(metadata["calodqm.range"]), **fields}
-    return {**metadata, "calodqm.range": orjson.dumps(told).decode()}
 
 
 def test_what_a_newer_worker_says_beside_is_ignored():

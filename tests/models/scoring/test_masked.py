@@ -16,7 +16,7 @@ CELL = 3
 
 
 def test_masks_add_up_and_the_same_cells_have_the_same_digest():
-    both = Masked.of([Mask(2, (5, 1)), Mask(7), Mask(2, (5, 9)), Mask(7, (3,))])
+    both = Masked.of([Mask(2, (5, 1)), Mask(7, ()), Mask(2, (5, 9)), Mask(7, (3,))])
     assert both == Masked((7,), ((2, (1, 5, 9)),))
     assert Masked.from_json(both.to_json()) == both
     assert both.digest == Masked.of([Mask(2, (1, 5, 9))]).digest

@@ -296,7 +296,7 @@ def test_a_masked_region_leaves_tests_and_comes_back():
     play(judge, stream, 30)
     alarm = judge.open_alarms()[0]
     until = (stream.second + 60) * 1_000_000_000
-    act = Acknowledgement(alarm.id, "Ada", "cable out", 0, (Mask(2),), until_ns=until)
+    act = Acknowledgement(alarm.id, "Ada", "cable out", 0, (Mask(2, ()),), until_ns=until)
     closed = alarms(judge.acknowledge(act))
     assert [a.state for a in closed] == [State.CLEARED]
     assert alarms(play(judge, stream, 59)) == []

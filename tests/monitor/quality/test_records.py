@@ -25,7 +25,7 @@ def said():
         out += judge.observe(stream.next())
     return [
         *out,
-        Acknowledgement("A1-5", "Ada", "cable", 5, (Mask(1), Mask(2, (3, 4))), until_ns=9),
+        Acknowledgement("A1-5", "Ada", "cable", 5, (Mask(1, ()), Mask(2, (3, 4))), until_ns=9),
         ReferenceAct(Order.ROLLBACK, "Ada", 7, since_ns=3),
         ReferenceAct(Order.CONDITIONS, "judge", 7, run=312, key="1300 V", in_force=True),
     ]
