@@ -57,6 +57,7 @@ def find(log: Log, model: str, form: WindowForm, begin: int, end: int) -> list[F
             elif isinstance(entry, Range) and not fence.accept(entry) and entry.showers:
                 found += _touching(entry, record.value or b"", model, form, range(begin, end))
         except DecodeError as error:  # damaged: the judge says so too
+            fence.unreadable()
             logger.info("%s@%d: %s", record.topic, record.offset, error)
         if _past(fence, record, end + MARGIN_S):
             break
