@@ -18,6 +18,7 @@ from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.page import Health, Line, Page, Server
 from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
-    from monitor.display.standing import Standing
+    from monitor.display.standing import Standing, StreamNow
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,9 @@ class Program:
             snapshot_s=settings.snapshot_s,
             shadow_s=settings.shadow_s,
             skip=settings.skipped(),
+            latency_s=settings.latency_s,
         )
+        relay = Relay()
         self._page = Page(shower=self._gallery.picture, stuck=self.health.stuck, acts=self._acts())
 
         def job() -> None:
@@ -140,12 +143,16 @@ class Program:
                 self._put_first(clients)
                 watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, watched, judge_settings, metrics, self._show
+                    self._catalogue.standard, watched, judge_settings, metrics, self._show, relay
                 )
                 self.health.ready("judge", yes=True)
                 judge.run(self.stopping)
 
+        def follow_runs(log: KafkaLog, stopping: threading.Event) -> None:
+            relay.follow(log.follow(topics.RUNS, stopping, begin=0))
+
         self._jobs.append(("judge", job))
+        self._jobs.append(("runs", partial(self._with_log, follow_runs)))
         self._jobs.append(("gallery", partial(self._with_log, self._gallery.follow)))
 
     def _put_first(self, clients: Clients) -> None:
@@ -198,10 +205,10 @@ class Program:
     def _show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
         self.health.beat("judge")
         if self._page is not None:
-            self._page.show(standing, self._lines(bench), role)
+            self._page.show(standing, self._lines(bench, standing.stream), role)
         self.on_show(standing, bench, role)
 
-    def _lines(self, bench: Bench) -> dict[str, Line]:
+    def _lines(self, bench: Bench, stream: StreamNow) -> dict[str, Line]:
         totals = bench.totals
         bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
         beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
@@ -211,6 +218,8 @@ class Program:
             "rejected": Line(f"{bad:,} records", worry=bad > 0),
             "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
             "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
+            "answers": _answers(stream),
+            "clocks and runs": _clocks(stream),
         }
 
     # Doing it
@@ -282,6 +291,20 @@ class Program:
             if isinstance(error, Refused):
                 raise UserError(f"broker {self.settings.bootstrap} refuses us: {error}")
             raise error
+
+
+def _answers(stream: StreamNow) -> Line:
+    if not stream.silent:
+        return Line("every partition is answered for")
+    words = [f"{p} for {seconds:.0f} s" for p, seconds in stream.silent]
+    return Line(f"unknown: partition {', '.join(words)}", worry=True)
+
+
+def _clocks(stream: StreamNow) -> Line:
+    words = [f"partition {p} is {seconds:,.0f} s ahead" for p, seconds in stream.astray]
+    words += [f"{n:,} showers astray ({what})" for what, n in stream.strays if n]
+    words += [f"{stream.forced:,} s closed early"] if stream.forced else []
+    return Line("; ".join(words) or "all agree", worry=bool(words))
 
 
 class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error

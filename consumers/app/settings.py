@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     snapshot_s: float = Field(default=20.0, gt=0, le=3600)
     """Wall-clock time between snapshots of the judge, s."""
 
+    latency_s: float = Field(default=30.0, ge=0, le=600)
+    """Most that a partition or a producer may come behind the newest data and still be judged in
+    time, data time, s; how much of it is needed the judge learns from what it sees."""
+
     shadow_s: int = Field(default=30, ge=1, le=86_400)
     """Data-seconds that a model must have seen in shadow without a gap before it may take over."""
 

@@ -21,6 +21,7 @@ from monitor.quality.bounds import TOLD, Count
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
 from monitor.quality.rejection import Rejection
+from monitor.quality.run_acts import RunAct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,6 +80,8 @@ def identity(said: records.Record) -> tuple[str, int]:
     """Return what makes a record the same as another: its key and version."""
     if isinstance(said, Acknowledgement | ReferenceAct | ModelAct):
         return f"{records.key(said)}/{said.time_ns}", 0
+    if isinstance(said, RunAct):
+        return records.key(said), 0
     return records.key(said), said.version
 
 

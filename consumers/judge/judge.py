@@ -12,15 +12,17 @@ import orjson
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Tail
 from consumers.exactly_once.places import Known, find, words
+from consumers.exactly_once.seconds import LATENCY_S
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
 from consumers.judge import succession
+from consumers.judge.relay import Relay
 from consumers.judge.state import Bench, Loss, Side, StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control, Notice
 from consumers.wire.letters import DeadLetters, place
-from consumers.wire.ranges import Open, Range, Said, Stream
+from consumers.wire.ranges import Open, Range, Said, Stream, encode_said
 from consumers.wire.record import Displaced, Refused, Unavailable, digest
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
@@ -30,14 +32,15 @@ from monitor.quality.alarms import Alarm, State, WorstShower
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
 from monitor.quality.rejection import Rejection
+from monitor.quality.run_acts import RunAct
 from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
 
+    from consumers.exactly_once.closed import ByModel, Closed
     from consumers.exactly_once.quality_log import QualityWriter
-    from consumers.exactly_once.seconds import ByModel
     from consumers.judge.succession import StandardOf
     from consumers.wire.record import Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics
@@ -82,6 +85,9 @@ class JudgeSettings:
     skip: frozenset[str] = frozenset()
     """Places of records that are passed over, as the log writes them."""
 
+    latency_s: float = LATENCY_S
+    """Most latency of a partition that is learnt and waited for, data time, s."""
+
 
 class Judge:
     """Judges while the group gives it the windows topic, stands by while it does not."""
@@ -93,6 +99,7 @@ class Judge:
         settings: JudgeSettings,
         metrics: JudgeMetrics,
         show: Callable[[Standing, Bench, JudgeState], None],
+        relay: Relay | None = None,
     ) -> None:
         """Prepare a judge.
 
@@ -102,7 +109,10 @@ class Judge:
             Returns a model by its hash, or raises `ModelAbsent`.
         show
             Called every so often with what is to be shown to people.
+        relay
+            Holds what is said of runs.
         """
+        self._relay = relay or Relay()
         self._standard_of = standard_of
         self._source, self._sink, self._log = clients.source, clients.sink, clients.log
         self._settings = settings
@@ -172,6 +182,7 @@ class Judge:
             if self._writer is not None:
                 self._metrics.standing(standing)
                 self._count()
+                self._pass_on(now)
                 self._tell_reference()
                 self._tell_models()
             self._show(standing, self._bench, role)
@@ -276,6 +287,7 @@ class Judge:
         except ModelAbsent as absent:
             # By no other: workers score by it, and what another judges is nobody's verdict.
             raise Unavailable(f"{absent}; judging waits for it") from None
+        bench.seconds.latency_s = self._settings.latency_s
         if shadow:
             bench.shadow = self._shadow(shadow)
         return bench
@@ -388,12 +400,18 @@ class Judge:
         if entry.shed:
             for said in bench.leave_out(entry):
                 self._say(said, record.offset, writer)
-        for found, late in bench.seconds.add(entry, windows, record.timestamp_ms):
-            if late and bench.primary.model.hash in found:
+        self._judge(bench.seconds.add(entry, windows, record.timestamp_ms), record.offset, writer)
+
+    def _judge(self, found: Iterable[Closed], at: int, writer: QualityWriter) -> None:
+        bench = self._bench
+        for closed in found:
+            if closed.late:
                 bench.tally["windows_late"] += 1
-            for said in bench.judge(found):
-                self._say(said, record.offset, writer)
-            bench.judge_beside(found)
+            for said in bench.judge(closed):
+                self._say(said, at, writer)
+            bench.judge_beside(closed)
+        for said in bench.ended():
+            self._say(said, at, writer)
 
     def _lose(
         self, entry: Range, known: int | None, hole: int, at: int, writer: QualityWriter
@@ -446,16 +464,35 @@ class Judge:
             act = self._act(entry)
         except records.RecordError as error:
             raise DecodeError(Rejection.SCHEMA, str(error)) from None
-        if isinstance(act, Acknowledgement | ReferenceAct):
-            self._say(act, record.offset, writer)
-        if isinstance(act, Acknowledgement):
-            for said in self._bench.acknowledge(act):
-                self._say(said, record.offset, writer)
-        elif isinstance(act, ReferenceAct):
-            for said in self._bench.act(act):
-                self._say(said, record.offset, writer)
-        elif isinstance(act, ModelAct):
+        if isinstance(act, ModelAct):
             self._change_models(act, record.offset, writer)
+            return
+        for said in self._done(act):
+            self._say(said, record.offset, writer)
+
+    def _done(self, act: records.Record) -> tuple[records.Record, ...]:
+        """Carry out what people or the data acquisition said; return it, and what it changes."""
+        match act:
+            case Acknowledgement():
+                return (act, *self._bench.acknowledge(act))
+            case ReferenceAct():
+                return (act, *self._bench.act(act))
+            case RunAct():
+                return self._begin_or_end(act)
+        return ()
+
+    def _begin_or_end(self, act: RunAct) -> tuple[records.Record, ...]:
+        said = self._bench.run_act(act)
+        if said is None:
+            return ()
+        logger.info("run %d: %s", act.run, act.order)
+        return (act, *said)
+
+    def _pass_on(self, now: float) -> None:
+        """Put what is said of runs among the windows."""
+        for act in self._relay.due(self._bench.runs_at, now):
+            value = encode_said(Said("record", records.to_json(act)))
+            self._sink.append(topics.WINDOWS, value, key=topics.RUNS, partition=0)
 
     def _act(self, entry: Said) -> records.Record:
         """Return what a person said; `RecordError` if it is nothing, or masks what there is not.
@@ -463,9 +500,11 @@ class Judge:
         Whoever wrote it may see another detector than we do.
         """
         act = records.from_json(entry.body)
+        regions = set(self._bench.monitor.places.ids.tolist())
+        if isinstance(act, RunAct) and not regions.issuperset(act.regions or ()):
+            raise records.RecordError(f"run {act.run}: the detector does not have all its regions")
         if not isinstance(act, Acknowledgement):
             return act
-        regions = set(self._bench.monitor.places.ids.tolist())
         cells = range(self._bench.primary.model.form.n_cells)
         for mask in act.masks:
             if mask.region not in regions or any(cell not in cells for cell in mask.cells):
@@ -503,6 +542,7 @@ class Judge:
             standing,
             alarms=tuple(replace(alarm, worst=self._worst(alarm)) for alarm in standing.alarms),
             worst=tuple(sorted(late, key=lambda w: (w.p, w.event_id))[:SHOWN_WORST]),
+            stream=self._bench.stream(standing.stream),
         )
 
     def _worst(self, alarm: Alarm) -> tuple[WorstShower, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +13,30 @@ import numpy as np
 import orjson
 
 from consumers.exactly_once.fence import Fence
-from consumers.exactly_once.seconds import SECOND_NS, Seconds
+from consumers.exactly_once.seconds import Seconds
+from consumers.exactly_once.stands import LINK_S, SECOND_NS
 from consumers.wire import ranges
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.alarms import Alarm, WorstShower
 from monitor.verdicts import lumisections
+from monitor.windows.window import WindowKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from consumers.exactly_once.seconds import ByModel
+    from consumers.exactly_once.closed import ByModel, Closed
     from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.ranges import Open, Range, WindowForm
+    from monitor.display.standing import StreamNow
     from monitor.judging.monitor import Monitor, Said
     from monitor.quality.acknowledgements import Acknowledgement
     from monitor.quality.orders import ReferenceAct
-    from monitor.windows.window import Window, WindowKey
+    from monitor.quality.run_acts import RunAct
+    from monitor.windows.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +176,9 @@ class Bench:
     masked_after: int = 0
     """Data-second after which all showers were scored without the cells that are masked now."""
 
+    runs_at: int = 0
+    """Offset of the runs topic up to which beginnings and ends of runs are taken in."""
+
     shed_until: int = 0
     """Data-second up to which showers may be missing that were counted and not scored."""
 
@@ -246,18 +253,21 @@ class Bench:
 
     def leave_out(self, entry: Range) -> tuple[Said, ...]:
         """Take note of showers that were not scored; return the verdicts that this amends."""
-        self.shed_until = max(self.shed_until, entry.shed_until)
+        self.shed_until = max(self.shed_until, self._believed(entry.shed_until))
         if self.shadow is not None:
             self.shadow.monitor.leave_out(entry.shed)
         return self.monitor.leave_out(entry.shed)
 
-    def _whole(self, window: Window) -> bool:
-        return window.key.second > self.shed_until
-
     def masking(self, entry: Range, windows: Iterable[WindowKey]) -> None:
         """Take note of windows whose showers were not scored as they would be now."""
         if entry.masked != self.masked.digest:
-            self.masked_after = max([self.masked_after, *(key.second for key in windows)])
+            seconds = (self._believed(key.second) for key in windows)
+            self.masked_after = max([self.masked_after, *seconds])
+
+    def _believed(self, second: int) -> int:
+        """Return a data-second, or the last that may be so where a clock is ahead."""
+        newest = self.seconds.newest_ns // SECOND_NS
+        return min(second, newest + LINK_S) if newest else second
 
     def _follow_masks(self) -> None:
         """Take note of what is masked, after an act or a second that may have changed it."""
@@ -265,34 +275,45 @@ class Bench:
         if masked.digest != self.masked.digest:
             reached = [stand.watermark_ns // SECOND_NS for stand in self.seconds.stands.values()]
             opened = [key.second for key in self.seconds.windows]
-            self.masked_after = max([self.masked_after, *reached, *opened])
+            after = map(self._believed, (*reached, *opened))
+            self.masked_after = max([self.masked_after, *after])
         self.masked = masked
 
-    def judge(self, found: ByModel) -> tuple[Said, ...]:
+    def judge(self, closed: Closed) -> tuple[Said, ...]:
         """Judge a closed data-second, or what came late for one; return what it changes."""
-        window = found.get(self.primary.model.hash)
-        if window is None:
-            return ()
-        masked = window.key.second > self.masked_after
-        said = self.monitor.observe(window, masked=masked, whole=self._whole(window))
+        model = self.primary.model.hash
+        windows = [found[model] for found in closed.windows if model in found]
+        said = self._observe(self.monitor, windows, closed)
         self._follow_masks()
         return said
 
-    def judge_beside(self, found: ByModel) -> None:
+    def _observe(self, monitor: Monitor, windows: list[Window], closed: Closed) -> tuple[Said, ...]:
+        if not windows:
+            return ()
+        return monitor.observe(
+            *windows,
+            late=closed.late,
+            unknown=self.seconds.unknown(closed, monitor.places.ids.tolist()),
+            masked=closed.second > self.masked_after,
+            whole=closed.second > self.shed_until,
+        )
+
+    def judge_beside(self, closed: Closed) -> None:
         """Let the shadow judge a data-second that the primary has judged."""
-        window = found.get(self.primary.model.hash)
-        if self.shadow is None or window is None:
+        if self.shadow is None:
             return
-        mine = found.get(self.shadow.model.hash)
-        second = window.key.second
-        if mine is None or mine.n != window.n:
-            self.comparison.lacked(second)
+        mine, its = self.primary.model, self.shadow.model
+        both = [(f[mine.hash], f.get(its.hash)) for f in closed.windows if mine.hash in f]
+        whole = [(one, other) for one, other in both if other is not None and other.n == one.n]
+        if not both or len(whole) < len(both):
+            if both:
+                self.comparison.lacked(closed.second)
             return
-        self.comparison.judged(second)
-        self.comparison.primary.add(window, self.primary.model.expected_rate)
-        self.comparison.shadow.add(mine, self.shadow.model.expected_rate)
-        masked = second > self.masked_after
-        self._note(self.shadow.monitor.observe(mine, masked=masked, whole=self._whole(mine)))
+        self.comparison.judged(closed.second)
+        for one, other in whole:
+            self.comparison.primary.add(one, mine.expected_rate)
+            self.comparison.shadow.add(other, its.expected_rate)
+        self._note(self._observe(self.shadow.monitor, [other for _, other in whole], closed))
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
         """Take in an act of the crew; return what it changes."""
@@ -307,6 +328,41 @@ class Bench:
         if self.shadow is not None:
             self._note(self.shadow.monitor.act(act))
         return self.monitor.act(act)
+
+    def run_act(self, act: RunAct) -> tuple[Said, ...] | None:
+        """Take in the beginning or the end of a run; return what it changes, None if it is known."""
+        if act.at < self.runs_at:
+            return None
+        self.runs_at = act.at + 1
+        if self.shadow is not None:
+            self._note(self.shadow.monitor.run_act(act))
+        return self.monitor.run_act(act)
+
+    def ended(self) -> tuple[Said, ...]:
+        """Return verdicts on what is open, if the stream has ended."""
+        if not self.seconds.ended():
+            return ()
+        if self.shadow is not None:
+            self.shadow.monitor.close()
+        return self.monitor.close()
+
+    def stream(self, judged: StreamNow) -> StreamNow:
+        """Return where the stream stands, beside what the monitor knows of it."""
+        seconds = self.seconds
+        newest = seconds.newest_ns
+        return replace(
+            judged,
+            silent=tuple((p, ms / 1000) for p, ms in sorted(seconds.silent().items())),
+            astray=tuple(
+                (p, (stand.watermark_ns - newest) / SECOND_NS)
+                for p, stand in sorted(seconds.stands.items())
+                if stand.astray_ms >= 0
+            ),
+            open_windows=len(seconds.windows),
+            latency_s=max((s.latency_ns for s in seconds.stands.values()), default=0) / SECOND_NS,
+            strays=(*judged.strays, ("ahead", seconds.counted["ahead"])),
+            forced=seconds.counted["forced"],
+        )
 
     def note(self, alarm: Alarm) -> None:
         """Take note of what the primary says of an alarm, to compare."""
@@ -331,8 +387,8 @@ class Bench:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays; `restore` is the inverse."""
         words = {
-            "stands": [[p, asdict(stand)] for p, stand in self.seconds.stands.items()],
-            "clock": [self.seconds.closed, self.seconds.now_ms, self.seconds.fed_ms],
+            "seconds": self.seconds.to_json(),
+            "held": [[*key, since] for key, since in self.seconds.held.items()],
             "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
             "totals": dict(self.totals),
             "tally": dict(self.tally),
@@ -340,6 +396,7 @@ class Bench:
             "comparison": self.comparison.to_json(),
             "masked": [self.masked.to_json(), self.masked_after],
             "shed_until": self.shed_until,
+            "runs_at": self.runs_at,
         }
         arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
         for name, side in self.sides():
@@ -370,7 +427,7 @@ class Bench:
 
     def _restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
         words = orjson.loads(arrays["words"].tobytes())
-        self.seconds = Seconds.from_json(words["stands"], words["clock"])
+        self.seconds = Seconds.from_json(words["seconds"], self.seconds.latency_s)
         opened: dict[WindowKey, dict[str, Window]] = {}
         for name, side in self.sides():
             side.monitor.restore(_below(f"{name}.monitor.", arrays))
@@ -378,9 +435,10 @@ class Bench:
                 for window in ranges.windows(array.tobytes(), side.model.form):
                     opened.setdefault(window.key, {})[side.model.hash] = window
         self.seconds.windows.update(opened)
+        self.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
         self.comparison = Comparison.from_json(words["comparison"])
         masked, self.masked_after = words["masked"]
-        self.shed_until = words["shed_until"]
+        self.shed_until, self.runs_at = words["shed_until"], words["runs_at"]
         self.masked = Masked.from_json(masked)
         self.worst = {
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
 from consumers.kafka.connection import opened, translated
 from consumers.wire import topics
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TIME_STAMPS = "message.timestamp.type"
+BROKER_TIME = "LogAppendTime"
+"""The broker's clock is the only one that two processes share."""
+
 _DAY_MS = 24 * 3600 * 1000
 _CONFIGS: dict[str, dict[str, str]] = {
     topics.SHOWERS: {"retention.ms": str(2 * _DAY_MS)},
     topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
+    topics.RUNS: {"retention.ms": str(30 * _DAY_MS)},
     topics.STATE: {"cleanup.policy": "compact"},
     topics.REFERENCES: {"cleanup.policy": "compact"},
     topics.MODELS: {"cleanup.policy": "compact"},
@@ -79,10 +84,26 @@ def topic_id(connection: Connection, topic: str) -> str:
     return ids[0] if ids and ids[0] not in _NO_ID else ""
 
 
+def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
+    """Return whose clock writes the times of the records of topics, where the broker says so."""
+    admin = opened(KafkaAdminClient, connection)
+    with translated():
+        try:
+            asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+            found = admin.describe_configs(asked, config_filter="all").get("topic", {})
+        finally:
+            admin.close()
+    return {
+        name: configs[TIME_STAMPS]["value"]
+        for name, configs in found.items()
+        if TIME_STAMPS in configs
+    }
+
+
 def _create(
     admin: Any, name: str, partitions: int, replication: int, configs: dict[str, str]
 ) -> None:
-    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **configs}
+    configs = {"max.message.bytes": str(MAX_RECORD_BYTES), TIME_STAMPS: BROKER_TIME, **configs}
     topic = NewTopic(name, partitions, replication, topic_configs=configs)
     try:
         admin.create_topics([topic])

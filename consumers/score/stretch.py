@@ -42,6 +42,9 @@ class Stretch:
 
     watermark_ns: int = 0
     caught_up: bool = False
+    answered_ms: int = 0
+    """How long ago the broker said so."""
+
     kept_up_at: float = -math.inf
     """Monotonic time at which the partition was last read to its end, s."""
 
@@ -187,6 +190,7 @@ class Stretch:
             masked=lineup.masked.digest,
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
+            answered_ms=self.answered_ms,
             topic_id=self.stream.id,
             group=group,
             follows=self.follows,
@@ -204,12 +208,11 @@ class Stretch:
             seqs=self.seqs,
             newest_record=self.newest_record,
             tail=self.tail,
-            watermark_ns=self.watermark_ns,
             caught_up=self.caught_up,
+            answered_ms=self.answered_ms,
             kept_up_at=self.kept_up_at,
             told_caught_up=self.caught_up,
             told_at=at,
-            newest=self.newest,
         )
 
 

@@ -53,6 +53,9 @@ DAY_NS = 24 * 3600 * 10**9
 ROOM_BYTES = 4096
 """What a record is more than its value: key, headers, and those of its batch."""
 
+NEVER_S = 86_400.0
+"""What is said of a broker that never answered, s."""
+
 STRANGE = LEVELS[-1]
 """Showers at or below this p-value are kept for people to look at."""
 
@@ -444,6 +447,9 @@ class Worker:
     # What it came to is said
 
     def _look_round(self) -> None:
+        for partition, away_s in self._source.answered(self._stretches).items():
+            self._stretches[partition].answered_ms = int(min(away_s, NEVER_S) * 1000)
+            self._metrics.answered(partition, min(away_s, NEVER_S))
         lag = self._source.lag(self._stretches)
         for partition, behind in lag.items():
             stretch = self._stretches[partition]

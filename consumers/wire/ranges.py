@@ -178,7 +178,7 @@ class Range:
     """Source offsets [begin, end) that are covered; equal if there is only news of being idle."""
 
     watermark_ns: Moment
-    """Newest data time seen in the partition, ns since 1970 UTC; 0 before the first."""
+    """Newest data time of the stretch, ns since 1970 UTC; 0 if it has none."""
 
     caught_up: bool
     """Nothing more was to be read."""
@@ -216,6 +216,9 @@ class Range:
 
     masked: str = ""
     """Digest of the cells that were masked in scoring, `Masked.digest`; empty for none."""
+
+    answered_ms: Count = 0
+    """How long ago the partition's broker last answered, ms: `caught_up` is as old as that."""
 
     topic_id: str = ""
     group: str = ""

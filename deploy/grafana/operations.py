@@ -93,6 +93,25 @@ def operations() -> Json:
         text="Fenced ranges are normal when partitions move; a gap is lost data.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
+        "Unknown, and astray", (8, 8),
+        query(f"max(calodqm_partitions_unknown{{{HERE}}})", "partitions unknown"),
+        query(f"max(calodqm_regions_unknown{{{HERE}}})", "regions unknown", "B"),
+        query(f"max(calodqm_partitions_astray{{{HERE}}})", "partitions ahead of the rest", "C"),
+        query(f"sum by (reason) (rate(calodqm_showers_stray_total{{{HERE}}}[5m]))", "stray showers: {{reason}}", "D"),
+        text="What nobody answers for is unknown, never silent.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Windows open, latency waited for", (8, 8),
+        query(f"max(calodqm_windows_open{{{HERE}}})", "windows"),
+        query(f"max(calodqm_latency_seconds{{{HERE}}})", "latency, s", "B"),
+        text="The latency is learnt from what is seen.", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "For how long brokers have not answered", (8, 8),
+        query(f"max by (partition) (calodqm_answer_age_seconds{{{HERE}}})", "{{partition}}"),
+        text="By partition of the showers; below a second where all is well.", unit="s", min=0,
+    )  # fmt: skip
+    layout.lines(
         "Partitions moved, windows not taken at once", (8, 8),
         query(f"sum by (instance) (increase(calodqm_rebalances_total{{{HERE}}}[5m]))", "{{instance}} rebalances"),
         query(f"sum by (instance) (increase(calodqm_publish_failures_total{{{HERE}}}[5m]))", "{{instance}} failures", "B"),

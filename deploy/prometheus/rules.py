@@ -18,6 +18,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600}
 PAGE = "{{ $externalLabels.page_url }}"
 GRAFANA = "{{ $externalLabels.grafana_url }}"
 
+# A fault of the cluster is none of the detector.
+NO_ANSWER = "max by (detector) (calodqm_answer_age_seconds) > 5"
+
 SHIFT = "calodqm-shift"
 DETECTOR = "calodqm-detector"
 OPERATIONS = "calodqm-operations"
@@ -199,23 +202,58 @@ def _data() -> list[Rule]:
     return [
         _alert(
             "CaloNoData", "page",
-            "sum by (detector) (rate(calodqm_showers_scored_total[2m])) == 0", for_="1m",
+            f"""sum by (detector) (rate(calodqm_showers_scored_total[2m])) == 0
+                unless on (detector) {NO_ANSWER}""", for_="1m",
             summary="{{ $labels.detector }}: no showers at all",
-            description="Workers are up and get nothing. Between runs this is expected: silence "
-            "it for the length of the break.",
+            description="Workers are up, the brokers answer, and there is nothing. Between runs "
+            "this is expected: silence it for the length of the break.",
         ),
         _alert(
             "CaloRegionSilent", "page",
-            """(sum by (detector, region)
-                 (rate(calodqm_showers_scored_total{region!="other"}[2m])) == 0)
+            f"""(sum by (detector, region)
+                 (rate(calodqm_showers_scored_total{{region!="other"}}[2m])) == 0)
                and (sum by (detector, region)
-                 (increase(calodqm_showers_scored_total{region!="other"}[1h])) > 0)
+                 (increase(calodqm_showers_scored_total{{region!="other"}}[1h])) > 0)
                and on (detector)
-                 (sum by (detector) (rate(calodqm_showers_scored_total[2m])) > 0)""",
+                 (sum by (detector) (rate(calodqm_showers_scored_total[2m])) > 0)
+               unless on (detector) {NO_ANSWER}""",
             for_="1m",
             summary="{{ $labels.region }}: silent while other regions have showers",
             description="It had showers within the last hour. Readout, high voltage or the "
             "producer of this region.",
+        ),
+        _alert(
+            "CaloPartitionUnknown", "warning",
+            "max by (detector) (calodqm_partitions_unknown) > 0", for_="15s", keep="1m",
+            summary="{{ $labels.detector }}: nobody answers for {{ $value }} partitions: their "
+            "regions are unknown",
+            description="Their brokers or workers are away or hang. What comes on them is judged "
+            "late; until then it is neither good nor silent.", board=OPERATIONS,
+        ),
+        _alert(
+            "CaloWindowsLate", "warning",
+            "sum by (detector) (rate(calodqm_windows_late_total[5m])) > 0.2", for_="2m",
+            summary="{{ $labels.detector }}: {{ $value | humanize }} windows a second come too "
+            "late to be judged in time",
+            description="Some producers or partitions are further behind than is waited for. "
+            "Verdicts are amended by them; the tests for silence do without.", board=OPERATIONS,
+        ),
+        _alert(
+            "CaloShowersStray", "warning",
+            "sum by (detector, reason) (increase(calodqm_showers_stray_total[5m])) > 0", keep="5m",
+            summary="{{ $labels.detector }}: {{ $value | humanize }} showers contradict the rest: "
+            "{{ $labels.reason }}",
+            description="A producer has a wrong clock (ahead), or stale numbers (run, lumisection), "
+            "or sends what is older than all verdicts that are kept (beyond). They are put where "
+            "the others are.", board=OPERATIONS,
+        ),
+        _alert(
+            "CaloSecondsForced", "warning",
+            "sum by (detector) (increase(calodqm_seconds_forced_total[5m])) > 0", keep="5m",
+            summary="{{ $labels.detector }}: {{ $value | humanize }} data-seconds were judged "
+            "before all partitions had come",
+            description="More windows are open than the judge may hold: partitions are very far "
+            "apart. What comes later amends verdicts.", board=OPERATIONS,
         ),
         _alert(
             "CaloDataStale", "warning",

@@ -46,8 +46,8 @@ class Case:
     peak_at: int = 0
     """Data-second of it: the most likely end, once it is over."""
 
-    checked: int = 0
-    """Data-second of the last look at whether it goes on."""
+    heard: int = 0
+    """Data-seconds that said something of it since the last look at whether it goes on."""
 
     checked_path: float = 0.0
     """Log likelihood ratio then."""

@@ -105,10 +105,10 @@ class Casebook:
             changes.append(self._say(case, State.CLEARED, now))
         return changes
 
-    def restart(self, now: int) -> None:
+    def restart(self) -> None:
         """Judge open cases by what comes from now on: their evidence has been started anew."""
         for case in self.open:
-            case.checked, case.checked_path = now, 0.0
+            case.heard, case.checked_path = 0, 0.0
 
     def explained(self) -> NDArray[np.bool_]:
         """Return the regions that each place must not count, shape (P, R)."""
@@ -175,7 +175,7 @@ class Casebook:
         self._upgrade(first, fresh.severity)
         if fresh.odds > first.odds:
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
-            first.peak, first.checked, first.checked_path = fresh.odds, now, 0.0
+            first.peak, first.heard, first.checked_path = fresh.odds, 0, 0.0
         first.once_in = max(first.once_in, fresh.once_in)
         return [*changes, self._say(first, State.UPDATED, now)]
 
@@ -214,15 +214,18 @@ class Casebook:
         """Return whether the last stretch speaks against a case.
 
         The likelihood ratio of the stream that found it, over as long as it took to find: what is
-        still there goes on to add evidence at the same pace.
+        still there goes on to add evidence at the same pace. Where there are no data, or nobody
+        knows whether there are, nothing speaks against it.
         """
-        path = float(watch.path(case.test, case.stream)[self._rows(case)].sum())
+        rows = self._rows(case)
+        path = float(watch.path(case.test, case.stream)[rows].sum())
         if path > case.peak:
             case.peak, case.peak_at = path, now
-        if now - case.checked < max(CLEAR_AFTER_S, case.raised - case.onset):
+        case.heard += bool(watch.heard[rows].any())
+        if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False
         over = path <= max(case.checked_path, 0.0)
-        case.checked, case.checked_path = now, path
+        case.heard, case.checked_path = 0, path
         return over
 
     def close(self, case: Case, now: int) -> Change:

@@ -162,7 +162,7 @@ class Crossings:
             once_in=once_in,
             peak=odds,
             peak_at=at.now,
-            checked=at.now,
+            heard=0,
             checked_path=odds,
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 from models.scoring.scales import LEVELS
 from monitor.display.standing import History, RegionNow, Spectrum
 from monitor.quality.quality import Quality
+from monitor.verdicts.lumisections import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from monitor.windows.ledger import Ledger
 
 MINUTE = 60
+NO_ANSWER = f"{UNKNOWN}: not all of its partitions are answered for"
 SPECTRUM_S = 300
 """Data-seconds that curves span."""
 
@@ -33,8 +35,15 @@ def regions(
     sections: Lumisections,
     now: int,
     min_showers: int,
+    unknown: NDArray[np.bool_],
 ) -> tuple[RegionNow, ...]:
-    """Return how each region stands, by the counts of the last minute."""
+    """Return how each region stands, by the counts of the last minute.
+
+    Parameters
+    ----------
+    unknown
+        Regions of which nobody knows whether they lack showers now, shape (R,).
+    """
     showers, exceedances = ledger.since(now - MINUTE + 1)
     expected, _ = watch.rates.expected(showers.astype(np.float64))
     at = LEVELS.index(0.01)
@@ -43,8 +52,9 @@ def regions(
     for row, region in enumerate(detector.regions):
         quality, reason = sections.current(row, now)
         n = int(showers[row].sum())
-        if quality is Quality.GOOD and n < min_showers:
-            quality, reason = Quality.NULL, "too few showers to say" if n else "no data"
+        if quality is Quality.GOOD and (n < min_showers or unknown[row]):
+            few = "too few showers to say" if n else "no data"
+            quality, reason = Quality.NULL, NO_ANSWER if unknown[row] else few
         board.append(
             RegionNow(
                 region=region.id,

@@ -102,6 +102,35 @@ class Acknowledged:
     until_ns: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class StreamNow:
+    """Where the stream stands: what is not known of it, and what contradicts the rest."""
+
+    silent: tuple[tuple[int, float], ...] = ()
+    """Partitions that nobody answers for, and since when they have not gone on, s."""
+
+    astray: tuple[tuple[int, float], ...] = ()
+    """Partitions whose data time is ahead of all others, and by how much, s."""
+
+    open_windows: int = 0
+    latency_s: float = 0.0
+    """Largest latency of a partition that is waited for, as learnt, s."""
+
+    strays: tuple[tuple[str, int], ...] = ()
+    """Showers that contradicted the rest, by what was wrong: `ahead` (their time), `run`,
+    `lumisection`, `beyond` (so late that their verdicts stand)."""
+
+    forced: int = 0
+    """Data-seconds closed before their time, because too many were open."""
+
+    unknown: tuple[str, ...] = ()
+    """Regions of which nobody knows whether they lack showers now."""
+
+
+STRAYS = ("ahead", "run", "lumisection", "beyond")
+"""What can be wrong with showers that contradict the rest."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
     """What the monitor stands at: everything that people are shown, and nothing else."""
@@ -134,6 +163,8 @@ class Standing:
     latents: LatentMoments | None = None
     """Of the last half minute; None before there are any."""
 
+    stream: StreamNow = StreamNow()
+
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""
         taken = {entry.alarm for entry in self.acknowledged}
@@ -155,6 +186,11 @@ def headline(standing: Standing) -> tuple[Quality, str]:
     if standing.data_second is None:
         return Quality.NULL, "No data yet"
     worst = max((row.quality for row in standing.board if not row.masked), key=RANK.__getitem__)
+    silent = standing.stream.silent
+    if silent and RANK[worst] <= RANK[Quality.NULL]:
+        listed = ", ".join(str(partition) for partition, _ in silent[:4])
+        since = max(seconds for _, seconds in silent)
+        return Quality.NULL, f"Unknown for {since:.0f} s: no answer for partition {listed}"
     return worst, _words(standing, worst)
 
 
@@ -165,7 +201,9 @@ def _words(standing: Standing, worst: Quality) -> str:
     listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     if len(names) == len(standing.board):
         listed = "All regions"
-    words = {Quality.NULL: "not enough data", Quality.MEDIUM: "medium", Quality.BAD: "bad"}
+    unknown = set(names) <= set(standing.stream.unknown)
+    null = "unknown, no answer from the broker" if unknown else "not enough data"
+    words = {Quality.NULL: null, Quality.MEDIUM: "medium", Quality.BAD: "bad"}
     return f"{listed}: {words[worst]}"
 
 

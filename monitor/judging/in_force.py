@@ -96,6 +96,7 @@ class Belief:
         key, frozen = self.conditions.of(run), self.live.frozen
         self.live = self.conditions.change(key, self.live, self._fresh)
         self.live.frozen = frozen  # until people say otherwise, whatever the conditions
+        self._watch.shares.change(key)
         self._take_centre()
         return self._in_force(Order.CONDITIONS, run=run, key=key)
 

@@ -16,24 +16,27 @@ from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
 from monitor.display import board
 from monitor.display.latents import moments
-from monitor.display.standing import Acknowledged, Budget, Spectrum, Standing
+from monitor.display.standing import Acknowledged, Budget, Spectrum, Standing, StreamNow
 from monitor.judging import masks
 from monitor.judging.crew import Crew
 from monitor.judging.in_force import Belief
 from monitor.judging.settings import MonitorSettings
 from monitor.quality import records
 from monitor.quality.alarms import Alarm, ReferenceSummary, Severity, State
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.orders import Order, ReferenceAct
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunAct, RunOrder
 from monitor.quality.verdicts import Verdict
 from monitor.reference.expectation import Expectation, of_reference
 from monitor.sequential.budget import DAY
 from monitor.sequential.watch import Watch
+from monitor.verdicts.attribution import Attribution
 from monitor.verdicts.lumisections import OPEN, Lumisections, Span
+from monitor.verdicts.section import Part
 from monitor.windows import packing
 from monitor.windows.clock import Clock
 from monitor.windows.ledger import Ledger
-from monitor.windows.rows import Rows, rows_of
+from monitor.windows.rows import rows_of
 from monitor.windows.score_tables import RecentScores, ScoreTable
 
 if TYPE_CHECKING:
@@ -50,12 +53,13 @@ if TYPE_CHECKING:
     from monitor.reference.conditions import Conditions
     from monitor.reference.live import LiveReference
     from monitor.verdicts.lumisections import Loss
-    from monitor.windows.window import Window
+    from monitor.windows.rows import Rows
+    from monitor.windows.window import Window, WindowKey
 
 Said = Alarm | Verdict | ReferenceAct
 """What a monitor has to say."""
 
-STATE_FORM = 4
+STATE_FORM = 5
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 OTHER_MODEL = (
@@ -67,8 +71,8 @@ OTHER_MODEL = (
 class SelfTest(Protocol):
     """What watches beside a monitor without a say: the self-test."""
 
-    def observe(self, window: Window) -> None:
-        """Take in a window after the monitor has."""
+    def observe(self, *windows: Window, unknown: frozenset[int]) -> None:
+        """Take in a data-second after the monitor has."""
 
     def results(self) -> tuple[SelfTestResult, ...]:
         """Return what became of the injected faults."""
@@ -127,6 +131,13 @@ class Monitor:
         self._sections = Lumisections(
             self.places, self.settings.min_showers, self.settings.model, self.settings.software
         )
+        self._attribution = Attribution(self._sections)
+        self._unknown = np.zeros(self.places.n_regions, bool)
+        """Regions of which nobody knows whether they lacked showers in the newest data-second."""
+
+        self._between = False
+        """Whether the run has ended, so that silence says nothing."""
+
         self._name_reference()
         self._alarms: dict[str, Alarm] = {}
         self._crew = Crew()
@@ -135,43 +146,77 @@ class Monitor:
     # What comes in
 
     def observe(
-        self, window: Window, *, masked: bool = False, whole: bool = True
+        self,
+        *windows: Window,
+        late: bool | None = None,
+        unknown: frozenset[int] = frozenset(),
+        masked: bool = False,
+        whole: bool = True,
     ) -> tuple[Said, ...]:
-        """Take in a closed data-second, or a late addition to one; return what it changes.
+        """Take in all windows of a closed data-second, or a late addition; return what it changes.
 
         Parameters
         ----------
+        windows
+            Of one data-second, one for each run and lumisection.
+        late
+            Whether they come after their second was judged; by default, if it is not a new one.
+        unknown
+            Regions (ids) of which nobody knows whether they lack showers in this second.
         masked
             Whether its showers were scored without the cells that are masked now.
         whole
             False if further showers of this second were counted and not scored.
         """
-        rows = rows_of(window, self.places)
-        run, lumisection, second = window.key
-        clock = self._clock
-        new = clock.second is None or second > clock.second
+        second, clock = windows[0].key.second, self._clock
+        new = not late and (clock.second is None or second > clock.second)
+        late = not new if late is None else late
         out: list[Said] = []
-        if new:
+        rows = [rows_of(window, self.places) for window in windows]
+        parts = [self._part(w.key, r) for w, r in zip(windows, rows, strict=True)]
+        if late:
+            for part in parts:
+                out += self._attribution.late(part)
+            ours = [part.run == clock.run for part in parts]
+        else:
+            if not new:
+                self._turn_back(second)
+            self._unknown = np.isin(self.places.ids, list(unknown))
+            ours, said = self._attribution.step(parts, self._unknown)
             clock.second = second
-            out += self._turn(run)
-            clock.tick(run, lumisection)
-        self._ledger.add(second, rows.showers, rows.exceedances.sum(1))
-        self._spectra.append(rows.p_counts.sum(0))
-        self._scores.add(window)
-        out += self._judge(window.key, rows)
-        if run == clock.run:  # what comes late for a past run amends its verdicts only
-            bright = self.settings.bright_cells
-            made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
-            self.watch.step(second, rows, new=new, made_up=made_up, whole=whole)
-            changes = self._cases.step(self.watch, clock.now, clock.run_watched)
-            for change in changes:
-                out += self._tell(change)
-            self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
-            out += self._anchor()
+            out += [*self._turn(self._attribution.labels.now[0]), *said]
+            clock.tick(*self._attribution.labels.now)
+        for window, mine in zip(windows, rows, strict=True):
+            self._ledger.add(second, mine.showers, mine.exceedances.sum(1))
+            self._spectra.append(mine.p_counts.sum(0))
+            self._scores.add(window)
+        present = [r for r, mine in zip(rows, ours, strict=True) if mine]
+        if present:  # what is of a past run amends its verdicts only
+            all_ = sum(present[1:], present[0])
+            out += self._test(second, all_, new=not late, masked=masked, whole=whole)
         self._name_reference()
-        if self.self_test is not None:
-            self.self_test.observe(window)
+        if self.self_test is not None and not late:
+            self.self_test.observe(*windows, unknown=unknown)
         return tuple(out)
+
+    def _test(self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool) -> list[Said]:
+        bright = self.settings.bright_cells
+        made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
+        says = new and whole and not self._between
+        unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
+        self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
+        out: list[Said] = []
+        for change in self._cases.step(self.watch, self._clock.now, self._clock.run_watched):
+            out += self._tell(change)
+        if new:  # what is late may be of a fault that is over: it teaches nothing
+            self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
+        return out + self._anchor()
+
+    def _turn_back(self, second: int) -> None:
+        """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
+        self._ledger.turn_back(second)
+        self._belief.live.turn_back(second)
+        self._start_anew()
 
     def act(self, act: ReferenceAct) -> tuple[Said, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
@@ -181,6 +226,23 @@ class Monitor:
             self._start_anew()
         self._name_reference()
         return () if told is None else (told,)
+
+    def run_act(self, act: RunAct) -> tuple[Said, ...]:
+        """Take in that a run begins or has ended; return what it changes at once."""
+        run, _ = self._attribution.labels.now
+        if act.order is RunOrder.END:
+            self._between = act.run == run
+            return tuple(self._sections.close()) if self._between else ()
+        self._between = False
+        self._attribution.labels.ordered = act.run if act.run != run else None
+        shares = self.watch.shares
+        shares.expected = None
+        if act.regions is not None:
+            shares.expected = np.isin(self.places.ids, act.regions)
+        if act.key is None or act.key == self.conditions.of(act.run):
+            return ()
+        told = ReferenceAct(Order.CONDITIONS, "runs", self._clock.now_ns, run=act.run, key=act.key)
+        return self.act(told)
 
     def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> tuple[Verdict, ...]:
         """Take note of showers that were not scored; return the verdicts that this amends.
@@ -222,6 +284,7 @@ class Monitor:
         said = former.alarms()
         self._clock.watched = former.watched
         self._sections.succeed(former.sections)
+        self._attribution.restore(former.attribution.state())
         changes = self._cases.succeed(former.cases, self._clock.now)
         for change in changes:
             if change.state is State.CLEARED and change.case.id in said:
@@ -259,6 +322,11 @@ class Monitor:
         """Return what is counted of the lumisections of late."""
         return self._sections
 
+    @property
+    def attribution(self) -> Attribution:
+        """Return where the stream is in runs and lumisections."""
+        return self._attribution
+
     def close(self) -> tuple[Alarm | Verdict, ...]:
         """Return verdicts on what is not judged yet: the stream has ended."""
         return tuple(self._sections.close())
@@ -269,6 +337,7 @@ class Monitor:
         """Start anew if a run begins; return what ends by itself at this time."""
         changed: list[Said] = []
         if run != self._clock.run:
+            self._between = False
             self._start_anew()
             self._clock.run_since = self._clock.now
             if self._belief.changes_with(run):
@@ -279,7 +348,7 @@ class Monitor:
     def _start_anew(self) -> None:
         """Forget what has been gathered against every place; open cases are judged from here on."""
         self.watch.new_run()
-        self._cases.restart(self._clock.now)
+        self._cases.restart()
         self._clock.run_watched = 0
 
     def _anchor(self) -> list[Said]:
@@ -310,13 +379,16 @@ class Monitor:
         """Let verdicts from now on name the reference in force."""
         self._sections.reference = self.watch.expectation.id
 
-    def _judge(self, key: tuple[int, int, int], rows: Rows) -> list[Verdict]:
+    def _part(self, key: WindowKey, rows: Rows) -> Part:
         showers = rows.showers.astype(np.float64)
         expected, _ = self.watch.rates.expected(showers)
-        at = LEVELS.index(0.01)
-        seen = rows.showers.sum(1)
-        return self._sections.add(
-            key, (seen + rows.unscored) > 0, seen, rows.exceedances[..., at].sum(1), expected[:, at]
+        at, seen = LEVELS.index(0.01), rows.showers.sum(1)
+        return Part(
+            *key,
+            present=(seen + rows.unscored) > 0,
+            showers=seen,
+            exceedances=rows.exceedances[..., at].sum(1),
+            expected=expected[:, at],
         )
 
     def masked(self) -> Masked:
@@ -335,7 +407,7 @@ class Monitor:
             out += self._tell(self._cases.close(case, now))
         self.watch.forget(np.asarray(self.places.members[:, found.touched].any(1)))
         self.watch.arrange(found.regions, self._cases.explained())
-        self._cases.restart(now)
+        self._cases.restart()
         return out
 
     # What it says
@@ -388,6 +460,7 @@ class Monitor:
                 self._sections,
                 clock.now,
                 self.settings.min_showers,
+                self._unknown,
             ),
             alarms=self.open_alarms(),
             cleared=tuple(self._alarms[case.id] for case in self._cases.closed[:10]),
@@ -402,7 +475,21 @@ class Monitor:
             spectra=self._spectrum(references),
             self_tests=self.self_test.results() if self.self_test is not None else (),
             latents=moments(self.watch.memory.lately(), references, self.geometry),
+            stream=StreamNow(
+                strays=tuple(self._strays().items()),
+                unknown=tuple(
+                    region.name
+                    for region, unknown in zip(
+                        self.places.detector.regions, self._unknown, strict=True
+                    )
+                    if unknown
+                ),
+            ),
         )
+
+    def _strays(self) -> dict[str, int]:
+        strays = self._attribution.labels.strays
+        return {**strays, "beyond": self._attribution.beyond}
 
     def reference_summary(self) -> ReferenceSummary:
         """Return what "good" is measured against now."""
@@ -437,6 +524,9 @@ class Monitor:
         words = {
             "cases": self._cases.state(),
             "sections": self._sections.state(),
+            "attribution": self._attribution.state(),
+            "between": self._between,
+            "unknown": np.flatnonzero(self._unknown).tolist(),
             "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
             "shadow": self.self_test.state() if self.self_test is not None else None,
             "acks": self._crew.words(),
@@ -459,6 +549,9 @@ class Monitor:
             self._scores.table = ScoreTable(state["scores"].astype(np.int64))
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
+        self._attribution.restore(words["attribution"])
+        self._between = words["between"]
+        self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
         alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
         self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
         self._crew.restore(words["acks"])

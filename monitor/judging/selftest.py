@@ -8,7 +8,7 @@ no showers; they are exact for latents and p-values, which is where the tests lo
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,9 @@ CLEAN_S = 30
 
 FAULT_S = 120
 """Data-seconds that a fault lasts unless it is found."""
+
+KEPT = 200
+"""Delays of a fault that are kept for their median."""
 
 STRANGE = 0.10
 """Share of showers that are strange in the fault of that name."""
@@ -130,8 +133,8 @@ class SelfTesting:
         self._round = 0
         self._age = 0
         self._injected: dict[str, int] = defaultdict(int)
-        self._delays: dict[str, list[int]] = defaultdict(list)
-        self._last: int | None = None
+        self._delays: dict[str, deque[int]] = defaultdict(_delays)
+        self._found: dict[str, int] = defaultdict(int)
         self._copy = self._fresh()
 
     def _fresh(self) -> Monitor:
@@ -148,12 +151,10 @@ class SelfTesting:
         """Return the fault whose turn it is."""
         return self._schedule[self._round % len(self._schedule)]
 
-    def observe(self, window: Window) -> None:
-        """Take in a window of the real stream, after the real monitor has."""
+    def observe(self, *windows: Window, unknown: frozenset[int] = frozenset()) -> None:
+        """Take in a data-second of the real stream, after the real monitor has."""
+        window = max(windows, key=lambda window: window.n)  # the others are few, and no fault's
         second = window.key.second
-        if self._last is not None and second <= self._last:
-            return  # what comes late is not worth a test
-        self._last = second
         self._age += 1
         row = self._row(window)
         if self._age > CLEAN_S and row is not None:
@@ -163,9 +164,10 @@ class SelfTesting:
             cell = (self._round * 97) % self._judge.geometry.n_cells
             window = self.fault.change(window, row, cell, rng)
         region = self._region()
-        if any(_finds(said, region) for said in self._copy.observe(window)):
+        if any(_finds(said, region) for said in self._copy.observe(window, unknown=unknown)):
             if self._age > CLEAN_S:
                 self._delays[self.fault.name].append(self._age - CLEAN_S)
+                self._found[self.fault.name] += 1
             self._next()
         elif self._age >= CLEAN_S + FAULT_S:
             self._next()
@@ -192,7 +194,7 @@ class SelfTesting:
             SelfTestResult(
                 fault=name,
                 injected=count,
-                found=len(self._delays[name]),
+                found=self._found[name],
                 delay_s=float(median(self._delays[name])) if self._delays[name] else float("nan"),
             )
             for name, count in sorted(self._injected.items())
@@ -203,6 +205,7 @@ class SelfTesting:
         return {
             "round": self._round,
             "injected": dict(self._injected),
+            "found": dict(self._found),
             "delays": {name: list(delays) for name, delays in self._delays.items()},
         }
 
@@ -210,8 +213,15 @@ class SelfTesting:
         """Take up what `state` returned."""
         self._round, self._age = int(state["round"]), 0
         self._injected = defaultdict(int, state["injected"])
-        self._delays = defaultdict(list, state["delays"])
+        self._found = defaultdict(int, state["found"])
+        self._delays = defaultdict(_delays)
+        for name, delays in state["delays"].items():
+            self._delays[name].extend(delays)
         self._copy = self._fresh()
+
+
+def _delays() -> deque[int]:
+    return deque(maxlen=KEPT)
 
 
 def _finds(said: object, region: int) -> bool:

@@ -12,15 +12,17 @@ from monitor.quality.alarms import Alarm
 from monitor.quality.bounds import first
 from monitor.quality.model_acts import ModelAct
 from monitor.quality.orders import ReferenceAct
+from monitor.quality.run_acts import RunAct
 from monitor.quality.verdicts import Verdict
 
-Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct
+Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct | RunAct
 _TYPES: dict[str, type[Record]] = {
     "alarm": Alarm,
     "verdict": Verdict,
     "acknowledgement": Acknowledgement,
     "reference": ReferenceAct,
     "model": ModelAct,
+    "run": RunAct,
 }
 _NAMES = {type_: name for name, type_ in _TYPES.items()}
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
@@ -65,4 +67,6 @@ def key(record: Record) -> str:
         return f"reference/{record.time_ns}"
     if isinstance(record, ModelAct):
         return f"model/{record.time_ns}"
+    if isinstance(record, RunAct):
+        return f"run/{record.at}"
     return f"acknowledgement/{record.alarm}"

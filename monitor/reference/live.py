@@ -163,6 +163,12 @@ class LiveReference:
             return self.take_up()
         return None
 
+    def turn_back(self, second: int) -> None:
+        """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
+        self._newest = min(self._newest, second)
+        while self.chunks and self.chunks[-1].start + CHUNK_S > second:
+            self.chunks.pop()
+
     def _end(self, chunk: Chunk) -> int:
         """Return where a chunk ends: no chunk straddles the time from which on all is good."""
         end, since = chunk.start + CHUNK_S, self.anchor_since

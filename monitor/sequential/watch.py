@@ -13,6 +13,8 @@ from monitor.sequential.bank import Bank
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
+from monitor.sequential.shares import Shares
+from monitor.windows import packing
 from monitor.windows.spells import Memory
 
 if TYPE_CHECKING:
@@ -24,12 +26,6 @@ if TYPE_CHECKING:
 
 RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
-
-FADE_S = 600.0
-"""Data-seconds over which the usual share of a region fades."""
-
-LEARN_S = 20
-"""Data-seconds of a region that are needed before its silence can be judged."""
 
 
 class Watch:
@@ -66,8 +62,10 @@ class Watch:
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
         self.memory = Memory(cell_seconds, no_showers(expectation, places.n_regions))
-        self._usual = np.zeros(places.n_regions)
-        self._learnt = np.zeros(places.n_regions, np.int64)
+        self.shares = Shares(places.n_regions)
+        self.heard = np.zeros(places.n, bool)
+        """Places of which the last step said something, by showers or by their absence, (P,)."""
+
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
         self._members = places.members
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
@@ -133,11 +131,9 @@ class Watch:
         self._cell_bank.reset(places)
 
     def new_run(self) -> None:
-        """Start anew everywhere; what is usual has to be learnt again."""
+        """Start anew everywhere; what is usual of a region outlives runs."""
         self.forget()
         self.memory.forget()
-        self._usual[:] = 0
-        self._learnt[:] = 0
 
     def step(
         self,
@@ -146,7 +142,7 @@ class Watch:
         *,
         new: bool,
         made_up: NDArray[np.bool_] | None = None,
-        whole: bool = True,
+        unknown: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take in a data-second, or what came late for one.
 
@@ -155,11 +151,16 @@ class Watch:
         made_up
             Regions whose showers were scored without their masked cells, shape (R,). In the
             others a p-value still holds what is masked: only latents count there.
-        whole
-            False if showers of this second were left out, so that silence says nothing.
+        unknown
+            Regions whose silence says nothing, since showers of theirs may be elsewhere, shape (R,).
         """
         seen = rows.showers.sum(1) + rows.unscored
-        share = self._share(seen) if whole else np.zeros(self._places.n)
+        unknown = np.zeros(len(seen), bool) if unknown is None else unknown
+        silence_says = ~unknown & new
+        share = np.zeros(self._places.n)
+        if seen.sum() > 0:
+            usual = self.shares.usual(self.masked)
+            share[self._places.first_region :] = np.where(silence_says, usual, 0.0)
         sound = ~self._masked_cells.any(1)
         w = self._weights * (sound if made_up is None else sound | made_up)
         total = float(seen[~self.masked].sum())
@@ -174,26 +175,11 @@ class Watch:
             everywhere=np.full(len(w), total),
             share=share,
         )
+        self.heard = ((counts.seen > 0) | (share > 0)) & new
         self._rate_bank.step(self.rates.log_e(counts), int(new), second)
-        if new and whole:
-            self._learn(seen)
+        if new:
+            self.shares.learn(seen, self.masked, unknown)
         self._pool(second, rows, new=new)
-
-    def _share(self, seen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the usual share of each place that is one region, shape (P,); else 0."""
-        known = (self._learnt >= LEARN_S) & ~self.masked
-        usual = np.where(~self.masked, self._usual, 0.0)
-        share = np.zeros(self._places.n)
-        if usual.sum() > 0 and seen.sum() > 0:
-            share[self._places.first_region :] = np.where(known, usual / usual.sum(), 0.0)
-        return share
-
-    def _learn(self, seen: NDArray[np.int64]) -> None:
-        """Take a second into what is usual; a second of silence teaches nothing."""
-        present = seen > 0
-        fade = 1 - 1 / FADE_S
-        self._usual = np.where(present, self._usual * fade + seen, self._usual)
-        self._learnt += present
 
     def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
         """Gather the seconds of a step of the cell tests, and take it when it is whole."""
@@ -253,8 +239,12 @@ class Watch:
         for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
             out |= {f"{name}.{key}": value for key, value in bank.state().items()}
         out |= self.memory.state()
-        out |= {"usual": self._usual, "learnt": self._learnt, "members": self._members}
-        return out | {"masked": self.masked, "masked_cells": self._masked_cells}
+        out |= packing.under("shares.", self.shares.state())
+        return (
+            out
+            | {"members": self._members}
+            | {"masked": self.masked, "masked_cells": self._masked_cells}
+        )
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
@@ -264,5 +254,4 @@ class Watch:
         for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
             bank.restore({k: state[f"{name}.{k}"] for k in ("evidence", "path", "onset")})
         self.memory.restore(state)
-        self._usual = state["usual"].astype(np.float64)
-        self._learnt = state["learnt"].astype(np.int64)
+        self.shares.restore(packing.below("shares.", state))

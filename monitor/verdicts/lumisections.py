@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
+from monitor.verdicts.section import Section, union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
+    from monitor.verdicts.section import Part
 
 KEPT = 80
 """Lumisections that late data can still amend."""
+
+LONG_S = 600
+"""A lumisection that does not end gets verdicts so often, data-seconds."""
+
+GRACE_S = 3
+"""Data-seconds around a lumisection's own in which its number is believed though another is in force:
+clocks differ."""
+
+UNKNOWN = "unknown"
+"""What is said of a region where nobody can know whether it is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +68,6 @@ class Loss:
     words: str
 
 
-@dataclass(slots=True)
-class _Section:
-    run: int
-    lumisection: int
-    showers: NDArray[np.int64]
-    exceedances: NDArray[np.int64]
-    expected: NDArray[np.float64]
-    seconds: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
-    versions: dict[int, int] = field(default_factory=dict)
-
-
 class Lumisections:
     """Counts of the lumisections seen last, and the verdicts on them.
 
@@ -83,7 +84,7 @@ class Lumisections:
         self._min_showers = min_showers
         self._model, self._software = model, software
         self.reference = ""
-        self._sections: dict[tuple[int, int], _Section] = {}
+        self._sections: dict[tuple[int, int], Section] = {}
         self._spans: dict[int, list[Span]] = {}
         self._skipped: Counter[tuple[int, int, int]] = Counter()
         """Showers that were not scored, by run, lumisection and row of the region."""
@@ -92,60 +93,70 @@ class Lumisections:
         self.masked: dict[int, str] = {}
         """Cause by row of the region."""
 
+    def turn(self, run: int, lumisection: int) -> list[Verdict]:
+        """Put a lumisection in force; return verdicts on all that were before."""
+        return self._end(all_but=(run, lumisection))
+
+    def go_on(self, run: int, lumisection: int) -> None:
+        """Take note that more comes of a lumisection that was taken to be over."""
+        section = self._sections.get((run, lumisection))
+        if section is not None:
+            section.open = True
+
     def add(
-        self,
-        key: tuple[int, int, int],
-        present: NDArray[np.bool_],
-        showers: NDArray[np.int64],
-        exceedances: NDArray[np.int64],
-        expected: NDArray[np.float64],
+        self, part: Part, unknown: NDArray[np.bool_] | None = None, *, late: bool = False
     ) -> list[Verdict]:
-        """Count a window in, and return the verdicts that it completes or amends.
+        """Count windows in, and return the verdicts that they complete or amend.
 
         Parameters
         ----------
-        key
-            Run, lumisection, data-second.
-        present, showers, exceedances, expected
-            By region, shape (R,); exceedances at α = 1e-2.
+        unknown
+            Regions of which it is not known whether they lack showers in this second, shape (R,).
+        late
+            Whether the lumisection is over, though nothing of it may have come before.
         """
-        run, lumisection, second = key
-        section = self._sections.get((run, lumisection))
-        completed: list[Verdict] = []
+        section = self._sections.get((part.run, part.lumisection))
         if section is None:
-            self._name_between(run, lumisection, second)
-            completed = self._complete((run, lumisection))
-            section = self._begin(run, lumisection)
-        section.showers += showers
-        section.exceedances += exceedances
-        section.expected += expected
-        seen = section.seconds.get(second, np.zeros(self._places.n_regions, bool))
-        section.seconds[second] = seen | present
-        if section.versions:  # it was judged before: this is late
-            rows = np.flatnonzero(present).tolist()
-            return completed + [self._verdict(section, row) for row in rows]
-        return completed
+            section = Section.new(part.run, part.lumisection, self._places.n_regions)
+            section.open = not late
+            named = [] if late else self._name_between(part)
+            self._sections[part.run, part.lumisection] = section
+        else:
+            named = []
+        section.showers += part.showers
+        section.exceedances += part.exceedances
+        section.expected += part.expected
+        section.note(part.second, part.present, unknown)
+        if not section.open:
+            rows = np.flatnonzero(part.present).tolist()
+            return named + [self._verdict(section, row) for row in rows]
+        if part.second - max(section.said, section.span[0]) < LONG_S:
+            return named
+        section.said = part.second  # it has no end, and people wait
+        return named + [self._verdict(section, row) for row in range(self._places.n_regions)]
 
-    def _begin(self, run: int, lumisection: int) -> _Section:
-        n = self._places.n_regions
-        section = _Section(
-            run, lumisection, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n)
-        )
-        self._sections[run, lumisection] = section
-        return section
-
-    def _name_between(self, run: int, lumisection: int, second: int) -> None:
-        """Begin the lumisections since the last of a run of which no shower came."""
-        before = [s for (r, other), s in self._sections.items() if r == run and other < lumisection]
+    def _name_between(self, part: Part) -> list[Verdict]:
+        """Return verdicts on the lumisections since the last of a run of which no shower came."""
+        before = [
+            section
+            for (run, lumisection), section in self._sections.items()
+            if run == part.run and lumisection < part.lumisection
+        ]
         if not before:
-            return
+            return []
         last = max(before, key=lambda section: section.lumisection)
-        between = range(last.lumisection + 1, lumisection)
-        if len(between) <= MOST_BETWEEN:
-            middle = min(max(last.seconds) + 1, second)
-            for number in between:
-                empty = self._begin(run, number)
-                empty.seconds[middle] = np.zeros(self._places.n_regions, bool)
+        between = range(last.lumisection + 1, part.lumisection)
+        if len(between) > MOST_BETWEEN:
+            return []
+        named: list[Verdict] = []
+        nobody = np.zeros(self._places.n_regions, bool)
+        for number in between:
+            empty = Section.new(part.run, number, self._places.n_regions)
+            empty.note(min(last.span[1], part.second), nobody)
+            empty.open = False
+            self._sections[part.run, number] = empty
+            named += [self._verdict(empty, row) for row in range(self._places.n_regions)]
+        return named
 
     def lose(self, loss: Loss) -> list[Verdict]:
         """Take note of records that are gone; return the verdicts that this amends."""
@@ -153,23 +164,40 @@ class Lumisections:
         return [
             self._verdict(section, row)
             for section in self._sections.values()
-            if section.versions and min(section.seconds) < loss.end
-            if loss.start <= max(section.seconds)
+            if section.versions and section.span[0] < loss.end and loss.start < section.span[1]
             for row in range(self._places.n_regions)
         ]
 
-    def _complete(self, key: tuple[int, int]) -> list[Verdict]:
-        """Return first verdicts of every earlier lumisection that has none."""
-        rows = range(self._places.n_regions)
-        done = [
-            self._verdict(section, row)
-            for other, section in self._sections.items()
-            if other < key and not section.versions
-            for row in rows
-        ]
+    def covering(self, second: int) -> tuple[int, int] | None:
+        """Return the lumisection that has a data-second, the newest first; None if none is kept."""
+        for key, section in reversed(self._sections.items()):
+            if section.span[0] <= second < section.span[1]:
+                return key
+        return None
+
+    def reaches(self, second: int) -> bool:
+        """Return whether a data-second is not older than what is kept."""
+        return any(section.span[0] <= second for section in self._sections.values())
+
+    def knows(self, run: int, lumisection: int, second: int) -> bool:
+        """Return whether a data-second may be of a lumisection that has been in force."""
+        section = self._sections.get((run, lumisection))
+        if section is None:
+            return False
+        return section.span[0] - GRACE_S <= second < section.span[1] + GRACE_S
+
+    def _end(self, all_but: tuple[int, int] | None) -> list[Verdict]:
+        """Return verdicts on every lumisection that is open."""
+        done = []
+        for key, section in self._sections.items():
+            if key == all_but:
+                section.open = True
+            elif section.open:
+                section.open = False
+                done += [self._verdict(section, row) for row in range(self._places.n_regions)]
         while len(self._sections) > KEPT:
-            self._sections.pop(min(self._sections))
-            oldest = min(min(section.seconds) for section in self._sections.values())
+            self._sections.pop(min(self._sections, key=lambda key: self._sections[key].span))
+            oldest = min(section.span[0] for section in self._sections.values())
             self._spans = {
                 row: [span for span in spans if span.end >= oldest]
                 for row, spans in self._spans.items()
@@ -186,7 +214,7 @@ class Lumisections:
                 continue
             self._skipped[run, lumisection, row] += n
             section = self._sections.get((run, lumisection))
-            if section is not None and section.versions:
+            if section is not None and not section.open:
                 amended.append(self._verdict(section, row))
         for key in sorted(self._skipped)[: -KEPT * self._places.n_regions]:
             del self._skipped[key]
@@ -194,7 +222,7 @@ class Lumisections:
 
     def close(self) -> list[Verdict]:
         """Return first verdicts of all that has none: the stream has ended."""
-        return self._complete((2**63, 0))
+        return self._end(all_but=None)
 
     def claim(self, regions: Iterable[int], span: Span) -> list[Verdict]:
         """Set what an alarm claims of these rows, and return the verdicts that it amends."""
@@ -222,12 +250,13 @@ class Lumisections:
             whole = mine is not None and mine.seconds.keys() == theirs.seconds.keys()
             kept[key] = mine if mine is not None and whole else theirs
             kept[key].versions = theirs.versions
+            kept[key].open, kept[key].said = theirs.open, theirs.said
         self._sections = kept
         self._skipped = former.skipped()
         self._spans = former.spans()
         self._losses = former.losses()
 
-    def sections(self) -> dict[tuple[int, int], _Section]:
+    def sections(self) -> dict[tuple[int, int], Section]:
         """Return copies of the sections."""
         return {key: deepcopy(section) for key, section in self._sections.items()}
 
@@ -253,9 +282,8 @@ class Lumisections:
             return Quality.NULL, f"masked: {self.masked[row]}"
         return Quality.GOOD, ""
 
-    def _verdict(self, section: _Section, row: int) -> Verdict:
-        seconds = sorted(s for s, present in section.seconds.items() if present[row])
-        window = (min(section.seconds), max(section.seconds) + 1)
+    def _verdict(self, section: Section, row: int) -> Verdict:
+        window = section.span
         spans = [s for s in self._spans.get(row, []) if s.start < window[1] and s.end > window[0]]
         quality, reason = self._quality(section, row, spans)
         skipped = self._skipped[section.run, section.lumisection, row]
@@ -278,8 +306,8 @@ class Lumisections:
             showers=int(section.showers[row]),
             exceedances=int(section.exceedances[row]),
             expected=float(section.expected[row]),
-            known=tuple(_segments(seconds)),
-            active=tuple(_union(active)),
+            known=tuple(section.known(row)),
+            active=tuple(union(active)),
             alarms=tuple(s.alarm for s in spans),
             reason=reason,
             model=self._model,
@@ -288,7 +316,9 @@ class Lumisections:
             skipped=skipped,
         )
 
-    def _quality(self, section: _Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
+    def _quality(self, section: Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
+        seconds = section.unknown_s(row)
+        missing = f"{seconds} s without an answer for all of its partitions" if seconds else ""
         bad = [span for span in spans if span.quality is Quality.BAD]
         if bad or spans:
             worst = (bad or spans)[0]
@@ -297,8 +327,9 @@ class Lumisections:
             return Quality.NULL, f"masked: {self.masked[row]}"
         if section.showers[row] < self._min_showers:
             n = int(section.showers[row])
-            return Quality.NULL, f"{n} showers: too few to say" if n else "no data"
-        return Quality.GOOD, ""
+            few = f"{n} showers: too few to say" if n else "no data"
+            return Quality.NULL, f"{UNKNOWN}: {missing}" if missing else few
+        return Quality.GOOD, missing
 
     def state(self) -> dict[str, Any]:
         """Return all that changes, as JSON values."""
@@ -311,20 +342,7 @@ class Lumisections:
                 str(row): [[s.alarm, s.start, s.end, s.quality.value, s.reason] for s in spans]
                 for row, spans in self._spans.items()
             },
-            "sections": [
-                {
-                    "run": s.run,
-                    "lumisection": s.lumisection,
-                    "showers": s.showers.tolist(),
-                    "exceedances": s.exceedances.tolist(),
-                    "expected": s.expected.tolist(),
-                    "seconds": [
-                        [second, np.packbits(p).tobytes().hex()] for second, p in s.seconds.items()
-                    ],
-                    "versions": list(s.versions.items()),
-                }
-                for s in self._sections.values()
-            ],
+            "sections": [section.to_json() for section in self._sections.values()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -337,64 +355,16 @@ class Lumisections:
             int(row): [Span(s[0], s[1], s[2], Quality(s[3]), s[4]) for s in spans]
             for row, spans in state["spans"].items()
         }
-        n = self._places.n_regions
-        self._sections = {
-            (s["run"], s["lumisection"]): _Section(
-                s["run"],
-                s["lumisection"],
-                np.array(s["showers"], np.int64),
-                np.array(s["exceedances"], np.int64),
-                np.array(s["expected"], np.float64),
-                {second: _bits(text, n) for second, text in s["seconds"]},
-                {int(row): version for row, version in s["versions"]},
-            )
-            for s in state["sections"]
-        }
+        sections = [Section.from_json(s, self._places.n_regions) for s in state["sections"]]
+        self._sections = {(s.run, s.lumisection): s for s in sections}
 
 
-def _bits(text: str, n: int) -> NDArray[np.bool_]:
-    """Return the booleans of packed bits in hexadecimal."""
-    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=n).astype(bool)
-
-
-def _touches(section: _Section, spans: list[Span], before: list[Span]) -> bool:
+def _touches(section: Section, spans: list[Span], before: list[Span]) -> bool:
     """Return whether a change of a claim changes what was said of a lumisection."""
-    start, end = min(section.seconds), max(section.seconds) + 1
+    start, end = section.span
 
     def part(span: Span) -> tuple[int, int, Quality] | None:
         inside = (max(span.start, start), min(span.end, end), span.quality)
         return inside if inside[0] < inside[1] else None
 
     return part(spans[-1]) != (part(before[0]) if before else None)
-
-
-def _segments(seconds: list[int]) -> Iterator[tuple[int, int]]:
-    """Return runs of whole seconds as half-open segments.
-
-    >>> list(_segments([3, 4, 5, 9]))
-    [(3, 6), (9, 10)]
-    """
-    start = previous = None
-    for second in seconds:
-        if previous is None or second > previous + 1:
-            if start is not None and previous is not None:
-                yield start, previous + 1
-            start = second
-        previous = second
-    if start is not None and previous is not None:
-        yield start, previous + 1
-
-
-def _union(segments: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return overlapping segments as one.
-
-    >>> _union([(5, 9), (1, 6), (12, 13)])
-    [(1, 9), (12, 13)]
-    """
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(segments):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged

@@ -55,6 +55,12 @@ class Ledger:
         kept = np.where(self.second < 0, np.iinfo(np.int64).max, np.abs(self.second - second))
         return int(kept.argmin())
 
+    def turn_back(self, second: int) -> None:
+        """Forget the data-seconds from one on: they were none."""
+        gone = self.second >= second
+        self.second[gone] = -1
+        self._counts[gone] = 0
+
     def since(self, second: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return showers (R, K) and exceedances (R, A) from a data-second on."""
         rows = self.second >= max(second, 0)

@@ -151,8 +151,8 @@ class MemorySource:
     came: set[int] = field(default_factory=set)
     went: set[int] = field(default_factory=set)
     left: bool = False
-    silent_s: float = 0.0
-    """For how long no broker has said where the partitions end."""
+    away_s: float = 0.0
+    """For how long the broker has not answered."""
 
     def give(self, *partitions: int) -> None:
         self.came |= set(partitions)
@@ -193,10 +193,13 @@ class MemorySource:
 
     def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
         return {
-            p: Lag(len(self.broker.topics[self.topic, p]) - self.positions[p], self.silent_s)
+            p: Lag(len(self.broker.topics[self.topic, p]) - self.positions[p], self.away_s)
             for p in partitions
             if p in self.positions
         }
+
+    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
+        return dict.fromkeys(partitions, self.away_s)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed |= offsets
@@ -222,11 +225,15 @@ class CountingMonitor:
     def lose(self, loss: Any) -> tuple[()]:
         return ()
 
-    def observe(self, window: Window, **_: bool) -> tuple[()]:
-        key = tuple(window.key)
-        if key not in self.showers:
-            self.order.append(key[2])
-        self.showers[key] = self.showers.get(key, 0) + window.n
+    def observe(self, *windows: Window, **_: Any) -> tuple[()]:
+        for window in windows:
+            key = tuple(window.key)
+            if key not in self.showers:
+                self.order.append(key[2])
+            self.showers[key] = self.showers.get(key, 0) + window.n
+        return ()
+
+    def close(self) -> tuple[()]:
         return ()
 
     def standing(self) -> None:

@@ -170,7 +170,7 @@ class Stage:
         worker = self.workers[-1][0]
         for _ in range(200):
             worker._step()
-        self.broker.now_ms += 60_000
+        self.broker.now_ms += 30_000
         worker._settings = WorkerSettings("last", emit_s=0.0, heartbeat_s=-1.0)
         worker._step()
         for _ in range(400):

@@ -16,7 +16,7 @@ from rich.table import Table
 from consumers.app import children, settings, site, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.kafka.admin import describe_topics
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, describe_topics, time_stamps
 from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
 from consumers.wire.failure import UserError
@@ -155,6 +155,7 @@ def _broker(given: settings.Settings) -> list[Finding]:
     return [
         reached,
         *(_topic(name, described, many=name == given.topic) for name in _names(given)),
+        _time_stamps(given, [name for name in _names(given) if name in described]),
         *_state(given),
     ]
 
@@ -162,7 +163,7 @@ def _broker(given: settings.Settings) -> list[Finding]:
 def _names(given: settings.Settings) -> list[str]:
     others = (
         topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.ANOMALIES,
-        topics.REJECTS,
+        topics.REJECTS, topics.RUNS,
     )  # fmt: skip
     return [given.topic, *others]
 
@@ -179,6 +180,21 @@ def _topic(name: str, described: dict[str, int], *, many: bool) -> Finding:
     return Finding(f"topic {name}", well=True, text=f"{partitions} partitions")
 
 
+def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
+    def look() -> str:
+        found = time_stamps(given.connection(), names)
+        others = sorted(name for name, whose in found.items() if whose != BROKER_TIME)
+        if others:
+            raise UserError(f"the producers' clocks write those of {', '.join(others)}")
+        return "the broker's clock writes them" if found else "the broker does not say whose"
+
+    mend = (
+        f"kafka-configs.sh --alter --entity-type topics --entity-name TOPIC "
+        f"--add-config {TIME_STAMPS}={BROKER_TIME}"
+    )
+    return _tried("times of records", mend, look)
+
+
 def _state(given: settings.Settings) -> list[Finding]:
     def look() -> str:
         log = KafkaLog(given.connection())
@@ -192,6 +208,9 @@ def _state(given: settings.Settings) -> list[Finding]:
         return f"snapshot {manifest.turn}: {showers:,} showers judged"
 
     def clock() -> str:
+        if time_stamps(given.connection(), [topics.STATE]).get(topics.STATE) != BROKER_TIME:
+            # Ours, perhaps: a wrong clock must not be compared with itself.
+            return "cannot be compared: the times of records are not known to be the broker's"
         with speaking.opened_log(given) as log:
             _, end = log.bounds(topics.STATE)
             newest = [r.timestamp_ms for r in log.read(topics.STATE, max(0, end - 1), end)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             windows = replay.recorded(ranges, begin, end)
     monitor = wiring.monitor_maker(given, artefact, detector)()
-    said = [record for window in windows for record in monitor.observe(window)]
+    said: list[Said] = []
+    for _, second in groupby(windows, key=lambda window: window.key.second):
+        said += monitor.observe(*second)
     said += monitor.close()
     if args.json:
         for record in said:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from monitor.detector.tree import Level
 from monitor.display.metrics.labels import MAX_REGION_LABELS
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
+from monitor.display.metrics.stream import stream_series
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 
@@ -74,6 +75,7 @@ class StandingSeries(Collector):
         ref = now.reference
         info.add_metric([], {"id": ref.id, "origin": ref.origin, "model": ref.model})
         yield info
+        yield from stream_series(now.stream)
         yield from _self_tests(now)
         yield from p_series(now.spectra, ref.origin)
         if now.latents is not None:

@@ -84,6 +84,20 @@ def test_a_worker_that_was_thought_dead_is_fenced_off():
     assert stage.finish().showers == stage.sent
 
 
+def test_a_worker_says_how_old_its_brokers_answer_is():
+    stage = Stage(1)
+    source = stage.start_worker()
+    stage.assign(0, source, tell_old=False)
+    worker = stage.workers[-1][0]
+    worker._settings = WorkerSettings("w", emit_s=0.0, heartbeat_s=-1.0)
+    for away_s in (0.0, 7.0):
+        source.away_s = away_s
+        worker._step()
+        worker._step()
+        newest = ranges.header(stage.broker.topics[topics.WINDOWS, 0][-1].value)
+        assert newest.answered_ms == away_s * 1000
+
+
 def test_a_damaged_snapshot_is_not_believed():
     stage = chaos(1)
     stage.judge._snapshot()

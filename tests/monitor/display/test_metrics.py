@@ -56,6 +56,7 @@ def filled(boost=0.0):
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
     worker.lag(3, 7, 0.2)
+    worker.answered(3, 0.4)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
@@ -360,3 +361,10 @@ def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():
         )
     )
     assert one / 3 / batch.n < 1e-6
+
+
+def test_a_shower_that_is_not_taken_yet_makes_no_other_look_old():
+    exposition, worker, _ = expositions()
+    worker.published(SECOND * 10**9, 5, 1, SECOND + 1.0)
+    worker.published((SECOND + 7200) * 10**9, 5, 1, SECOND + 2.0)
+    assert values(exposition)["calodqm_last_shower_timestamp_seconds",] == SECOND

@@ -1,0 +1,45 @@
+"""What a real broker says of the end of a partition, and when it said so."""
+
+import os
+import signal
+
+from waiting import wait_until
+
+from consumers.app.embedded import EmbeddedBroker
+from consumers.kafka.admin import BROKER_TIME, ensure_topics, time_stamps
+from consumers.kafka.connection import Connection
+from consumers.kafka.source import KafkaSource
+from consumers.wire import topics
+
+
+def test_a_broker_that_hangs_has_not_answered_and_one_that_has_nothing_new_has():
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        ensure_topics(connection, partitions=2)
+        source = KafkaSource(connection, topics.SHOWERS, "answers", session_s=30.0)
+
+        def ages():
+            source.poll(0.2)
+            came, _ = source.changes()
+            source.start(dict.fromkeys(came))
+            return [*source.answered([0, 1]).values()]
+
+        try:
+            wait_until(lambda: max(ages()) < 1, 60, "both partitions to be answered for")
+            wait_until(lambda: [*source.lag([0, 1]).values()] == [0, 0], 10, "no lag")
+            os.kill(broker.pid, signal.SIGSTOP)
+            try:
+                wait_until(lambda: min(ages()) > 3, 30, "the answers to be old")
+            finally:
+                os.kill(broker.pid, signal.SIGCONT)
+            wait_until(lambda: max(ages()) < 1, 60, "answers again")
+        finally:
+            source.close()
+
+
+def test_the_brokers_clock_writes_the_times_of_records_on_every_topic_of_ours():
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        made = ensure_topics(connection, partitions=2)
+        assert topics.RUNS in made
+        assert time_stamps(connection, made) == dict.fromkeys(made, BROKER_TIME)
