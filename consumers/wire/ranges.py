@@ -286,7 +286,7 @@ class _Plain:
     said: Said | None = None
 
 
-_LATER = ("topic_id", "group", "follows", "lost_ns", "epoch", "last")
+_LATER = ("answered_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
 _PLAIN = TypeAdapter(_Plain)
 _RANGE = TypeAdapter(Range)
 
