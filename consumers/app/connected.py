@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,18 +30,16 @@ class Connected:
             KafkaSource, connection, topic, group, session_s=session_s, instance=instance
         )
         self._connection = connection
-        self._sink: KafkaSink | None = None
-        self._log: KafkaLog | None = None
-        self._source: KafkaSource | None = None
+        self._opened = ExitStack()
 
     def __enter__(self) -> Clients:
-        self._sink = KafkaSink(self._connection)
-        self._log = KafkaLog(self._connection)
-        self._source = self._make_source()
-        return Clients(self._source, self._sink, self._log)
+        # What was opened is closed again, also if the next cannot be: this is tried for ever.
+        with ExitStack() as opened:
+            sink = opened.enter_context(closing(KafkaSink(self._connection)))
+            log = opened.enter_context(closing(KafkaLog(self._connection)))
+            source = opened.enter_context(closing(self._make_source()))
+            self._opened = opened.pop_all()
+        return Clients(source, sink, log)
 
     def __exit__(self, *_: object) -> None:
-        # Also where what was to use them could not be made; a second time does no harm.
-        for client in (self._source, self._log, self._sink):
-            if client is not None:
-                client.close()
+        self._opened.close()

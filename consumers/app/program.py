@@ -16,6 +16,7 @@ from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.namesake import namesakes, windows_end
 from consumers.app.retry import keep_running
+from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.knocks import Knocks
@@ -64,6 +65,7 @@ class Program:
 
     def __post_init__(self) -> None:
         geometry = self.artefact.geometry
+        self.health.patience_s = self.settings.session_s
         self._connection = self.settings.connection("service")
         self._exposition = Exposition(wiring.VERSION)
         self._exposition.expect(topics.READ)
@@ -98,6 +100,8 @@ class Program:
             emit_s=settings.emit_s,
             batch=settings.batch,
             shed_after_s=settings.overload_s if settings.overload == "live" else math.inf,
+            group=settings.group,
+            patience_s=settings.session_s,
             skip=settings.skipped(),
             earliest_ns=settings.earliest_ns,
         )
@@ -111,7 +115,13 @@ class Program:
                 "score", settings.topic, settings.group, settings.instance
             ) as clients:
                 worker = Worker(
-                    follower.lineup, self.detector, clients, worker_settings, metrics, beat
+                    follower.lineup,
+                    self.detector,
+                    self._watched(clients, "worker"),
+                    worker_settings,
+                    metrics,
+                    beat,
+                    follower.notices,
                 )
                 self._works("worker")
                 try:
@@ -143,14 +153,20 @@ class Program:
         )
         relay = Relay()
         knocks = Knocks(metrics.token_refused)
-        self._page = Page(shower=self._gallery.picture, acts=self._acts(), knocked=knocks)
+        self._page = Page(
+            shower=self._gallery.picture,
+            stuck=self.health.stuck,
+            acts=self._acts(),
+            knocked=knocks,
+        )
 
         def job() -> None:
             self._begin("judge")
             with self._clients("judge", topics.WINDOWS, f"{settings.group}-judge") as clients:
                 self._put_first(clients)
+                watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, clients, judge_settings, metrics, self._show, relay
+                    self._catalogue.standard, watched, judge_settings, metrics, self._show, relay
                 )
                 self._works("judge")
                 judge.run(self.stopping)
@@ -184,6 +200,10 @@ class Program:
         say = partial(speaking.speak, self.settings)
         return Acts(token.get_secret_value(), self.detector, self.artefact.geometry, say)
 
+    def _watched(self, clients: Clients, job: str) -> Clients:
+        source = WatchedSource(clients.source, self.health, job)
+        return Clients(source, WatchedSink(clients.sink, self.health, job), clients.log)
+
     def _clients(self, role: str, topic: str, group: str, instance: str | None = None) -> Connected:
         connection = self.settings.connection(role)
         return Connected(connection, topic, group, self.settings.session_s, instance)
@@ -206,7 +226,7 @@ class Program:
     def _denied(self, job: str, why: str) -> None:
         """Say on health, page and metrics that a job is denied, or that it is not any more."""
         self._denials.note(job, why)
-        self.health.waits(job, why)
+        self.health.denied(job, why)
         if self._page is not None:
             self._page.trouble("broker", "; ".join(self._denials.reasons()))
 
@@ -232,6 +252,7 @@ class Program:
             "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
             "rejected": Line(f"{bad:,} records", worry=bad > 0),
             "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
+            "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
             "answers": _answers(stream),
             "clocks and runs": _clocks(stream),
         }

@@ -16,12 +16,15 @@ from consumers.wire.ranges import Open, Range
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from consumers.kafka.log import KafkaLog
     from consumers.score.scoring import Model
     from consumers.wire.ranges import WindowForm
+    from consumers.wire.record import Log, Record
     from monitor.windows.window import Window, WindowKey
 
 logger = logging.getLogger(__name__)
+
+MARGIN_S = 3600
+"""Windows that were appended so much before or after their data-second are not looked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,29 +36,64 @@ class Found:
     """Hash of the model whose windows these are: the one asked for, if the range carries it."""
 
     windows: list[Window]
+    """None of them where the range carries other models' only."""
 
 
-def find(log: KafkaLog, model: str, form: WindowForm, begin: int, end: int) -> list[Found]:
+def find(log: Log, model: str, form: WindowForm, begin: int, end: int) -> list[Found]:
     """Return the accepted ranges with data-seconds in [begin, end), with the windows of a model.
 
-    Where a range does not carry that model's windows, it comes with those that were judged.
+    Ranges that do not carry that model's windows come without any: their showers are there to be
+    scored again. Looked through is what was appended from `MARGIN_S` before the first second to as
+    much after the last.
     """
-    fence = Fence()
+    since = _appended(log, (begin - MARGIN_S) * 1000)
+    fence = Fence(since=since)
     found = []
-    for record in log.read_all(topics.WINDOWS):
+    for record in log.read_all(topics.WINDOWS, since):
         try:
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
                 fence.open(record.offset, entry)
             elif isinstance(entry, Range) and not fence.accept(entry) and entry.showers:
-                parts = ranges.parts(record.value or b"", entry)
-                carried = model if parts.get(model) else entry.model
-                windows = ranges.windows(parts[carried], form)
-                if any(begin <= window.key.second < end for window in windows):
-                    found.append(Found(entry, carried, windows))
-        except DecodeError as error:  # of another model, or damaged: the judge says so too
+                found += _touching(entry, record.value or b"", model, form, range(begin, end))
+        except DecodeError as error:  # damaged: the judge says so too
+            fence.unreadable()
             logger.info("%s@%d: %s", record.topic, record.offset, error)
+        if _past(fence, record, end + MARGIN_S):
+            break
     return found
+
+
+def _touching(
+    entry: Range, value: bytes, model: str, form: WindowForm, asked: range
+) -> list[Found]:
+    parts = ranges.parts(value, entry)
+    if not any(second in asked for second in ranges.seconds(parts[entry.model])):
+        return []
+    if not parts.get(model):
+        return [Found(entry, entry.model, [])]
+    return [Found(entry, model, ranges.windows(parts[model], form))]
+
+
+def _appended(log: Log, time_ms: int) -> int:
+    """Return the first offset of the windows topic that was appended at a time or later."""
+    low, high = log.bounds(topics.WINDOWS)
+    # By halves and not by the broker's own index, which not every broker has.
+    while low < high:
+        middle = (low + high) // 2
+        record = next(iter(log.read(topics.WINDOWS, middle, high)), None)
+        if record is None or record.timestamp_ms >= time_ms:
+            high = middle
+        else:
+            low = record.offset + 1
+    return low
+
+
+def _past(fence: Fence, record: Record, second: int) -> bool:
+    """Return whether both the log and the data of every partition are past a second."""
+    if record.timestamp_ms < second * 1000 or not fence.tails:
+        return False
+    return min(tail.watermark_ns for tail in fence.tails.values()) > second * 10**9
 
 
 def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
@@ -63,11 +101,15 @@ def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
     return _merged((window for f in found for window in f.windows), begin, end)
 
 
-def rescored(log: KafkaLog, found: list[Found], model: Model, begin: int, end: int) -> list[Window]:
-    """Return the windows that a model makes of the showers behind ranges."""
+def rescored(log: Log, found: list[Found], model: Model, begin: int, end: int) -> list[Window]:
+    """Return the windows that a model makes of the showers behind ranges, as far as they are kept."""
     windows: list[Window] = []
+    ids = {topic: log.identity(topic) for topic in {f.entry.topic for f in found}}
     for f in found:
         entry = f.entry
+        if entry.topic_id != ids[entry.topic]:  # its offsets are places of a topic that is gone
+            logger.warning("%s was made again since: what lay there is gone", entry.topic)
+            continue
         for record in log.read(entry.topic, entry.begin, entry.end, partition=entry.partition):
             try:
                 block = decode(record.value, model.scorer.geometry)

@@ -26,6 +26,7 @@ from monitor.quality.run_acts import RunAct
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.letters import Letters
     from consumers.wire.record import Append, Log, Record, Sink
 
@@ -117,17 +118,26 @@ UNSENT = Unsent()
 
 
 def take_office(
-    sink: Sink, log: Log, name: str, since: int, letters: Letters = UNSENT
+    sink: Sink, log: Log, name: str, manifest: Manifest, letters: Letters = UNSENT
 ) -> QualityWriter:
-    """Return the pen of a new judge, knowing what was published since an offset."""
+    """Return the pen of a new judge, knowing what was published since a snapshot."""
+    since = manifest.quality_at
     value = orjson.dumps({"judge": name})
     token = sink.append(topics.QUALITY, value, key="judge", partition=0).offset()
-    said = read(log.read(topics.QUALITY, since, token), letters)
+    said = read(log.read(topics.QUALITY, since, token), letters, manifest.office)
     return QualityWriter(sink, token, {identity(record) for record in said}, reached=since)
 
 
-def read(found: Iterable[Record], letters: Letters = UNSENT) -> list[records.Record]:
-    """Return what counts among records of the quality topic, in order."""
-    reader = QualityReader(letters=letters)
+def read(
+    found: Iterable[Record], letters: Letters = UNSENT, token: int = -1
+) -> list[records.Record]:
+    """Return what counts among records of the quality topic, in order.
+
+    Parameters
+    ----------
+    token
+        Of the judge that was in office before the first of them, where that is known.
+    """
+    reader = QualityReader(token, letters=letters)
     said = [reader.take(record) for record in found]
     return [record for record in said if record is not None]

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.places import Known, find
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
@@ -29,6 +30,7 @@ from monitor.quality.bounds import TOLD, Count
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from consumers.exactly_once.places import Place
     from consumers.wire.letters import Letters
     from consumers.wire.record import Log, Sink
 
@@ -65,11 +67,28 @@ class Manifest:
     fingerprint: str
     """Of detector, settings and form: a judge of another kind cannot take the state over."""
 
+    windows_id: str = ""
+    """Of the windows topic that `at` is a place of; empty where the broker has none."""
+
+    epoch: int = -1
+    """Leader epoch of the record before `at`."""
+
+    last: str = ""
+    """Digest of that record, `consumers.wire.record.digest`."""
+
+    office: int = -1
+    """Token of the judge on the quality topic: what stands there under an older one is not said."""
+
     models: tuple[str, str, str] = ("", "", "")
     """Hashes of the model that the log began with, the one in force, and the one in shadow."""
 
     def __post_init__(self) -> None:
         Fence.from_json(self.fence)
+
+    def place(self, log: Log, windows_id: str) -> Place:
+        """Return where the windows topic is gone on with: it may be another by now."""
+        known = Known(self.at, self.windows_id, self.epoch, self.last)
+        return find(known, windows_id, log, topics.WINDOWS)
 
 
 @with_config(TOLD)
@@ -92,15 +111,21 @@ class Snapshots:
     letters: Letters = field(default_factory=Unsent)
 
     def newest(self) -> Manifest:
-        """Return the manifest that reaches furthest, `NOTHING` if there is none."""
-        end = self.log.reported_end(topics.STATE)
-        for begin in (max(0, end - LOOK_BACK), None):
+        """Return the newest manifest, `NOTHING` if there is none."""
+        return next(iter(self.found()), NOTHING)
+
+    def found(self) -> list[Manifest]:
+        """Return the manifests of the snapshots that are kept, the newest first.
+
+        Newest is what was written last: in a windows topic that was made again or cut off, places
+        begin anew, and one that reaches further is of before.
+        """
+        first, end = self.log.bounds(topics.STATE)
+        for begin in sorted({max(first, end - LOOK_BACK), first}, reverse=True):
             found = self._manifests(begin, end)
             if found:
-                return max(found, key=lambda manifest: manifest.at)
-            if begin in {None, 0}:
-                break
-        return NOTHING
+                return found[::-1]
+        return []
 
     def state(self, manifest: Manifest) -> dict[str, NDArray[Any]] | None:
         """Return the arrays of a snapshot, None if they are gone or damaged."""
@@ -135,7 +160,8 @@ class Snapshots:
         ]
         chunks = tuple(append.offset() for append in under_way)
         manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
-        value = orjson.dumps({"manifest": manifest})
+        told = schema.told(manifest, "windows_id", "epoch", "last", "office")
+        value = orjson.dumps({"manifest": told})
         sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
         return manifest
 
@@ -159,14 +185,26 @@ def _unpacked(packed: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
 
 
-def read_back(log: Log, manifest: Manifest, end: int) -> Fence:
-    """Return the fence as it stands at an offset of the windows topic."""
+def fence_at(manifest: Manifest, place: Place) -> Fence:
+    """Return the fence of a snapshot, for the windows topic as it is gone on with."""
     fence = Fence.from_json(manifest.fence)
-    for record in log.read(topics.WINDOWS, manifest.at, end):
+    if place.again:  # tokens are places of the log that is gone
+        fence.tokens.clear()
+    if place.again or place.expired:
+        fence.since = place.begin
+    return fence
+
+
+def read_back(log: Log, manifest: Manifest, windows_id: str, end: int) -> Fence:
+    """Return the fence as it stands at an offset of the windows topic."""
+    place = manifest.place(log, windows_id)
+    fence = fence_at(manifest, place)
+    for record in log.read(topics.WINDOWS, place.begin, end):
         try:
             entry = header(record.value)
         except DecodeError as error:
             logger.warning("%s[0]@%d: %s", topics.WINDOWS, record.offset, error)
+            fence.unreadable()
             continue
         if isinstance(entry, Open):
             fence.open(record.offset, entry)

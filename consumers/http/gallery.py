@@ -66,7 +66,8 @@ class Gallery:
 
     def follow(self, log: KafkaLog, stopping: threading.Event) -> None:
         """Take in what comes until told to stop."""
-        begin = max(0, log.reported_end(topics.ANOMALIES) - LOOK_BACK)
+        first, end = log.bounds(topics.ANOMALIES)
+        begin = max(first, end - LOOK_BACK)
         for record in log.follow(topics.ANOMALIES, stopping, begin=begin):
             if record is None:
                 continue

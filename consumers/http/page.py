@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,12 +84,23 @@ class Line:
 
 
 class Health:
-    """Whether every job of the process still goes round, and whether it does its work."""
+    """Whether every job of the process still goes round, and whether it does its work.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    patience_s
+        A job that has waited this long for a read or a write to go through is not ready, s.
+    now
+        Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, patience_s: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:
+        self.patience_s, self._clock = patience_s, now
         self._beats: dict[str, float] = {}
         self._ready: dict[str, bool] = {}
         self._why: dict[str, str] = {}
+        self._waits: dict[tuple[str, str], float] = {}
+        """Since when a job waits for what."""
 
     def beat(self, job: str) -> None:
         """Say that a job's main loop has been round."""
@@ -98,10 +110,32 @@ class Health:
         """Say whether a job does its work, or waits for the broker."""
         self._ready[job] = yes
 
-    def waits(self, job: str, why: str) -> None:
-        """Say what a job waits for beyond the broker's coming back; "" for nothing."""
+    def denied(self, job: str, why: str) -> None:
+        """Say why a broker does not let a job in; "" where it does."""
         self._why[job] = why
         self.beat(job)
+
+    def waits(self, job: str, what: str) -> None:
+        """Say that a job waits for something, from now on if it did not before."""
+        self._waits.setdefault((job, what), self._clock())
+
+    def went(self, job: str, what: str) -> None:
+        """Say that what a job waited for went through."""
+        self._waits.pop((job, what), None)
+
+    def idles(self, job: str) -> None:
+        """Say that a job has nothing to do, and so nothing to wait for."""
+        for waiting in [waiting for waiting in list(self._waits) if waiting[0] == job]:
+            self._waits.pop(waiting, None)
+
+    def stuck(self) -> list[str]:
+        """Return what is waited for longer than is well, since when, in words."""
+        now, told = self._clock(), []
+        for (job, what), since in sorted(self._waits.copy().items(), key=lambda item: item[1]):
+            if now - since > self.patience_s:
+                at = datetime.fromtimestamp(time.time() - (now - since), UTC)
+                told.append(f"{job} waits for {what} since {at:%H:%M:%S} UTC, {now - since:.0f} s")
+        return told
 
     def alive_reply(self) -> Reply:
         """Return the answer to a liveness probe."""
@@ -115,9 +149,10 @@ class Health:
     def ready_reply(self) -> Reply:
         """Return the answer to a readiness probe."""
         waiting = [job for job, yes in list(self._ready.items()) if not yes]
-        if waiting or not self._ready:
+        stuck = self.stuck()
+        if waiting or stuck or not self._ready:
             words = [f"{job} ({why})" if (why := self._why.get(job)) else job for job in waiting]
-            return Reply(f"not ready: {', '.join(words)}\n".encode(), status=503)
+            return Reply(f"not ready: {', '.join([*words, *stuck])}\n".encode(), status=503)
         return Reply(b"ready\n")
 
 
@@ -131,6 +166,9 @@ class Page:
     runbooks: Path = RUNBOOKS
     silent_s: float = 10.0
     """The page calls itself stale after so long without a word of the judge or newer data."""
+
+    stuck: Callable[[], list[str]] = list
+    """Returns what the process waits for, in words; see `Health.stuck`."""
 
     acts: Acts | None = None
     """What people may say over the page; None: it is for looking only."""
@@ -215,7 +253,9 @@ class Page:
 
     def _state(self) -> Reply:
         meta = self._meta | {"served_ns": time.time_ns(), "now": orjson.Fragment(self._now)}
-        meta["service"] = meta.get("service", {}) | self._troubles
+        stuck = self.stuck()  # asked here, for whoever waits does not show
+        broker = {"text": "; ".join(stuck) or "answers", "worry": bool(stuck)}
+        meta["service"] = meta.get("service", {}) | {"broker": broker} | self._troubles
         return Reply(orjson.dumps(meta), "application/json")
 
     def _picture(self, name: str, query: Mapping[str, list[str]]) -> Reply | None:

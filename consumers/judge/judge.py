@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 import orjson
 
 from consumers.exactly_once import quality_log
-from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.fence import Tail
+from consumers.exactly_once.places import Known, find, words
 from consumers.exactly_once.seconds import LATENCY_S
-from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots
+from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
 from consumers.judge import succession
 from consumers.judge.relay import Relay
-from consumers.judge.state import Bench, Side, StateError
+from consumers.judge.state import Bench, Loss, Side, StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
-from consumers.wire.control import Control
+from consumers.wire.control import Control, Notice
 from consumers.wire.letters import DeadLetters, place
-from consumers.wire.ranges import Open, Range, Said, encode_said
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.ranges import Open, Range, Said, Stream, encode_said
+from consumers.wire.record import Displaced, Refused, Unavailable, digest
 from monitor.display.metrics.judge import JudgeState
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
@@ -56,6 +57,9 @@ with more, it is not the records that are at fault."""
 
 SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
+
+
+_WINDOWS = Stream(topics.WINDOWS, "", 0)
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,16 @@ class Judge:
         self._told: tuple[object, ...] | None = None
         """Models and masks that the workers were told of."""
 
+        self._office_end = 0
+        """End of the windows topic when we took office: the judge before us saw no further."""
+
+        self._windows_id = ""
+        self._tail = Tail()
+        """Of the last record of the windows topic that was taken in."""
+
+        self._noticed: dict[Stream, int] = {}
+        """Newest token of each partition that its worker was told does not count."""
+
         self._shown = self._snapped = 0.0
 
     def run(self, stopping: threading.Event) -> None:
@@ -140,11 +154,17 @@ class Judge:
             self._source.close()
 
     def _step(self) -> None:
-        found = self._source.poll(self._settings.show_s / 2)
+        try:
+            found = self._source.poll(self._settings.show_s / 2)
+        except Displaced:
+            found = []
+            self._go_elsewhere()
         came, went = self._source.changes()
         if went:
             logger.info("another judge is in office: standing by")
             self._writer = None
+            self._metrics.counted(None)
+            self._metrics.lag(0, 0)  # it is that one's to tell
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again
@@ -157,10 +177,11 @@ class Judge:
             role = JudgeState.STANDBY if self._writer is None else JudgeState.ACTIVE
             self._metrics.state(role)
             for behind in self._source.lag([0] if self._writer else []).values():
-                self._metrics.lag(behind)
+                self._metrics.lag(*behind)
             standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
                 self._metrics.standing(standing)
+                self._count()
                 self._pass_on(now)
                 self._tell_reference()
                 self._tell_models()
@@ -168,6 +189,11 @@ class Judge:
         if now - self._snapped > self._settings.snapshot_s:
             self._snapped = now
             self._snapshot()
+
+    def _count(self) -> None:
+        """Show what the state counts, once it is where the judge before us was."""
+        if self._bench.at >= self._office_end:
+            self._metrics.counted(self._bench.counted())
 
     def _tell_reference(self) -> None:
         """Publish the reference in force, by condition cell, where it is another than before."""
@@ -201,25 +227,54 @@ class Judge:
     # Office
 
     def _take_office(self) -> None:
-        manifest = self._snapshots.newest()
-        bench = self._anew(manifest.models)
-        mine = (self._settings.fingerprint, bench.primary.model.hash)
-        if manifest.fingerprint and mine != (manifest.fingerprint, manifest.models[1]):
+        bench, manifest = self._revived()
+        self._windows_id = self._source.identity()
+        where = manifest.place(self._log, self._windows_id)
+        bench.fence, bench.at = fence_at(manifest, where), where.begin
+        self._writer = quality_log.take_office(
+            self._sink, self._log, self._settings.name, manifest, self._letters
+        )
+        self._bench, self._manifest, self._noticed = bench, manifest, {}
+        there = where.begin == where.follows
+        self._tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
+        self._told = None
+        _, self._office_end = self._log.bounds(topics.WINDOWS)
+        self._metrics.counted(None)
+        self._source.start({0: bench.at})
+        self._snapped = time.monotonic()
+        for line in words(_WINDOWS, where):
+            logger.warning("%s", line)
+        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+
+    def _revived(self) -> tuple[Bench, Manifest]:
+        """Return a bench out of the newest snapshot that can be read, with its manifest."""
+        found = self._snapshots.found()
+        alike = [m for m in found if m.fingerprint == self._settings.fingerprint]
+        for manifest in alike:
+            bench = self._anew(manifest.models)
+            if self._restore(bench, manifest):
+                return bench, manifest
+        if found and not alike:
             logger.warning("the last snapshot is of another kind: judging from anew")
             # What was counted stays counted; only its judgement is of no use here.
-            bench.fence, bench.at = Fence.from_json(manifest.fence), manifest.at
-        elif manifest.fingerprint and not self._restore(bench, manifest):
-            first = manifest.models[0]
-            bench = self._anew((first, first, ""))
-            manifest = replace(NOTHING, turn=manifest.turn)
-        self._writer = quality_log.take_office(
-            self._sink, self._log, self._settings.name, manifest.quality_at, self._letters
-        )
-        self._bench, self._manifest = bench, manifest
-        self._told = None
-        self._source.start({0: bench.at or None})
-        self._snapped = time.monotonic()
-        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+            return self._anew(found[0].models), found[0]
+        first = found[0].models[0] if found else ""
+        turn = found[0].turn if found else NOTHING.turn
+        return self._anew((first, first, "")), replace(NOTHING, turn=turn)
+
+    def _go_elsewhere(self) -> None:
+        """Go on where the windows topic is now: what it has lost since, we know."""
+        self._windows_id, before = self._source.identity(), self._windows_id
+        known = Known(self._bench.at, before, self._tail.epoch, self._tail.last)
+        where = find(known, self._windows_id, self._log, topics.WINDOWS)
+        if where.again:
+            self._bench.fence.tokens.clear()
+        self._bench.at, self._tail = where.begin, Tail()
+        for line in words(_WINDOWS, where):
+            logger.warning("%s", line)
+        self._source.start({0: where.begin})
+        # Who starts now must find a place in the log as it is.
+        self._snapshot(again=True)
 
     def _anew(self, models: tuple[str, str, str]) -> Bench:
         """Return a bench that has seen nothing, with these models as far as they can be had."""
@@ -227,14 +282,17 @@ class Judge:
         if not primary:
             said = control.newest(self._log.read_all(topics.MODELS), self._letters)
             first = primary = self._settings.model if said is None else said.first
-        bench = Bench(self._side(primary) or Side.new(self._standard_of(self._settings.model)))
-        bench.first = first
+        try:
+            bench = Bench(Side.new(self._standard_of(primary)), first)
+        except ModelAbsent as absent:
+            # By no other: workers score by it, and what another judges is nobody's verdict.
+            raise Unavailable(f"{absent}; judging waits for it") from None
         bench.seconds.latency_s = self._settings.latency_s
         if shadow:
-            bench.shadow = self._side(shadow)
+            bench.shadow = self._shadow(shadow)
         return bench
 
-    def _side(self, model: str) -> Side | None:
+    def _shadow(self, model: str) -> Side | None:
         try:
             return Side.new(self._standard_of(model))
         except ModelAbsent as absent:
@@ -255,8 +313,8 @@ class Judge:
             bench.comparison = Comparison()
         return True
 
-    def _snapshot(self) -> None:
-        if self._writer is None or self._bench.at == self._manifest.at:
+    def _snapshot(self, *, again: bool = False) -> None:
+        if self._writer is None or (self._bench.at == self._manifest.at and not again):
             return
         self._writer.settle()
         self._letters.settle()
@@ -270,6 +328,10 @@ class Judge:
             totals=dict(self._bench.totals),
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
+            windows_id=self._windows_id,
+            epoch=self._tail.epoch,
+            last=self._tail.last,
+            office=self._writer.token,
             models=self._bench.models,
         )
         self._manifest = self._snapshots.write(self._sink, self._bench.state(), plan)
@@ -310,23 +372,27 @@ class Judge:
                 self._range(entry, record, writer)
         except DecodeError as error:
             self._letters.refuse(record, error)
-            self._metrics.refused("malformed")
+            bench.fence.unreadable()
+            bench.tally["ranges_refused/malformed"] += 1
         bench.at = record.offset + 1
+        self._tail = Tail(0, record.epoch, digest(record))
 
     def _range(self, entry: Range, record: Record, writer: QualityWriter) -> None:
         bench = self._bench
-        self._look_for_a_hole(entry)
+        known, hole = bench.fence.ends.get(entry.stream), bench.fence.hole(entry)
         reason = bench.fence.accept(entry)
         if reason:
-            self._metrics.refused(reason)
+            bench.tally[f"ranges_refused/{reason}"] += 1
             logger.info("range %d[%d,%d) is %s", entry.partition, entry.begin, entry.end, reason)
+            self._warn(entry, reason)
             return
         windows = bench.windows(record.value or b"", entry)
         bench.totals.update(entry.rejects)
         bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
-        self._metrics.accepted(entry.showers)
+        bench.tally["ranges_accepted"] += 1
+        self._lose(entry, known, hole, record.offset, writer)
         if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
-            self._metrics.refused("model")
+            bench.tally["ranges_refused/model"] += 1
         self._count_strangers(entry, windows.values())
         bench.heard_beside(entry)
         bench.remember(entry)
@@ -340,22 +406,42 @@ class Judge:
         bench = self._bench
         for closed in found:
             if closed.late:
-                self._metrics.late()
+                bench.tally["windows_late"] += 1
             for said in bench.judge(closed):
                 self._say(said, at, writer)
             bench.judge_beside(closed)
         for said in bench.ended():
             self._say(said, at, writer)
 
-    def _look_for_a_hole(self, entry: Range) -> None:
-        """Say aloud what a range that counts leaves out: a range before it could not be read."""
-        lost = self._bench.fence.hole(entry)
-        if lost:
-            self._metrics.refused("gap")
+    def _lose(
+        self, entry: Range, known: int | None, hole: int, at: int, writer: QualityWriter
+    ) -> None:
+        """Count what a range says is gone, and what went between it and the one before."""
+        loss = Loss.of(entry)
+        if known is not None and entry.after > known:
+            gone, why = entry.begin - known, "unreadable" if hole else "expired"
+            loss = Loss(entry.topic, entry.partition, gone, why, *entry.lost_ns)
+        if hole:
+            self._bench.tally["ranges_refused/gap"] += 1
             logger.warning(
                 "%s[%d]: %d offsets before %d are in no range that can be read",
-                entry.topic, entry.partition, lost, entry.begin,
+                entry.topic, entry.partition, hole, entry.begin,
             )  # fmt: skip
+        if loss is not None:
+            logger.warning("%s", loss)
+            for said in self._bench.lose(loss):
+                self._say(said, at, writer)
+
+    def _warn(self, entry: Range, reason: str) -> None:
+        """Tell the worker of ranges that do not count, once for each token."""
+        if self._noticed.get(entry.stream) == entry.token:
+            return
+        self._noticed[entry.stream] = entry.token
+        holder = self._bench.fence.holders.get(entry.stream, "")
+        control.warn(
+            self._sink,
+            Notice(entry.stream, entry.token, reason, "" if holder == entry.worker else holder),
+        )
 
     def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""
@@ -367,7 +453,7 @@ class Judge:
             for id_ in places.unknown(window.regions)
         }
         if strange:
-            self._metrics.refused("region")
+            self._bench.tally["ranges_refused/region"] += 1
             logger.warning(
                 "range %d[%d,%d) has regions that the detector does not have: %s",
                 entry.partition, entry.begin, entry.end, sorted(strange)[:8],
@@ -442,9 +528,11 @@ class Judge:
         if isinstance(said, Alarm):
             self._bench.note(said)
             said = replace(said, worst=self._worst(said))
-        if writer.publish(said, at) and isinstance(said, Alarm) and said.state is State.RAISED:
-            self._metrics.raised(said)
-            logger.info("alarm: %s", said.summary)
+        new = writer.publish(said, at)
+        if isinstance(said, Alarm) and said.state is State.RAISED and said.version == 1:
+            self._bench.tally[f"alarms_raised/{said.severity.value}"] += 1
+            if new:
+                logger.info("alarm: %s", said.summary)
 
     def _with_showers(self, standing: Standing) -> Standing:
         """Return the standing with the strangest showers: of each alarm, and of the last minutes."""

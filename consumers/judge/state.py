@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.alarms import Alarm, WorstShower
+from monitor.verdicts import lumisections
 from monitor.windows.window import WindowKey
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ The version of the software has no part in it, so that an upgrade takes the stat
 KEPT_WORST = 8
 """Worst showers of each region that are remembered for the next alarm."""
 
+KEPT_LOSSES = 20
+"""Losses of records that the page can tell of."""
+
 ROWS_A_PIECE = 512
 """Rows of open windows in one array of a snapshot."""
 
@@ -58,6 +63,54 @@ class StateError(ValueError):
 def fingerprint(*parts: object) -> str:
     """Return a digest of what a judge's state depends on, beside the log and the models."""
     return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records of showers that the topic does not have any more."""
+
+    topic: str
+    partition: int
+    records: int
+    """Offsets, so that it may be some more than there were records."""
+
+    why: str
+    """`expired`: nobody had read them; `cut`: they had counted, the log became shorter;
+    `unreadable`: the record that counted them cannot be read."""
+
+    since_ns: int
+    """Newest data time before them, ns since 1970 UTC; 0 where unknown."""
+
+    until_ns: int
+    """First data time after them; 0 where nothing came yet."""
+
+    @classmethod
+    def of(cls, entry: Range) -> Loss | None:
+        """Return what a range says is gone before it, None if nothing is."""
+        why = "expired" if entry.lost else "cut"
+        records = entry.lost or entry.cut
+        if not records:
+            return None
+        return cls(entry.topic, entry.partition, records, why, *entry.lost_ns)
+
+    def __str__(self) -> str:
+        words = _GONE[self.why]
+        since, until = _moment(self.since_ns), _moment(self.until_ns)
+        where = f"{self.topic}[{self.partition}]"
+        return f"{self.records:,} records of {where} {words}, between {since} and {until}"
+
+
+_GONE = {
+    "expired": "expired unread",
+    "cut": "that had counted are gone",
+    "unreadable": "were scored, but what was said of them cannot be read",
+}
+
+
+def _moment(time_ns: int) -> str:
+    if not time_ns:
+        return "a time unknown"
+    return datetime.fromtimestamp(time_ns // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(frozen=True)
@@ -108,6 +161,12 @@ class Bench:
     fence: Fence = field(default_factory=Fence)
     seconds: Seconds = field(default_factory=Seconds)
     worst: dict[int, deque[WorstShower]] = field(default_factory=dict)
+    tally: Counter[str] = field(default_factory=Counter)
+    """What is counted besides, by the name of its series; see `monitor.display.metrics.counted`."""
+
+    losses: deque[Loss] = field(default_factory=lambda: deque(maxlen=KEPT_LOSSES))
+    """The last records of showers that are gone."""
+
     totals: Counter[str] = field(default_factory=Counter)
     """Showers, records, missing, and records rejected by reason, of the ranges that count."""
 
@@ -165,6 +224,21 @@ class Bench:
         self.seconds.opened(entry.partition, at_ms)
         if self.shadow is not None:
             self.comparison.opened(entry.partition)
+
+    def lose(self, loss: Loss) -> tuple[Said, ...]:
+        """Count records of showers that are gone; return the verdicts that this amends."""
+        self.losses.append(loss)
+        self.tally[f"records_lost/{loss.why}"] += loss.records
+        start = loss.since_ns // SECOND_NS
+        end = max(start, loss.until_ns // SECOND_NS) + 1
+        gone = lumisections.Loss(start, end, str(loss))
+        if self.shadow is not None:
+            self.shadow.monitor.lose(gone)
+        return self.monitor.lose(gone)
+
+    def counted(self) -> Counter[str]:
+        """Return what there is to be counted in series."""
+        return self.tally + Counter(showers_judged=self.totals["showers"])
 
     def heard_beside(self, entry: Range) -> None:
         """Count whether a range carries the shadow's windows."""
@@ -317,6 +391,8 @@ class Bench:
             "held": [[*key, since] for key, since in self.seconds.held.items()],
             "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
             "totals": dict(self.totals),
+            "tally": dict(self.tally),
+            "losses": [asdict(loss) for loss in self.losses],
             "comparison": self.comparison.to_json(),
             "masked": [self.masked.to_json(), self.masked_after],
             "shed_until": self.shed_until,
@@ -368,7 +444,8 @@ class Bench:
             region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
             for region, kept in words["worst"]
         }
-        self.totals = Counter(words["totals"])
+        self.totals, self.tally = Counter(words["totals"]), Counter(words["tally"])
+        self.losses.extend(Loss(**loss) for loss in words["losses"])
         self.fence, self.at = Fence.from_json(manifest.fence), manifest.at
 
 

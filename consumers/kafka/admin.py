@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-from consumers.kafka.connection import translated
+from consumers.kafka.connection import opened, translated
 from consumers.wire import topics
 from consumers.wire.record import MAX_RECORD_BYTES, Refused, Unavailable
 
@@ -82,8 +83,8 @@ def ensure_topics(
 @contextmanager
 def opened_admin(connection: Connection) -> Iterator[Any]:
     """Open a client for as long as the block lasts; its errors are ours."""
+    admin = opened(KafkaAdminClient, connection)
     with translated():
-        admin = KafkaAdminClient(**connection.proven())
         try:
             yield admin
         finally:
@@ -95,6 +96,17 @@ def describe_topics(connection: Connection) -> dict[str, int]:
     with opened_admin(connection) as admin:
         found = admin.describe_topics()
     return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+
+_NO_ID = {"None", str(UUID(int=0))}
+
+
+def topic_id(connection: Connection, topic: str) -> str:
+    """Return the id of a topic, empty where the broker has none: a topic made again has another."""
+    with opened_admin(connection) as admin:
+        found = admin.describe_topics([topic])
+    ids = [str(described.get("topic_id")) for described in found if described["name"] == topic]
+    return ids[0] if ids and ids[0] not in _NO_ID else ""
 
 
 def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:

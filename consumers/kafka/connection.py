@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from kafka import TopicPartition
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
 from consumers.wire.record import Denied, Namesake, Refused, Unavailable
@@ -73,6 +75,9 @@ GONE = (kafka_errors.KafkaError, OSError, struct.error, ConnectionError)
 LONGEST_LINE = 300
 """Characters of an error that people are shown."""
 
+ISOLATION = "read_committed"
+"""What a transaction wrote and took back was never said."""
+
 FETCH_BYTES = 4 << 20
 """Read in large pieces: one fetch is in flight at a time."""
 
@@ -122,6 +127,38 @@ def read_secret(path: Path) -> str:
         raise Denied(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
+def opened(make: Callable[..., Any], connection: Connection, **options: Any) -> Any:
+    """Return a client that `make` makes; where it cannot be made, nothing of it stays open.
+
+    The library leaves a thread and sockets behind in a constructor that finds nobody, and whoever
+    waits for a broker asks again for ever.
+    """
+    begun: list[KafkaNetClient] = []
+
+    def begin(**given: Any) -> KafkaNetClient:
+        client = KafkaNetClient(**given)
+        begun.append(client)
+        # The library takes this option and forgets to pass it on (3.0.12).
+        option = "allow_auto_create_topics"
+        client.cluster.config[option] = given.get(option, True)
+        return client
+
+    try:
+        with translated():
+            return make(kafka_client=begin, **options, **connection.proven())
+    except BaseException:
+        for client in begun:
+            client.close()
+        raise
+
+
+def places_of(error: kafka_errors.KafkaError) -> list[TopicPartition]:
+    """Return the places that an error of the client says are not on their logs."""
+    if isinstance(error, kafka_errors.LogTruncationError):
+        return list(error.divergent_offsets)
+    return list(error.args[0]) if error.args else []
+
+
 class _Denials(logging.Handler):
     """Hears of refusals: kafka-python logs them, tries again, and ends in a mere time-out.
 
@@ -157,14 +194,18 @@ Meanings = Mapping[type[BaseException], Callable[[], str]]
 
 
 @contextmanager
-def translated(meanings: Meanings = MappingProxyType({})) -> Iterator[None]:
-    """Turn kafka-python's errors into the two that the callers tell apart.
+def translated(
+    meanings: Meanings = MappingProxyType({}), *, through: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Turn kafka-python's errors into the two that the callers tell apart, but for some.
 
     `Refused` is what will be refused again, whatever we try; all else is `Unavailable`.
     """
     began = time.monotonic()
     try:
         yield
+    except through:
+        raise
     except GONE as error:
         denied = error if _for_good(error) else _denials.since(began)
         if denied is not None:

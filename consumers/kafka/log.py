@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
-from consumers.kafka.connection import FETCH_BYTES, GONE, translated
-from consumers.wire.record import Record, Unavailable
+from consumers.kafka import admin
+from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
+from consumers.wire.record import Displaced, Record, Unavailable
 
 if TYPE_CHECKING:
     import threading
@@ -23,56 +25,91 @@ SILENCE_S = 20.0
 """A broker that gives no records for so long, where there are some, is taken to be gone."""
 
 
+_ASK_MS = 10_000
+
+
+def record_of(r: Any) -> Record:
+    """Return a record of the client as ours."""
+    epoch = -1 if r.leader_epoch is None else r.leader_epoch
+    return Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, epoch)
+
+
 class KafkaLog:
     """Partition 0 of a topic, read without a group; see `consumers.wire.record.Log`."""
 
     def __init__(self, connection: Connection) -> None:
-        with translated():
-            self._consumer = KafkaConsumer(
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                max_partition_fetch_bytes=FETCH_BYTES,
-                fetch_max_bytes=4 * FETCH_BYTES,
-                fetch_max_wait_ms=100,
-                metrics_enabled=False,
-                client_rack=connection.rack,
-                **connection.proven(),
-            )
+        self._connection = connection
+        self._consumer = opened(
+            KafkaConsumer,
+            connection,
+            group_id=None,
+            # A reader would make a topic with one partition and none of its settings.
+            allow_auto_create_topics=False,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            fetch_max_wait_ms=100,
+            isolation_level=ISOLATION,
+            metrics_enabled=False,
+            client_rack=connection.rack,
+        )
 
     def read(
         self, topic: str, begin: int | None, end: int, *, partition: int = 0
     ) -> Iterator[Record]:
-        """Return the records of a partition in [begin, end), begin None for the oldest."""
+        """Return the records of a partition in [begin, end), begin None for the oldest.
+
+        What expired of them is left out, and so is what the log does not reach.
+        """
         where = self._place(topic, begin, partition)
         silent = time.monotonic()
         # Compaction leaves holes, so the end is where the position stands, not a record.
         while self._position(where) < end:
-            records = self._poll(where)
+            try:
+                records = self._poll(where)
+            except Displaced:
+                if self._moved_up(where):
+                    continue
+                return
             if records:
                 silent = time.monotonic()
             elif time.monotonic() - silent > SILENCE_S:
                 raise Unavailable(f"{topic}[{partition}] gives no records below offset {end}")
             for r in records:
                 if r.offset < end:
-                    yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+                    yield record_of(r)
 
     def read_all(self, topic: str, begin: int | None = None) -> Iterator[Record]:
         """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
         where = self._place(topic, begin)
         deadline = time.monotonic() + SILENCE_S
         while not self._at_end(where):
-            for r in self._poll(where):
+            try:
+                records = self._poll(where)
+            except Displaced:
+                if self._moved_up(where):
+                    continue
+                return
+            for r in records:
                 deadline = time.monotonic() + SILENCE_S
-                yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+                yield record_of(r)
             if time.monotonic() > deadline:
                 raise Unavailable(f"{topic}[0] gives no records")
 
-    def reported_end(self, topic: str) -> int:
-        """Return the end that the broker reports; it may lie below the true one."""
-        where = TopicPartition(topic, 0)
+    def identity(self, topic: str) -> str:
+        """Return the id of a topic, empty where the broker has none."""
+        return admin.topic_id(self._connection, topic)
+
+    def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        """Return the first offset and the end that the broker reports.
+
+        The end may lie below the true one: some brokers tell where the last batch begins.
+        """
+        where = TopicPartition(topic, partition)
         with translated():
-            return int(self._consumer.end_offsets([where])[where])
+            first = self._consumer.beginning_offsets([where], timeout_ms=_ASK_MS)[where]
+            return int(first), int(self._consumer.end_offsets([where], timeout_ms=_ASK_MS)[where])
 
     def span(self, topic: str, partition: int) -> tuple[int, int]:
         """Return the first offset of a partition and its end, as the broker reports them."""
@@ -102,7 +139,7 @@ class KafkaLog:
                 found = self._consumer.poll(timeout_ms=200)
             for records in found.values():
                 for r in records:
-                    yield Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
+                    yield record_of(r)
             if not found:
                 yield None
 
@@ -123,6 +160,15 @@ class KafkaLog:
                 self._consumer.seek(where, begin)
         return where
 
+    def _moved_up(self, where: TopicPartition) -> bool:
+        """Go to the oldest record if what we wanted has expired; return whether it had."""
+        first, _ = self.bounds(where.topic, where.partition)
+        if self._position(where) >= first:
+            return False
+        with translated():
+            self._consumer.seek(where, first)
+        return True
+
     def _at_end(self, where: TopicPartition) -> bool:
         # As the last fetch said: what brokers report when asked may lie below the true end.
         with translated():
@@ -135,5 +181,8 @@ class KafkaLog:
 
     def _poll(self, where: TopicPartition) -> list[Any]:
         with translated():
-            found = self._consumer.poll(timeout_ms=200)
+            try:
+                found = self._consumer.poll(timeout_ms=200)
+            except (OffsetOutOfRangeError, LogTruncationError) as error:
+                raise Displaced(place.partition for place in places_of(error)) from None
         return list(found.get(where, []))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from consumers.kafka.connection import translated
+from consumers.kafka.connection import opened, translated
 from consumers.wire.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -38,19 +38,19 @@ class KafkaSink:
     """An idempotent producer that never drops in silence; see `consumers.wire.record.Sink`."""
 
     def __init__(self, connection: Connection, *, linger_ms: int = 0) -> None:
-        with translated():
-            self._producer = KafkaProducer(
-                acks="all",
-                enable_idempotence=True,
-                delivery_timeout_ms=int(DELIVERY_S * 1000),
-                request_timeout_ms=int(DELIVERY_S * 500),
-                max_block_ms=int(DELIVERY_S * 1000),
-                max_request_size=MAX_RECORD_BYTES,
-                batch_size=1 << 20,
-                linger_ms=linger_ms,
-                metrics_enabled=False,
-                **connection.proven(),
-            )
+        self._producer = opened(
+            KafkaProducer,
+            connection,
+            acks="all",
+            enable_idempotence=True,
+            delivery_timeout_ms=int(DELIVERY_S * 1000),
+            request_timeout_ms=int(DELIVERY_S * 500),
+            max_block_ms=int(DELIVERY_S * 1000),
+            max_request_size=MAX_RECORD_BYTES,
+            batch_size=1 << 20,
+            linger_ms=linger_ms,
+            metrics_enabled=False,
+        )
 
     def append(
         self, topic: str, value: bytes, *, key: str, partition: int | None = None

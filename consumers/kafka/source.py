@@ -11,18 +11,25 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
+from consumers.kafka import admin
 from consumers.kafka.admin import broker_settings
-from consumers.kafka.connection import FETCH_BYTES, GONE, translated
-from consumers.wire.record import Record
+from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
+from consumers.kafka.ends import Ends
+from consumers.kafka.log import record_of
+from consumers.wire.record import UNKNOWN, Displaced, Lag, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from consumers.kafka.connection import Connection
+    from consumers.wire.record import Record
 
 logger = logging.getLogger(__name__)
 
+UNANSWERED_S = 5.0
+"""A lag is unknown if no broker has said for so long where the partition ends."""
 BUSY_S = 0.2
 """A pause between two polls after which an answer is not taken to be new, s."""
 
@@ -71,28 +78,35 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
         self._came: set[int] = set()
         self._went: set[int] = set()
+        self._displaced: set[int] = set()
+        self._identity = ""
+        self._consumer = opened(
+            KafkaConsumer,
+            connection,
+            group_id=group,
+            allow_auto_create_topics=False,
+            group_instance_id=instance,
+            enable_auto_commit=False,
+            # One each: an assignor holds the state of its member.
+            partition_assignment_strategy=[CooperativeStickyAssignor()],
+            # Not a place of the client's choice: who counts must know what it did not see.
+            auto_offset_reset="none",
+            isolation_level=ISOLATION,
+            session_timeout_ms=int(session_s * 1000),
+            heartbeat_interval_ms=int(session_s * 1000 / 5),
+            max_poll_interval_ms=300_000,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=4 * FETCH_BYTES,
+            fetch_max_wait_ms=100,
+            receive_buffer_bytes=FETCH_BYTES,
+            metrics_enabled=False,
+            # Within a session a broker leaves out what did not change: no answer for a partition
+            # would then look like one.
+            enable_incremental_fetch_sessions=False,
+            client_rack=connection.rack,
+        )
+        self._asked = Ends(connection, topic)
         with translated():
-            self._consumer = KafkaConsumer(
-                group_id=group,
-                group_instance_id=instance,
-                enable_auto_commit=False,
-                # One each: an assignor holds the state of its member.
-                partition_assignment_strategy=[CooperativeStickyAssignor()],
-                auto_offset_reset="earliest",
-                session_timeout_ms=int(session_s * 1000),
-                heartbeat_interval_ms=int(session_s * 1000 / 5),
-                max_poll_interval_ms=300_000,
-                max_partition_fetch_bytes=FETCH_BYTES,
-                fetch_max_bytes=4 * FETCH_BYTES,
-                fetch_max_wait_ms=100,
-                receive_buffer_bytes=FETCH_BYTES,
-                metrics_enabled=False,
-                # Within a session a broker leaves out what did not change: no answer for a partition
-                # would then look like one.
-                enable_incremental_fetch_sessions=False,
-                client_rack=connection.rack,
-                **connection.proven(),
-            )
             self._consumer.subscribe([topic], listener=self)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -100,6 +114,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         partitions = list(assigned)
         if partitions:
             self._consumer.pause(*partitions)
+        for partition in partitions:  # a place of some kind, or the client asks the group for one
+            self._consumer.seek(partition, 0)
         self._came |= {p.partition for p in partitions}
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -115,21 +131,35 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note what went while we were thought dead."""
         self.on_partitions_revoked(lost)
 
+    def identity(self) -> str:
+        """Return the id of the topic, empty where the broker has none."""
+        self._identity = admin.topic_id(self._connection, self._topic)
+        return self._identity
+
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
+        if self._displaced:
+            away, self._displaced = self._displaced, set()
+            raise Displaced(self._hold(TopicPartition(self._topic, p) for p in away))
+        self._asked.want(place.partition for place in self._consumer.assignment())
         began, before = time.monotonic(), self._polled
+        wait_ms = int(seconds * 1000)
         with translated(self._meanings):
-            found = self._consumer.poll(
-                timeout_ms=int(seconds * 1000), max_records=self._max_records
-            )
+            try:
+                found = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
+            except (OffsetOutOfRangeError, LogTruncationError) as error:
+                raise Displaced(self._hold(places_of(error))) from None
         self._polled = time.monotonic()
         # What came while we were busy elsewhere may be as old as that.
         self._note_answers(before if began - before > BUSY_S else self._polled)
-        return [
-            Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value)
-            for records in found.values()
-            for r in records
-        ]
+        return [record_of(r) for records in found.values() for r in records]
+
+    def _hold(self, places: Iterable[TopicPartition]) -> list[int]:
+        """Hold partitions until `start` says where they go on."""
+        ours = [place for place in places if place in self._consumer.assignment()]
+        if ours:
+            self._consumer.pause(*ours)
+        return [place.partition for place in ours]
 
     def _note_answers(self, at: float) -> None:
         """Note what brokers have said of the ends of partitions since the last time."""
@@ -160,15 +190,26 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._consumer.seek(where, offset)
                 self._consumer.resume(where)
 
-    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return how many offsets are still to be returned, for partitions where it is known."""
-        # From the last fetch: asking the broker costs a round trip, and not all answer rightly.
-        with translated():
-            return {
-                p: self._ends[p] - int(self._consumer.position(TopicPartition(self._topic, p)))
-                for p in partitions
-                if p in self._ends
-            }
+    def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
+        """Return how many offsets are still to be returned, as the brokers said when asked."""
+        return {p: self._lag(TopicPartition(self._topic, p)) for p in partitions}
+
+    def _lag(self, where: TopicPartition) -> Lag:
+        answer = self._asked.of(where.partition)
+        try:
+            with translated(through=(LogTruncationError,)):
+                position = self._consumer.position(where, timeout_ms=0)
+        except LogTruncationError as error:  # it is said once: the next poll has to say it
+            self._displaced |= {place.partition for place in places_of(error)}
+            return UNKNOWN
+        except Unavailable:
+            return UNKNOWN
+        if answer is None or position is None or answer[1] > UNANSWERED_S:
+            return UNKNOWN
+        end, age = answer
+        if not self._identity:  # a broker that tells where the last batch begins: no more than that
+            end = max(end, self._ends.get(where.partition, 0))
+        return Lag(max(0, end - position), age)
 
     def answered(self, partitions: Iterable[int]) -> dict[int, float]:
         """Return for how long the broker of each partition has not answered, s; infinite: never."""
@@ -197,6 +238,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def close(self) -> None:
         """Leave the group."""
+        self._asked.close()
         try:
             self._consumer.close(autocommit=False, timeout_ms=3000)
         except GONE as error:  # nobody left to say goodbye to

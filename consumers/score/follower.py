@@ -11,18 +11,19 @@ from consumers.score.scoring import Lineup
 from consumers.wire import topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
-from consumers.wire.control import UNSENT, control_of
+from consumers.wire.control import UNSENT, control_of, notice_of
 from consumers.wire.record import Unavailable
 from monitor.quality.acknowledgements import NOTHING_MASKED
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from consumers.kafka.log import KafkaLog
     from consumers.score.scoring import Model
-    from consumers.wire.control import Control
+    from consumers.wire.control import Control, Notice
     from consumers.wire.letters import Letters
+    from consumers.wire.ranges import Stream
     from consumers.wire.record import Record
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Follower:
         """A model that is in force could not be had yet."""
 
         self._asked = 0.0
+        self._notices: dict[Stream, Notice] = {}
         self._read = threading.Event()
         self._lineup: Lineup | None = None
         self._problem = f"{topics.MODELS} has not been read yet"
@@ -72,6 +74,10 @@ class Follower:
         if lineup is None:
             raise Unavailable(self._problem)
         return lineup
+
+    def notices(self) -> Mapping[Stream, Notice]:
+        """Return the newest notice on each partition that there was one on."""
+        return self._notices
 
     def wait(self, stopping: threading.Event, beat: Callable[[], None]) -> None:
         """Wait until the topic has been read once, or until told to stop."""
@@ -94,6 +100,9 @@ class Follower:
 
     def _hear(self, record: Record) -> bool:
         """Take in a record; return whether it puts other models in force."""
+        notice = notice_of(record)
+        if notice is not None:
+            self._notices[notice.stream] = notice
         said = self._control_of(record)
         before = self._control
         # What is older is of a judge that did not know yet that another is in office.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from consumers.exactly_once.fence import Tail
 from consumers.wire.ranges import MAX_WORST, Range, Worst
+from consumers.wire.record import digest
 from monitor.judging.comparison import Joint
 
 if TYPE_CHECKING:
     from consumers.score.counts import Counts
     from consumers.score.scoring import Lineup
     from consumers.wire.block import Block
+    from consumers.wire.ranges import Stream
+    from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
     from monitor.windows.window import Window, WindowKey
 
@@ -24,7 +29,7 @@ KEPT_PER_REGION = 2
 class Stretch:
     """Counts of one partition between two ranges; `range_` says them, `next` begins anew."""
 
-    partition: int
+    stream: Stream
     token: int
     begin: int | None
     """Offset at which the next range begins; None before the first record was seen."""
@@ -32,10 +37,19 @@ class Stretch:
     counts: Counts
     """What producers count; it goes on from stretch to stretch."""
 
+    follows: int | None = None
+    """End of the range before, where it is another place than `begin`."""
+
+    tail: Tail = field(default_factory=Tail)
+    """Of the last range before the first of ours."""
+
     watermark_ns: int = 0
     caught_up: bool = False
     answered_ms: int = 0
     """How long ago the broker said so."""
+
+    kept_up_at: float = -math.inf
+    """Monotonic time at which the partition was last read to its end, s."""
 
     told_caught_up: bool = False
     """What the last range said."""
@@ -56,6 +70,12 @@ class Stretch:
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
     records: int = 0
+    newest_record: Record | None = None
+    """The last that was taken, by this stretch or one before it."""
+
+    lost_ns: tuple[int, int] = (0, 0)
+    """Newest data time before what was lost and first after it, ns."""
+
     showers: int = 0
     newest: tuple[int, int, int] = (0, 0, 0)
     """Data time in ns, run and lumisection of the newest shower."""
@@ -66,11 +86,17 @@ class Stretch:
     letters: list[bytes] = field(default_factory=list)
     """Dead letters that are still to be sent."""
 
-    def took(self, offset: int) -> None:
+    @property
+    def partition(self) -> int:
+        """Return the source partition."""
+        return self.stream.partition
+
+    def took(self, record: Record) -> None:
         """Count a record, decoded or not."""
         if self.begin is None:
-            self.begin = offset
-        self.end = offset + 1
+            self.begin = record.offset
+        self.end = record.offset + 1
+        self.newest_record = record
         self.records += 1
 
     def noted(self, block: Block, key: bytes | None) -> int | None:
@@ -79,6 +105,8 @@ class Stretch:
         None if nobody can tell, because the producer does not count.
         """
         first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
+        if self.follows is not None and not self.lost_ns[1]:
+            self.lost_ns = (self.lost_ns[0], first)
         # A block's first time: what other regions send for the same stretch may still follow.
         self.watermark_ns = max(self.watermark_ns, first)
         self.newest = max(
@@ -127,15 +155,16 @@ class Stretch:
         """Return whether a range would say anything new."""
         return self.records > 0 or self.caught_up != self.told_caught_up
 
-    def range_(self, topic: str, worker: str, lineup: Lineup) -> Range | None:
+    def range_(self, worker: str, group: str, lineup: Lineup) -> Range | None:
         """Return what the stretch came to, None if it cannot be placed yet."""
         if self.begin is None:
             return None
         showers = sorted(
             (s for kept in self.strange.values() for s in kept), key=lambda s: (s.p, s.offset)
         )
+        newest = self.newest_record
         return Range(
-            topic=topic,
+            topic=self.stream.topic,
             partition=self.partition,
             token=self.token,
             begin=self.begin,
@@ -159,17 +188,26 @@ class Stretch:
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
             answered_ms=self.answered_ms,
+            topic_id=self.stream.id,
+            group=group,
+            follows=self.follows,
+            lost_ns=self.lost_ns,
+            epoch=self.tail.epoch if newest is None else newest.epoch,
+            last=self.tail.last if newest is None else digest(newest),
         )
 
     def next(self, at: float) -> Stretch:
         """Return the empty stretch that follows."""
         return Stretch(
-            partition=self.partition,
+            stream=self.stream,
             token=self.token,
             begin=None if self.begin is None else self.position,
             counts=self.counts,
+            newest_record=self.newest_record,
+            tail=self.tail,
             caught_up=self.caught_up,
             answered_ms=self.answered_ms,
+            kept_up_at=self.kept_up_at,
             told_caught_up=self.caught_up,
             told_at=at,
         )

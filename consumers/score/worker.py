@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consumers.exactly_once.neighbours import of_another_group
+from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.counts import Counts
 from consumers.score.scoring import Batch, Part
@@ -18,8 +20,9 @@ from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import letters, topics
 from consumers.wire.block import EARLIEST_NS, DecodeError, Expected
 from consumers.wire.codec import decode
-from consumers.wire.ranges import Open, encode_open, encode_range, encode_windows
-from consumers.wire.record import MAX_RECORD_BYTES
+from consumers.wire.failure import UserError
+from consumers.wire.ranges import Open, Stream, encode_open, encode_range, encode_windows
+from consumers.wire.record import MAX_RECORD_BYTES, Displaced
 from consumers.wire.strange import StrangeShower
 from consumers.wire.strange import encode_all as encode_strange
 from models.showers.batch import concatenate
@@ -30,12 +33,14 @@ from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
+    from consumers.exactly_once.fence import Fence
     from consumers.score.scoring import Lineup
     from consumers.wire.block import Block
+    from consumers.wire.control import Notice
     from consumers.wire.ranges import Range
     from consumers.wire.record import Append, Clients, Record
     from models.scoring.scored import Scored
@@ -83,6 +88,13 @@ class WorkerSettings:
     heartbeat_s: float = 1.0
     """A partition without news says so this often, s."""
 
+    group: str = ""
+    """Consumer group that shares the partitions out."""
+
+    patience_s: float = 10.0
+    """A partition that another worker of the group has opened is opened anew if the group still
+    gives it to us after this, s: a session, in which it would have told us."""
+
 
 class Worker:
     """Scores the partitions that its group gives it; every record is in exactly one range."""
@@ -95,6 +107,7 @@ class Worker:
         settings: WorkerSettings,
         metrics: WorkerMetrics,
         beat: Callable[[], None] = lambda: None,
+        notices: Callable[[], Mapping[Stream, Notice]] = dict,
     ) -> None:
         """Prepare a worker.
 
@@ -104,7 +117,13 @@ class Worker:
             Returns the models that score now; asked at every round.
         beat
             Called at every round, so that a hang can be seen.
+        notices
+            Returns what the judge says of ranges that do not count.
         """
+        self._notices = notices
+        self._fenced: dict[Notice, float] = {}
+        """Since when we have known of notices on partitions of ours."""
+
         self._ask_lineup = lineup
         self._lineup = lineup()
         self._geometry = self._lineup.primary.scorer.geometry
@@ -118,6 +137,9 @@ class Worker:
         self._under_way: list[Append] = []
         self._covered: dict[int, int] = {}
         self._due = 0.0
+        self._alone = False
+        """Whether no other group was found at work on the windows topic."""
+
         self._polled: dict[int, int] = {}
         """Newest offset that was polled of each partition."""
 
@@ -136,8 +158,12 @@ class Worker:
     def _step(self) -> None:
         self._beat()
         wait = max(0.0, min(self._settings.emit_s, self._due - time.monotonic()))
-        records = self._source.poll(wait)
-        came = self._change_hands()
+        try:
+            records = self._source.poll(wait)
+        except Displaced as displaced:
+            records = []
+            self._open(self._forget(displaced.partitions))
+        came = self._change_hands() | self._heed(time.monotonic())
         self._line_up()
         # What was fetched before a partition came is not where its ranges go on.
         self._take([record for record in records if record.partition not in came])
@@ -173,40 +199,101 @@ class Worker:
         came, went = self._source.changes()
         if not came and not went:
             return came
-        for partition in went:
-            # What was not said yet is read again by whoever has the partition now.
-            self._stretches.pop(partition, None)
-            self._covered.pop(partition, None)
-            self._polled.pop(partition, None)
+        self._forget(went)
         if came:
             self._open(came)
         self._metrics.assigned(self._stretches)
         logger.info("partitions: %s", sorted(self._stretches))
         return came
 
+    def _forget(self, partitions: Collection[int]) -> set[int]:
+        """Drop what was not said yet: whoever has the partition then reads it again."""
+        for partition in partitions:
+            self._stretches.pop(partition, None)
+            self._covered.pop(partition, None)
+            self._polled.pop(partition, None)
+        return set(partitions)
+
+    def _heed(self, now: float) -> set[int]:
+        """Open anew what does not count any more, and return it."""
+        notices = self._notices()
+        ours = {
+            partition: notices[stretch.stream]
+            for partition, stretch in self._stretches.items()
+            if stretch.stream in notices and notices[stretch.stream].token == stretch.token
+        }
+        self._fenced = {notice: self._fenced.get(notice, now) for notice in ours.values()}
+        ready = {
+            partition: notice
+            for partition, notice in ours.items()
+            # Another of the group may rightly have it, and we hear of that in a moment.
+            if not notice.holder or now - self._fenced[notice] >= self._settings.patience_s
+        }
+        for partition, notice in ready.items():
+            by = f", {notice.holder} opened it" if notice.holder else ""
+            logger.warning(
+                "%s[%d]: our ranges do not count (%s%s): opening it anew",
+                self._settings.topic, partition, notice.why, by,
+            )  # fmt: skip
+            self._metrics.reopened(notice.why)
+            self._alone = self._alone and not notice.holder
+        self._open(self._forget(ready))
+        return set(ready)
+
     def _open(self, partitions: set[int]) -> None:
         """Append an `Open` for each partition and begin where the ranges before it end."""
-        opened = {
-            partition: self._sink.append(
-                topics.WINDOWS,
-                encode_open(Open(partition, self._settings.name)),
-                key=f"{self._settings.topic}/{partition}",
-                partition=0,
-            )
-            for partition in sorted(partitions)
-        }
-        tokens = {partition: append.offset() for partition, append in opened.items()}
+        if not partitions:
+            return
+        self._refuse_to_share()
+        id_ = self._source.identity()
+        streams = {p: Stream(self._settings.topic, id_, p) for p in sorted(partitions)}
+        under_way = {p: self._append_open(stream) for p, stream in streams.items()}
+        tokens = {partition: append.offset() for partition, append in under_way.items()}
         manifest = Snapshots(self._log).newest()
+        windows_id = self._log.identity(topics.WINDOWS)
         # Nobody counts under our token yet, so one look up to the last of them serves all.
-        fence = read_back(self._log, manifest, max(tokens.values()) + 1)
+        fence = read_back(self._log, manifest, windows_id, max(tokens.values()) + 1)
         for partition, token in tokens.items():
-            self._stretches[partition] = Stretch(
-                partition=partition,
-                token=token,
-                begin=fence.ends.get(partition),
-                counts=Counts.from_json(fence.seqs.get(partition, {})),
+            self._stretches[partition] = self._stretch(streams[partition], token, fence)
+        self._source.start({partition: self._stretches[partition].begin for partition in tokens})
+
+    def _refuse_to_share(self) -> None:
+        """Stop rather than fight over a windows topic, when we begin or have been fenced off."""
+        if self._alone or not self._settings.group:
+            return
+        other = of_another_group(self._log, self._settings.group, int(time.time() * 1000))
+        if other:
+            ours = f"{self._settings.topic} for group {self._settings.group}"
+            raise UserError(
+                f"{topics.WINDOWS} is in use: {other}, this would say {ours}; two services need "
+                "topics of their own: stop one, or give it another broker"
             )
-        self._source.start({partition: fence.ends.get(partition) for partition in tokens})
+        self._alone = True
+
+    def _append_open(self, stream: Stream) -> Append:
+        entry = Open(
+            stream.partition, self._settings.name, stream.topic, stream.id, self._settings.group
+        )
+        key = f"{stream.topic}/{stream.partition}"
+        return self._sink.append(topics.WINDOWS, encode_open(entry), key=key, partition=0)
+
+    def _stretch(self, stream: Stream, token: int, fence: Fence) -> Stretch:
+        """Return the stretch that goes on after the last range that counts."""
+        place = of_stream(fence, stream, self._log)
+        stretch = Stretch(stream=stream, token=token, begin=None, counts=Counts())
+        if place is None:
+            return stretch
+        stretch.begin = place.begin
+        if stream in fence.ends:
+            tail = fence.tails.get(stream, stretch.tail)
+            stretch.counts = Counts.from_json(fence.seqs.get(stream, {}))
+            if place.begin == place.follows:
+                stretch.tail = tail
+            else:
+                stretch.follows, stretch.lost_ns = place.follows, (tail.watermark_ns, 0)
+        for line in words(stream, place):
+            logger.warning("%s", line)
+        return stretch
 
     # Records come in
 
@@ -219,9 +306,9 @@ class Worker:
             stretch = self._stretches.get(record.partition)
             if stretch is None or record.offset < stretch.position:  # taken away, or seen
                 continue
-            stretch.took(record.offset)
+            stretch.took(record)
             block = self._decoded(record, stretch)
-            if block is not None and self._waited(record) > self._settings.shed_after_s:
+            if block is not None and self._too_old(record, stretch):
                 stretch.leave_out(block)
                 self._metrics.skipped(block.region, "shed")
             elif block is not None:
@@ -245,16 +332,24 @@ class Worker:
         busy = WorkerState.SCORING if records else WorkerState.IDLE
         self._metrics.state(busy)
 
-    @staticmethod
-    def _waited(record: Record) -> float:
-        """Return for how long a record has been on the broker, s."""
-        return time.time() - record.timestamp_ms / 1000
+    def _too_old(self, record: Record, stretch: Stretch) -> bool:
+        """Return whether a record has waited longer than it may, where old ones are left out.
+
+        Its time is a hint of whoever produced it: seconds for milliseconds, none, a clock of its
+        own. So nothing is left out of a partition that we have been at the end of meanwhile; and
+        what has waited by our own clock is, unless its time says that it is younger.
+        """
+        limit = self._settings.shed_after_s
+        behind = time.monotonic() - stretch.kept_up_at
+        waited = time.time() - record.timestamp_ms / 1000
+        return behind > limit and not 0 <= waited <= limit
 
     def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
         try:
             if letters.place(record) in self._settings.skip:
                 raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
-            latest = record.timestamp_ms * 1_000_000 + DAY_NS
+            # Not by the record's time alone: it may be in seconds, or missing.
+            latest = max(record.timestamp_ms * 1_000_000, time.time_ns()) + DAY_NS
             block = decode(
                 record.value, self._geometry, expected=self._expected(), latest_ns=latest
             )
@@ -359,11 +454,13 @@ class Worker:
         for partition, behind in lag.items():
             stretch = self._stretches[partition]
             # Offsets may have holes, so the end is asked of the source, less what is in our hands.
-            stretch.caught_up = behind == 0 and stretch.position > self._polled.get(partition, -1)
+            stretch.caught_up = behind.none and stretch.position > self._polled.get(partition, -1)
+            if stretch.caught_up:
+                stretch.kept_up_at = time.monotonic()
             if stretch.begin is None and stretch.caught_up:
                 # Read to its end and nothing seen: the partition is empty.
                 stretch.begin = stretch.end = 0
-            self._metrics.lag(partition, behind)
+            self._metrics.lag(partition, *behind)
 
     def _emit(self, now: float) -> None:
         began = time.perf_counter()
@@ -381,7 +478,7 @@ class Worker:
 
     def _say(self, stretch: Stretch, now: float) -> None:
         primary, shadow = self._lineup.primary, self._lineup.shadow
-        entry = stretch.range_(self._settings.topic, self._settings.name, self._lineup)
+        entry = stretch.range_(self._settings.name, self._settings.group, self._lineup)
         if entry is None:
             return
         key = f"{self._settings.topic}/{stretch.partition}"

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, with_config
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
+from consumers.wire.ranges import Stream
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.bounds import TOLD, Count
 
@@ -88,3 +89,47 @@ def newest(records: Iterable[Record], letters: Letters = UNSENT) -> Control | No
         if control is not None and (found is None or control.at >= found.at):
             found = control
     return found
+
+
+NOTICE = "notice/"
+"""Under a key of its own for each partition: the newest stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a judge tells a worker whose ranges do not count."""
+
+    stream: Stream
+    token: int
+    """Under which the ranges came."""
+
+    why: str
+    """`gap` or `fenced`, as `consumers.exactly_once.fence.Fence.accept` says."""
+
+    holder: str = ""
+    """Worker that opened the partition last, if it is another; empty if none is known."""
+
+
+def warn(sink: Sink, notice: Notice) -> None:
+    """Tell the workers that ranges under a token do not count."""
+    told = {
+        "stream": [*notice.stream],
+        "token": notice.token,
+        "why": notice.why,
+        "holder": notice.holder,
+    }
+    key = f"{NOTICE}{notice.stream.topic}/{notice.stream.partition}"
+    sink.append(topics.MODELS, orjson.dumps({"notice": told}), key=key, partition=0)
+
+
+def notice_of(record: Record) -> Notice | None:
+    """Return what a record of the models topic says to a worker, None if it is of another kind."""
+    if record.key is None or not record.key.startswith(NOTICE.encode()):
+        return None
+    try:
+        told: dict[str, Any] = orjson.loads(record.value or b"")["notice"]
+        topic, id_, partition = told["stream"]
+        stream = Stream(str(topic), str(id_), int(partition))
+        return Notice(stream, int(told["token"]), str(told["why"]), str(told["holder"]))
+    except (KeyError, TypeError, ValueError):  # the next notice on the same says it again
+        return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import ipc
 from pydantic import Field, TypeAdapter, with_config
 
-from consumers.wire import arrow_stream, schema
+from consumers.wire import arrow_stream, schema, topics
 from consumers.wire.block import LATEST_NS, MAX_SPREAD, DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
 from monitor.judging.comparison import Joint
@@ -110,6 +110,16 @@ class WindowForm:
         return np.diff(np.searchsorted(window.score_bins, edges))
 
 
+class Stream(NamedTuple):
+    """A partition of showers, as the windows topic knows it."""
+
+    topic: str
+    id: str
+    """Of the topic: one that is made again has another. Empty where the broker has none."""
+
+    partition: int
+
+
 Moment = Annotated[int, Field(ge=0, le=LATEST_NS)]
 """Data time, ns since 1970 UTC."""
 
@@ -125,6 +135,15 @@ class Open:
 
     partition: Number32
     worker: str
+    topic: str = topics.SHOWERS
+    topic_id: str = ""
+    group: str = ""
+    """Consumer group that gave it the partition."""
+
+    @property
+    def stream(self) -> Stream:
+        """Return what is taken over."""
+        return Stream(self.topic, self.topic_id, self.partition)
 
 
 @with_config(TOLD)
@@ -199,6 +218,23 @@ class Range:
     answered_ms: Count = 0
     """How long ago the partition's broker last answered, ms: `caught_up` is as old as that."""
 
+    topic_id: str = ""
+    group: str = ""
+    """Consumer group of the worker."""
+
+    follows: Count | None = None
+    """End of the range before, where it is another place than `begin`: below it, what lies between
+    had expired unread; above it, the log had become shorter and goes on from there."""
+
+    lost_ns: tuple[Moment, Moment] = (0, 0)
+    """Newest data time before what was lost and first after it, ns; 0 where unknown."""
+
+    epoch: Annotated[int, Field(ge=-1, lt=2**31)] = -1
+    """Leader epoch of the last record taken in the partition."""
+
+    last: str = ""
+    """Digest of that record, `consumers.wire.record.digest`; empty before the first."""
+
     def __post_init__(self) -> None:
         if self.end < self.begin:
             raise ValueError(f"ends at {self.end}, before it begins at {self.begin}")
@@ -208,6 +244,26 @@ class Range:
             Joint.from_list([*self.joint])
         if not NOT_REASONS.isdisjoint(self.rejects):
             raise ValueError("a reason for rejects has a name that is taken")
+
+    @property
+    def stream(self) -> Stream:
+        """Return the partition that it covers a part of."""
+        return Stream(self.topic, self.topic_id, self.partition)
+
+    @property
+    def after(self) -> int:
+        """Return the end of the range that it goes on from."""
+        return self.begin if self.follows is None else self.follows
+
+    @property
+    def lost(self) -> int:
+        """Return how many offsets had expired unread before `begin`."""
+        return max(0, self.begin - self.after)
+
+    @property
+    def cut(self) -> int:
+        """Return how many offsets that had counted the log has no more, or has with others."""
+        return max(0, self.after - self.begin)
 
 
 @with_config(SPOKEN)
@@ -228,13 +284,14 @@ class _Plain:
     said: Said | None = None
 
 
+_LATER = ("answered_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
 _PLAIN = TypeAdapter(_Plain)
 _RANGE = TypeAdapter(Range)
 
 
 def encode_open(entry: Open) -> bytes:
     """Return the wire form of an `Open`."""
-    return orjson.dumps({"open": entry})
+    return orjson.dumps({"open": schema.told(entry, "topic", "topic_id", "group")})
 
 
 def encode_said(entry: Said) -> bytes:
@@ -247,7 +304,7 @@ def encode_range(
 ) -> bytes:
     """Return the wire form of a range with its windows, and those of a shadow that are encoded."""
     entry = replace(entry, shadow_bytes=len(shadow))
-    text = orjson.dumps(entry).decode()
+    text = orjson.dumps(schema.told(entry, *_LATER)).decode()
     return encode_windows(windows, form, {"calodqm.range": text}) + shadow
 
 
@@ -319,6 +376,28 @@ def windows(value: bytes, form: WindowForm) -> list[Window]:
     if any(_holes(column) for column in batch.columns):
         raise DecodeError(Rejection.VALUE, "has nulls")
     return _windows(batch, form)
+
+
+def seconds(value: bytes) -> set[int]:
+    """Return the data-seconds of a range's windows, of whatever form they are.
+
+    Raises
+    ------
+    DecodeError
+        If they are damaged.
+    """
+    if not value or _is_bare(value):
+        return set()
+    _, batch = arrow_stream.read_stream(value, _row_bytes, MAX_ROWS, MAX_BYTES)
+    return set(batch.column("second").to_pylist())
+
+
+def _row_bytes(schema: Any) -> int:
+    """Return the memory of a row's dense fields, or raise `DecodeError` if it has no second."""
+    if "second" not in schema.names or schema.field("second").type != pa.int64():
+        raise DecodeError(Rejection.SCHEMA, f"columns {schema.names}"[:200])
+    kinds = [field.type for field in schema]
+    return 8 * sum(k.list_size if pa.types.is_fixed_size_list(k) else 1 for k in kinds)
 
 
 def parts(value: bytes, entry: Range) -> dict[str, bytes]:

@@ -368,11 +368,33 @@ def _machinery() -> list[Rule]:
         _alert(
             "CaloRangesLost", "page",
             """sum by (detector, reason)
-                 (increase(calodqm_ranges_refused_total{reason!="fenced"}[5m])) > 0""",
+                 (increase(calodqm_ranges_refused_total{reason!="fenced"}[5m])) > 0
+               or sum by (detector, reason)
+                 (increase(calodqm_ranges_refused_total{reason="fenced"}[5m])) > 60""",
             keep="5m",
             summary="{{ $labels.detector }}: the judge refused {{ $value | humanize }} ranges "
             "of windows: {{ $labels.reason }}",
-            description="Their showers were scored and are not in the verdicts.", board=OPERATIONS,
+            description="Their showers were scored and are not in the verdicts. Fenced: another "
+            "worker opened the same partition; a few are usual when partitions move.",
+            board=OPERATIONS,
+        ),
+        _alert(
+            "CaloRecordsLost", "page",
+            """sum by (detector, reason) (increase(calodqm_records_lost_total[5m])) > 0""",
+            keep="5m",
+            summary="{{ $labels.detector }}: {{ $value | humanize }} records of showers are gone: "
+            "{{ $labels.reason }}",
+            description="Expired: retention took them before they were read. Cut: they had counted,"
+            " and the topic lost them. The page says between when and when.", board=OPERATIONS,
+        ),
+        _alert(
+            "CaloLagUnknown", "warning",
+            """max by (detector, topic) (calodqm_consumer_lag_age_seconds) > 15""",
+            for_="30s",
+            summary="{{ $labels.topic }}: no broker says where it ends, for "
+            "{{ $value | humanizeDuration }}",
+            description="How much is waiting is unknown; so is whether a region is silent.",
+            board=OPERATIONS,
         ),
         _alert(
             "CaloLagGrowing", "warning",

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from monitor.quality.self_tests import SelfTestResult
     from monitor.reference.conditions import Conditions
     from monitor.reference.live import LiveReference
+    from monitor.verdicts.lumisections import Loss
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
@@ -252,6 +253,10 @@ class Monitor:
             Run, lumisection, region id and number of showers.
         """
         return tuple(self._sections.leave_out(shed))
+
+    def lose(self, loss: Loss) -> tuple[Verdict, ...]:
+        """Take note of records that are gone; return the verdicts that this amends."""
+        return tuple(self._sections.lose(loss))
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""

@@ -50,8 +50,22 @@ class Span:
     reason: str
 
 
+MOST_BETWEEN = 40
+"""Lumisections without a shower that are named between two with some: beyond, it is a jump."""
+
+KEPT_LOSSES = 64
+
 OPEN = 2**62
 """End of a span that is still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Data-seconds of which records are gone: [start, end)."""
+
+    start: int
+    end: int
+    words: str
 
 
 class Lumisections:
@@ -75,6 +89,7 @@ class Lumisections:
         self._skipped: Counter[tuple[int, int, int]] = Counter()
         """Showers that were not scored, by run, lumisection and row of the region."""
 
+        self._losses: list[Loss] = []
         self.masked: dict[int, str] = {}
         """Cause by row of the region."""
 
@@ -104,17 +119,54 @@ class Lumisections:
         if section is None:
             section = Section.new(part.run, part.lumisection, self._places.n_regions)
             section.open = not late
+            named = [] if late else self._name_between(part)
             self._sections[part.run, part.lumisection] = section
+        else:
+            named = []
         section.showers += part.showers
         section.exceedances += part.exceedances
         section.expected += part.expected
         section.note(part.second, part.present, unknown)
         if not section.open:
-            return [self._verdict(section, row) for row in np.flatnonzero(part.present).tolist()]
+            rows = np.flatnonzero(part.present).tolist()
+            return named + [self._verdict(section, row) for row in rows]
         if part.second - max(section.said, section.span[0]) < LONG_S:
-            return []
+            return named
         section.said = part.second  # it has no end, and people wait
-        return [self._verdict(section, row) for row in range(self._places.n_regions)]
+        return named + [self._verdict(section, row) for row in range(self._places.n_regions)]
+
+    def _name_between(self, part: Part) -> list[Verdict]:
+        """Return verdicts on the lumisections since the last of a run of which no shower came."""
+        before = [
+            section
+            for (run, lumisection), section in self._sections.items()
+            if run == part.run and lumisection < part.lumisection
+        ]
+        if not before:
+            return []
+        last = max(before, key=lambda section: section.lumisection)
+        between = range(last.lumisection + 1, part.lumisection)
+        if len(between) > MOST_BETWEEN:
+            return []
+        named: list[Verdict] = []
+        nobody = np.zeros(self._places.n_regions, bool)
+        for number in between:
+            empty = Section.new(part.run, number, self._places.n_regions)
+            empty.note(min(last.span[1], part.second), nobody)
+            empty.open = False
+            self._sections[part.run, number] = empty
+            named += [self._verdict(empty, row) for row in range(self._places.n_regions)]
+        return named
+
+    def lose(self, loss: Loss) -> list[Verdict]:
+        """Take note of records that are gone; return the verdicts that this amends."""
+        self._losses = [*self._losses, loss][-KEPT_LOSSES:]
+        return [
+            self._verdict(section, row)
+            for section in self._sections.values()
+            if section.versions and section.span[0] < loss.end and loss.start < section.span[1]
+            for row in range(self._places.n_regions)
+        ]
 
     def covering(self, second: int) -> tuple[int, int] | None:
         """Return the lumisection that has a data-second, the newest first; None if none is kept."""
@@ -202,6 +254,7 @@ class Lumisections:
         self._sections = kept
         self._skipped = former.skipped()
         self._spans = former.spans()
+        self._losses = former.losses()
 
     def sections(self) -> dict[tuple[int, int], Section]:
         """Return copies of the sections."""
@@ -210,6 +263,10 @@ class Lumisections:
     def skipped(self) -> Counter[tuple[int, int, int]]:
         """Return the showers that were not scored, by run, lumisection and row of the region."""
         return Counter(self._skipped)
+
+    def losses(self) -> list[Loss]:
+        """Return the last records that are gone."""
+        return list(self._losses)
 
     def spans(self) -> dict[int, list[Span]]:
         """Return what alarms claim, by row of the region."""
@@ -232,6 +289,9 @@ class Lumisections:
         skipped = self._skipped[section.run, section.lumisection, row]
         if skipped:
             reason += f"{'; ' if reason else ''}{skipped} showers were not scored: overload"
+        for loss in self._losses:
+            if loss.start < window[1] and loss.end > window[0]:
+                reason += f"{'; ' if reason else ''}{loss.words}"
         version = section.versions.get(row, 0) + 1
         section.versions[row] = version
         region = self._places.detector.regions[row]
@@ -275,6 +335,7 @@ class Lumisections:
         """Return all that changes, as JSON values."""
         return {
             "reference": self.reference,
+            "losses": [[loss.start, loss.end, loss.words] for loss in self._losses],
             "skipped": [[*key, n] for key, n in self._skipped.items()],
             "masked": {str(row): cause for row, cause in self.masked.items()},
             "spans": {
@@ -287,6 +348,7 @@ class Lumisections:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
         self.reference = state["reference"]
+        self._losses = [Loss(*loss) for loss in state["losses"]]
         self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
         self.masked = {int(row): cause for row, cause in state["masked"].items()}
         self._spans = {

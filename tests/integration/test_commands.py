@@ -51,7 +51,7 @@ def judged_to_the_end(bootstrap):
     """Wait until the idle stream was closed, which gives its last verdicts, and a snapshot taken."""
     wait_until(lambda: sum(number == 3 for number, _ in verdicts(bootstrap)) == 16, 60, "verdicts")
     with speaking.opened_log(settings.load({"bootstrap": bootstrap})) as log:
-        end = log.reported_end(topics.QUALITY)
+        _, end = log.bounds(topics.QUALITY)
     wait_until(lambda: newest_manifest(bootstrap).quality_at >= end, 30, "a snapshot after them")
 
 

@@ -75,8 +75,8 @@ class _One:
     def read_all(self, topic: str) -> list[Record]:
         return [self.record]
 
-    def reported_end(self, topic: str) -> int:
-        return 1
+    def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        return 0, 1
 
 
 def manifest(value: bytes) -> None:

@@ -17,7 +17,7 @@ from consumers.wire import arrow_form, artefact_form, control, letters, ranges, 
 from consumers.wire.artefact_form import Card
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control
-from consumers.wire.ranges import Open, Said, WindowForm, Worst
+from consumers.wire.ranges import Open, Said, Stream, WindowForm, Worst
 from consumers.wire.record import Record
 from consumers.wire.strange import StrangeShower
 from models.scoring.description import FILES
@@ -65,10 +65,11 @@ VERDICT = Verdict(
     software="0.1.0",
     skipped=4,
 )
+FIRST, FOURTH = (Stream(topics.SHOWERS, "", partition) for partition in (0, 3))
 MANIFEST = Manifest(
     at=1234,
     quality_at=56,
-    fence=Fence({0: 7, 3: 9}, {0: 100}, {0: {"p/0": 3}}).to_json(),
+    fence=Fence({FIRST: 7, FOURTH: 9}, {FIRST: 100}, {FIRST: {"p/0": 3}}).to_json(),
     chunks=(),
     sha256="",
     totals={"showers": 12, "records": 3, "format": 1},

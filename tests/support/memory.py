@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.wire.record import Clients, Record, Unavailable
+from consumers.wire.record import Clients, Displaced, Lag, Record, Unavailable
 from models.detector.geometry import Geometry, Layer
 from models.scoring.scored import Scored
 from monitor.detector.places import Places
@@ -59,6 +59,11 @@ class MemoryBroker:
     topics: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     now_ms: int = 1_767_225_600_000
     down: bool = False
+    ids: dict[str, str] = field(default_factory=dict)
+    firsts: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    """First offset that has not expired."""
+
+    epoch: int = 0
 
     def append(self, topic: str, value: bytes, key: str, partition: int | None = None) -> int:
         if self.down:
@@ -66,8 +71,32 @@ class MemoryBroker:
         self.now_ms += 1
         records = self.topics[topic, partition or 0]
         offset = len(records)
-        records.append(Record(topic, partition or 0, offset, self.now_ms, key.encode(), value))
+        where = (topic, partition or 0, offset)
+        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch))
         return offset
+
+    def read(self, topic: str, partition: int, begin: int | None, end: int) -> list[Record]:
+        first = max(begin or 0, self.firsts[topic, partition])
+        return self.topics[topic, partition][first:end]
+
+    def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        return self.firsts[topic, partition], len(self.topics[topic, partition])
+
+    def expire(self, topic: str, partition: int, first: int) -> None:
+        """Let the records before an offset be gone, as retention does."""
+        self.firsts[topic, partition] = first
+
+    def cut(self, topic: str, partition: int, end: int) -> None:
+        """Let a leader be elected that lacks the records from an offset on."""
+        del self.topics[topic, partition][end:]
+        self.epoch += 1
+
+    def make_again(self, topic: str, id_: str = "") -> None:
+        """Delete a topic and make one of its name."""
+        for where in [where for where in self.topics if where[0] == topic]:
+            self.topics[where].clear()
+            self.firsts[where] = 0
+        self.ids[topic] = id_
 
     def clients(self, source: MemorySource) -> Clients:
         return Clients(source, MemorySink(self), MemoryLog(self))
@@ -95,14 +124,17 @@ class MemorySink:
 class MemoryLog:
     broker: MemoryBroker
 
-    def read(self, topic: str, begin: int | None, end: int) -> list[Record]:
-        return self.broker.topics[topic, 0][begin or 0 : end]
+    def read(self, topic: str, begin: int | None, end: int, *, partition: int = 0) -> list[Record]:
+        return self.broker.read(topic, partition, begin, end)
 
-    def read_all(self, topic: str) -> list[Record]:
-        return list(self.broker.topics[topic, 0])
+    def read_all(self, topic: str, begin: int | None = None) -> list[Record]:
+        return self.broker.read(topic, 0, begin, len(self.broker.topics[topic, 0]))
 
-    def reported_end(self, topic: str) -> int:
-        return len(self.broker.topics[topic, 0])
+    def identity(self, topic: str) -> str:
+        return self.broker.ids.get(topic, "")
+
+    def bounds(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        return self.broker.bounds(topic, partition)
 
 
 @dataclass
@@ -131,24 +163,37 @@ class MemorySource:
         for partition in partitions:
             self.positions.pop(partition, None)
 
+    def identity(self) -> str:
+        return self.broker.ids.get(self.topic, "")
+
     def poll(self, seconds: float) -> list[Record]:
         found: list[Record] = []
+        away = {p for p, position in self.positions.items() if not self._on(p, position)}
+        if away:
+            for partition in away:
+                del self.positions[partition]
+            raise Displaced(away)
         for partition, position in self.positions.items():
             new = self.broker.topics[self.topic, partition][position : position + self.most]
             self.positions[partition] += len(new)
             found += new
         return found
 
+    def _on(self, partition: int, position: int) -> bool:
+        first, end = self.broker.bounds(self.topic, partition)
+        return first <= position <= end
+
     def changes(self) -> tuple[set[int], set[int]]:
         came, went, self.came, self.went = self.came, self.went, set(), set()
         return came, went
 
     def start(self, offsets: Mapping[int, int | None]) -> None:
-        self.positions |= {p: offset or 0 for p, offset in offsets.items()}
+        firsts = {p: self.broker.bounds(self.topic, p)[0] for p in offsets}
+        self.positions |= {p: firsts[p] if o is None else o for p, o in offsets.items()}
 
-    def lag(self, partitions: Iterable[int]) -> dict[int, int]:
+    def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
         return {
-            p: len(self.broker.topics[self.topic, p]) - self.positions[p]
+            p: Lag(len(self.broker.topics[self.topic, p]) - self.positions[p], self.away_s)
             for p in partitions
             if p in self.positions
         }
@@ -175,6 +220,9 @@ class CountingMonitor:
         return Masked()
 
     def leave_out(self, shed: Any) -> tuple[()]:
+        return ()
+
+    def lose(self, loss: Any) -> tuple[()]:
         return ()
 
     def observe(self, *windows: Window, **_: Any) -> tuple[()]:

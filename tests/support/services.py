@@ -137,6 +137,7 @@ def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
             try:
                 entry = ranges.header(record.value)
             except DecodeError:
+                fence.unreadable()
                 continue
             if isinstance(entry, Open):
                 count.opens += 1

@@ -179,4 +179,5 @@ def expositions():
     worker.answered(0, 0.2)
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
     Denials(exposition)
+    judge.counted({})
     return exposition, worker, judge

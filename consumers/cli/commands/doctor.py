@@ -19,12 +19,13 @@ from consumers.cli import checking
 from consumers.cli.cluster import Finding, Part, findings
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, time_stamps
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, time_stamps, topic_id
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.survey import log_bounds, survey
 from consumers.wire import topics
 from consumers.wire.codec import decode
 from consumers.wire.failure import UserError
+from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
 from models.showers.batch import Showers
 
@@ -201,8 +202,9 @@ def _counted(given: settings.Settings) -> str:
     """Return that what is counted fits what the topic holds, or raise `UserError`."""
     with speaking.opened_log(given) as log:
         ends = Fence.from_json(Snapshots(log).newest().fence).ends
+        id_ = topic_id(given.connection("doctor"), given.topic)
     for partition, (first, end) in log_bounds(given.connection("doctor"), given.topic).items():
-        counted = ends.get(partition, first)
+        counted = ends.get(Stream(given.topic, id_, partition), first)
         if not first <= counted <= end:
             raise UserError(
                 f"{given.topic}[{partition}] is counted up to offset {counted}, "
@@ -242,7 +244,7 @@ def _state(given: settings.Settings) -> list[Finding]:
             # Ours, perhaps: a wrong clock must not be compared with itself.
             return "cannot be compared: the times of records are not known to be the broker's"
         with speaking.opened_log(given) as log:
-            end = log.reported_end(topics.STATE)
+            _, end = log.bounds(topics.STATE)
             newest = [r.timestamp_ms for r in log.read(topics.STATE, max(0, end - 1), end)]
         ahead = newest[-1] / 1000 - time.time() if newest else 0.0
         if ahead > CLOCK_S:

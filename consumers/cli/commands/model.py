@@ -87,7 +87,7 @@ def _named(given: settings.Settings, text: str) -> str:
 
 def _order(given: settings.Settings, act: ModelAct) -> int:
     with speaking.opened_log(given) as log:
-        since = log.reported_end(topics.QUALITY)
+        _, since = log.bounds(topics.QUALITY)
     speaking.speak(given, act)
     answer = _answer(given, act, since)
     if answer is None:

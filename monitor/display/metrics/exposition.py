@@ -32,7 +32,13 @@ class Exposition:
         self.info("calodqm_build", "Software that runs.").info({"version": version})
         self.lag = self.gauge(
             "calodqm_consumer_lag_records",
-            "End of the partition less our position.",
+            "End of the partition less our position; NaN if no broker says where it ends.",
+            "topic",
+            "partition",
+        )
+        self.lag_age = self.gauge(
+            "calodqm_consumer_lag_age_seconds",
+            "Time since a broker said where the partition ends.",
             "topic",
             "partition",
         )

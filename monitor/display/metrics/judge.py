@@ -5,18 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from monitor.display.metrics.counted import CountedSeries
 from monitor.display.metrics.shadow import ShadowSeries
 from monitor.display.metrics.standing import StandingSeries
-from monitor.quality.alarms import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from monitor.detector.tree import Detector
     from monitor.display.metrics.exposition import Exposition
     from monitor.display.standing import Standing
-    from monitor.quality.alarms import Alarm
-
-REFUSED = ("fenced", "gap", "model", "malformed", "region")
-"""Why the judge refuses a range of windows."""
 
 
 class JudgeState(StrEnum):
@@ -38,51 +36,28 @@ class JudgeMetrics:
         new.registry.register(self._standing)
         self._shadow = ShadowSeries()
         new.registry.register(self._shadow)
-        self._accepted = new.counter("calodqm_ranges_accepted", "Ranges of windows counted.")
-        self._refused = new.counter(
-            "calodqm_ranges_refused", "Ranges of windows not counted.", "reason"
-        )
-        for reason in REFUSED:
-            self._refused.labels(reason)
-        self._judged = new.counter("calodqm_showers_judged", "Showers in accepted windows.")
-        self._late = new.counter(
-            "calodqm_windows_late", "Windows that came after their second was judged."
-        )
-        self._raised = new.counter("calodqm_alarms_raised", "Alarms raised.", "severity")
-        for severity in Severity:
-            self._raised.labels(severity.value)
+        self._counted = CountedSeries()
+        new.registry.register(self._counted)
         self.undigested = new.undigested
         self._tokens = new.counter(
             "calodqm_page_tokens_refused", "Requests to act on the page without its token."
         )
-        self._lag = new.lag
-        self._lag.labels(topic, "0")
+        self._lag, self._lag_age = new.lag, new.lag_age
+        self.lag(0, 0)
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
 
-    def accepted(self, showers: int) -> None:
-        """Count a range of windows that was taken, and its showers."""
-        self._accepted.inc()
-        self._judged.inc(showers)
-
-    def refused(self, reason: str) -> None:
-        """Count a range that was not taken; `reason` is one of `REFUSED`."""
-        self._refused.labels(reason).inc()
-
-    def late(self) -> None:
-        """Count a window whose second had been judged before it came."""
-        self._late.inc()
-
-    def raised(self, alarm: Alarm) -> None:
-        """Count a new alarm."""
-        self._raised.labels(alarm.severity.value).inc()
+    def counted(self, tally: Mapping[str, int] | None) -> None:
+        """Take over what the state counts, None while it is behind what was counted before."""
+        self._counted.now = tally
 
     def token_refused(self) -> None:
         """Count a request to act that did not know the token."""
         self._tokens.inc()
 
-    def lag(self, records: int, partition: int = 0) -> None:
-        """Note how far behind the windows topic the judge is."""
-        self._lag.labels(self._topic, str(partition)).set(records)
+    def lag(self, records: float, age_s: float) -> None:
+        """Note how far behind the windows topic the judge is, and how old the answer is, s."""
+        self._lag.labels(self._topic, "0").set(records)
+        self._lag_age.labels(self._topic, "0").set(age_s)
 
     def standing(self, standing: Standing) -> None:
         """Take over what the monitor stands at now."""

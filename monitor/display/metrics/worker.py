@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SECONDS_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
 BATCH_EDGES = (64.0, 256.0, 1024.0, 4096.0, 16384.0)
+
+REOPENED = ("fenced", "gap")
+"""Why the judge does not count the ranges of a worker."""
 
 AHEAD_S = 60.0
 """A shower's time that is so far ahead of the clock is wrong."""
@@ -72,7 +76,7 @@ class WorkerMetrics:
         for stage in STAGES:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
-        self._lag = new.lag
+        self._lag, self._lag_age = new.lag, new.lag_age
         self._answer = new.gauge(
             "calodqm_answer_age_seconds",
             "For how long the broker of a partition has not answered.",
@@ -83,6 +87,13 @@ class WorkerMetrics:
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
         ).labels(topic)
+        self._reopened = new.counter(
+            "calodqm_partitions_reopened",
+            "Partitions opened anew, as their ranges did not count.",
+            "reason",
+        )
+        for why in REOPENED:
+            self._reopened.labels(why)
         self._rebalances = new.counter("calodqm_rebalances", "Assignments that changed.")
         self._failures = new.counter(
             "calodqm_publish_failures", "Windows that the broker did not take at once."
@@ -167,6 +178,10 @@ class WorkerMetrics:
         self._section.set(lumisection)
         self._age.observe(max(0.0, at - time_ns / 1e9))
 
+    def reopened(self, why: str) -> None:
+        """Count a partition that was opened anew; `reason` is one of `REOPENED`."""
+        self._reopened.labels(why).inc()
+
     def publish_failed(self) -> None:
         """Count a publication that has to be tried again."""
         self._failures.inc()
@@ -178,15 +193,18 @@ class WorkerMetrics:
         self._rebalances.inc()
         for partition in self._ours - ours:
             self._lag.remove(self._topic, partition)
+            self._lag_age.remove(self._topic, partition)
             self._answer.remove(self._topic, partition)
         for partition in ours:
-            self._lag.labels(self._topic, partition)
+            self._lag.labels(self._topic, partition).set(math.nan)
+            self._lag_age.labels(self._topic, partition).set(math.inf)
             self._answer.labels(self._topic, partition)
         self._ours = ours
 
-    def lag(self, partition: int, records: int) -> None:
+    def lag(self, partition: int, records: float, age_s: float) -> None:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
+        self._lag_age.labels(self._topic, str(partition)).set(age_s)
 
     def answered(self, partition: int, seconds: float) -> None:
         """Note for how long the broker of a partition of ours has not answered."""

@@ -14,12 +14,13 @@ from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.judge.judge import MOST_PASSED, Judge, JudgeSettings
 from consumers.judge.state import Standard
 from consumers.wire import letters, ranges, topics
-from consumers.wire.ranges import Open
+from consumers.wire.ranges import Open, Stream
 from monitor.detector.tree import grid
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
 from monitor.quality.rejection import Rejection
 
+ONE = Stream("t", "", 1)
 DETECTOR = grid("calo", sectors=2, regions_per_sector=4)
 WINDOWS = dict(poison.windows_topic()) | dict(poison.acts())
 LYING = dict(poison.windows())
@@ -35,7 +36,7 @@ class Office:
         self.metrics = JudgeMetrics(self.exposition, DETECTOR, topic=topics.WINDOWS)
         self.monitor_of = CountingMonitor
         self.begin = 10
-        self.say(ranges.encode_open(Open(1, "w")))
+        self.say(ranges.encode_open(Open(1, "w", "t")))
         self.replace()
 
     def replace(self, **settings):
@@ -73,6 +74,7 @@ class Office:
         return self.judge._bench
 
     def refused(self, reason):
+        self.judge._count()
         shown = generate_latest(self.exposition.registry).decode()
         return float(re.search(rf'ranges_refused_total{{reason="{reason}"}} (\S+)', shown)[1])
 
@@ -96,13 +98,13 @@ def test_poison_on_the_windows_topic_is_a_dead_letter_and_the_judge_goes_on(name
     (letter,) = office.letters
     assert (letter.topic, letter.partition, letter.offset) == (topics.WINDOWS, 0, at)
     assert letter.detail
-    assert office.bench.fence.ends == {1: 30}
+    assert office.bench.fence.ends == {ONE: 30}
     assert office.undigested(topics.WINDOWS) == 1
     office.judge._snapshot()
     office.replace()  # the successor meets it no more
     office.range(3)
     office.step()
-    assert office.bench.fence.ends == {1: 40}
+    assert office.bench.fence.ends == {ONE: 40}
 
 
 @pytest.mark.parametrize("name", LYING)
@@ -112,9 +114,9 @@ def test_windows_that_lie_are_a_dead_letter_and_count_nothing(name, office):
     value = LYING[name]
     told = ranges.header(value)
     at = office.say(value)
-    assert office.bench.fence.ends == {1: 20}
+    assert office.bench.fence.ends == {ONE: 20}
     assert told.begin == 10
-    office.bench.fence.ends[1], office.bench.fence.tokens[1] = told.begin, told.token
+    office.bench.fence.ends[ONE], office.bench.fence.tokens[ONE] = told.begin, told.token
     office.step()
     assert [letter.offset for letter in office.letters] == [at]
     assert office.bench.totals == before
@@ -128,7 +130,7 @@ def test_a_damaged_header_loses_its_range_and_not_its_partition(office, caplog):
     office.range(3)
     office.range(4)
     office.step()
-    assert office.bench.fence.ends == {1: 50}
+    assert office.bench.fence.ends == {ONE: 50}
     assert office.refused("gap") == 1
     assert "10 offsets before 30 are in no range that can be read" in caplog.text
 
@@ -137,7 +139,7 @@ def test_a_range_that_begins_before_the_end_never_counts(office):
     office.begin = 15
     office.range(2)
     office.step()
-    assert office.bench.fence.ends == {1: 20}
+    assert office.bench.fence.ends == {ONE: 20}
     assert office.refused("gap") == 1
 
 
@@ -188,7 +190,7 @@ def test_an_operator_can_have_a_record_passed_over(office):
     office.step()
     (letter,) = office.letters
     assert (letter.offset, letter.reason) == (at, Rejection.SKIPPED)
-    assert office.bench.fence.ends == {1: 40}
+    assert office.bench.fence.ends == {ONE: 40}
 
 
 def test_a_dead_letter_is_sent_once_however_often_the_record_is_read(office):
@@ -212,7 +214,7 @@ def test_a_poisoned_manifest_is_a_dead_letter_and_an_older_one_is_taken(name, of
     office.step()
     assert [letter.topic for letter in office.letters] == [topics.STATE]
     assert Snapshots(office.judge._log).newest() != NOTHING
-    assert office.bench.fence.ends == {1: 20}
+    assert office.bench.fence.ends == {ONE: 20}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_a_snapshot_of_nonsense_is_not_believed(words, office):
     office.judge._snapshots.write(office.judge._sink, arrays, told)
     office.replace()
     office.step()
-    assert office.bench.fence.ends == {1: 20}
+    assert office.bench.fence.ends == {ONE: 20}
 
 
 MODELS = {name: (key, value) for key, name, value in poison.models_topic() if key == "control"}
@@ -250,4 +252,4 @@ def test_poison_on_the_quality_topic_is_a_dead_letter_to_who_takes_office(name, 
     office.broker.append(topics.QUALITY, QUALITY[name], "k", 0)
     office.step()
     assert [letter.topic for letter in office.letters] == [topics.QUALITY]
-    assert office.bench.fence.ends == {1: 20}
+    assert office.bench.fence.ends == {ONE: 20}

@@ -1,6 +1,7 @@
 """Overload: by default nothing is left out; where it is switched on, what is left out is counted and told."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,34 @@ def test_only_where_it_is_switched_on_old_records_are_counted_and_not_scored(set
     ]
     assert sum(counted) == left_out
     assert [entry.begin for entry, _ in found][1:] == [entry.end for entry, _ in found][:-1]
+
+
+@pytest.mark.parametrize("timestamp_ms", [0, 1_767_225_600, -1])
+@pytest.mark.parametrize("slow_s", [0, 30])
+def test_a_worker_that_keeps_up_leaves_nothing_out_whatever_times_the_records_have(
+    timestamp_ms, slow_s
+):
+    broker = MemoryBroker()
+    source = MemorySource(broker, topics.SHOWERS)
+    source.give(0)
+    exposition = Exposition("test")
+    metrics = WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS)
+    lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
+    told = WorkerSettings("w", emit_s=0.0, shed_after_s=5.0)
+    worker = Worker(lambda: lineup, DETECTOR, broker.clients(source), told, metrics)
+    worker._step()
+    worker._step()
+    records = broker.topics[topics.SHOWERS, 0]
+    for i in range(6):
+        broker.append(topics.SHOWERS, encode(block(i, time.time_ns()), TINY), "k", 0)
+        at = timestamp_ms if not slow_s else int((time.time() - slow_s) * 1000)
+        records[-1] = replace(records[-1], timestamp_ms=at)
+        worker._step()
+        worker._step()
+    entries = [ranges.header(r.value) for r in broker.topics[topics.WINDOWS, 0]]
+    found = [entry for entry in entries if isinstance(entry, Range)]
+    assert sum(entry.showers for entry in found) == 6 * EACH
+    assert [row for entry in found for row in entry.shed] == []
 
 
 def monitored(seconds, *, whole=True, silent=()):

@@ -75,8 +75,8 @@ def test_a_snapshot_is_read_from_its_golden_bytes():
         def read(self, topic, begin, end):
             return records[begin or 0 : end]
 
-        def reported_end(self, topic):
-            return len(records)
+        def bounds(self, topic):
+            return 0, len(records)
 
     snapshots = Snapshots(Log())
     manifest = snapshots.newest()

@@ -55,7 +55,7 @@ def filled(boost=0.0):
     worker.consumed(40)
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
-    worker.lag(3, 7)
+    worker.lag(3, 7, 0.2)
     worker.answered(3, 0.4)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
@@ -63,10 +63,8 @@ def filled(boost=0.0):
     worker.scored(batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
     worker.stage("score", 0.02)
     worker.published(SECOND * 10**9, 456_789, 12, SECOND + 1.5)
-    judge.accepted(batch.n)
-    judge.refused("fenced")
+    judge.counted({"showers_judged": batch.n, "ranges_refused/fenced": 1, "alarms_raised/page": 1})
     judge.state(JudgeState.ACTIVE)
-    judge.raised(alarm())
     judge.standing(with_quality(standing(alarms=(alarm(),)), B2=Quality.BAD))
     return exposition, worker, judge, batch, region
 
@@ -245,7 +243,7 @@ def test_a_region_has_exactly_one_quality():
 def test_lag_of_a_partition_that_moved_away_is_told_no_more():
     exposition, worker, _ = expositions()
     worker.assigned([0, 3])
-    worker.lag(3, 70)
+    worker.lag(3, 70, 0.2)
     worker.assigned([0])
     ours = ("topic", "calo.showers.v1")
     told = {k[1][1] for k in values(exposition) if k[0].endswith("lag_records") and ours in k}

@@ -1,0 +1,326 @@
+"""What a broker may do to topics, on Apache Kafka: it needs KAFKA_HOME."""
+
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from memory import TINY, CountingMonitor, PlainScorer
+from waiting import wait_until
+
+from consumers.app.embedded import EmbeddedBroker
+from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.state import Standard
+from consumers.kafka.admin import describe_topics, ensure_topics
+from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
+from consumers.kafka.source import KafkaSource
+from consumers.score.scoring import Lineup, Model
+from consumers.score.worker import Worker, WorkerSettings
+from consumers.wire import topics
+from consumers.wire.block import Block
+from consumers.wire.codec import encode
+from consumers.wire.record import Clients
+from models.showers.batch import Showers
+from monitor.detector.tree import grid
+from monitor.display.metrics.exposition import Exposition
+from monitor.display.metrics.judge import JudgeMetrics
+from monitor.display.metrics.worker import WorkerMetrics
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("KAFKA_HOME"), reason="only Apache Kafka does this: set KAFKA_HOME"
+)
+
+DETECTOR = grid("calo", sectors=2, regions_per_sector=2)
+MODEL = Model(PlainScorer(), (), np.full((1, 3), 0.1))
+EACH = 4
+"""Showers of a record."""
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with EmbeddedBroker() as running:
+        yield running
+
+
+@pytest.fixture
+def connection(broker):
+    """A connection to a broker with topics that nothing lies on."""
+    connection = Connection(broker.bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    there = [name for name in admin.list_topics() if name.startswith("calo.")]
+    for name in there:
+        delete(admin, name)
+    admin.close()
+    make(connection)
+    return connection
+
+
+def make(connection):
+    ensure_topics(connection, partitions=2)
+    wait_until(lambda: describe_topics(connection)[topics.SHOWERS] == 2, 20, "two partitions")
+
+
+def delete(admin, name):
+    admin.delete_topics([name])
+    wait_until(lambda: name not in admin.list_topics(), 20, f"{name} to be gone")
+
+
+def payload(i):
+    one = np.ones(EACH, np.int64)
+    cells = np.full((EACH, TINY.n_cells), 0.5, np.float32)
+    showers = Showers(cells, np.ones(EACH, np.float32))
+    numbers = np.arange(EACH, dtype=np.uint64)
+    times = np.full(EACH, time.time_ns())
+    return encode(Block(showers, numbers, times, one, one, np.arange(EACH), "", i), TINY)
+
+
+def produce(connection, n):
+    """Send n records to each partition; return their showers."""
+    sink = KafkaSink(connection)
+    under_way = [
+        sink.append(topics.SHOWERS, payload(i), key="k", partition=p)
+        for i in range(n)
+        for p in range(2)
+    ]
+    for append in under_way:
+        append.offset()
+    sink.close()
+    return 2 * n * EACH
+
+
+class Service:
+    """A worker and a judge in threads of this process."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._stopping = threading.Event()
+        exposition = Exposition("test")
+        lineup = Lineup(MODEL)
+        self.worker = Worker(
+            lambda: lineup,
+            DETECTOR,
+            self._clients(topics.SHOWERS, "workers"),
+            WorkerSettings("w", emit_s=0.1, group="workers"),
+            WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS),
+        )
+        standard = Standard(
+            "plain", "plain", MODEL.form, MODEL.expected_rate, lambda: CountingMonitor(DETECTOR)
+        )
+        self.judge = Judge(
+            lambda _: standard,
+            self._clients(topics.WINDOWS, "judges"),
+            JudgeSettings("j", "plain", "f", snapshot_s=0.5, show_s=0.2),
+            JudgeMetrics(exposition, DETECTOR, topic=topics.WINDOWS),
+            lambda *_: None,
+        )
+        self.judge._shown = math.inf  # the monitor of the test has nothing to show
+        self._threads = [
+            threading.Thread(target=job.run, args=(self._stopping,))
+            for job in (self.worker, self.judge)
+        ]
+
+    def _clients(self, topic, group):
+        source = KafkaSource(self._connection, topic, group, session_s=3)
+        self._open = [*getattr(self, "_open", []), KafkaSink(self._connection)]
+        self._open.append(KafkaLog(self._connection))
+        return Clients(source, *self._open[-2:])
+
+    @property
+    def judged(self):
+        return self.judge._bench.totals["showers"]
+
+    def tally(self, name):
+        return self.judge._bench.tally[name]
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self):
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        for client in self._open:
+            client.close()
+
+
+@contextmanager
+def serving(connection):
+    service = Service(connection)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def judged(service, showers, seconds=40):
+    wait_until(lambda: service.judged >= showers, seconds, f"{showers} showers to be judged")
+    assert service.judged == showers
+
+
+def expire(connection, name, ends):
+    """Delete the records before these offsets, as retention does."""
+    admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
+    admin.delete_records({TopicPartition(name, p): end for p, end in ends.items()})
+    admin.close()
+
+
+def test_what_a_transaction_took_back_is_not_judged(connection):
+    with serving(connection) as service:
+        producer = KafkaProducer(
+            bootstrap_servers=connection.bootstrap, transactional_id="daq", acks="all"
+        )
+        producer.init_transactions()
+        committed = 0
+        for i in range(6):
+            producer.begin_transaction()
+            for partition in range(2):
+                producer.send(topics.SHOWERS, payload(i), b"k", partition=partition)
+            producer.flush()
+            if i % 3 == 1:
+                producer.abort_transaction()
+            else:
+                producer.commit_transaction()
+                committed += 2 * EACH
+        producer.close()
+        judged(service, committed)
+        last = produce(connection, 3)
+        judged(service, committed + last)
+        wait_until(
+            lambda: all(s.caught_up for s in service.worker._stretches.values()), 20, "no lag"
+        )
+
+
+def test_a_showers_topic_made_again_is_read_from_its_start(connection):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+    admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
+    delete(admin, topics.SHOWERS)
+    admin.close()
+    make(connection)
+    second = produce(connection, 10)
+    with serving(connection) as service:
+        judged(service, first + second)
+
+
+def test_a_showers_topic_made_again_under_a_worker_is_read_from_its_start(connection):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+        admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
+        delete(admin, topics.SHOWERS)
+        admin.close()
+        make(connection)
+        second = produce(connection, 10)
+        judged(service, first + second)
+
+
+def test_showers_that_expired_unread_are_counted_as_lost(connection, caplog):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+    produce(connection, 30)
+    expire(connection, topics.SHOWERS, {0: 45, 1: 50})
+    with serving(connection) as service:
+        judged(service, first + 5 * EACH)
+        wait_until(lambda: service.tally("records_lost/expired") == 25 + 30, 20, "the loss")
+    assert "25 records of calo.showers.v1[0] expired unread, between 20" in caplog.text
+
+
+def test_a_windows_topic_made_again_under_the_service_costs_nothing(connection):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+        time.sleep(1)  # for a snapshot
+    admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
+    delete(admin, topics.WINDOWS)
+    admin.close()
+    make(connection)
+    for _ in range(2):
+        with serving(connection) as service:
+            first += produce(connection, 10)
+            judged(service, first)
+
+
+def test_windows_that_expired_cost_a_judge_with_a_snapshot_nothing(connection):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+        end = service.judge._bench.at
+    expire(connection, topics.WINDOWS, {0: end})
+    first += produce(connection, 10)
+    with serving(connection) as service:
+        judged(service, first)
+
+
+def test_lag_is_what_lies_on_the_broker_and_unknown_while_it_hangs(broker, connection):
+    source = KafkaSource(connection, topics.SHOWERS, "lag", session_s=6)
+    try:
+        came = set()
+
+        def joined():
+            source.poll(0.1)
+            came.update(source.changes()[0])
+            return came == {0, 1}
+
+        wait_until(joined, 30, "two partitions")
+        source.identity()
+        source.start({0: 0, 1: 0})
+        source._consumer.pause(*source._consumer.assignment())  # fetches stall
+        produce(connection, 5)
+
+        def lags():
+            source.poll(0.1)
+            return source.lag([0, 1])
+
+        wait_until(lambda: [lag.records for lag in lags().values()] == [5, 5], 20, "a lag")
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: all(math.isnan(lag.records) for lag in lags().values()), 20, "NaN")
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        wait_until(lambda: [lag.records for lag in lags().values()] == [5, 5], 30, "a lag again")
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("name", [topics.SHOWERS, topics.WINDOWS])
+def test_a_topic_that_becomes_shorter_is_gone_on_with_where_it_parted(name, caplog):
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        make(connection)
+        log = Path(broker._folder) / "log"
+        with serving(connection) as service:
+            first = produce(connection, 20)
+            judged(service, first)
+        broker.stop()
+        kept = {
+            folder: shutil.copytree(folder, log.parent / f"kept-{folder.name}")
+            for folder in log.glob(f"{name}-*")
+        }
+        broker.start()
+        with serving(connection) as service:
+            second = produce(connection, 10)
+            judged(service, first + second)
+        broker.stop()
+        for folder, copy in kept.items():  # a disk out of a backup: the second records are gone
+            shutil.rmtree(folder)
+            shutil.copytree(copy, folder)
+        broker.start()
+        third = produce(connection, 15)  # on the showers topic they take the same offsets
+        with serving(connection) as service:
+            judged(service, first + second + third, 60)
+            gone = 20 if name == topics.SHOWERS else 0
+            wait_until(lambda: service.tally("records_lost/cut") == gone, 20, "what is gone")
+    assert f"{name}[0] became shorter" in caplog.text
