@@ -99,7 +99,7 @@ def test_masks_of_what_does_not_exist_are_refused_and_say_what_does(text):
 
 
 ODD = (
-    "EB:07", 'left "upper"', "a\\b", "L1:CAL-EM;2", "Größe β", "x[1,2]", "two\nlines",
+    "EB:07", 'left "upper"', "a\\b", "L1:CAL-EM;2", "Größe β", "x[1,2]",
     "{{ $labels.x }}", " padded ", "EB",
 )  # fmt: skip
 
