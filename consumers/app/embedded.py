@@ -22,7 +22,7 @@ from uuid import uuid4
 import psutil
 
 from consumers.app import children
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from consumers.app import site, speaking, wiring
+from consumers.app import detector_files, speaking, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.namesake import namesakes, windows_end
@@ -26,22 +26,22 @@ from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
-from consumers.score.follower import Follower
+from consumers.score.model_follower import ModelFollower
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import artefact_form, control, topics
-from consumers.wire.failure import UserError
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Namesake, Refused, Unavailable
+from consumers.wire.user_error import UserError
 from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
-from monitor.display.metrics.judge import JudgeMetrics, JudgeState
+from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.metrics.worker import WorkerMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumers.app.settings import Settings
-    from consumers.judge.state import Bench
+    from consumers.judge.state import JudgeState
     from models.scoring.artefact import Artefact
     from models.scoring.description import Described
     from monitor.detector.tree import Detector
@@ -61,7 +61,7 @@ class Program:
     detector: Detector
     stopping: threading.Event = field(default_factory=threading.Event)
     health: Health = field(default_factory=Health)
-    on_show: Callable[[Standing, Bench, JudgeState], None] = lambda *_: None
+    on_show: Callable[[Standing, JudgeState, JudgeRole], None] = lambda *_: None
 
     def __post_init__(self) -> None:
         geometry = self.artefact.geometry
@@ -91,7 +91,7 @@ class Program:
         """Add a score worker that begins with a model."""
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
-        follower = Follower(
+        follower = ModelFollower(
             wiring.model_of(artefact, settings.device), self._catalogue.model, self._letters
         )
         worker_settings = WorkerSettings(
@@ -237,13 +237,13 @@ class Program:
         finally:
             log.close()
 
-    def _show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
+    def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")
         if self._page is not None:
             self._page.show(standing, self._lines(bench, standing.stream), role)
         self.on_show(standing, bench, role)
 
-    def _lines(self, bench: Bench, stream: StreamNow) -> dict[str, Line]:
+    def _lines(self, bench: JudgeState, stream: StreamNow) -> dict[str, Line]:
         totals = bench.totals
         bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
         beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
@@ -367,7 +367,7 @@ class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error
 
 def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     """Run the service until a signal comes; return its exit code."""
-    detector = site.detector_of(settings)
+    detector = detector_files.detector_of(settings)
     if worker:
         artefact = wiring.artefact_of(settings)
         wiring.check_fits(wiring.form_of(artefact), detector)

@@ -1,4 +1,4 @@
-"""Service: a job with its connections, run again with patience while the broker is away."""
+"""Retry: a job with its connections, run again with patience while the broker is away."""
 
 from __future__ import annotations
 

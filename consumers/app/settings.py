@@ -24,7 +24,7 @@ from pydantic import field_validator as checks
 from consumers.kafka.connection import Connection
 from consumers.kafka.tokens import FileToken
 from consumers.wire import topics
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -9,9 +9,9 @@ from consumers.exactly_once import quality_log
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import topics
-from consumers.wire.failure import UserError
-from consumers.wire.ranges import Said, encode_said
+from consumers.wire.ranges import PersonSaid, encode_said
 from consumers.wire.record import Refused, Unavailable
+from consumers.wire.user_error import UserError
 from monitor.quality import records
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def opened_log(settings: Settings) -> Iterator[KafkaLog]:
             log.close()
 
 
-def said_so_far(log: KafkaLog) -> list[records.Record]:
+def said_so_far(log: KafkaLog) -> list[records.QualityRecord]:
     """Return all that judges have published."""
     return quality_log.read(log.read_all(topics.QUALITY))
 
 
-def speak(settings: Settings, record: records.Record) -> None:
+def speak(settings: Settings, record: records.QualityRecord) -> None:
     """Put what a person says where the judge reads it: in the order of the windows."""
-    value = encode_said(Said("record", records.to_json(record)))
+    value = encode_said(PersonSaid("record", records.to_json(record)))
     with broker_errors(settings):
         sink = KafkaSink(settings.connection())
         try:

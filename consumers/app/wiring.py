@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.state import Bench, Side, Standard, StateError, fingerprint
+from consumers.judge.state import JudgeState, JudgingModel, ModelMonitor, StateError, fingerprint
 from consumers.kafka.log import KafkaLog
-from consumers.score.scoring import Model
+from consumers.score.scoring import ScoringModel
 from consumers.wire import artefact_form, topics
-from consumers.wire.failure import UserError
 from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
+from consumers.wire.user_error import UserError
 from models.scoring.description import ArtefactError, Description
 from models.scoring.reference import BINS
+from models.scoring.scales import LEVELS
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.judging.settings import MonitorSettings
 from monitor.sequential.budget import Allowance
-from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +94,9 @@ def check_fits(form: WindowForm, detector: Detector) -> None:
         )  # fmt: skip
 
 
-def model_of(artefact: Artefact, device: str) -> Model:
+def model_of(artefact: Artefact, device: str) -> ScoringModel:
     """Return what a worker scores with."""
-    return Model(
+    return ScoringModel(
         artefact.scorer(device),
         tuple(artefact.feature_map.condition_names),
         expected_rate(artefact.reference),
@@ -106,9 +106,9 @@ def model_of(artefact: Artefact, device: str) -> Model:
     )
 
 
-def standard_of(settings: Settings, artefact: Described, detector: Detector) -> Standard:
+def standard_of(settings: Settings, artefact: Described, detector: Detector) -> JudgingModel:
     """Return what a judge needs of a model."""
-    return Standard(
+    return JudgingModel(
         artefact.hash,
         f"{artefact.family} {artefact.hash[:8]}",
         form_of(artefact),
@@ -189,7 +189,7 @@ class Catalogue:
         finally:
             log.close()
 
-    def model(self, model: str) -> Model:
+    def model(self, model: str) -> ScoringModel:
         """Return what a worker scores with, or raise `ModelAbsent`."""
         artefact = self.artefact(model)
         try:
@@ -197,14 +197,14 @@ class Catalogue:
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
             raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 
-    def standard(self, model: str) -> Standard:
+    def standard(self, model: str) -> JudgingModel:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""
         return standard_of(self.settings, self.description(model), self.detector)
 
 
-def newest_bench(
+def newest_state(
     settings: Settings, artefact: Described, detector: Detector, log: KafkaLog
-) -> Bench | None:
+) -> JudgeState | None:
     """Return what a judge knew at its newest snapshot, None if there is none of this kind."""
     snapshots = Snapshots(log)
     manifest = snapshots.newest()
@@ -215,7 +215,7 @@ def newest_bench(
         return None
     catalogue = Catalogue(settings, artefact, detector)
     try:
-        bench = Bench(Side.new(catalogue.standard(manifest.models[1])))
+        bench = JudgeState(ModelMonitor.new(catalogue.standard(manifest.models[1])))
     except artefact_form.ModelAbsent as absent:
         raise UserError(str(absent)) from None
     try:

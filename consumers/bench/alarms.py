@@ -20,7 +20,7 @@ from consumers.app.settings import ARTEFACT, ROOT
 from consumers.bench import faults, good, handover, learning, pools
 from consumers.bench import plan as plans
 from consumers.bench.sheets import sheets
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse

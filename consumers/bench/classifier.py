@@ -17,7 +17,7 @@ import torch
 
 from consumers.app import settings
 from consumers.cli import inputs
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.fitting import recipe
 from models.fitting.training import Session
 from models.scoring.classifier import NAME

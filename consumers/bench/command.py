@@ -13,7 +13,7 @@ from rich.table import Table
 from consumers.app import settings, wiring
 from consumers.bench import alarms, classifier, ingest
 from consumers.cli.commands.demo import SOURCE
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse

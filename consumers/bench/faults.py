@@ -42,7 +42,7 @@ STRUCK, OTHER = 11, 52
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FaultCase:
     """One fault to be found: how it comes, and what should be said of it."""
 
     name: str
@@ -72,38 +72,38 @@ class Case:
         return np.arange(REGIONS) if self.everywhere else np.array((STRUCK, OTHER)[: self.n_struck])
 
 
-def cases_of(core: int) -> tuple[Case, ...]:
+def cases_of(core: int) -> tuple[FaultCase, ...]:
     """Return all faults, with the core cell that some of them strike."""
     return (
         *(_rate(k, live=live) for k in (2, 5, 20) for live in (False, True)),
-        Case("10 % strange showers, one region", "strange", share=0.1),
-        Case("100 % strange showers, one region", "strange"),
-        Case("dead core cell", "dead", kinds=("dead",), cell=core),
-        Case("dead edge cell", "dead edge", kinds=("dead",), cell=EDGE),
-        Case("hot core cell", "hot", kinds=("hot",), cell=core),
-        Case("hot edge cell", "hot edge", kinds=("hot",), cell=EDGE),
-        Case("gain +1 %", "gain 1", kinds=("gain",)),
-        Case("gain +2 %", "gain 2", kinds=("gain",)),
-        Case("gain +5 %", "gain 5", kinds=("gain",)),
-        Case("noise ×2, one layer", "noise", kinds=("noise",)),
-        Case("pedestal +1 σ, one layer", "pedestal", kinds=("pedestal",)),
-        Case("second photon", "second", kinds=("second shower",)),
-        Case("two regions swapped", "swap", kinds=("swap",), n_struck=2),
-        Case("positrons for photons", "eplus", kinds=("conditions",), everywhere=True),
-        Case("3 mm more lead", "lead3", kinds=("conditions",), everywhere=True),
-        Case("silent region", "silent", kinds=("silent",)),
-        Case("no finite scores, one region", "nan", kinds=("transport",)),
+        FaultCase("10 % strange showers, one region", "strange", share=0.1),
+        FaultCase("100 % strange showers, one region", "strange"),
+        FaultCase("dead core cell", "dead", kinds=("dead",), cell=core),
+        FaultCase("dead edge cell", "dead edge", kinds=("dead",), cell=EDGE),
+        FaultCase("hot core cell", "hot", kinds=("hot",), cell=core),
+        FaultCase("hot edge cell", "hot edge", kinds=("hot",), cell=EDGE),
+        FaultCase("gain +1 %", "gain 1", kinds=("gain",)),
+        FaultCase("gain +2 %", "gain 2", kinds=("gain",)),
+        FaultCase("gain +5 %", "gain 5", kinds=("gain",)),
+        FaultCase("noise ×2, one layer", "noise", kinds=("noise",)),
+        FaultCase("pedestal +1 σ, one layer", "pedestal", kinds=("pedestal",)),
+        FaultCase("second photon", "second", kinds=("second shower",)),
+        FaultCase("two regions swapped", "swap", kinds=("swap",), n_struck=2),
+        FaultCase("positrons for photons", "eplus", kinds=("conditions",), everywhere=True),
+        FaultCase("3 mm more lead", "lead3", kinds=("conditions",), everywhere=True),
+        FaultCase("silent region", "silent", kinds=("silent",)),
+        FaultCase("no finite scores, one region", "nan", kinds=("transport",)),
     )
 
 
-def _rate(k: int, *, live: bool) -> Case:
+def _rate(k: int, *, live: bool) -> FaultCase:
     name = f"anomaly rate ×{k}, {'live' if live else 'certified'} reference"
     limit_s = FAINT_LIMIT_S if k == 2 else LIMIT_S
-    return Case(name, "strange", extra=k - 1, everywhere=True, live=live, limit_s=limit_s)
+    return FaultCase(name, "strange", extra=k - 1, everywhere=True, live=live, limit_s=limit_s)
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialSetup:
     """What trials need: showers, a certified reference of them, and a monitor that has run."""
 
     artefact: Artefact
@@ -129,7 +129,7 @@ class Bench:
         judge.restore(self.warm)
         return judge
 
-    def second(self, case: Case | None, t: int, rng: np.random.Generator) -> Window:
+    def second(self, case: FaultCase | None, t: int, rng: np.random.Generator) -> Window:
         """Return a data-second, with a fault or without."""
         mean = np.full(REGIONS, RATE / REGIONS)
         parts = [(self.pools["good"], mean)]
@@ -142,7 +142,7 @@ class Bench:
                 parts.append((self.pools[case.pool], extra))
         return window(rng, START + t, parts)
 
-    def _more(self, case: Case) -> float:
+    def _more(self, case: FaultCase) -> float:
         return case.extra * float((self.pools["good"].p <= LEVELS[-1]).mean())
 
     def hour(self, rng: np.random.Generator, pool: str = "good", share: float = 0.0) -> Accepted:
@@ -152,16 +152,16 @@ class Bench:
         return accepted([(self.pools["good"], n - bad), (self.pools[pool], bad)], rng)
 
 
-def bench_of(plan: Plan, rng: np.random.Generator) -> Bench:
+def bench_of(plan: Plan, rng: np.random.Generator) -> TrialSetup:
     """Return the bench: showers of the plan's file, and a reference drawn from the same."""
     source = source_of(load(plan.artefact), plan.showers)
     pools = pools_of(source, (*FAULTS, *FILES), rng)
     certified = reference_of(pools["good"], N_REF, rng)
-    cold = Bench(source.artefact, pools, certified, {})
+    cold = TrialSetup(source.artefact, pools, certified, {})
     judge = judge_of(source.artefact, certified)
     for t in range(-WARM_S, 0):
         judge.observe(cold.second(None, t, rng))
-    return Bench(source.artefact, pools, certified, judge.state())
+    return TrialSetup(source.artefact, pools, certified, judge.state())
 
 
 @dataclass(slots=True)
@@ -200,7 +200,7 @@ def delays(plan: Plan, tell: Tell) -> dict[str, Any]:
     }
 
 
-def _trial(case: Case, bench: Bench, rng: np.random.Generator) -> Trial:
+def _trial(case: FaultCase, bench: TrialSetup, rng: np.random.Generator) -> Trial:
     # One reference may be off in a tail by chance: every trial has its own.
     reference = reference_of(bench.pools["good"], N_REF, rng)
     judge = bench.judge(reference)
@@ -232,7 +232,7 @@ def _note(trial: Trial, said: list[Alarm], delay: int) -> None:
             trial.onset_error = alarm.onset_ns / 1e9 - START
 
 
-def _assess(trial: Trial, case: Case, alarm: Alarm) -> None:
+def _assess(trial: Trial, case: FaultCase, alarm: Alarm) -> None:
     if case.everywhere:
         trial.place = alarm.level is Level.DETECTOR
     else:
@@ -242,7 +242,7 @@ def _assess(trial: Trial, case: Case, alarm: Alarm) -> None:
     trial.kind = alarm.kind.value
 
 
-def told(trials: list[Trial], case: Case) -> dict[str, Any]:
+def told(trials: list[Trial], case: FaultCase) -> dict[str, Any]:
     """Return the figures of a fault's trials; a delay is None where it was not found."""
     pages = [trial.page for trial in trials]
     onsets = [abs(t.onset_error) for t in trials if t.onset_error is not None]

@@ -10,7 +10,7 @@ from consumers.bench.faults import SETTLED_S, bench_of, cases_of
 from monitor.quality.alarms import Alarm, Severity
 
 if TYPE_CHECKING:
-    from consumers.bench.faults import Bench, Case
+    from consumers.bench.faults import FaultCase, TrialSetup
     from consumers.bench.plan import Plan, Tell
     from monitor.judging.monitor import Monitor
     from monitor.windows.window import Window
@@ -34,7 +34,7 @@ def handover(plan: Plan, tell: Tell) -> dict[str, Any]:
     return {"lines": lines}
 
 
-def _line(case: Case, bench: Bench, rng: np.random.Generator) -> dict[str, Any]:
+def _line(case: FaultCase, bench: TrialSetup, rng: np.random.Generator) -> dict[str, Any]:
     windows, said, page = _alone(case, bench, rng)
     at = max((page or 2) // 2, 1)
     judge = bench.judge()
@@ -54,7 +54,7 @@ def _line(case: Case, bench: Bench, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _alone(
-    case: Case, bench: Bench, rng: np.random.Generator
+    case: FaultCase, bench: TrialSetup, rng: np.random.Generator
 ) -> tuple[list[Window], list[Alarm], int | None]:
     """Return windows, what one judge says of them, and the second of its page."""
     judge, windows, said, page = bench.judge(), [], [], None

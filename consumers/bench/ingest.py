@@ -13,16 +13,17 @@ import psutil
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.app import children, site
+from consumers.app import children, detector_files
 from consumers.app.embedded import EmbeddedBroker, free_port
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.wire import topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import decode, encode
-from consumers.wire.failure import UserError
+from consumers.wire.codec import decode
+from consumers.wire.user_error import UserError
 from models.showers import readers
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def measure(settings: Settings, source: Path, showers: int, rate_hz: float, work
 
 def make_records(settings: Settings, source: Path, showers: int, rate_hz: float) -> list[Sent]:
     """Return the records of a stream, ready to be sent."""
-    geometry, detector = site.geometry_of(settings), site.detector_of(settings)
+    geometry, detector = detector_files.geometry_of(settings), detector_files.detector_of(settings)
     beam = Beam(
         pool=readers.read(source, geometry),
         geometry=geometry,

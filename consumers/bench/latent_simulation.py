@@ -46,7 +46,7 @@ RARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class FalseCrossings:
     """Crossings of the latent tests in good data, by how much evidence is asked for."""
 
     region_days: float
@@ -209,7 +209,7 @@ def latent_calibration(
     region_days: float,
     seed: int,
     tell: Callable[[float], None] = lambda _done: None,
-) -> Calibration:
+) -> FalseCrossings:
     """Return crossings of the tests of the latents of single regions.
 
     The evidence is that of the latents alone, with the whole weight: in the monitor they have a
@@ -229,7 +229,7 @@ def latent_calibration(
         done += steps * SECONDS * ROWS / DAY
         tell(done)
     places = setting.places
-    return Calibration(
+    return FalseCrossings(
         done,
         ONCE_IN_S,
         tuple(crossings.tolist()),

@@ -13,7 +13,7 @@ from monitor.quality.alarms import Alarm, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consumers.bench.faults import Bench, Case
+    from consumers.bench.faults import FaultCase, TrialSetup
     from consumers.bench.plan import Plan, Tell
     from monitor.reference.accepted import Accepted
 
@@ -52,7 +52,7 @@ def contamination(plan: Plan, tell: Tell) -> dict[str, Any]:
     return {"lines": lines, "good": good, "limit_s": LIMIT_S, "live_showers": bench.hour(rng).n}
 
 
-def _cases(core: int) -> Iterator[Case]:
+def _cases(core: int) -> Iterator[FaultCase]:
     """Yield the faults that latents and p-values show, as they come and spread thin."""
     every = [case for case in cases_of(core) if case.pool not in {"silent", "nan"}]
     for case in every:
@@ -65,10 +65,10 @@ def _cases(core: int) -> Iterator[Case]:
 
 
 def _learnt(
-    case: Case,
+    case: FaultCase,
     share: float,
     hours: list[Accepted],
-    bench: Bench,
+    bench: TrialSetup,
     rng: np.random.Generator,
     *,
     guarded: bool,
@@ -87,10 +87,10 @@ def _learnt(
 
 
 def _good(
-    case: Case,
+    case: FaultCase,
     share: float,
     hours: list[Accepted],
-    bench: Bench,
+    bench: TrialSetup,
     rng: np.random.Generator,
     *,
     guarded: bool,
@@ -108,7 +108,12 @@ def _good(
 
 
 def _page(
-    case: Case | None, hour: Accepted, bench: Bench, rng: np.random.Generator, *, guarded: bool
+    case: FaultCase | None,
+    hour: Accepted,
+    bench: TrialSetup,
+    rng: np.random.Generator,
+    *,
+    guarded: bool,
 ) -> float | None:
     judge = bench.judge(guarded=guarded)
     judge.live.total = hour

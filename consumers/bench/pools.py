@@ -10,9 +10,9 @@ import numpy as np
 from consumers.bench.plan import DATA
 from consumers.bench.resampling import Pool, chosen, joined, pool
 from consumers.cli import inputs
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.scoring.scales import LEVELS, P_EDGES
-from models.simulation.faults import Fault, Kind
+from models.simulation.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,17 +34,17 @@ EDGE = 5
 """A cell at the edge, where a shower leaves nothing."""
 
 FAULTS = {
-    "dead": Fault(Kind.DEAD),
-    "dead edge": Fault(Kind.DEAD, cells=(EDGE,)),
-    "hot": Fault(Kind.HOT),
-    "hot edge": Fault(Kind.HOT, cells=(EDGE,)),
-    "gain 1": Fault(Kind.GAIN, magnitudes={"x": 0.01}),
-    "gain 2": Fault(Kind.GAIN, magnitudes={"x": 0.02}),
-    "gain 5": Fault(Kind.GAIN, magnitudes={"x": 0.05}),
-    "noise": Fault(Kind.NOISE),
-    "pedestal": Fault(Kind.PEDESTAL),
-    "second": Fault(Kind.SECOND),
-    "swap": Fault(Kind.SWAP, region=(0, 1)),
+    "dead": Fault(FaultKind.DEAD),
+    "dead edge": Fault(FaultKind.DEAD, cells=(EDGE,)),
+    "hot": Fault(FaultKind.HOT),
+    "hot edge": Fault(FaultKind.HOT, cells=(EDGE,)),
+    "gain 1": Fault(FaultKind.GAIN, magnitudes={"x": 0.01}),
+    "gain 2": Fault(FaultKind.GAIN, magnitudes={"x": 0.02}),
+    "gain 5": Fault(FaultKind.GAIN, magnitudes={"x": 0.05}),
+    "noise": Fault(FaultKind.NOISE),
+    "pedestal": Fault(FaultKind.PEDESTAL),
+    "second": Fault(FaultKind.SECOND),
+    "swap": Fault(FaultKind.SWAP, region=(0, 1)),
 }
 """Faults by the name of their pool."""
 
@@ -74,7 +74,7 @@ def struck(artefact: Artefact) -> int:
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoredPool:
     """Good showers, and the model that scores what is drawn from them."""
 
     artefact: Artefact
@@ -128,12 +128,14 @@ class Source:
         return chosen(with_p(tail, p), np.flatnonzero(p <= level))
 
 
-def source_of(artefact: Artefact, paths: tuple[Path, ...]) -> Source:
+def source_of(artefact: Artefact, paths: tuple[Path, ...]) -> ScoredPool:
     """Return the showers of some files, and the model that scores them."""
-    return Source(artefact, inputs.pool(paths, artefact.geometry), artefact.scorer("cpu"))
+    return ScoredPool(artefact, inputs.pool(paths, artefact.geometry), artefact.scorer("cpu"))
 
 
-def pools_of(source: Source, names: tuple[str, ...], rng: np.random.Generator) -> dict[str, Pool]:
+def pools_of(
+    source: ScoredPool, names: tuple[str, ...], rng: np.random.Generator
+) -> dict[str, Pool]:
     """Return pools by name: good and strange showers, those of each fault, and unscored ones.
 
     The p of good showers are exactly uniform: a pool of so many has a tail of its own, and

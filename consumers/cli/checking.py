@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from consumers.app import site, wiring
+from consumers.app import detector_files, wiring
 from consumers.cli.first_look import FirstLook, first_look
 from consumers.kafka.admin import describe_topics
 from consumers.wire.block import Block, DecodeError, Expected
 from consumers.wire.codec import decode
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Checker:
         """Return the checker of a service's settings, or raise `UserError`."""
         artefact = wiring.artefact_of(given)
         scorer = artefact.scorer(given.device)
-        return cls(artefact, scorer, site.detector_of(given), given.earliest_ns)
+        return cls(artefact, scorer, detector_files.detector_of(given), given.earliest_ns)
 
     @property
     def expected(self) -> Expected:

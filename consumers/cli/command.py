@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from consumers.app.ending import heed_the_end
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

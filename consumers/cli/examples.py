@@ -9,9 +9,9 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from consumers.wire import contract
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import MAX_SHOWERS, Block
-from consumers.wire.codec import encode
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.showers.batch import Showers
 from monitor.quality.rejection import Rejection
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.flows.interface import tuples
 from models.showers import readers
 from models.showers.batch import concatenate

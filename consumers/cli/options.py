@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse

@@ -16,7 +16,7 @@ from consumers.wire.ranges import Open, Range
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from consumers.score.scoring import Model
+    from consumers.score.scoring import ScoringModel
     from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
     from monitor.windows.window import Window, WindowKey
@@ -101,7 +101,9 @@ def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
     return _merged((window for f in found for window in f.windows), begin, end)
 
 
-def rescored(log: Log, found: list[Found], model: Model, begin: int, end: int) -> list[Window]:
+def rescored(
+    log: Log, found: list[Found], model: ScoringModel, begin: int, end: int
+) -> list[Window]:
     """Return the windows that a model makes of the showers behind ranges, as far as they are kept."""
     windows: list[Window] = []
     ids = {topic: log.identity(topic) for topic in {f.entry.topic for f in found}}

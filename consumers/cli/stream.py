@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
 from models.showers.batch import Showers
 from models.simulation import injection
-from models.simulation.faults import STREAM, Fault, Kind
+from models.simulation.faults import STREAM, Fault, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,8 +106,8 @@ class Stream:
             share = len(regions) / len(self.beam.detector.regions)
             n = int(self._rng.poisson(self.beam.rate_hz * TICK_S * share))
             region = self._rng.choice(np.array(regions, np.int64), n)
-            region = region[~np.isin(region, _struck(active, Kind.SILENT, self.beam.detector))]
-            late = np.isin(region, _struck(active, Kind.LATE, self.beam.detector))
+            region = region[~np.isin(region, _struck(active, FaultKind.SILENT, self.beam.detector))]
+            late = np.isin(region, _struck(active, FaultKind.LATE, self.beam.detector))
             for rows, delay in ((~late, 0.0), (late, _delay(active))):
                 for part in _parts(region[rows], self.beam.block):
                     sent = self._record(begin, index % self.beam.partitions, sector, part, active)
@@ -146,7 +146,7 @@ class Stream:
         )
         self._event_id += n
         value = encode(block, self.beam.geometry, compression=self.beam.compression)
-        corrupt = next((f for f in active if f.kind is Kind.CORRUPT), None)
+        corrupt = next((f for f in active if f.kind is FaultKind.CORRUPT), None)
         spoilt = corrupt is not None and self._rng.random() < corrupt.magnitudes["share"]
         if spoilt:
             value = value[: len(value) // 2]
@@ -156,7 +156,7 @@ class Stream:
         pool, rng = self.beam.pool, self._rng
         index = rng.integers(pool.n, size=len(region))
         for fault in active:
-            if fault.kind is Kind.SHIFT:
+            if fault.kind is FaultKind.SHIFT:
                 rows = _in(region, fault)
                 index[rows] = rng.choice(pool.n, int(rows.sum()), p=injection.weights(fault, pool))
         showers = pool[index]
@@ -194,7 +194,7 @@ def _in(region: NDArray[np.int64], fault: Fault) -> NDArray[np.bool_]:
     return np.isin(region, fault.region) if fault.region else np.ones(len(region), np.bool_)
 
 
-def _struck(active: list[Fault], kind: Kind, detector: Detector) -> list[int]:
+def _struck(active: list[Fault], kind: FaultKind, detector: Detector) -> list[int]:
     """Return the regions that faults of a kind strike now."""
     everything = [region.id for region in detector.regions]
     return [
@@ -203,4 +203,4 @@ def _struck(active: list[Fault], kind: Kind, detector: Detector) -> list[int]:
 
 
 def _delay(active: list[Fault]) -> float:
-    return max((f.magnitudes["seconds"] for f in active if f.kind is Kind.LATE), default=0.0)
+    return max((f.magnitudes["seconds"] for f in active if f.kind is FaultKind.LATE), default=0.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from consumers.wire import topics
 from consumers.wire.block import DecodeError
-from consumers.wire.ranges import Said, header
+from consumers.wire.ranges import PersonSaid, header
 
 if TYPE_CHECKING:
     from consumers.wire.record import Log
@@ -28,7 +28,7 @@ def of_another_group(log: Log, group: str, now_ms: int) -> str:
             entry = header(record.value)
         except DecodeError:
             continue
-        if isinstance(entry, Said) or entry.group in {"", group} or age_ms > LIVE_MS:
+        if isinstance(entry, PersonSaid) or entry.group in {"", group} or age_ms > LIVE_MS:
             continue
         found = f"worker {entry.worker} of group {entry.group} says windows of {entry.topic}"
     return found

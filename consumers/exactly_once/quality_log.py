@@ -19,7 +19,7 @@ from monitor.quality import records
 from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.bounds import TOLD, Count
 from monitor.quality.model_acts import ModelAct
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.reference_acts import ReferenceAct
 from monitor.quality.rejection import Rejection
 from monitor.quality.run_acts import RunAct
 
@@ -51,7 +51,7 @@ class QualityReader:
     token: int = -1
     letters: Letters = field(default_factory=Unsent)
 
-    def take(self, record: Record) -> records.Record | None:
+    def take(self, record: Record) -> records.QualityRecord | None:
         """Return what a Kafka record says, None if it does not count."""
         try:
             return self._said(schema.read(_LINE, record.value), record.offset)
@@ -61,7 +61,7 @@ class QualityReader:
             self.letters.refuse(record, error)
         return None
 
-    def _said(self, line: _Line, offset: int) -> records.Record | None:
+    def _said(self, line: _Line, offset: int) -> records.QualityRecord | None:
         if line.judge is not None:
             self.token = offset
             return None
@@ -76,7 +76,7 @@ class QualityReader:
         return records.from_json(line.record)
 
 
-def identity(said: records.Record) -> tuple[str, int]:
+def identity(said: records.QualityRecord) -> tuple[str, int]:
     """Return what makes a record the same as another: its key and version."""
     if isinstance(said, Acknowledgement | ReferenceAct | ModelAct):
         return f"{records.key(said)}/{said.time_ns}", 0
@@ -98,7 +98,7 @@ class QualityWriter:
     reached: int = 0
     """All before this offset of the quality topic is safe and older than what we say next."""
 
-    def publish(self, said: records.Record, at: int) -> bool:
+    def publish(self, said: records.QualityRecord, at: int) -> bool:
         """Publish a record that an offset of the windows topic led to; return whether it is new."""
         if identity(said) in self.published:
             return False
@@ -130,7 +130,7 @@ def take_office(
 
 def read(
     found: Iterable[Record], letters: Letters = UNSENT, token: int = -1
-) -> list[records.Record]:
+) -> list[records.QualityRecord]:
     """Return what counts among records of the quality topic, in order.
 
     Parameters

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, with_config
 
 from consumers.wire import schema
 from consumers.wire.block import DecodeError
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from monitor.quality.acknowledgements import MAX_TEXT, Acknowledgement, MaskError, parse_mask
 from monitor.quality.bounds import SPOKEN
 

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from consumers.http.page import Place
+from consumers.http.page import ShowerCoordinates
 from consumers.wire import strange, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
@@ -62,7 +62,7 @@ class Gallery:
         self._letters = letters
         self._kept = max(1, min(KEPT, KEPT_BYTES // (8 * geometry.n_cells)))
         self._topic = topic
-        self._showers: OrderedDict[Place, StrangeShower] = OrderedDict()
+        self._showers: OrderedDict[ShowerCoordinates, StrangeShower] = OrderedDict()
 
     def follow(self, log: KafkaLog, stopping: threading.Event) -> None:
         """Take in what comes until told to stop."""
@@ -77,12 +77,12 @@ class Gallery:
                 self._letters.refuse(record, error)
                 continue
             for shower in showers:
-                place = Place(self._topic, shower.partition, shower.offset, shower.row)
+                place = ShowerCoordinates(self._topic, shower.partition, shower.offset, shower.row)
                 self._showers[place] = shower
             while len(self._showers) > self._kept:
                 self._showers.popitem(last=False)
 
-    def picture(self, place: Place) -> ShowerPicture | None:
+    def picture(self, place: ShowerCoordinates) -> ShowerPicture | None:
         """Return what is to be drawn of a shower, None if it is not kept."""
         shower = self._showers.get(place)
         if shower is None:

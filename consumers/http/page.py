@@ -24,7 +24,7 @@ import orjson
 
 from consumers.http.acts import UNKNOWN, ActError
 from monitor.display import pictures
-from monitor.display.metrics.judge import JudgeState
+from monitor.display.metrics.judge import JudgeRole
 from monitor.display.standing import state
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ShowerCoordinates:
     """Where a shower is: record and row."""
 
     topic: str
@@ -160,7 +160,7 @@ class Health:
 class Page:
     """The live page of a judge: the judge shows, any number of browsers look."""
 
-    shower: Callable[[Place], ShowerPicture | None] = lambda _: None
+    shower: Callable[[ShowerCoordinates], ShowerPicture | None] = lambda _: None
     """Finds a shower to draw; called from the server's threads."""
 
     runbooks: Path = RUNBOOKS
@@ -180,7 +180,7 @@ class Page:
     _now: bytes = b"null"
     _open: frozenset[str] = frozenset()
     _meta: dict[str, Any] = field(
-        default_factory=lambda: {"role": JudgeState.STARTING.value, "published_ns": 0}
+        default_factory=lambda: {"role": JudgeRole.STARTING.value, "published_ns": 0}
     )
     _advanced_ns: int = 0
     _second: int | None = None
@@ -189,7 +189,7 @@ class Page:
         self,
         standing: Standing,
         service: Mapping[str, Line],
-        role: JudgeState = JudgeState.ACTIVE,
+        role: JudgeRole = JudgeRole.ACTIVE,
     ) -> None:
         """Publish what the monitor stands at; call it at least every few seconds, changed or not.
 
@@ -263,7 +263,9 @@ class Page:
         theme = query.get("theme", ["light"])[0]
         if match is None or theme not in pictures.INK:
             return None
-        place = Place(match["topic"], *(int(match[k]) for k in ("partition", "offset", "row")))
+        place = ShowerCoordinates(
+            match["topic"], *(int(match[k]) for k in ("partition", "offset", "row"))
+        )
         picture = self.shower(place)
         if picture is None:
             return None

@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Tail
 from consumers.exactly_once.places import Known, find, words
@@ -16,24 +14,23 @@ from consumers.exactly_once.seconds import LATENCY_S
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
 from consumers.judge import succession
 from consumers.judge.relay import Relay
-from consumers.judge.state import Bench, Loss, Side, StateError
+from consumers.judge.state import JudgeState, Loss, ModelMonitor, StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control, Notice
 from consumers.wire.letters import DeadLetters, place
-from consumers.wire.ranges import Open, Range, Said, Stream, encode_said
+from consumers.wire.ranges import Open, PersonSaid, Range, Stream, encode_said
 from consumers.wire.record import Displaced, Refused, Unavailable, digest
-from monitor.display.metrics.judge import JudgeState
+from monitor.display.metrics.judge import JudgeRole
 from monitor.judging.comparison import Comparison
 from monitor.quality import records
 from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm, State, WorstShower
 from monitor.quality.model_acts import ModelAct
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.reference_acts import ReferenceAct
 from monitor.quality.rejection import Rejection
 from monitor.quality.run_acts import RunAct
-from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     import threading
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
 
     from consumers.exactly_once.closed import ByModel, Closed
     from consumers.exactly_once.quality_log import QualityWriter
-    from consumers.judge.succession import StandardOf
+    from consumers.judge.succession import JudgingModelOf
     from consumers.wire.record import Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics
     from monitor.display.standing import Standing
@@ -94,11 +91,11 @@ class Judge:
 
     def __init__(
         self,
-        standard_of: StandardOf,
+        standard_of: JudgingModelOf,
         clients: Clients,
         settings: JudgeSettings,
         metrics: JudgeMetrics,
-        show: Callable[[Standing, Bench, JudgeState], None],
+        show: Callable[[Standing, JudgeState, JudgeRole], None],
         relay: Relay | None = None,
     ) -> None:
         """Prepare a judge.
@@ -123,10 +120,9 @@ class Judge:
         self._poison: set[str] = set()
         """Places of records, since the last snapshot, that we could not go on with."""
 
-        self._bench = Bench(Side.new(standard_of(settings.model)))
+        self._bench = JudgeState(ModelMonitor.new(standard_of(settings.model)))
         self._writer: QualityWriter | None = None
         self._manifest = NOTHING
-        self._reference = ""
         self._told: tuple[object, ...] | None = None
         """Models and masks that the workers were told of."""
 
@@ -144,11 +140,11 @@ class Judge:
 
     def run(self, stopping: threading.Event) -> None:
         """Judge until told to stop; then leave a snapshot and the group."""
-        self._metrics.state(JudgeState.STARTING)
+        self._metrics.state(JudgeRole.STARTING)
         try:
             while not stopping.is_set():
                 self._step()
-            self._metrics.state(JudgeState.STOPPING)
+            self._metrics.state(JudgeRole.STOPPING)
             self._snapshot()
         finally:
             self._source.close()
@@ -174,7 +170,7 @@ class Judge:
     def _look_round(self, now: float) -> None:
         if now - self._shown > self._settings.show_s:
             self._shown = now
-            role = JudgeState.STANDBY if self._writer is None else JudgeState.ACTIVE
+            role = JudgeRole.STANDBY if self._writer is None else JudgeRole.ACTIVE
             self._metrics.state(role)
             for behind in self._source.lag([0] if self._writer else []).values():
                 self._metrics.lag(*behind)
@@ -183,7 +179,6 @@ class Judge:
                 self._metrics.standing(standing)
                 self._count()
                 self._pass_on(now)
-                self._tell_reference()
                 self._tell_models()
             self._show(standing, self._bench, role)
         if now - self._snapped > self._settings.snapshot_s:
@@ -194,24 +189,6 @@ class Judge:
         """Show what the state counts, once it is where the judge before us was."""
         if self._bench.at >= self._office_end:
             self._metrics.counted(self._bench.counted())
-
-    def _tell_reference(self) -> None:
-        """Publish the reference in force, by condition cell, where it is another than before."""
-        expectation = self._bench.monitor.watch.expectation
-        if expectation.id == self._reference:
-            return
-        self._reference = expectation.id
-        model = self._bench.primary.model.hash
-        told = {
-            "id": expectation.id,
-            "origin": expectation.origin,
-            "model": model,
-            "at": self._bench.at,
-            "levels": LEVELS,
-            "showers": expectation.showers.tolist(),
-            "exceedances": expectation.exceedances.tolist(),
-        }
-        self._sink.append(topics.REFERENCES, orjson.dumps(told), key=model, partition=0)
 
     def _tell_models(self, *, again: bool = False) -> None:
         """Tell workers and people which models are in force, where that is news."""
@@ -246,7 +223,7 @@ class Judge:
             logger.warning("%s", line)
         logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
 
-    def _revived(self) -> tuple[Bench, Manifest]:
+    def _revived(self) -> tuple[JudgeState, Manifest]:
         """Return a bench out of the newest snapshot that can be read, with its manifest."""
         found = self._snapshots.found()
         alike = [m for m in found if m.fingerprint == self._settings.fingerprint]
@@ -276,14 +253,14 @@ class Judge:
         # Who starts now must find a place in the log as it is.
         self._snapshot(again=True)
 
-    def _anew(self, models: tuple[str, str, str]) -> Bench:
+    def _anew(self, models: tuple[str, str, str]) -> JudgeState:
         """Return a bench that has seen nothing, with these models as far as they can be had."""
         first, primary, shadow = models
         if not primary:
             said = control.newest(self._log.read_all(topics.MODELS), self._letters)
             first = primary = self._settings.model if said is None else said.first
         try:
-            bench = Bench(Side.new(self._standard_of(primary)), first)
+            bench = JudgeState(ModelMonitor.new(self._standard_of(primary)), first)
         except ModelAbsent as absent:
             # By no other: workers score by it, and what another judges is nobody's verdict.
             raise Unavailable(f"{absent}; judging waits for it") from None
@@ -292,14 +269,14 @@ class Judge:
             bench.shadow = self._shadow(shadow)
         return bench
 
-    def _shadow(self, model: str) -> Side | None:
+    def _shadow(self, model: str) -> ModelMonitor | None:
         try:
-            return Side.new(self._standard_of(model))
+            return ModelMonitor.new(self._standard_of(model))
         except ModelAbsent as absent:
             logger.error("%s", absent)  # noqa: TRY400 - no fault of ours, and no trace to show
             return None
 
-    def _restore(self, bench: Bench, manifest: Manifest) -> bool:
+    def _restore(self, bench: JudgeState, manifest: Manifest) -> bool:
         """Take a snapshot up; return whether it could be."""
         arrays = self._snapshots.state(manifest) if manifest.chunks else None
         if arrays is None:
@@ -366,7 +343,7 @@ class Judge:
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
                 bench.opened(record.offset, entry, record.timestamp_ms)
-            elif isinstance(entry, Said):
+            elif isinstance(entry, PersonSaid):
                 self._hear(entry, record, writer)
             else:
                 self._range(entry, record, writer)
@@ -459,7 +436,7 @@ class Judge:
                 entry.partition, entry.begin, entry.end, sorted(strange)[:8],
             )  # fmt: skip
 
-    def _hear(self, entry: Said, record: Record, writer: QualityWriter) -> None:
+    def _hear(self, entry: PersonSaid, record: Record, writer: QualityWriter) -> None:
         try:
             act = self._act(entry)
         except records.RecordError as error:
@@ -470,7 +447,7 @@ class Judge:
         for said in self._done(act):
             self._say(said, record.offset, writer)
 
-    def _done(self, act: records.Record) -> tuple[records.Record, ...]:
+    def _done(self, act: records.QualityRecord) -> tuple[records.QualityRecord, ...]:
         """Carry out what people or the data acquisition said; return it, and what it changes."""
         match act:
             case Acknowledgement():
@@ -481,7 +458,7 @@ class Judge:
                 return self._begin_or_end(act)
         return ()
 
-    def _begin_or_end(self, act: RunAct) -> tuple[records.Record, ...]:
+    def _begin_or_end(self, act: RunAct) -> tuple[records.QualityRecord, ...]:
         said = self._bench.run_act(act)
         if said is None:
             return ()
@@ -491,10 +468,10 @@ class Judge:
     def _pass_on(self, now: float) -> None:
         """Put what is said of runs among the windows."""
         for act in self._relay.due(self._bench.runs_at, now):
-            value = encode_said(Said("record", records.to_json(act)))
+            value = encode_said(PersonSaid("record", records.to_json(act)))
             self._sink.append(topics.WINDOWS, value, key=topics.RUNS, partition=0)
 
-    def _act(self, entry: Said) -> records.Record:
+    def _act(self, entry: PersonSaid) -> records.QualityRecord:
         """Return what a person said; `RecordError` if it is nothing, or masks what there is not.
 
         Whoever wrote it may see another detector than we do.
@@ -513,7 +490,7 @@ class Judge:
 
     def _change_models(self, act: ModelAct, at: int, writer: QualityWriter) -> None:
         """Carry out an order about the models, and say what became of it."""
-        said: tuple[records.Record, ...] = ()
+        said: tuple[records.QualityRecord, ...] = ()
         try:
             said = succession.carry_out(
                 self._bench, act, self._standard_of, self._settings.shadow_s
@@ -524,7 +501,7 @@ class Judge:
         for record in (act, *said):
             self._say(record, at, writer)
 
-    def _say(self, said: records.Record, at: int, writer: QualityWriter) -> None:
+    def _say(self, said: records.QualityRecord, at: int, writer: QualityWriter) -> None:
         if isinstance(said, Alarm):
             self._bench.note(said)
             said = replace(said, worst=self._worst(said))

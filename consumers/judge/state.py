@@ -1,4 +1,4 @@
-"""Judging: all that a judge knows, as one value that is a function of the windows topic."""
+"""State: all that a judge knows, as one value that is a function of the windows topic."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.ranges import Open, Range, WindowForm
     from monitor.display.standing import StreamNow
-    from monitor.judging.monitor import Monitor, Said
+    from monitor.judging.monitor import Monitor, Statement
     from monitor.quality.acknowledgements import Acknowledgement
-    from monitor.quality.orders import ReferenceAct
+    from monitor.quality.reference_acts import ReferenceAct
     from monitor.quality.run_acts import RunAct
     from monitor.windows.window import Window
 
@@ -114,7 +114,7 @@ def _moment(time_ns: int) -> str:
 
 
 @dataclass(frozen=True)
-class Standard:
+class JudgingModel:
     """A model, as far as a judge needs it."""
 
     hash: str
@@ -130,29 +130,29 @@ class Standard:
 
 
 @dataclass(slots=True)
-class Side:
+class ModelMonitor:
     """A model with the monitor that judges by it."""
 
-    model: Standard
+    model: JudgingModel
     monitor: Monitor
 
     @classmethod
-    def new(cls, model: Standard) -> Side:
+    def new(cls, model: JudgingModel) -> ModelMonitor:
         """Return a side that has seen nothing."""
         return cls(model, model.make_monitor())
 
 
 @dataclass(slots=True)
-class Bench:
+class JudgeState:
     """Everything that a judge knows; a function of the windows topic up to `at`."""
 
-    primary: Side
+    primary: ModelMonitor
     """What is judged by."""
 
     first: str = ""
     """Hash of the model with which the log began."""
 
-    shadow: Side | None = None
+    shadow: ModelMonitor | None = None
     """What runs beside it; its verdicts never leave."""
 
     comparison: Comparison = field(default_factory=Comparison)
@@ -196,7 +196,7 @@ class Bench:
         shadow = "" if self.shadow is None else self.shadow.model.hash
         return self.first or self.primary.model.hash, self.primary.model.hash, shadow
 
-    def sides(self) -> Iterator[tuple[str, Side]]:
+    def sides(self) -> Iterator[tuple[str, ModelMonitor]]:
         """Yield the sides that there are, with their names."""
         yield "primary", self.primary
         if self.shadow is not None:
@@ -225,7 +225,7 @@ class Bench:
         if self.shadow is not None:
             self.comparison.opened(entry.partition)
 
-    def lose(self, loss: Loss) -> tuple[Said, ...]:
+    def lose(self, loss: Loss) -> tuple[Statement, ...]:
         """Count records of showers that are gone; return the verdicts that this amends."""
         self.losses.append(loss)
         self.tally[f"records_lost/{loss.why}"] += loss.records
@@ -251,7 +251,7 @@ class Bench:
             sums = sums if entry.model == primary else sums.turned()
         self.comparison.heard(entry.partition, entry.showers, sums)
 
-    def leave_out(self, entry: Range) -> tuple[Said, ...]:
+    def leave_out(self, entry: Range) -> tuple[Statement, ...]:
         """Take note of showers that were not scored; return the verdicts that this amends."""
         self.shed_until = max(self.shed_until, self._believed(entry.shed_until))
         if self.shadow is not None:
@@ -279,7 +279,7 @@ class Bench:
             self.masked_after = max([self.masked_after, *after])
         self.masked = masked
 
-    def judge(self, closed: Closed) -> tuple[Said, ...]:
+    def judge(self, closed: Closed) -> tuple[Statement, ...]:
         """Judge a closed data-second, or what came late for one; return what it changes."""
         model = self.primary.model.hash
         windows = [found[model] for found in closed.windows if model in found]
@@ -287,7 +287,9 @@ class Bench:
         self._follow_masks()
         return said
 
-    def _observe(self, monitor: Monitor, windows: list[Window], closed: Closed) -> tuple[Said, ...]:
+    def _observe(
+        self, monitor: Monitor, windows: list[Window], closed: Closed
+    ) -> tuple[Statement, ...]:
         if not windows:
             return ()
         return monitor.observe(
@@ -315,7 +317,7 @@ class Bench:
             self.comparison.shadow.add(other, its.expected_rate)
         self._note(self._observe(self.shadow.monitor, [other for _, other in whole], closed))
 
-    def acknowledge(self, act: Acknowledgement) -> tuple[Said, ...]:
+    def acknowledge(self, act: Acknowledgement) -> tuple[Statement, ...]:
         """Take in an act of the crew; return what it changes."""
         if self.shadow is not None:
             self._note(self.shadow.monitor.acknowledge(act))
@@ -323,13 +325,13 @@ class Bench:
         self._follow_masks()
         return said
 
-    def act(self, act: ReferenceAct) -> tuple[Said, ...]:
+    def act(self, act: ReferenceAct) -> tuple[Statement, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
         if self.shadow is not None:
             self._note(self.shadow.monitor.act(act))
         return self.monitor.act(act)
 
-    def run_act(self, act: RunAct) -> tuple[Said, ...] | None:
+    def run_act(self, act: RunAct) -> tuple[Statement, ...] | None:
         """Take in the beginning or the end of a run; return what it changes, None if it is known."""
         if act.at < self.runs_at:
             return None
@@ -338,7 +340,7 @@ class Bench:
             self._note(self.shadow.monitor.run_act(act))
         return self.monitor.run_act(act)
 
-    def ended(self) -> tuple[Said, ...]:
+    def ended(self) -> tuple[Statement, ...]:
         """Return verdicts on what is open, if the stream has ended."""
         if not self.seconds.ended():
             return ()
@@ -369,7 +371,7 @@ class Bench:
         if self.shadow is not None:
             self.comparison.note(alarm, shadow=False)
 
-    def _note(self, said: tuple[Said, ...]) -> None:
+    def _note(self, said: tuple[Statement, ...]) -> None:
         for record in said:
             if isinstance(record, Alarm):
                 self.comparison.note(record, shadow=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from consumers.judge.state import Side
+from consumers.judge.state import ModelMonitor
 from consumers.wire.artefact_form import ModelAbsent
 from monitor.judging.comparison import Comparison
 from monitor.quality.model_acts import ModelOrder
@@ -13,11 +13,11 @@ from monitor.quality.model_acts import ModelOrder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumers.judge.state import Bench, Standard
-    from monitor.judging.monitor import Said
+    from consumers.judge.state import JudgeState, JudgingModel
+    from monitor.judging.monitor import Statement
     from monitor.quality.model_acts import ModelAct
 
-    StandardOf = Callable[[str], Standard]
+    JudgingModelOf = Callable[[str], JudgingModel]
     """Returns a model by its hash, or raises `ModelAbsent`."""
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ class Unwilling(Exception):  # noqa: N818 - what the judge is, in a word of peop
 
 
 def carry_out(
-    bench: Bench, act: ModelAct, standard_of: StandardOf, least_s: int
-) -> tuple[Said, ...]:
+    bench: JudgeState, act: ModelAct, standard_of: JudgingModelOf, least_s: int
+) -> tuple[Statement, ...]:
     """Change the models as ordered, between two data-seconds; return what that changes.
 
     Parameters
@@ -51,7 +51,7 @@ def carry_out(
     return _switch(bench, least_s) if act.order is ModelOrder.SWITCH else _retire(bench)
 
 
-def _announce(bench: Bench, model: str, standard_of: StandardOf) -> tuple[()]:
+def _announce(bench: JudgeState, model: str, standard_of: JudgingModelOf) -> tuple[()]:
     if model == bench.primary.model.hash:
         raise Unwilling("it is the model in force")
     if bench.shadow is not None:
@@ -59,7 +59,7 @@ def _announce(bench: Bench, model: str, standard_of: StandardOf) -> tuple[()]:
         known = "it" if already == model else f"model {already[:12]}"
         raise Unwilling(f"{known} is in shadow already" + _mend(already, model))
     try:
-        shadow = Side.new(standard_of(model))
+        shadow = ModelMonitor.new(standard_of(model))
     except ModelAbsent as absent:
         raise Unwilling(str(absent)) from None
     shadow.monitor.begin_beside(bench.monitor)
@@ -71,7 +71,7 @@ def _mend(already: str, model: str) -> str:
     return "" if already == model else ": retire that first"
 
 
-def _switch(bench: Bench, least_s: int) -> tuple[Said, ...]:
+def _switch(bench: JudgeState, least_s: int) -> tuple[Statement, ...]:
     assert bench.shadow is not None  # noqa: S101 - asked by the caller
     reason = bench.comparison.not_ready(least_s) or _under_way(bench)
     if reason:
@@ -82,7 +82,7 @@ def _switch(bench: Bench, least_s: int) -> tuple[Said, ...]:
     return said
 
 
-def _under_way(bench: Bench) -> str:
+def _under_way(bench: JudgeState) -> str:
     """Return whether a second that is not closed yet lacks showers by the shadow, one line."""
     assert bench.shadow is not None  # noqa: S101 - as above
     mine, its = bench.primary.model.hash, bench.shadow.model.hash
@@ -92,6 +92,6 @@ def _under_way(bench: Bench) -> str:
     return ""
 
 
-def _retire(bench: Bench) -> tuple[()]:
+def _retire(bench: JudgeState) -> tuple[()]:
     bench.shadow, bench.comparison = None, Comparison()
     return ()

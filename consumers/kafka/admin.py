@@ -1,4 +1,4 @@
-"""Topics: what there must be, made and described."""
+"""Admin: what there must be, made and described."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
     topics.RUNS: {"retention.ms": str(30 * _DAY_MS)},
     topics.STATE: {"cleanup.policy": "compact"},
-    topics.REFERENCES: {"cleanup.policy": "compact"},
     topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
     topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
@@ -45,10 +44,10 @@ _ALL = {TIME_STAMPS: BROKER_TIME}
 COPIES = 3
 """Copies of a topic that are made without being told otherwise, where there are brokers enough."""
 
-STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS, topics.REFERENCES}
+STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS}
 """Topics whose loss loses what was counted, judged or ordered."""
 
-_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY, topics.REFERENCES}
+_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY}
 """Topics whose records may be larger than most brokers take without being told."""
 
 

@@ -43,7 +43,7 @@ class Scores(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class ScoringModel:
     """What scores: a scorer, the conditions that it needs, and what it expects."""
 
     scorer: Scores
@@ -127,11 +127,11 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Lineup:
+class ModelsInForce:
     """The models that score: the one that is judged by, and the one in its shadow."""
 
-    primary: Model
-    shadow: Model | None = None
+    primary: ScoringModel
+    shadow: ScoringModel | None = None
     masked: Masked = NOTHING_MASKED
     """What is known to be bad: its cells do not count in scores."""
 
@@ -172,7 +172,7 @@ class Batch:
         return cls(parts, columns, _groups(columns))
 
 
-def windows_of(block: Block, model: Model) -> list[Window]:
+def windows_of(block: Block, model: ScoringModel) -> list[Window]:
     """Return the windows of one block."""
     showers = model.needed(block.showers)
     scored = model.scorer.score(showers)

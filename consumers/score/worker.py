@@ -15,21 +15,21 @@ from consumers.exactly_once.neighbours import of_another_group
 from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.counts import Counts
+from consumers.score.pending_range import KEPT_PER_REGION, PendingRange, in_order
 from consumers.score.scoring import Batch, Part
-from consumers.score.stretch import KEPT_PER_REGION, Stretch, in_order
 from consumers.wire import letters, topics
 from consumers.wire.block import EARLIEST_NS, DecodeError, Expected
 from consumers.wire.codec import decode
-from consumers.wire.failure import UserError
 from consumers.wire.ranges import Open, Stream, encode_open, encode_range, encode_windows
 from consumers.wire.record import MAX_RECORD_BYTES, Displaced
 from consumers.wire.strange import StrangeShower
 from consumers.wire.strange import encode_all as encode_strange
+from consumers.wire.user_error import UserError
+from models.scoring.scales import LEVELS
 from models.showers.batch import concatenate
 from monitor.display.metrics.worker import WorkerState
 from monitor.judging.comparison import joint
 from monitor.quality.rejection import Rejection
-from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     import threading
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.exactly_once.fence import Fence
-    from consumers.score.scoring import Lineup
+    from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
     from consumers.wire.control import Notice
     from consumers.wire.ranges import Range
@@ -101,7 +101,7 @@ class Worker:
 
     def __init__(
         self,
-        lineup: Callable[[], Lineup],
+        lineup: Callable[[], ModelsInForce],
         detector: Detector,
         clients: Clients,
         settings: WorkerSettings,
@@ -133,7 +133,7 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._beat = beat
-        self._stretches: dict[int, Stretch] = {}
+        self._stretches: dict[int, PendingRange] = {}
         self._under_way: list[Append] = []
         self._covered: dict[int, int] = {}
         self._due = 0.0
@@ -277,10 +277,10 @@ class Worker:
         key = f"{stream.topic}/{stream.partition}"
         return self._sink.append(topics.WINDOWS, encode_open(entry), key=key, partition=0)
 
-    def _stretch(self, stream: Stream, token: int, fence: Fence) -> Stretch:
+    def _stretch(self, stream: Stream, token: int, fence: Fence) -> PendingRange:
         """Return the stretch that goes on after the last range that counts."""
         place = of_stream(fence, stream, self._log)
-        stretch = Stretch(stream=stream, token=token, begin=None, counts=Counts())
+        stretch = PendingRange(stream=stream, token=token, begin=None, counts=Counts())
         if place is None:
             return stretch
         stretch.begin = place.begin
@@ -332,7 +332,7 @@ class Worker:
         busy = WorkerState.SCORING if records else WorkerState.IDLE
         self._metrics.state(busy)
 
-    def _too_old(self, record: Record, stretch: Stretch) -> bool:
+    def _too_old(self, record: Record, stretch: PendingRange) -> bool:
         """Return whether a record has waited longer than it may, where old ones are left out.
 
         Its time is a hint of whoever produced it: seconds for milliseconds, none, a clock of its
@@ -344,7 +344,7 @@ class Worker:
         waited = time.time() - record.timestamp_ms / 1000
         return behind > limit and not 0 <= waited <= limit
 
-    def _decoded(self, record: Record, stretch: Stretch) -> Block | None:
+    def _decoded(self, record: Record, stretch: PendingRange) -> Block | None:
         try:
             if letters.place(record) in self._settings.skip:
                 raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
@@ -476,7 +476,7 @@ class Worker:
             self._say(stretch, now)
         self._metrics.stage("publish", time.perf_counter() - began)
 
-    def _say(self, stretch: Stretch, now: float) -> None:
+    def _say(self, stretch: PendingRange, now: float) -> None:
         primary, shadow = self._lineup.primary, self._lineup.shadow
         entry = stretch.range_(self._settings.name, self._settings.group, self._lineup)
         if entry is None:

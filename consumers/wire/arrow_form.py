@@ -27,7 +27,7 @@ _PLAIN = {"run": np.int64, "lumisection": np.int64, "region": np.int64}
 """What the narrow counts are widened to, so that nothing overflows later."""
 
 
-def write(block: Block, geometry: Geometry, *, compression: str | None = "lz4") -> bytes:
+def encode(block: Block, geometry: Geometry, *, compression: str | None = "lz4") -> bytes:
     """Return the Arrow form of a block; `read` is its inverse.
 
     Parameters

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = MAX_RECORD_BYTES
 
-encode = arrow_form.write
 
 _ANYTHING = Expected()
 _OTHERS = {

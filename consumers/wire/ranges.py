@@ -22,10 +22,11 @@ from pydantic import Field, TypeAdapter, with_config
 from consumers.wire import arrow_stream, schema, topics
 from consumers.wire.block import LATEST_NS, MAX_SPREAD, DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
+from models.scoring.scales import LEVELS, P_EDGES
 from monitor.judging.comparison import Joint
 from monitor.quality.bounds import SPOKEN, TOLD, Count, Counted, EventId, Number32, P, RegionId
 from monitor.quality.rejection import Rejection
-from monitor.windows.window import LEVELS, P_EDGES, Window, WindowKey
+from monitor.windows.window import Window, WindowKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -268,7 +269,7 @@ class Range:
 
 @with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
-class Said:
+class PersonSaid:
     """Something that a person has said to the judge: an acknowledgement, a command."""
 
     what: str
@@ -281,7 +282,7 @@ class _Plain:
     """A record of the windows topic that is JSON; one of the two is there."""
 
     open: Open | None = None
-    said: Said | None = None
+    said: PersonSaid | None = None
 
 
 _LATER = ("answered_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
@@ -294,7 +295,7 @@ def encode_open(entry: Open) -> bytes:
     return orjson.dumps({"open": schema.told(entry, "topic", "topic_id", "group")})
 
 
-def encode_said(entry: Said) -> bytes:
+def encode_said(entry: PersonSaid) -> bytes:
     """Return the wire form of what was said."""
     return orjson.dumps({"said": entry})
 
@@ -338,7 +339,7 @@ def encode_windows(
     return value
 
 
-def header(value: bytes | None) -> Open | Range | Said:
+def header(value: bytes | None) -> Open | Range | PersonSaid:
     """Return what a record of the windows topic is, without its windows.
 
     Raises

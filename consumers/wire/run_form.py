@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from consumers.wire.block import DecodeError
 from monitor.quality.bounds import SPOKEN, Number32, RegionId, first
-from monitor.quality.orders import MAX_KEY
+from monitor.quality.reference_acts import MAX_KEY
 from monitor.quality.rejection import Rejection
 from monitor.quality.run_acts import RunAct, RunOrder
 

@@ -7,7 +7,6 @@ REJECTS = "calo.rejects.v1"
 RUNS = "calo.runs.v1"
 """Beginnings and ends of runs, if the data acquisition says them."""
 
-REFERENCES = "calo.references.v1"
 QUALITY = "calo.quality.v1"
 MODELS = "calo.models.v1"
 """Artefacts in pieces, and which of them is in force; compacted."""
@@ -33,7 +32,6 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         STATE: frozenset({"READ", "WRITE"}),
         MODELS: frozenset({"READ", "WRITE"}),
         QUALITY: frozenset({"READ", "WRITE"}),
-        REFERENCES: frozenset({"WRITE"}),
         ANOMALIES: frozenset({"READ"}),
         REJECTS: frozenset({"WRITE"}),
     },

@@ -1,4 +1,4 @@
-"""Binning: the CaloChallenge's description of its cells (XML), as a geometry."""
+"""CaloChallenge: the CaloChallenge's description of its cells (XML), as a geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow: what every model family offers to training, scoring and generation."""
+"""Interface: what every model family offers to training, scoring and generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Showers: a validated batch of calorimeter objects."""
+"""Batch: a validated batch of calorimeter objects."""
 
 from __future__ import annotations
 

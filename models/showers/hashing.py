@@ -1,4 +1,4 @@
-"""Draws: random numbers of a shower, made of its own bytes: the same wherever it is scored."""
+"""Hashing: random numbers of a shower, made of its own bytes: the same wherever it is scored."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class ShowerFile:
     """An open shower file: N showers that are read a range at a time.
 
     Two layouts are known, in HDF5, Parquet or ROOT, and told apart by the names of the columns.
@@ -135,7 +135,7 @@ class Source:
         return Recording(concatenate([part.showers for part in parts]), **columns)
 
 
-def open_source(path: Path, geometry: Geometry) -> Source:
+def open_source(path: Path, geometry: Geometry) -> ShowerFile:
     """Return a shower file, with its columns and shapes checked and nothing else read.
 
     Raises
@@ -147,7 +147,7 @@ def open_source(path: Path, geometry: Geometry) -> Source:
         return source(path, geometry, open_table(path))
 
 
-def source(path: Path, geometry: Geometry, table: Table) -> Source:
+def source(path: Path, geometry: Geometry, table: Table) -> ShowerFile:
     """Return a table of showers as a source, or raise `ReaderError`; `path` names it in errors."""
     with named(path):
         shapes = table.shapes
@@ -169,7 +169,7 @@ def source(path: Path, geometry: Geometry, table: Table) -> Source:
             for name, shape in shapes.items()
             if name in table.floats - RESERVED and name not in cells and shape in {(n,), (n, 1)}
         )
-        return Source(path, geometry, n, table, cells, energy, conditions)
+        return ShowerFile(path, geometry, n, table, cells, energy, conditions)
 
 
 def read(path: Path, geometry: Geometry) -> Showers:

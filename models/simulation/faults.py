@@ -17,7 +17,7 @@ class FaultError(ValueError):
     """A fault that cannot be; the message says which keys and values can."""
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What goes wrong; `KEYS` has the magnitudes and their defaults."""
 
     DEAD = "dead"
@@ -66,42 +66,42 @@ class Kind(StrEnum):
     """A `share` of the records arrives damaged."""
 
 
-KEYS: Mapping[Kind, Mapping[str, float]] = MappingProxyType(
+KEYS: Mapping[FaultKind, Mapping[str, float]] = MappingProxyType(
     {
-        Kind.DEAD: {},
+        FaultKind.DEAD: {},
         # CMS ECAL calls a channel hot at 100 times the occupancy of its ring; at 50 sigma in
         # three showers of ten, this one is.
-        Kind.HOT: {"x": 50.0, "share": 0.3},
+        FaultKind.HOT: {"x": 50.0, "share": 0.3},
         # CMS ECAL barrel is red above an RMS of 3 ADC where 1 is normal; 2 is the harder case.
-        Kind.NOISE: {"x": 2.0},
-        Kind.PEDESTAL: {"x": 1.0},
-        Kind.GAIN: {"x": 0.05},
+        FaultKind.NOISE: {"x": 2.0},
+        FaultKind.PEDESTAL: {"x": 1.0},
+        FaultKind.GAIN: {"x": 0.05},
         # One side of an electrode lost: half of the signal (ATLAS LAr).
-        Kind.TRIP: {"x": 0.5},
-        Kind.SWAP: {},
+        FaultKind.TRIP: {"x": 0.5},
+        FaultKind.SWAP: {},
         # One in 370 triggers has one in the CMS barrel at 7 TeV.
-        Kind.SPIKE: {"mev": 500.0, "share": 1 / 370},
-        Kind.BURST: {"x": 5.0, "share": 0.1},
-        Kind.SHIFT: {"x": 1.0},
-        Kind.PILE_UP: {"x": 20.0, "mev": 5.0},
-        Kind.SECOND: {"x": 0.3, "mm": 20.0, "share": 1.0},
-        Kind.SILENT: {},
-        Kind.LATE: {"seconds": 30.0},
-        Kind.CORRUPT: {"share": 0.1},
+        FaultKind.SPIKE: {"mev": 500.0, "share": 1 / 370},
+        FaultKind.BURST: {"x": 5.0, "share": 0.1},
+        FaultKind.SHIFT: {"x": 1.0},
+        FaultKind.PILE_UP: {"x": 20.0, "mev": 5.0},
+        FaultKind.SECOND: {"x": 0.3, "mm": 20.0, "share": 1.0},
+        FaultKind.SILENT: {},
+        FaultKind.LATE: {"seconds": 30.0},
+        FaultKind.CORRUPT: {"share": 0.1},
     }
 )
 """Magnitudes that each kind takes, with defaults of the size that experts call bad."""
 
-STREAM = frozenset({Kind.SHIFT, Kind.SILENT, Kind.LATE, Kind.CORRUPT})
+STREAM = frozenset({FaultKind.SHIFT, FaultKind.SILENT, FaultKind.LATE, FaultKind.CORRUPT})
 """Kinds that act on the stream and not on energies: `apply` refuses them, a producer does them."""
 
-WHOLE_LAYER = frozenset({Kind.NOISE, Kind.PEDESTAL, Kind.BURST})
+WHOLE_LAYER = frozenset({FaultKind.NOISE, FaultKind.PEDESTAL, FaultKind.BURST})
 """Kinds that strike a whole layer if no cells are named."""
 
-OF_NOISE = WHOLE_LAYER | {Kind.HOT}
+OF_NOISE = WHOLE_LAYER | {FaultKind.HOT}
 """Kinds whose `x` counts in units of the noise: where there is none they are nothing."""
 
-_PLACELESS = frozenset({Kind.SECOND, Kind.PILE_UP}) | STREAM
+_PLACELESS = frozenset({FaultKind.SECOND, FaultKind.PILE_UP}) | STREAM
 """Kinds that name no cells."""
 
 
@@ -111,13 +111,13 @@ class Fault:
 
     Examples
     --------
-    >>> Fault(Kind.GAIN, magnitudes={"x": 0.02}, region=(3,), start=30.0, length=60.0).active(29.9)
+    >>> Fault(FaultKind.GAIN, magnitudes={"x": 0.02}, region=(3,), start=30.0, length=60.0).active(29.9)
     False
-    >>> str(Fault(Kind.HOT, cells=(353,)))
+    >>> str(Fault(FaultKind.HOT, cells=(353,)))
     'hot:cells=353,x=50,share=0.3'
     """
 
-    kind: Kind
+    kind: FaultKind
     region: tuple[int, ...] = ()
     """Region ids that are struck; empty: all."""
 
@@ -154,12 +154,12 @@ class Fault:
     def _check_magnitude(self) -> None:
         x = self.magnitudes.get("x", 0.0)
         allowed = {
-            Kind.NOISE: x >= 1,
-            Kind.TRIP: 0 <= x < 1,
-            Kind.GAIN: x > -1,
-            Kind.SECOND: 0 < x <= 0.5,
-            Kind.PILE_UP: 0 < x <= 1000 and self.magnitudes.get("mev", 0) > 0,
-            Kind.LATE: self.magnitudes.get("seconds", 0) > 0,
+            FaultKind.NOISE: x >= 1,
+            FaultKind.TRIP: 0 <= x < 1,
+            FaultKind.GAIN: x > -1,
+            FaultKind.SECOND: 0 < x <= 0.5,
+            FaultKind.PILE_UP: 0 < x <= 1000 and self.magnitudes.get("mev", 0) > 0,
+            FaultKind.LATE: self.magnitudes.get("seconds", 0) > 0,
         }
         if not allowed.get(self.kind, True):
             values = ", ".join(f"{k}={v:g}" for k, v in self.magnitudes.items())
@@ -170,7 +170,7 @@ class Fault:
             raise FaultError(f"{self.kind}: name cells or a layer, not both")
         if (self.cells or self.layer) and self.kind in _PLACELESS:
             raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not cells or layer")
-        if self.kind is Kind.SWAP and 2 not in {len(self.cells), len(self.region)}:
+        if self.kind is FaultKind.SWAP and 2 not in {len(self.cells), len(self.region)}:
             raise FaultError("swap needs two regions (region=3+4) or two cells (cells=200+201)")
 
     def active(self, seconds: float) -> bool:
@@ -190,7 +190,7 @@ class Fault:
         return f"{self.kind}{':' if given else ''}{given}{when}"
 
 
-def _keys(kind: Kind) -> str:
+def _keys(kind: FaultKind) -> str:
     places = ["region"] if kind in _PLACELESS else ["region", "cells", "layer"]
     return ", ".join([*places, *KEYS[kind]])
 
@@ -219,15 +219,15 @@ def parse(text: str, regions: Mapping[str, int] | None = None) -> Fault:
     Examples
     --------
     >>> parse("hot:region=3,cells=200+201,x=10@30+60")
-    Fault(kind=<Kind.HOT: 'hot'>, region=(3,), cells=(200, 201), layer='', ...
+    Fault(kind=<FaultKind.HOT: 'hot'>, region=(3,), cells=(200, 201), layer='', ...
     """
     match = _FORM.fullmatch(text.strip())
-    if match is None or match["kind"] not in set(Kind):
+    if match is None or match["kind"] not in set(FaultKind):
         raise FaultError(
             f"{text!r}: a fault is KIND:KEY=VALUE,...@START+LENGTH; KIND is one of "
-            f"{', '.join(Kind)}"
+            f"{', '.join(FaultKind)}"
         )
-    kind = Kind(match["kind"])
+    kind = FaultKind(match["kind"])
     pairs = [pair.partition("=") for pair in (match["keys"] or "").split(",") if pair]
     values = {name.strip(): value.strip() for name, _, value in pairs}
     if len(values) != len(pairs) or not all(values.values()):

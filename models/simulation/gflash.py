@@ -1,4 +1,4 @@
-"""Simulation: fast parametrised electromagnetic showers for any sampling or homogeneous calorimeter.
+"""GFLASH: fast parametrised electromagnetic showers for any sampling or homogeneous calorimeter.
 
 GFLASH: Grindhammer and Peters, hep-ex/0001020. Good enough to start without a simulation of one's
 own, to label streams and to train first models; not tuned to any detector.

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.detector.materials import MaterialError, lateral_cumulative, medium
 from models.showers.batch import Showers
-from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, Kind
+from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def check(fault: Fault, geometry: Geometry) -> None:
     if fault.kind in OF_NOISE and geometry.noise_mev == 0:
         raise FaultError(f"{fault.kind}: counts in noise, but geometry {geometry.name} has none")
     polar = [layer.name for layer in geometry.layers if layer.r_edges_mm]
-    if fault.kind is Kind.SECOND and polar:
+    if fault.kind is FaultKind.SECOND and polar:
         raise FaultError(
             f"{fault.kind}: needs cells in rows and columns, but layer {polar[0]} of geometry "
             f"{geometry.name} is polar"
@@ -63,7 +63,11 @@ def struck(fault: Fault, geometry: Geometry) -> NDArray[np.int64]:
     middle = geometry.n_layers // 2
     if fault.layer or fault.kind in WHOLE_LAYER:
         return everything[geometry.slices[names.index(fault.layer) if fault.layer else middle]]
-    return everything if fault.kind not in {Kind.DEAD, Kind.HOT} else core_cell(geometry, middle)
+    return (
+        everything
+        if fault.kind not in {FaultKind.DEAD, FaultKind.HOT}
+        else core_cell(geometry, middle)
+    )
 
 
 def core_cell(geometry: Geometry, layer: int) -> NDArray[np.int64]:
@@ -113,12 +117,12 @@ def apply(
     if not len(rows):
         return showers
     cells = showers.cells.copy()
-    if fault.kind is Kind.SWAP:
+    if fault.kind is FaultKind.SWAP:
         _swap(fault, cells, np.asarray(region), rows, geometry)
-    elif fault.kind is Kind.SECOND:
+    elif fault.kind is FaultKind.SECOND:
         pool = showers if donors is None else donors
         cells[rows] = _digitise(_second(fault, showers[rows], pool, geometry, rng), geometry)
-    elif fault.kind is Kind.PILE_UP:
+    elif fault.kind is FaultKind.PILE_UP:
         cells[rows] = _digitise(cells[rows] + _pile_up(fault, len(rows), geometry, rng), geometry)
     else:
         where = np.ix_(rows, struck(fault, geometry))
@@ -143,18 +147,22 @@ def _misread(
 ) -> NDArray[np.floating]:
     """Return what struck cells read instead of `energy` (rows, cells)."""
     sigma, x = geometry.noise_mev, fault.magnitudes.get("x", 0.0)
-    if fault.kind is Kind.SPIKE:
+    if fault.kind is FaultKind.SPIKE:
         spiked = energy.copy()
         hit = rng.integers(energy.shape[1], size=len(energy))
         spiked[np.arange(len(energy)), hit] += fault.magnitudes["mev"]
         return spiked
-    if fault.kind is Kind.BURST:
+    if fault.kind is FaultKind.BURST:
         return energy + rng.normal(0, x * sigma, (len(energy), 1))
-    if fault.kind in {Kind.HOT, Kind.PEDESTAL}:
+    if fault.kind in {FaultKind.HOT, FaultKind.PEDESTAL}:
         return energy + x * sigma
-    scale = {Kind.DEAD: 0.0, Kind.GAIN: 1 + x, Kind.TRIP: x}.get(fault.kind, 1.0)
+    scale = {FaultKind.DEAD: 0.0, FaultKind.GAIN: 1 + x, FaultKind.TRIP: x}.get(fault.kind, 1.0)
     # Lost high voltage takes the signal down, and with it a part of the noise that stays.
-    spread = sigma * math.sqrt(abs(x * x - 1)) if fault.kind in {Kind.NOISE, Kind.TRIP} else 0.0
+    spread = (
+        sigma * math.sqrt(abs(x * x - 1))
+        if fault.kind in {FaultKind.NOISE, FaultKind.TRIP}
+        else 0.0
+    )
     return energy * scale + (rng.normal(0, spread, energy.shape) if spread else 0.0)
 
 

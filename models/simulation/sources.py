@@ -22,7 +22,7 @@ SIMULATED = "gflash:"
 MAX_SIMULATED = 1_000_000
 
 
-def open_source(path: Path, geometry: Geometry) -> readers.Source:
+def open_source(path: Path, geometry: Geometry) -> readers.ShowerFile:
     """Return a shower file as `readers.open_source` does, or simulated showers.
 
     A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S` is no file: showers of the

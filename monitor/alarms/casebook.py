@@ -1,4 +1,4 @@
-"""Cases: the open ones and those of late, and what becomes of them as evidence comes in."""
+"""Casebook: the open ones and those of late, and what becomes of them as evidence comes in."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitor.detector.places import Places
     from monitor.sequential.watch import Watch
     from monitor.windows.clock import Clock
-    from monitor.windows.ledger import Ledger
+    from monitor.windows.recent_counts import RecentCounts
 
 ANCHOR_MAD = 2.0
 """Beyond this move of a median the bins of the reference no longer lie where the scores are."""
@@ -43,7 +43,7 @@ class Reporter:
     ----------
     places, geometry
         What is watched.
-    watch, ledger, clock
+    watch, recent, clock
         The evidence, the counts and the time, as they stand when a report is made.
     model
         Content hash of the artefact that scores.
@@ -54,12 +54,12 @@ class Reporter:
         places: Places,
         geometry: Geometry,
         watch: Watch,
-        ledger: Ledger,
+        recent: RecentCounts,
         clock: Clock,
         model: str,
     ) -> None:
         self._places, self._geometry = places, geometry
-        self._watch, self._ledger, self._clock = watch, ledger, clock
+        self._watch, self._recent, self._clock = watch, recent, clock
         self._model = model
 
     def reference(self) -> ReferenceSummary:
@@ -77,7 +77,7 @@ class Reporter:
         moved
             Largest move of a score's median, in MADs of the reference.
         """
-        showers, exceedances = self._ledger.since(case.onset)
+        showers, exceedances = self._recent.since(case.onset)
         rows = np.array(case.regions)
         level = self._level(case)
         mix = showers[rows].sum(0, keepdims=True).astype(np.float64)
@@ -155,7 +155,7 @@ class Reporter:
         """Return what the regions of a case have shown since the onset."""
         at = LEVELS.index(0.01)
         rows = np.array(case.regions)
-        seen, exceedances = (array[rows].sum(0) for array in self._ledger.since(case.onset))
+        seen, exceedances = (array[rows].sum(0) for array in self._recent.since(case.onset))
         expected, _ = self._watch.rates.expected(seen[None].astype(np.float64))
         total = self._watch.memory.since(case.onset)
         weights = np.zeros((1, self._places.n_regions))

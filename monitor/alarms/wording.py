@@ -1,4 +1,4 @@
-"""Evidence: what an alarm says, in words that a tired shifter reads and an expert can check."""
+"""Wording: what an alarm says, in words that a tired shifter reads and an expert can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detector: the tree of regions that fail as one, from a file of its own."""
+"""Tree: the tree of regions that fail as one, from a file of its own."""
 
 from __future__ import annotations
 

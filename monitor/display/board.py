@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from monitor.reference.expectation import Expectation
     from monitor.sequential.watch import Watch
     from monitor.verdicts.lumisections import Lumisections
-    from monitor.windows.ledger import Ledger
+    from monitor.windows.recent_counts import RecentCounts
 
 MINUTE = 60
 NO_ANSWER = f"{UNKNOWN}: not all of its partitions are answered for"
@@ -30,7 +30,7 @@ SPECTRUM_S = 300
 
 def regions(
     detector: Detector,
-    ledger: Ledger,
+    recent: RecentCounts,
     watch: Watch,
     sections: Lumisections,
     now: int,
@@ -44,10 +44,10 @@ def regions(
     unknown
         Regions of which nobody knows whether they lack showers now, shape (R,).
     """
-    showers, exceedances = ledger.since(now - MINUTE + 1)
+    showers, exceedances = recent.since(now - MINUTE + 1)
     expected, _ = watch.rates.expected(showers.astype(np.float64))
     at = LEVELS.index(0.01)
-    last = ledger.last_seen()
+    last = recent.last_seen()
     board = []
     for row, region in enumerate(detector.regions):
         quality, reason = sections.current(row, now)
@@ -72,9 +72,9 @@ def regions(
     return tuple(board)
 
 
-def history(ledger: Ledger, watch: Watch) -> History:
+def history(recent: RecentCounts, watch: Watch) -> History:
     """Return the counts of the whole detector, second by second."""
-    second, showers, exceedances = ledger.rows(SPECTRUM_S)
+    second, showers, exceedances = recent.rows(SPECTRUM_S)
     at = LEVELS.index(0.01)
     by_second = showers.sum(1)
     expected, _ = watch.rates.expected(by_second.astype(np.float64))

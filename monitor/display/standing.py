@@ -1,4 +1,4 @@
-"""View: what the monitor stands at now, as one record for the page, the metrics and the terminal."""
+"""Standing: what the monitor stands at now, as one record for the page, the metrics and the terminal."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def joint(p_a: NDArray[np.float64], p_b: NDArray[np.float64]) -> Joint:
 
 
 @dataclass(slots=True)
-class Calibration:
+class ExceedanceRatio:
     """Exceedances of one model, seen and expected, of the seconds that both have judged."""
 
     showers: int = 0
@@ -160,8 +160,8 @@ class Comparison:
 
     newest: int = 0
     joint: Joint = field(default_factory=Joint)
-    primary: Calibration = field(default_factory=Calibration)
-    shadow: Calibration = field(default_factory=Calibration)
+    primary: ExceedanceRatio = field(default_factory=ExceedanceRatio)
+    shadow: ExceedanceRatio = field(default_factory=ExceedanceRatio)
     alarms: list[Noted] = field(default_factory=list)
     """Of the primary, newest last."""
 
@@ -249,8 +249,8 @@ class Comparison:
         """Return the comparison of plain values."""
         named = {
             "joint": Joint.from_list(values["joint"]),
-            "primary": Calibration(**values["primary"]),
-            "shadow": Calibration(**values["shadow"]),
+            "primary": ExceedanceRatio(**values["primary"]),
+            "shadow": ExceedanceRatio(**values["shadow"]),
             "alarms": [Noted(**noted) for noted in values["alarms"]],
             "shadow_alarms": [Noted(**noted) for noted in values["shadow_alarms"]],
         }

@@ -19,12 +19,12 @@ from monitor.display.latents import moments
 from monitor.display.standing import Acknowledged, Budget, Spectrum, Standing, StreamNow
 from monitor.judging import masks
 from monitor.judging.crew import Crew
-from monitor.judging.in_force import Belief
+from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
 from monitor.quality import records
 from monitor.quality.alarms import Alarm, ReferenceSummary, Severity, State
-from monitor.quality.orders import Order, ReferenceAct
 from monitor.quality.quality import Quality
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.run_acts import RunAct, RunOrder
 from monitor.quality.verdicts import Verdict
 from monitor.reference.expectation import Expectation, of_reference
@@ -35,7 +35,7 @@ from monitor.verdicts.lumisections import OPEN, Lumisections, Span
 from monitor.verdicts.section import Part
 from monitor.windows import packing
 from monitor.windows.clock import Clock
-from monitor.windows.ledger import Ledger
+from monitor.windows.recent_counts import RecentCounts
 from monitor.windows.rows import rows_of
 from monitor.windows.score_tables import RecentScores, ScoreTable
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-Said = Alarm | Verdict | ReferenceAct
+Statement = Alarm | Verdict | ReferenceAct
 """What a monitor has to say."""
 
 STATE_FORM = 5
@@ -121,10 +121,10 @@ class Monitor:
         )
         self.self_test: SelfTest | None = None
         self._clock = Clock()
-        self._belief = Belief(self.watch, self.places, self.settings.live, self._clock)
-        self._ledger = Ledger(self.places.n_regions, len(expectation.showers), len(LEVELS))
+        self._belief = ReferencesInForce(self.watch, self.places, self.settings.live, self._clock)
+        self._recent = RecentCounts(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._reporter = Reporter(
-            self.places, geometry, self.watch, self._ledger, self._clock, self.settings.model
+            self.places, geometry, self.watch, self._recent, self._clock, self.settings.model
         )
         crossings = Crossings(self.places, page_at, warn_at, self._reporter.likely)
         self._cases = Casebook(self.places, crossings)
@@ -152,7 +152,7 @@ class Monitor:
         unknown: frozenset[int] = frozenset(),
         masked: bool = False,
         whole: bool = True,
-    ) -> tuple[Said, ...]:
+    ) -> tuple[Statement, ...]:
         """Take in all windows of a closed data-second, or a late addition; return what it changes.
 
         Parameters
@@ -171,7 +171,7 @@ class Monitor:
         second, clock = windows[0].key.second, self._clock
         new = not late and (clock.second is None or second > clock.second)
         late = not new if late is None else late
-        out: list[Said] = []
+        out: list[Statement] = []
         rows = [rows_of(window, self.places) for window in windows]
         parts = [self._part(w.key, r) for w, r in zip(windows, rows, strict=True)]
         if late:
@@ -187,7 +187,7 @@ class Monitor:
             out += [*self._turn(self._attribution.labels.now[0]), *said]
             clock.tick(*self._attribution.labels.now)
         for window, mine in zip(windows, rows, strict=True):
-            self._ledger.add(second, mine.showers, mine.exceedances.sum(1))
+            self._recent.add(second, mine.showers, mine.exceedances.sum(1))
             self._spectra.append(mine.p_counts.sum(0))
             self._scores.add(window)
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
@@ -199,13 +199,15 @@ class Monitor:
             self.self_test.observe(*windows, unknown=unknown)
         return tuple(out)
 
-    def _test(self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool) -> list[Said]:
+    def _test(
+        self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool
+    ) -> list[Statement]:
         bright = self.settings.bright_cells
         made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
         says = new and whole and not self._between
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
-        out: list[Said] = []
+        out: list[Statement] = []
         for change in self._cases.step(self.watch, self._clock.now, self._clock.run_watched):
             out += self._tell(change)
         if new:  # what is late may be of a fault that is over: it teaches nothing
@@ -214,11 +216,11 @@ class Monitor:
 
     def _turn_back(self, second: int) -> None:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
-        self._ledger.turn_back(second)
+        self._recent.turn_back(second)
         self._belief.live.turn_back(second)
         self._start_anew()
 
-    def act(self, act: ReferenceAct) -> tuple[Said, ...]:
+    def act(self, act: ReferenceAct) -> tuple[Statement, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
         told = self._belief.obey(act)
         if told is not None:
@@ -227,7 +229,7 @@ class Monitor:
         self._name_reference()
         return () if told is None else (told,)
 
-    def run_act(self, act: RunAct) -> tuple[Said, ...]:
+    def run_act(self, act: RunAct) -> tuple[Statement, ...]:
         """Take in that a run begins or has ended; return what it changes at once."""
         run, _ = self._attribution.labels.now
         if act.order is RunOrder.END:
@@ -275,7 +277,7 @@ class Monitor:
         """Return what the crew has said and not taken back."""
         return tuple(self._crew)
 
-    def succeed(self, former: Monitor) -> tuple[Said, ...]:
+    def succeed(self, former: Monitor) -> tuple[Statement, ...]:
         """Take over from a monitor that has judged the same seconds by another model.
 
         Returns what changes: alarms that only one of the two has, and the verdicts that they amend.
@@ -333,9 +335,9 @@ class Monitor:
 
     # What it does with it
 
-    def _turn(self, run: int) -> list[Said]:
+    def _turn(self, run: int) -> list[Statement]:
         """Start anew if a run begins; return what ends by itself at this time."""
-        changed: list[Said] = []
+        changed: list[Statement] = []
         if run != self._clock.run:
             self._between = False
             self._start_anew()
@@ -351,7 +353,7 @@ class Monitor:
         self._cases.restart()
         self._clock.run_watched = 0
 
-    def _anchor(self) -> list[Said]:
+    def _anchor(self) -> list[Statement]:
         """Move the centre of the reference, if that was ordered and can be done now.
 
         Every open alarm ends, since it was held against the old centre; what a region keeps of
@@ -360,7 +362,7 @@ class Monitor:
         told = self._belief.anchor(self._cases.open)
         if told is None:
             return []
-        out: list[Said] = [told]
+        out: list[Statement] = [told]
         for case in list(self._cases.open):
             out += self._tell(self._cases.close(case, self._clock.now))
         self.watch.arrange(self.watch.masked, self._cases.explained())
@@ -455,7 +457,7 @@ class Monitor:
             lumisection=max(clock.lumisection, 0),
             board=board.regions(
                 self.places.detector,
-                self._ledger,
+                self._recent,
                 self.watch,
                 self._sections,
                 clock.now,
@@ -468,7 +470,7 @@ class Monitor:
                 Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
                 for act in self._crew.holding(clock.now_ns)
             ),
-            history=board.history(self._ledger, self.watch),
+            history=board.history(self._recent, self.watch),
             budget=self.budget(),
             reference=self.reference_summary(),
             reference_distance=self.live.distance(),
@@ -516,7 +518,7 @@ class Monitor:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything that changes, as arrays; `restore` is the inverse."""
         out: dict[str, NDArray[Any]] = packing.under("watch.", self.watch.state())
-        out |= packing.under("ledger.", self._ledger.state())
+        out |= packing.under("recent.", self._recent.state())
         out |= self._belief.state()
         out["spectra"] = np.array(list(self._spectra), np.int64)
         if self._scores.table is not None:
@@ -540,7 +542,7 @@ class Monitor:
         """Take up what `state` returned."""
         words = json.loads(state["words"].tobytes())
         self.watch.restore(packing.below("watch.", state))
-        self._ledger.restore(packing.below("ledger.", state))
+        self._recent.restore(packing.below("recent.", state))
         self._belief.restore(words["conditions"], state)
         self._spectra.clear()
         self._spectra.extend(state["spectra"].astype(np.int64))

@@ -11,12 +11,12 @@ from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm
 from monitor.quality.bounds import first
 from monitor.quality.model_acts import ModelAct
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.reference_acts import ReferenceAct
 from monitor.quality.run_acts import RunAct
 from monitor.quality.verdicts import Verdict
 
-Record = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct | RunAct
-_TYPES: dict[str, type[Record]] = {
+QualityRecord = Alarm | Verdict | Acknowledgement | ReferenceAct | ModelAct | RunAct
+_TYPES: dict[str, type[QualityRecord]] = {
     "alarm": Alarm,
     "verdict": Verdict,
     "acknowledgement": Acknowledgement,
@@ -34,13 +34,13 @@ class RecordError(ValueError):
     """Values that are no record; the message says why."""
 
 
-def to_json(record: Record) -> dict[str, Any]:
+def to_json(record: QualityRecord) -> dict[str, Any]:
     """Return plain values with the record's type under `type`; `from_json` is the inverse."""
     name = _NAMES[type(record)]
     return {"type": name, **_ADAPTERS[name].dump_python(record, mode="json")}
 
 
-def from_json(values: dict[str, Any]) -> Record:
+def from_json(values: dict[str, Any]) -> QualityRecord:
     """Return the record of plain values, or raise `RecordError`."""
     if not isinstance(values, dict):
         raise RecordError("not a record: no object")
@@ -51,13 +51,13 @@ def from_json(values: dict[str, Any]) -> Record:
     fields = {key: value for key, value in values.items() if key != "type"}
     try:
         # As JSON, where a list may become a tuple and a text one of an enumeration, and no more.
-        record: Record = adapter.validate_json(dumped(fields, inf_nan_mode="constants"))
+        record: QualityRecord = adapter.validate_json(dumped(fields, inf_nan_mode="constants"))
     except ValidationError as error:
         raise RecordError(f"not a record: {name}: {first(error)}") from None
     return record
 
 
-def key(record: Record) -> str:
+def key(record: QualityRecord) -> str:
     """Return the Kafka key: records of one thing share it, the newest tells."""
     if isinstance(record, Verdict):
         return f"verdict/{record.run}/{record.lumisection}/{record.region}"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import with_config
 
 from monitor.quality.bounds import SPOKEN, Count, Number32, RegionId
-from monitor.quality.orders import MAX_KEY
+from monitor.quality.reference_acts import MAX_KEY
 
 
 class RunOrder(StrEnum):

@@ -1,4 +1,4 @@
-"""References: the stream's own accepted showers, and how far they may be believed.
+"""Live: the stream's own accepted showers, and how far they may be believed.
 
 A live reference grows while data flow, so that what is expected is known to a fraction of a
 percent after an hour. It can also learn a fault: a tenth of a percent of strange showers in it
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.scoring.scales import LEVELS
-from monitor.quality.orders import Order, ReferenceAct
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.accepted import Accepted, accepted, moved_to, nothing
 from monitor.windows.rows import Rows
 

@@ -15,7 +15,7 @@ from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
 from monitor.sequential.shares import Shares
 from monitor.windows import packing
-from monitor.windows.spells import Memory
+from monitor.windows.step_history import StepHistory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Watch:
         self.adopt(None)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
-        self.memory = Memory(cell_seconds, no_showers(expectation, places.n_regions))
+        self.memory = StepHistory(cell_seconds, no_showers(expectation, places.n_regions))
         self.shares = Shares(places.n_regions)
         self.heard = np.zeros(places.n, bool)
         """Places of which the last step said something, by showers or by their absence, (P,)."""

@@ -17,7 +17,7 @@ from consumers.cli.command import main
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire import topics
 from monitor.quality.acknowledgements import Acknowledgement
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.reference_acts import ReferenceAct
 
 START = "2026-01-01T00:00:00"
 BEFORE = "2026-01-01T00:00:32"
@@ -139,13 +139,6 @@ def test_orders_about_the_reference_are_taken(ask, stream):
     assert [(act.run, act.key) for act in heard(stream, ReferenceAct, "Eve")] == [
         (900, "HV 1300 V")
     ]
-
-
-def test_the_reference_in_force_is_on_its_topic(stream):
-    with speaking.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
-        told = [json.loads(record.value) for record in log.read_all(topics.REFERENCES)]
-    assert told
-    assert len(told[-1]["showers"]) == len(told[-1]["exceedances"])
 
 
 def test_the_doctor_finds_all_well_and_finds_a_broker_that_is_away(ask):

@@ -10,7 +10,7 @@ from consumers.app.embedded import EmbeddedBroker
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.wire import topics
-from consumers.wire.codec import encode
+from consumers.wire.arrow_form import encode
 
 # A client of kafka-python that is asked often may leave a socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -23,7 +23,8 @@ from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.wire import topics
-from consumers.wire.codec import MAX_BYTES, encode
+from consumers.wire.arrow_form import encode
+from consumers.wire.codec import MAX_BYTES
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,12 @@ def run(*arguments, **variables):
 def test_a_log_is_read_to_its_end_and_between_offsets(broker):
     connection = Connection(broker.bootstrap)
     sink, log = KafkaSink(connection), KafkaLog(connection)
-    offsets = [sink.append(topics.REFERENCES, b"%d" % i, key="k").offset() for i in range(7)]
+    offsets = [sink.append(topics.MODELS, b"%d" % i, key="k").offset() for i in range(7)]
     first = offsets[0]
-    read = list(log.read(topics.REFERENCES, first + 2, first + 6))
+    read = list(log.read(topics.MODELS, first + 2, first + 6))
     assert [record.value for record in read] == [b"2", b"3", b"4", b"5"]
-    assert list(log.read(topics.REFERENCES, 0, 0)) == []
-    assert [record.offset for record in log.read_all(topics.REFERENCES, first)] == offsets
+    assert list(log.read(topics.MODELS, 0, 0)) == []
+    assert [record.offset for record in log.read_all(topics.MODELS, first)] == offsets
     assert list(log.read_all(topics.ANOMALIES)) == []
     log.close()
     sink.close()
@@ -179,7 +180,7 @@ def test_the_broker_ends_with_the_program_that_started_it(tmp_path):
 
 
 def test_too_much_memory_in_the_broker_is_said(tmp_path):
-    from consumers.wire.failure import UserError
+    from consumers.wire.user_error import UserError
 
     with EmbeddedBroker(memory_limit=1) as small:
         if small.name == "tansu":

@@ -18,7 +18,7 @@ from waiting import wait_until
 from consumers.http.acts import Acts
 from consumers.http.page import HANG_S, Health, Line, Page, Place, Server
 from models.detector import files as geometries
-from monitor.display.metrics.judge import JudgeState
+from monitor.display.metrics.judge import JudgeRole
 from monitor.display.pictures import ShowerPicture
 from monitor.display.standing import Acknowledged
 from monitor.quality.quality import Quality
@@ -59,7 +59,7 @@ class Show:
             if self._stop.wait(0.3):
                 return
 
-    def put(self, now=None, *, role=JudgeState.ACTIVE, judging=True, moving=True, behind=0):
+    def put(self, now=None, *, role=JudgeRole.ACTIVE, judging=True, moving=True, behind=0):
         self.now, self.role, self.judging, self.moving = now or standing(), role, judging, moving
         self.behind = behind
 
@@ -167,7 +167,7 @@ def test_the_page_says_when_the_judge_has_stopped(page, show):
 
 
 def test_a_stand_by_never_looks_live(page, show):
-    show.put(role=JudgeState.STANDBY)
+    show.put(role=JudgeRole.STANDBY)
     warned(page, "Stand-by")
 
 

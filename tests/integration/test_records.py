@@ -13,7 +13,7 @@ from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import topics
-from consumers.wire.codec import encode
+from consumers.wire.arrow_form import encode
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

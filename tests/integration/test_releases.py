@@ -17,7 +17,7 @@ from consumers.wire.ranges import Open, Range
 from models.scoring.artefact import Artefact
 from monitor.quality.alarms import Alarm
 from monitor.quality.model_acts import ModelAct
-from monitor.quality.orders import ReferenceAct
+from monitor.quality.reference_acts import ReferenceAct
 from monitor.quality.verdicts import Verdict
 
 VERSIONS = sorted(path.name for path in released.RELEASES.iterdir())

@@ -17,17 +17,17 @@ from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
 from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import Standard
+from consumers.judge.state import JudgingModel
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
-from consumers.score.scoring import Lineup, Model
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
 from consumers.wire.record import Clients
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 DETECTOR = grid("calo", sectors=2, regions_per_sector=2)
-MODEL = Model(PlainScorer(), (), np.full((1, 3), 0.1))
+MODEL = ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1))
 EACH = 4
 """Showers of a record."""
 
@@ -104,7 +104,7 @@ class Service:
         self._connection = connection
         self._stopping = threading.Event()
         exposition = Exposition("test")
-        lineup = Lineup(MODEL)
+        lineup = ModelsInForce(MODEL)
         self.worker = Worker(
             lambda: lineup,
             DETECTOR,
@@ -112,7 +112,7 @@ class Service:
             WorkerSettings("w", emit_s=0.1, group="workers"),
             WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS),
         )
-        standard = Standard(
+        standard = JudgingModel(
             "plain", "plain", MODEL.form, MODEL.expected_rate, lambda: CountingMonitor(DETECTOR)
         )
         self.judge = Judge(

@@ -7,7 +7,7 @@ import numpy as np
 from standings import CARD, DETECTOR, EXPECTED_RATE, expositions, scored, standing
 
 from consumers.http.page import Health, Server
-from monitor.display.metrics.judge import JudgeState
+from monitor.display.metrics.judge import JudgeRole
 
 
 class Detector:
@@ -32,7 +32,7 @@ class Detector:
 
     def _run(self):
         rng = np.random.default_rng(7)
-        self.judge.state(JudgeState.ACTIVE)
+        self.judge.state(JudgeRole.ACTIVE)
         self.worker.model("flux", "5f" * 32, "1", CARD)
         while not self._stop.wait(0.1):
             now = time.time()

@@ -25,7 +25,7 @@ from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.http.acts import ActError, Acts
 from consumers.wire import artefact_form, codec, control, letters, ranges, strange
 from consumers.wire.block import DecodeError
-from consumers.wire.ranges import Range, Said
+from consumers.wire.ranges import PersonSaid, Range
 from consumers.wire.record import Record
 from monitor.quality import records
 from monitor.quality.records import RecordError
@@ -48,7 +48,7 @@ def windows(value: bytes) -> None:
     """Read a record of the windows topic, and all that is in it."""
     with suppress(DecodeError, RecordError):
         entry = ranges.header(value)
-        if isinstance(entry, Said):
+        if isinstance(entry, PersonSaid):
             records.from_json(entry.body)
         elif isinstance(entry, Range):
             for part in ranges.parts(value, entry).values():

@@ -16,7 +16,7 @@ from services import POOL, newest_manifest
 from waiting import wait_until
 
 from consumers.app import settings
-from consumers.app.site import detector_of, geometry_of
+from consumers.app.detector_files import detector_of, geometry_of
 from consumers.cli.command import main
 from consumers.cli.stream import LUMISECTION_S, TICK_S, Beam, Stream
 from consumers.exactly_once import quality_log

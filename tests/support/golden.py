@@ -17,16 +17,16 @@ from consumers.wire import arrow_form, artefact_form, control, letters, ranges, 
 from consumers.wire.artefact_form import Card
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control
-from consumers.wire.ranges import Open, Said, Stream, WindowForm, Worst
+from consumers.wire.ranges import Open, PersonSaid, Stream, WindowForm, Worst
 from consumers.wire.record import Record
 from consumers.wire.strange import StrangeShower
 from models.scoring.description import FILES
 from monitor.judging.comparison import joint
 from monitor.quality.acknowledgements import Acknowledgement, Mask, Masked
 from monitor.quality.model_acts import ModelAct, ModelOrder
-from monitor.quality.orders import Order, ReferenceAct
 from monitor.quality.quality import Quality
 from monitor.quality.records import to_json
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.rejection import Rejection
 from monitor.quality.verdicts import Verdict
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HASH = "0123456789abcdef" * 4
 SHADOW = WindowForm((2, 3, 8), TINY.n_cells, TINY.n_layers)
 
-ACTS: dict[str, records.Record] = {
+ACTS: dict[str, records.QualityRecord] = {
     "acknowledgement": Acknowledgement(
         "A2-1", "Ada", "noisy cell", 17, (Mask(1, ()), Mask(2, (3, 5))), 10**18, lifted=True
     ),
@@ -102,7 +102,7 @@ def windows_topic() -> dict[str, bytes]:
         "range-shadow": ranges.encode_range(full, [window(0, 0, [1, 4])], FORM, beside),
     }
     for name, act in ACTS.items():
-        found[f"said-{name}"] = ranges.encode_said(Said("record", to_json(act)))
+        found[f"said-{name}"] = ranges.encode_said(PersonSaid("record", to_json(act)))
     return found
 
 
@@ -163,7 +163,7 @@ def further() -> dict[str, bytes]:
     record = Record("calo.showers.v1", 2, 40, 1_767_225_600_000, b"k", b"spoilt \xff")
     letter = letters.letter_of(record, DecodeError(Rejection.FORMAT, "begins with b'spoilt'"))
     return {
-        "showers": arrow_form.write(block(4), GEOMETRY, compression=None),
+        "showers": arrow_form.encode(block(4), GEOMETRY, compression=None),
         "strange": strange.encode([strange_shower()], "calo.showers.v1", ("a", "b")),
         "letter": letters.encode(letter),
     }

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from blocks import GEOMETRY, START_NS, block
 from pyarrow import ipc
 
+from consumers.wire.arrow_form import encode
 from consumers.wire.arrow_stream import MAX_BATCHES
 from consumers.wire.block import EARLIEST_NS, MAX_CONDITIONS, MAX_SHOWERS
-from consumers.wire.codec import MAX_BYTES, encode
+from consumers.wire.codec import MAX_BYTES
 from consumers.wire.json_form import MAX_JSON_BYTES
 from monitor.quality.rejection import Rejection
 

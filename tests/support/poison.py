@@ -14,7 +14,7 @@ from pyarrow import ipc
 from spoken import FORM, entry, saying, window
 
 from consumers.wire import ranges, strange
-from consumers.wire.ranges import Said, Worst, encode_said
+from consumers.wire.ranges import PersonSaid, Worst, encode_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,10 +97,10 @@ def acts() -> Payloads:
         told = golden.to_json(act)
         for field in told:
             body = {**told, field: {"a": [1]}}
-            yield f"said: {name}, {field} is an object", encode_said(Said("record", body))
-        yield f"said: {name}, and more", encode_said(Said("record", {**told, "more": 1}))
-    yield "said: of no type", encode_said(Said("record", {}))
-    yield "said: of a strange type", encode_said(Said("record", {"type": [1]}))
+            yield f"said: {name}, {field} is an object", encode_said(PersonSaid("record", body))
+        yield f"said: {name}, and more", encode_said(PersonSaid("record", {**told, "more": 1}))
+    yield "said: of no type", encode_said(PersonSaid("record", {}))
+    yield "said: of a strange type", encode_said(PersonSaid("record", {"type": [1]}))
 
 
 def windows() -> Payloads:

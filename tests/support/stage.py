@@ -7,13 +7,13 @@ from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScore
 
 from consumers.exactly_once import quality_log
 from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import Standard
-from consumers.score.scoring import Lineup, Model
+from consumers.judge.state import JudgingModel
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import control, topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
-from consumers.wire.ranges import Said, encode_said
+from consumers.wire.ranges import PersonSaid, encode_said
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
 from monitor.display.metrics.exposition import Exposition
@@ -39,7 +39,9 @@ class SecondScorer(PlainScorer):
     shape = (1, 1, 8)
 
 
-MODELS = {s.hash: Model(s, (), np.full((1, 3), 0.1)) for s in (FirstScorer(), SecondScorer())}
+MODELS = {
+    s.hash: ScoringModel(s, (), np.full((1, 3), 0.1)) for s in (FirstScorer(), SecondScorer())
+}
 
 
 class Following:
@@ -53,7 +55,7 @@ class Following:
     def read(self):
         said = control.newest(self.stage.broker.topics[topics.MODELS, 0])
         shadow = MODELS[said.shadow] if said is not None and said.shadow else None
-        lineup = Lineup(MODELS[FIRST if said is None else said.primary], shadow)
+        lineup = ModelsInForce(MODELS[FIRST if said is None else said.primary], shadow)
         if lineup != self.lineup:
             self.lineup = lineup
 
@@ -136,7 +138,7 @@ class Stage:
             return CountingMonitor(self.detector)
 
         def standard_of(model):
-            return Standard(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
+            return JudgingModel(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
 
         settings = JudgeSettings("j", FIRST, "f", snapshot_s=1e9, show_s=1e9, shadow_s=1)
         clients = self.broker.clients(source)
@@ -150,7 +152,7 @@ class Stage:
         """Order any change of the models; the judge refuses what cannot be done."""
         order = list(ModelOrder)[self.rng.integers(3)]
         act = ModelAct(order, (FIRST, SECOND)[self.rng.integers(2)], "w", self.broker.now_ms)
-        value = encode_said(Said("record", to_json(act)))
+        value = encode_said(PersonSaid("record", to_json(act)))
         self.broker.append(topics.WINDOWS, value, "said", 0)
 
     def done(self):

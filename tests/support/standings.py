@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.scoring.scales import LEVELS, P_EDGES
 from models.scoring.scored import Scored
 from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments, ReferenceMoments
@@ -24,7 +25,6 @@ from monitor.quality.alarms import (
 )
 from monitor.quality.quality import Quality
 from monitor.quality.self_tests import SelfTestResult
-from monitor.windows.window import LEVELS, P_EDGES
 
 DETECTOR = grid("calo", sectors=4, regions_per_sector=4)
 SECOND = 1_795_000_000

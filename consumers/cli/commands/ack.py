@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from consumers.app import settings, site, speaking
+from consumers.app import detector_files, settings, speaking
 from consumers.cli import options
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_mask
 from monitor.quality.alarms import Alarm, State
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send the acknowledgement to the judge."""
     given = settings.from_arguments(args)
-    detector, geometry = site.detector_of(given), site.geometry_of(given)
+    detector, geometry = detector_files.detector_of(given), detector_files.geometry_of(given)
     with speaking.opened_log(given) as log:
         said = speaking.said_so_far(log)
     alarm = _find(args.alarm, [record for record in said if isinstance(record, Alarm)])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.showers import readers
 from models.simulation import sources
 

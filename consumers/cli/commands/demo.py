@@ -19,20 +19,20 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from consumers.app import children, settings, site, wiring
+from consumers.app import children, detector_files, settings, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.app.ending import stop_on_signals
 from consumers.app.program import Program
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.simulation import faults
-from monitor.display.metrics.judge import JudgeState
+from monitor.display.metrics.judge import JudgeRole
 from monitor.display.standing import headline
 from monitor.quality.quality import Quality
 
 if TYPE_CHECKING:
     import argparse
 
-    from consumers.judge.state import Bench
+    from consumers.judge.state import JudgeState
     from monitor.display.standing import Standing
     from monitor.quality.alarms import Alarm
 
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play good data, then a fault, until told to stop; 1 if an alarm was missed or false."""
-    detector = site.detector_of(settings.load({}))
+    detector = detector_files.detector_of(settings.load({}))
     regions = {region.name: region.id for region in detector.regions}
     try:
         fault = None if args.no_fault else faults.parse(args.fault, regions)
@@ -139,9 +139,9 @@ class Scene:
     rates: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def show(self, standing: Standing, bench: Bench, role: JudgeState) -> None:
+    def show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         """Take over what the judge shows."""
-        if role is not JudgeState.ACTIVE:
+        if role is not JudgeRole.ACTIVE:
             return
         with self.lock:
             self.standing, self.showers = standing, bench.totals["showers"]

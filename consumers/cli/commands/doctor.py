@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from consumers.app import children, settings, site, speaking, wiring
+from consumers.app import children, detector_files, settings, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.cli import checking
 from consumers.cli.cluster import Finding, Part, findings
@@ -24,9 +24,9 @@ from consumers.kafka.log import KafkaLog
 from consumers.kafka.survey import log_bounds, survey
 from consumers.wire import topics
 from consumers.wire.codec import decode
-from consumers.wire.failure import UserError
 from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
+from consumers.wire.user_error import UserError
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _embedded() -> Finding:
 
 def _detector(given: settings.Settings) -> Finding:
     def look() -> str:
-        detector = site.detector_of(given)
+        detector = detector_files.detector_of(given)
         return f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
 
     return _tried("detector", "correct the file that --detector names", look)
@@ -219,7 +219,7 @@ def _producers(given: settings.Settings) -> Finding:
     def look() -> str:
         with speaking.opened_log(given) as log:
             found = list(checking.some_records(log, given, LOOKED_AT, "newest"))
-        blocks = [decode(record.value, site.geometry_of(given)) for record in found]
+        blocks = [decode(record.value, detector_files.geometry_of(given)) for record in found]
         if any(not block.producer or block.seq is None for block in blocks):
             raise UserError(checking.UNCOUNTED)
         return f"the newest {len(found)} records are taken and counted" if found else "none yet"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.cli import inputs
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.scoring.scales import LEVELS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from consumers.app import settings, speaking
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from monitor.quality import records
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict

@@ -14,8 +14,8 @@ from consumers.app.retry import keep_running
 from consumers.exactly_once.quality_log import QualityReader
 from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
-from consumers.wire.failure import UserError
 from consumers.wire.record import Refused
+from consumers.wire.user_error import UserError
 from monitor.display.grafana import Address, GrafanaError, GrafanaPublisher
 from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm

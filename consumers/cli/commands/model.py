@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import settings, site, speaking, wiring
+from consumers.app import detector_files, settings, speaking, wiring
 from consumers.cli import options
 from consumers.exactly_once import quality_log
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.artefact_form import ModelAbsent
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from monitor.quality.model_acts import ModelAct, ModelOrder
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _put(given: settings.Settings, folder: Path) -> str:
     """Put an artefact on the models topic and return its hash."""
     artefact = wiring.artefact_of(given.model_copy(update={"artefact": folder}))
     try:
-        artefact_form.check_geometry(artefact, site.geometry_of(given))
+        artefact_form.check_geometry(artefact, detector_files.geometry_of(given))
         with speaking.broker_errors(given):
             sink = KafkaSink(given.connection())
             try:

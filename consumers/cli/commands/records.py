@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.app import settings, site, speaking, wiring
+from consumers.app import detector_files, settings, speaking, wiring
 from consumers.cli import checking, contract_form, examples
-from consumers.wire.codec import encode
-from consumers.wire.failure import UserError
+from consumers.wire.arrow_form import encode
+from consumers.wire.user_error import UserError
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _records(
 
 
 def _schema(args: argparse.Namespace, given: Settings) -> int:
-    artefact, detector = wiring.artefact_of(given), site.detector_of(given)
+    artefact, detector = wiring.artefact_of(given), detector_files.detector_of(given)
     names = artefact.feature_map.condition_names
     if args.form == "arrow":
         sys.stdout.buffer.write(contract_form.empty_stream(artefact.geometry, names))
@@ -109,7 +109,7 @@ def _schema(args: argparse.Namespace, given: Settings) -> int:
 
 
 def _example(args: argparse.Namespace, given: Settings) -> int:
-    artefact, detector = wiring.artefact_of(given), site.detector_of(given)
+    artefact, detector = wiring.artefact_of(given), detector_files.detector_of(given)
     if not 1 <= args.showers <= SHOWERS * 16:
         raise UserError(f"--showers: 1 to {SHOWERS * 16}")
     block = examples.good(artefact, detector, time.time_ns(), args.showers)

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.app import settings, site, speaking, wiring
+from consumers.app import detector_files, settings, speaking, wiring
 from consumers.cli import inputs, options
-from consumers.wire.failure import UserError
-from monitor.quality.orders import TIMED, Order, ReferenceAct
+from consumers.wire.user_error import UserError
+from monitor.quality.reference_acts import TIMED, Order, ReferenceAct
 
 if TYPE_CHECKING:
     import argparse
@@ -176,9 +176,9 @@ def _saved(new: Artefact, out: Path) -> int:
 
 
 def _show(wanted: settings.Settings, *, as_json: bool) -> int:
-    artefact, detector = wiring.artefact_of(wanted), site.detector_of(wanted)
+    artefact, detector = wiring.artefact_of(wanted), detector_files.detector_of(wanted)
     with speaking.opened_log(wanted) as log:
-        bench = wiring.newest_bench(wanted, artefact, detector, log)
+        bench = wiring.newest_state(wanted, artefact, detector, log)
     told: dict[str, Any] = {"certified": _certified(artefact)}
     if bench is not None:
         standing = bench.monitor.standing()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from consumers.app import settings, site, speaking, wiring
+from consumers.app import detector_files, settings, speaking, wiring
 from consumers.cli import options, replay
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from monitor.quality import records
 from monitor.quality.alarms import Alarm
 from monitor.quality.verdicts import Verdict
@@ -18,7 +18,7 @@ from monitor.quality.verdicts import Verdict
 if TYPE_CHECKING:
     import argparse
 
-    from monitor.judging.monitor import Said
+    from monitor.judging.monitor import Statement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
     if end <= begin:
         raise UserError("--to must be later than --from")
-    artefact, detector = wiring.artefact_of(given), site.detector_of(given)
+    artefact, detector = wiring.artefact_of(given), detector_files.detector_of(given)
     with speaking.opened_log(given) as log:
         ranges = replay.find(log, artefact.hash, wiring.form_of(artefact), begin, end)
         if not ranges:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             windows = replay.recorded(ranges, begin, end)
     monitor = wiring.monitor_maker(given, artefact, detector)()
-    said: list[Said] = []
+    said: list[Statement] = []
     for _, second in groupby(windows, key=lambda window: window.key.second):
         said += monitor.observe(*second)
     said += monitor.close()
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(isinstance(record, Alarm) for record in said) else 0
 
 
-def _tell(said: list[Said], showers: int) -> None:
+def _tell(said: list[Statement], showers: int) -> None:
     console = Console()
     alarms = {record.id: record for record in said if isinstance(record, Alarm)}
     verdicts = [record for record in said if isinstance(record, Verdict)]

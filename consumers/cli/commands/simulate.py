@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import h5py
 
 from consumers.app import settings as settings_
+from consumers.app.detector_files import detector_of, geometry_of
 from consumers.app.ending import stop_on_signals
-from consumers.app.site import detector_of, geometry_of
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.sink import KafkaSink
-from consumers.wire.failure import UserError
 from consumers.wire.record import Refused, Unavailable
+from consumers.wire.user_error import UserError
 from models.showers import readers
 from models.simulation import faults, injection, sources
 

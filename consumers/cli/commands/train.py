@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from consumers.cli import inputs
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from models.detector.geometry import GeometryError
 

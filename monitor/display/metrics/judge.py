@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.display.standing import Standing
 
 
-class JudgeState(StrEnum):
+class JudgeRole(StrEnum):
     """What a judge is doing."""
 
     STARTING = "starting"
@@ -44,7 +44,7 @@ class JudgeMetrics:
         )
         self._lag, self._lag_age = new.lag, new.lag_age
         self.lag(0, 0)
-        self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeState)
+        self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeRole)
 
     def counted(self, tally: Mapping[str, int] | None) -> None:
         """Take over what the state counts, None while it is behind what was counted before."""
@@ -67,6 +67,6 @@ class JudgeMetrics:
         """Take over how the model in shadow compares now; an empty name is none."""
         self._shadow.now = (model, report) if model else None
 
-    def state(self, state: JudgeState) -> None:
+    def state(self, state: JudgeRole) -> None:
         """Note what the judge is doing."""
         self._state.state(state.value)

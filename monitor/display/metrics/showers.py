@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, Exemplar, HistogramMetri
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from models.scoring.scales import LEVELS
 from monitor.display.metrics.labels import region_rows
-from monitor.windows.window import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

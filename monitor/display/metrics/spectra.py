@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client.core import GaugeMetricFamily
 
+from models.scoring.scales import P_EDGES
 from monitor.display.metrics.labels import region_rows
-from monitor.windows.window import P_EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.app import settings
 from consumers.cli import options
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 
 
 def test_options_overrule_the_environment(monkeypatch):

@@ -14,14 +14,14 @@ JUDGE = """
 import sys
 for name in ("torch", "zuko", "sklearn", "matplotlib.pyplot"):
     sys.modules[name] = None  # an import of it raises ImportError
-from consumers.app import settings, site, wiring
+from consumers.app import settings, detector_files, wiring
 from consumers.app.program import Program
 from consumers.cli.commands import ack, doctor, flags, grafana, judge, model, reference
 from consumers.judge.judge import Judge
 from consumers.wire import artefact_form
 given = settings.load({}, {})
 told = wiring.description_of(given)
-program = Program(given, told, site.detector_of(given))
+program = Program(given, told, detector_files.detector_of(given))
 program.add_judge()
 standard = wiring.Catalogue(given, told, program.detector).standard(told.hash)
 monitor = standard.make_monitor()

@@ -10,7 +10,7 @@ from streams import GEOMETRY
 
 from consumers.app.settings import ROOT
 from consumers.bench import alarms, count_simulation, faults
-from consumers.bench.faults import Case, Trial, cases_of
+from consumers.bench.faults import FaultCase, Trial, cases_of
 from consumers.bench.plan import REGIONS
 from consumers.bench.pools import FAULTS, FILES, with_p
 from consumers.bench.resampling import Pool, accepted, chosen, joined, pool, reference_of, window
@@ -89,7 +89,7 @@ def test_a_fault_that_is_not_always_found_has_no_90_percent_delay():
         Trial(page=float(d), kind="hot", first_kind="gain" if d < 3 else "hot") for d in range(1, 9)
     ]
     trials += [Trial(), Trial()]
-    told = faults.told(trials, Case("x", "hot", kinds=("hot",)))
+    told = faults.told(trials, FaultCase("x", "hot", kinds=("hot",)))
     assert told["found"] == 8
     assert told["page_median_s"] == 6
     assert told["page_90_s"] is None

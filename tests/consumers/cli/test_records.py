@@ -12,13 +12,14 @@ from hostile import columns, stream
 from services import POOL
 
 from consumers.app import settings
+from consumers.app.detector_files import detector_of
 from consumers.app.settings import ARTEFACT
-from consumers.app.site import detector_of
 from consumers.cli.command import main
 from consumers.cli.examples import good
 from consumers.cli.first_look import first_look
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import DecodeError, Expected
-from consumers.wire.codec import decode, encode
+from consumers.wire.codec import decode
 from models.scoring.artefact import Artefact
 from models.showers import readers
 from models.showers.batch import Showers

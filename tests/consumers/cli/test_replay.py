@@ -7,7 +7,7 @@ from stage import FIRST, MODELS, PARTITIONS, SECOND, Stage
 
 from consumers.cli import replay
 from consumers.cli.replay import MARGIN_S
-from consumers.score.scoring import Model
+from consumers.score.scoring import ScoringModel
 from consumers.wire import topics
 
 
@@ -59,7 +59,9 @@ class ThreeScorer(PlainScorer):
         )
 
 
-@pytest.mark.parametrize("model", [MODELS[SECOND], Model(ThreeScorer(), (), np.full((1, 3), 0.1))])
+@pytest.mark.parametrize(
+    "model", [MODELS[SECOND], ScoringModel(ThreeScorer(), (), np.full((1, 3), 0.1))]
+)
 def test_a_model_of_another_form_scores_the_showers_again(stage, log, model):
     begin, end = bounds(stage)
     found = replay.find(log, model.hash, model.form, begin, end)

@@ -15,9 +15,9 @@ from consumers.exactly_once.snapshots import Snapshots
 from consumers.judge.judge import JudgeSettings
 from consumers.score.worker import WorkerSettings
 from consumers.wire import ranges, topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
-from consumers.wire.ranges import Open, Range, Said, encode_said
+from consumers.wire.ranges import Open, PersonSaid, Range, encode_said
 from consumers.wire.record import Unavailable
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
@@ -147,7 +147,7 @@ def test_a_mask_of_what_the_detector_does_not_have_is_refused_and_stops_nobody(m
     stage = Stage(1)
     stage.start_judge()
     act = Acknowledgement("A2-1", "Ada", "noise", 1, (mask,))
-    said = encode_said(Said("record", to_json(act)))
+    said = encode_said(PersonSaid("record", to_json(act)))
     stage.broker.append(topics.WINDOWS, said, "said", 0)
     for _ in range(30):
         stage.produce()

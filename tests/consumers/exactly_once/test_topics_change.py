@@ -14,9 +14,9 @@ from consumers.exactly_once.places import Known, Place, find
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import ranges, topics
-from consumers.wire.failure import UserError
 from consumers.wire.ranges import Open
 from consumers.wire.record import digest
+from consumers.wire.user_error import UserError
 
 
 def work(stage, n, worker=None):

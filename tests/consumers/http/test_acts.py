@@ -10,7 +10,7 @@ from standings import DETECTOR, alarm
 
 from consumers.http.acts import MAX_BYTES, ActError, Acts
 from consumers.kafka.connection import Connection
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from monitor.quality.acknowledgements import Mask
 

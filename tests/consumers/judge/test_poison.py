@@ -12,7 +12,7 @@ from spoken import FORM, entry, window
 
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.judge.judge import MOST_PASSED, Judge, JudgeSettings
-from consumers.judge.state import Standard
+from consumers.judge.state import JudgingModel
 from consumers.wire import letters, ranges, topics
 from consumers.wire.ranges import Open, Stream
 from monitor.detector.tree import grid
@@ -44,7 +44,7 @@ class Office:
         source.give(0)
 
         def standard_of(model):
-            return Standard(model, model, FORM, np.full((3, 3), 0.1), self.make)
+            return JudgingModel(model, model, FORM, np.full((3, 3), 0.1), self.make)
 
         told = JudgeSettings("j", "m", "f", snapshot_s=1e9, show_s=1e9, **settings)
         clients = self.broker.clients(source)

@@ -7,8 +7,8 @@ from streams import GEOMETRY, START, Stream, expectation
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, State
-from monitor.quality.orders import Order, ReferenceAct
 from monitor.quality.quality import Quality
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.verdicts import Verdict
 
 

@@ -8,17 +8,17 @@ from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 
 from consumers.app.wiring import check_fits
 from consumers.score import worker as workers
-from consumers.score.follower import Follower
-from consumers.score.scoring import Lineup, Model
+from consumers.score.model_follower import ModelFollower
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import letters, ranges, topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
 from consumers.wire.control import Control, publish
-from consumers.wire.failure import UserError
 from consumers.wire.letters import DeadLetters
 from consumers.wire.ranges import Range, WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
+from consumers.wire.user_error import UserError
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
 from monitor.display.metrics.exposition import Exposition
@@ -47,7 +47,7 @@ def scored(blocks, **settings):
     source = MemorySource(broker, topics.SHOWERS, most=20)
     source.give(0)
     metrics = WorkerMetrics(Exposition("test"), DETECTOR, topic=topics.SHOWERS)
-    lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
+    lineup = ModelsInForce(ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1)))
     told = WorkerSettings("w", emit_s=0.0, heartbeat_s=1e9, **settings)
     worker = Worker(lambda: lineup, DETECTOR, broker.clients(source), told, metrics)
     for _ in range(4):
@@ -126,8 +126,8 @@ def test_a_mask_of_cells_that_there_are_not_never_reaches_the_scores(cell):
     sink = broker.clients(MemorySource(broker, topics.MODELS)).sink
     masked = Masked((), ((0, (cell,)),))
     publish(sink, Control(5, "plain", "plain", "", masked))
-    own = Model(PlainScorer(), (), np.full((1, 3), 0.1))
-    follower = Follower(own, lambda _: own, DeadLetters(lambda: sink, lambda _: None))
+    own = ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1))
+    follower = ModelFollower(own, lambda _: own, DeadLetters(lambda: sink, lambda _: None))
     (record,) = broker.topics[topics.MODELS, 0]
     assert not follower._hear(record)
     follower._line_up()

@@ -4,11 +4,11 @@ import numpy as np
 from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 
-from consumers.score.scoring import Lineup, Model
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import ranges, topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
 from consumers.wire.ranges import Range
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
@@ -16,7 +16,7 @@ from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.worker import WorkerMetrics
 
 DETECTOR = grid("calo", sectors=2, regions_per_sector=2)
-LINEUP = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
+LINEUP = ModelsInForce(ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1)))
 
 
 def value(seq, at_ns, producer="daq"):

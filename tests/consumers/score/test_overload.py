@@ -9,11 +9,11 @@ from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 from streams import GEOMETRY, START, Stream, expectation
 
-from consumers.score.scoring import Lineup, Model
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.worker import Worker, WorkerSettings
 from consumers.wire import ranges, topics
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from consumers.wire.codec import encode
 from consumers.wire.ranges import Range
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
@@ -52,7 +52,7 @@ def scored(**settings):
     source.give(0)
     exposition = Exposition("test")
     metrics = WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS)
-    lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
+    lineup = ModelsInForce(ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1)))
     told = WorkerSettings("w", emit_s=0.0, **settings)
     worker = Worker(lambda: lineup, DETECTOR, broker.clients(source), told, metrics)
     for _ in range(12):
@@ -93,7 +93,7 @@ def test_a_worker_that_keeps_up_leaves_nothing_out_whatever_times_the_records_ha
     source.give(0)
     exposition = Exposition("test")
     metrics = WorkerMetrics(exposition, DETECTOR, topic=topics.SHOWERS)
-    lineup = Lineup(Model(PlainScorer(), (), np.full((1, 3), 0.1)))
+    lineup = ModelsInForce(ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1)))
     told = WorkerSettings("w", emit_s=0.0, shed_after_s=5.0)
     worker = Worker(lambda: lineup, DETECTOR, broker.clients(source), told, metrics)
     worker._step()

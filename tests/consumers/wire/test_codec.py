@@ -11,8 +11,9 @@ from hostile import N, Payload, corpus, good, habits, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block, DecodeError
-from consumers.wire.codec import decode, encode
+from consumers.wire.codec import decode
 from models.showers.batch import Showers
 from monitor.quality.rejection import Rejection
 

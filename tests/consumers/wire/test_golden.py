@@ -16,7 +16,7 @@ from consumers.exactly_once.quality_log import QualityReader
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.wire import artefact_form, control, letters, ranges, strange
 from consumers.wire.codec import decode
-from consumers.wire.ranges import Range, Said
+from consumers.wire.ranges import PersonSaid, Range
 from consumers.wire.record import Record
 from monitor.quality.acknowledgements import Mask, Masked
 from monitor.quality.records import from_json
@@ -58,7 +58,7 @@ def test_ranges_are_read_from_their_golden_bytes(name):
 @pytest.mark.parametrize("name", golden.ACTS)
 def test_acts_are_read_from_their_golden_bytes(name):
     said = ranges.header(old(f"said-{name}"))
-    assert isinstance(said, Said)
+    assert isinstance(said, PersonSaid)
     assert from_json(said.body) == golden.ACTS[name]
     assert QualityReader().take(record(f"quality-{name}")) == golden.ACTS[name]
 

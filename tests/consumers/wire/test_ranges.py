@@ -12,7 +12,7 @@ from spoken import FORM, entry, rewritten, saying, window, with_fields
 
 from consumers.wire import ranges, strange
 from consumers.wire.block import DecodeError
-from consumers.wire.ranges import Open, Range, Said, WindowForm
+from consumers.wire.ranges import Open, PersonSaid, Range, WindowForm
 from consumers.wire.strange import StrangeShower
 from monitor.judging.comparison import joint
 
@@ -38,7 +38,7 @@ def test_windows_come_back_as_they_went(regions_of):
 
 def test_opens_and_words_come_back_as_they_went():
     assert ranges.header(ranges.encode_open(Open(3, "w"))) == Open(3, "w")
-    said = Said("record", {"type": "acknowledgement", "alarm": "a"})
+    said = PersonSaid("record", {"type": "acknowledgement", "alarm": "a"})
     assert ranges.header(ranges.encode_said(said)) == said
 
 

@@ -5,7 +5,7 @@ import pytest
 import tiny
 from streams import GEOMETRY, Stream, expectation
 
-from consumers.score.scoring import Lineup, Model
+from consumers.score.scoring import ModelsInForce, ScoringModel
 from models.showers.batch import Showers
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
@@ -26,8 +26,8 @@ def test_masks_add_up_and_the_same_cells_have_the_same_digest():
 
 def test_only_showers_of_masked_regions_are_scored_without_the_cells():
     artefact = tiny.artefact()
-    model = Model(artefact.scorer("cpu"), (), np.full((2, 3), 0.1))
-    lineup = Lineup(model, masked=Masked.of([Mask(3, (300, 310))]))
+    model = ScoringModel(artefact.scorer("cpu"), (), np.full((2, 3), 0.1))
+    lineup = ModelsInForce(model, masked=Masked.of([Mask(3, (300, 310))]))
     good = tiny.showers("gamma_test", 40)
     cells = good.cells.copy()
     cells[:, [300, 310]] = 1e5

@@ -12,12 +12,12 @@ from models.detector import calochallenge
 from models.detector import files as geometries
 from models.showers.batch import Showers
 from models.showers.readers import open_source
-from models.simulation.faults import KEYS, STREAM, Fault, FaultError, Kind, parse
+from models.simulation.faults import KEYS, STREAM, Fault, FaultError, FaultKind, parse
 from models.simulation.injection import apply, struck, weights
 
 PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 TRAIN = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"
-ENERGY_KINDS = sorted(set(Kind) - STREAM)
+ENERGY_KINDS = sorted(set(FaultKind) - STREAM)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def injected(text, showers, rng):
 def test_the_form_of_the_command_line_says_all():
     fault = parse("hot:region=A2+7,cells=200+201,x=10,share=0.5@30+60", {"A2": 1})
     assert fault == Fault(
-        Kind.HOT, (1, 7), (200, 201), "", {"x": 10.0, "share": 0.5}, start=30.0, length=60.0
+        FaultKind.HOT, (1, 7), (200, 201), "", {"x": 10.0, "share": 0.5}, start=30.0, length=60.0
     )
     assert [fault.active(t) for t in (29.9, 30.0, 89.9, 90.0)] == [False, True, True, False]
 
@@ -54,7 +54,7 @@ def test_what_is_left_out_takes_the_default():
 
 
 @given(
-    kind=st.sampled_from(sorted(set(Kind) - {Kind.SWAP})),
+    kind=st.sampled_from(sorted(set(FaultKind) - {FaultKind.SWAP})),
     region=st.lists(st.integers(0, 65_535), max_size=3).map(tuple),
     start=st.integers(0, 1000),
     length=st.integers(1, 1000),
@@ -118,7 +118,7 @@ def test_a_fault_strikes_its_region_alone_and_reads_in_whole_counts(kind, good, 
     few = good[:600]
     region = np.arange(600) % 3
     share = {"share": 1.0} if "share" in KEYS[kind] else {}
-    fault = Fault(kind, (1, 2) if kind is Kind.SWAP else (1,), magnitudes=share)
+    fault = Fault(kind, (1, 2) if kind is FaultKind.SWAP else (1,), magnitudes=share)
     struck_showers = apply(fault, few, region, PB_LAR, rng)
     changed = (struck_showers.cells != few.cells).any(1)
     assert changed.any()
@@ -131,7 +131,7 @@ def test_a_fault_strikes_its_region_alone_and_reads_in_whole_counts(kind, good, 
 @pytest.mark.parametrize("kind", ENERGY_KINDS)
 def test_a_batch_of_one_and_of_none_can_be_struck(kind, good, rng):
     for showers in (good[:1], good[:0]):
-        fault = Fault(kind, cells=(1, 2)) if kind is Kind.SWAP else Fault(kind)
+        fault = Fault(kind, cells=(1, 2)) if kind is FaultKind.SWAP else Fault(kind)
         assert apply(fault, showers, everywhere(showers), PB_LAR, rng, good).n == showers.n
 
 
@@ -222,7 +222,7 @@ def test_a_shift_of_conditions_prefers_high_energies(good):
 
 
 def test_every_kind_has_keys():
-    assert set(KEYS) == set(Kind)
+    assert set(KEYS) == set(FaultKind)
 
 
 def test_unknown_energies_are_taken_from_the_cells(good, rng):
@@ -245,8 +245,14 @@ GEOMETRIES = {
     "calochallenge with noise": replace(POLAR, noise_mev=2.0, least_count_mev=0.5),
 }
 REFUSED = {
-    "calochallenge": {Kind.HOT, Kind.NOISE, Kind.PEDESTAL, Kind.BURST, Kind.SECOND},
-    "calochallenge with noise": {Kind.SECOND},
+    "calochallenge": {
+        FaultKind.HOT,
+        FaultKind.NOISE,
+        FaultKind.PEDESTAL,
+        FaultKind.BURST,
+        FaultKind.SECOND,
+    },
+    "calochallenge with noise": {FaultKind.SECOND},
 }
 
 
@@ -264,7 +270,7 @@ def test_a_fault_is_seen_in_every_geometry_or_refused_in_one_line(kind, name, rn
     geometry = GEOMETRIES[name]
     showers = drawn(geometry, rng)
     share = {"share": 1.0} if "share" in KEYS[kind] else {}
-    fault = Fault(kind, cells=(1, 2) if kind is Kind.SWAP else (), magnitudes=share)
+    fault = Fault(kind, cells=(1, 2) if kind is FaultKind.SWAP else (), magnitudes=share)
     if kind in REFUSED.get(name, ()):
         with pytest.raises(FaultError, match=f"^{kind}: .*{geometry.name}") as caught:
             apply(fault, showers, everywhere(showers), geometry, rng)
@@ -273,7 +279,13 @@ def test_a_fault_is_seen_in_every_geometry_or_refused_in_one_line(kind, name, rn
     seen = apply(fault, showers, everywhere(showers), geometry, rng).cells
     assert (seen != showers.cells).any(1).all()
     more = seen.sum(dtype=np.float64) - showers.cells.sum(dtype=np.float64)
-    sign = {Kind.DEAD: -1, Kind.TRIP: -1, Kind.GAIN: 1, Kind.HOT: 1, Kind.SPIKE: 1}
+    sign = {
+        FaultKind.DEAD: -1,
+        FaultKind.TRIP: -1,
+        FaultKind.GAIN: 1,
+        FaultKind.HOT: 1,
+        FaultKind.SPIKE: 1,
+    }
     assert sign.get(kind, np.sign(more)) == np.sign(more)
 
 

@@ -21,10 +21,11 @@ from standings import (
     with_quality,
 )
 
+from models.scoring.scales import LEVELS, P_EDGES
 from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments
 from monitor.display.metrics.exposition import Exposition
-from monitor.display.metrics.judge import JudgeMetrics, JudgeState
+from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.metrics.showers import EXEMPLAR_ROOM, SKIPPED
 from monitor.display.metrics.spectra import MAX_ALARMS
 from monitor.display.metrics.worker import WorkerMetrics
@@ -32,7 +33,6 @@ from monitor.display.standing import Acknowledged, Spectrum
 from monitor.quality.alarms import CellShare, Severity
 from monitor.quality.quality import Quality
 from monitor.quality.rejection import Rejection
-from monitor.windows.window import LEVELS, P_EDGES
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -64,7 +64,7 @@ def filled(boost=0.0):
     worker.stage("score", 0.02)
     worker.published(SECOND * 10**9, 456_789, 12, SECOND + 1.5)
     judge.counted({"showers_judged": batch.n, "ranges_refused/fenced": 1, "alarms_raised/page": 1})
-    judge.state(JudgeState.ACTIVE)
+    judge.state(JudgeRole.ACTIVE)
     judge.standing(with_quality(standing(alarms=(alarm(),)), B2=Quality.BAD))
     return exposition, worker, judge, batch, region
 

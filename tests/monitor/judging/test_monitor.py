@@ -95,7 +95,7 @@ def test_a_cell_that_is_off_is_named(fault):
 
 
 def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
-    from monitor.windows.spells import ALIKE, LONGEST_S, Spell, remembered
+    from monitor.windows.step_history import ALIKE, LONGEST_S, Spell, remembered
 
     none = rows_of(Stream().next(), monitor(Stream()).places)
     past: list[Spell] = []
@@ -111,17 +111,17 @@ def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
 
 def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
     from monitor.reference.expectation import no_showers
-    from monitor.windows.spells import Memory
+    from monitor.windows.step_history import StepHistory
 
     rows = rows_of(Stream().next(), monitor(Stream()).places)
-    memory = Memory(3, no_showers(expectation(), 8))
+    memory = StepHistory(3, no_showers(expectation(), 8))
     assert not memory.since(0).showers.any()
     for onset in range(60):
         memory.add(onset, rows, new=True)
         assert np.array_equal(memory.since(onset).showers, rows.showers)
         memory.add(onset, rows, new=False)
         assert np.array_equal(memory.since(onset).z, 2 * rows.z)
-    again = Memory(3, no_showers(expectation(), 8))
+    again = StepHistory(3, no_showers(expectation(), 8))
     again.restore(memory.state())
     for one, other in zip(memory.past, again.past, strict=True):
         assert one.since == other.since

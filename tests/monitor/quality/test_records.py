@@ -12,7 +12,7 @@ from monitor.judging.monitor import Monitor
 from monitor.quality import records
 from monitor.quality.acknowledgements import Acknowledgement, Mask, MaskError, parse_mask
 from monitor.quality.alarms import Alarm
-from monitor.quality.orders import Order, ReferenceAct
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.verdicts import Verdict
 
 

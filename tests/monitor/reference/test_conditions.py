@@ -10,7 +10,7 @@ from consumers.cli.command import main
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, State
-from monitor.quality.orders import Order, ReferenceAct
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.verdicts import Verdict
 from monitor.reference.conditions import KEPT, Conditions
 from monitor.reference.live import LiveReference, LiveSettings

@@ -10,7 +10,7 @@ from monitor.detector.places import Places
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, State
-from monitor.quality.orders import Order, ReferenceAct
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.live import LiveReference, LiveSettings
 from monitor.windows.rows import rows_of
 

@@ -1,4 +1,4 @@
-"""Follower: keeps a worker's models as the models topic says, while the worker goes on."""
+"""ModelFollower: keeps a worker's models as the models topic says, while the worker goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from consumers.score.scoring import Lineup
+from consumers.score.scoring import ModelsInForce
 from consumers.wire import topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consumers.kafka.log import KafkaLog
-    from consumers.score.scoring import Model
+    from consumers.score.scoring import ScoringModel
     from consumers.wire.control import Control, Notice
     from consumers.wire.letters import Letters
     from consumers.wire.ranges import Stream
@@ -32,7 +32,7 @@ AGAIN_S = 5.0
 """A model that could not be had is asked for again after this."""
 
 
-class Follower:
+class ModelFollower:
     """Follows the topic in a thread; the worker asks for its `lineup` in another.
 
     Parameters
@@ -46,7 +46,7 @@ class Follower:
     """
 
     def __init__(
-        self, own: Model, model_of: Callable[[str], Model], letters: Letters = UNSENT
+        self, own: ScoringModel, model_of: Callable[[str], ScoringModel], letters: Letters = UNSENT
     ) -> None:
         self._letters = letters
         self._model_of = model_of
@@ -59,10 +59,10 @@ class Follower:
         self._asked = 0.0
         self._notices: dict[Stream, Notice] = {}
         self._read = threading.Event()
-        self._lineup: Lineup | None = None
+        self._lineup: ModelsInForce | None = None
         self._problem = f"{topics.MODELS} has not been read yet"
 
-    def lineup(self) -> Lineup:
+    def lineup(self) -> ModelsInForce:
         """Return the models that score now, the same object until they change.
 
         Raises
@@ -131,11 +131,11 @@ class Follower:
         self._known = {model.hash: model for model in (self._own, primary, shadow) if model}
         # By no other model than the one in force: its windows would not be judged.
         masked = NOTHING_MASKED if said is None else said.masked
-        lineup = None if primary is None else Lineup(primary, shadow, masked)
+        lineup = None if primary is None else ModelsInForce(primary, shadow, masked)
         if lineup != self._lineup:
             self._lineup = lineup
 
-    def _had(self, model: str) -> Model | None:
+    def _had(self, model: str) -> ScoringModel | None:
         if model in self._known:
             return self._known[model]
         try:

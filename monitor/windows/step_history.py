@@ -1,4 +1,4 @@
-"""Memory: the counts of the past in spells, the older the coarser.
+"""StepHistory: the counts of the past in spells, the older the coarser.
 
 What is known of a fault so grows with its age, and what is kept only as the logarithm.
 """
@@ -39,7 +39,7 @@ class Spell:
     rows: Rows
 
 
-class Memory:
+class StepHistory:
     """The spells of the past, and the step that is being gathered.
 
     The newest seconds are kept one by one, so that a fault of a second ago is not seen through

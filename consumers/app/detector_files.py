@@ -1,10 +1,10 @@
-"""Layout: the detector and the geometry that the settings name, without loading a model."""
+"""Detector files: the detector and the geometry that the settings name, without loading a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.wire.failure import UserError
+from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from models.detector.geometry import GeometryError
 from monitor.detector import tree as detectors

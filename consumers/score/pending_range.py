@@ -1,4 +1,4 @@
-"""Stretch: what has been scored of one partition since its last range."""
+"""PendingRange: what has been scored of one partition since its last range."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.judging.comparison import Joint
 
 if TYPE_CHECKING:
     from consumers.score.counts import Counts
-    from consumers.score.scoring import Lineup
+    from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
     from consumers.wire.ranges import Stream
     from consumers.wire.record import Record
@@ -26,7 +26,7 @@ KEPT_PER_REGION = 2
 
 
 @dataclass(slots=True)
-class Stretch:
+class PendingRange:
     """Counts of one partition between two ranges; `range_` says them, `next` begins anew."""
 
     stream: Stream
@@ -155,7 +155,7 @@ class Stretch:
         """Return whether a range would say anything new."""
         return self.records > 0 or self.caught_up != self.told_caught_up
 
-    def range_(self, worker: str, group: str, lineup: Lineup) -> Range | None:
+    def range_(self, worker: str, group: str, lineup: ModelsInForce) -> Range | None:
         """Return what the stretch came to, None if it cannot be placed yet."""
         if self.begin is None:
             return None
@@ -196,9 +196,9 @@ class Stretch:
             last=self.tail.last if newest is None else digest(newest),
         )
 
-    def next(self, at: float) -> Stretch:
+    def next(self, at: float) -> PendingRange:
         """Return the empty stretch that follows."""
-        return Stretch(
+        return PendingRange(
             stream=self.stream,
             token=self.token,
             begin=None if self.begin is None else self.position,

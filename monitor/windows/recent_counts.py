@@ -1,4 +1,4 @@
-"""Ledger: the counts of the last minutes, data-second by data-second, to look back at."""
+"""RecentCounts: the counts of the last minutes, data-second by data-second, to look back at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LENGTH = 600
 """Data-seconds that are kept."""
 
 
-class Ledger:
+class RecentCounts:
     """A ring of data-seconds: for every region, showers by condition cell and exceedances.
 
     Parameters

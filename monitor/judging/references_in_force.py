@@ -1,10 +1,10 @@
-"""Belief: which references are in force now: certified, moved, live, for the conditions of the run."""
+"""ReferencesInForce: which references are in force now: certified, moved, live, for the conditions of the run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from monitor.quality.orders import Order, ReferenceAct
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.conditions import Conditions
 from monitor.reference.live import LiveReference
 from monitor.windows import packing
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
 
 
-class Belief:
+class ReferencesInForce:
     """Puts references in force in a watch.
 
     Parameters
