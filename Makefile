@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench crews crew-deployed compat sbom dashboards kafka install system clean
+.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed compat sbom dashboards kafka install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -55,6 +55,10 @@ compat: crews
 # The bill of materials of the environment; that of the image is in it, /app/bom.json.
 sbom: install
 	UV=$(BIN)/uv .ci/sbom $(BIN)/python bom.json
+
+# The guide's programs in six languages, built and run where their toolchains are: minutes, and what they fetch.
+producers: install system
+	$(BIN)/pytest -m producers
 
 # Grafana's own types and UI library come from npm: 600 MB, so not a part of `make test`. Needs node 20.
 RENDER := deploy/grafana/render

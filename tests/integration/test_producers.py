@@ -23,7 +23,7 @@ SHOWERS = 4 * RECORDS * 64
 
 # A client of kafka-python that is asked often may leave a socket to the garbage collector.
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.producers,
     pytest.mark.timeout(1800),  # what a toolchain fetches and builds is not ours to hurry
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
