@@ -5,7 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 # A process more than processors: some wait for services while others compute.
-SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup
+SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+
+# What times messages has the machine for itself.
+USUAL := not dashboards and not delays and not producers
 
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
@@ -25,10 +28,11 @@ fuzz: install
 
 # Unit tests, laws and doctests: no services, nothing that takes long.
 quick: install
-	$(BIN)/pytest --numprocesses auto --dist loadgroup -m "not services and not slow"
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "$(USUAL) and not services and not slow"
 
 suite: install system
-	$(BIN)/pytest $(SIDE_BY_SIDE)
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed"
+	$(BIN)/pytest -m "$(USUAL) and timed"
 
 # It yields to the tests beside it, of which some wait for an answer in seconds.
 lint: install

@@ -13,10 +13,10 @@ if SIDE_BY_SIDE:
 SERVICES = Path(__file__).parent / "tests" / "integration"
 
 LONGEST_FIRST = (
-    "timed", "test_upgrade", "test_models", "test_page", "test_ingest", "test_secured",
-    "test_commands", "test_exactly_once", "test_masks", "test_alertmanager",
+    "test_upgrade", "test_models", "test_page", "test_ingest", "test_secured", "test_commands",
+    "test_exactly_once", "test_masks", "test_alertmanager",
 )  # fmt: skip
-"""Groups that wait for services: begun early, while others compute, so that no process is last."""
+"""Files that wait for services: begun early, while others compute, so that no process is last."""
 
 
 def pytest_addoption(parser):
@@ -35,11 +35,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_itemcollected(item):
-    """Mark what needs services, and keep a file in one process: what it shares is made once."""
+    """Mark what needs services."""
     if SERVICES in item.path.parents:
         item.add_marker("services")
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,9 +47,8 @@ def pytest_collection_modifyitems(items):
 
 
 def _turn(item):
-    group = item.get_closest_marker("xdist_group").args[0]
-    if group in LONGEST_FIRST:
-        return LONGEST_FIRST.index(group)
+    if item.path.stem in LONGEST_FIRST:
+        return LONGEST_FIRST.index(item.path.stem)
     return len(LONGEST_FIRST) + (item.get_closest_marker("services") is None)
 
 

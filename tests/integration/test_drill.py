@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker, free_port
 
-pytestmark = pytest.mark.xdist_group("timed")
+pytestmark = pytest.mark.timed
 GOOD_S = 20
 """Seconds of good data before the fault."""
 

@@ -188,7 +188,7 @@ def test_too_much_memory_in_the_broker_is_said(tmp_path):
                 small.check()
 
 
-@pytest.mark.xdist_group("timed")
+@pytest.mark.timed
 def test_the_demo_finds_its_fault_and_leaves_nothing_running():
     mark = f"demo of test process {os.getpid()}"
     began = time.monotonic()

@@ -13,7 +13,7 @@ from promql import expressions, filled
 from standings import alarm, standing
 from waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("timed")
+pytestmark = pytest.mark.timed
 
 
 @pytest.fixture(scope="module")

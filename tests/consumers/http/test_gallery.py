@@ -11,7 +11,7 @@ from memory import TINY, MemoryBroker, MemorySink
 
 from consumers.http import gallery
 from consumers.http.gallery import Gallery
-from consumers.http.page import Place
+from consumers.http.page import ShowerCoordinates
 from consumers.wire import letters, strange, topics
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import MAX_RECORD_BYTES
@@ -50,7 +50,7 @@ def test_poison_on_the_anomalies_topic_is_a_dead_letter_and_the_gallery_goes_on(
     (letter,) = [letters.decode(r.value) for r in broker.topics[topics.REJECTS, 0]]
     assert (letter.topic, letter.offset) == (topics.ANOMALIES, 0)
     assert counted == [topics.ANOMALIES]
-    assert kept.picture(Place(topics.SHOWERS, 1, 2, 3)) is not None
+    assert kept.picture(ShowerCoordinates(topics.SHOWERS, 1, 2, 3)) is not None
 
 
 def test_the_memory_of_the_gallery_follows_from_the_number_of_cells(monkeypatch):
@@ -59,7 +59,9 @@ def test_the_memory_of_the_gallery_follows_from_the_number_of_cells(monkeypatch)
     many = [replace(golden.strange_shower(), row=row) for row in range(5)]
     broker.append(topics.ANOMALIES, strange.encode(many, "t", ("a", "b")), "k", 0)
     kept, _ = follow(broker)
-    found = [kept.picture(Place(topics.SHOWERS, 1, 2, row)) is not None for row in range(5)]
+    found = [
+        kept.picture(ShowerCoordinates(topics.SHOWERS, 1, 2, row)) is not None for row in range(5)
+    ]
     assert found == [False, False, True, True, True]
 
 
