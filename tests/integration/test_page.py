@@ -16,7 +16,7 @@ from standings import DETECTOR, alarm, expositions, history, spectra, standing, 
 from waiting import wait_until
 
 from consumers.http.acts import Acts
-from consumers.http.page import HANG_S, Health, Line, Page, Place, Server
+from consumers.http.page import HANG_S, Health, Line, Page, Server, ShowerCoordinates
 from models.detector import files as geometries
 from monitor.display.metrics.judge import JudgeRole
 from monitor.display.pictures import ShowerPicture
@@ -24,7 +24,7 @@ from monitor.display.standing import Acknowledged
 from monitor.quality.quality import Quality
 
 GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
-KEPT = Place("calo.showers.v1", 3, 9_210, 0)
+KEPT = ShowerCoordinates("calo.showers.v1", 3, 9_210, 0)
 
 
 def shower(place):
