@@ -13,7 +13,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed compat sbom dashboards kafka install system clean
+.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed compat sbom dashboards kafka apache install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -81,6 +81,11 @@ kafka: $(KAFKA)
 $(KAFKA): tests/kafka/pom.xml
 	mvn --quiet --batch-mode --file $< dependency:copy-dependencies
 	touch $@
+
+# All integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is.
+KAFKA_HOME ?= $(CURDIR)/tests/kafka
+apache: install system
+	KAFKA_HOME=$(KAFKA_HOME) $(BIN)/pytest tests/integration
 
 install: $(STAMP)
 

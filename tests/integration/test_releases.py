@@ -91,7 +91,7 @@ def test_models_of_a_release_are_put_together_and_score(broker, artefact):
     told = control.newest(records)
     assert told.primary == artefact.hash
     assert set(artefact_form.cards(records)) == {told.primary, told.shadow}
-    again = artefact_form.gather(records, told.shadow, artefact.geometry)
+    again = artefact_form.gather(records, told.shadow, artefact.geometry, Artefact.of_files)
     block = codec.decode(broker.topics[topics.SHOWERS, 0][0].value, artefact.geometry)
     scored = again.scorer("cpu").score(block.showers)
     assert np.isfinite(scored.p_combined[scored.valid]).all()

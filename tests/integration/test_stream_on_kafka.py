@@ -66,7 +66,7 @@ def connection(broker):
 
 def make(connection):
     ensure_topics(connection, partitions=2)
-    wait_until(lambda: describe_topics(connection)[topics.SHOWERS] == 2, 20, "two partitions")
+    wait_until(lambda: describe_topics(connection).get(topics.SHOWERS) == 2, 20, "two partitions")
 
 
 def delete(admin, name):
