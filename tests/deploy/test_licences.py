@@ -24,12 +24,12 @@ def normal(name):
 
 def licences(distribution):
     """Return the licences that a package states: SPDX identifiers, classifiers, or a free text."""
-    stated = distribution.metadata["License-Expression"]
+    stated = distribution.metadata.get("License-Expression")
     if stated:
         return set(re.findall(r"[\w.+-]+", stated)) - WORDS
     classifiers = distribution.metadata.get_all("Classifier") or []
     said = {c for c in classifiers if c.startswith("License ::")} - VAGUE
-    return said or {distribution.metadata["License"] or ""} - {""}
+    return said or {distribution.metadata.get("License") or ""} - {""}
 
 
 def fault(name, stated):
@@ -59,7 +59,7 @@ def test_a_licence_that_is_not_allowed_or_not_stated_is_named(stated, said):
 def test_what_says_nothing_was_looked_up_and_still_says_nothing():
     for d in distributions():
         if normal(d.name) in LICENCES["unsaid"]:
-            assert not d.metadata["License-Expression"], d.name
+            assert not d.metadata.get("License-Expression"), d.name
     known = {*LICENCES["allowed"], "ours"}
     assert set(LICENCES["unsaid"].values()) <= known
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
@@ -12,6 +13,7 @@ from consumers.kafka.source import KafkaSource
 from consumers.wire import topics
 
 
+@pytest.mark.timed
 def test_a_broker_that_hangs_has_not_answered_and_one_that_has_nothing_new_has():
     with EmbeddedBroker() as broker:
         connection = Connection(broker.bootstrap)
