@@ -129,7 +129,7 @@ def some_records(log: KafkaLog, given: Settings, n: int, begin: str) -> Iterator
         raise UserError(f"no topic {given.topic} on {given.bootstrap}")
     each = -(-n // partitions)
     for partition in range(partitions):
-        first, end = log.span(given.topic, partition)
+        first, end = log.bounds(given.topic, partition)
         start = max(first, end - each) if begin == "newest" else first
         for left, record in enumerate(
             log.read(given.topic, start, min(end, start + each), partition=partition)

@@ -111,13 +111,6 @@ class KafkaLog:
             first = self._consumer.beginning_offsets([where], timeout_ms=_ASK_MS)[where]
             return int(first), int(self._consumer.end_offsets([where], timeout_ms=_ASK_MS)[where])
 
-    def span(self, topic: str, partition: int) -> tuple[int, int]:
-        """Return the first offset of a partition and its end, as the broker reports them."""
-        where = TopicPartition(topic, partition)
-        with translated():
-            first = self._consumer.beginning_offsets([where])[where]
-            return int(first), int(self._consumer.end_offsets([where])[where])
-
     def follow(
         self, topic: str, stopping: threading.Event, *, begin: int | None = None
     ) -> Iterator[Record | None]:

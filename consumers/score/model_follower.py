@@ -1,4 +1,4 @@
-"""ModelFollower: keeps a worker's models as the models topic says, while the worker goes on."""
+"""Model follower: keeps a worker's models as the models topic says, while the worker goes on."""
 
 from __future__ import annotations
 

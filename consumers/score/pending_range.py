@@ -1,4 +1,4 @@
-"""PendingRange: what has been scored of one partition since its last range."""
+"""Pending range: what has been scored of one partition since its last range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ReferencesInForce: which references are in force now: certified, moved, live, for the conditions of the run."""
+"""References in force: certified, moved or live, for the conditions of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders: what people may say about references and conditions."""
+"""Reference acts: what people may say about references and conditions."""
 
 from __future__ import annotations
 

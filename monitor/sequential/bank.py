@@ -1,4 +1,4 @@
-"""Sequential tests: mixture Shiryaev-Roberts e-detectors, many streams at once.
+"""Bank of sequential tests: mixture Shiryaev-Roberts e-detectors, many streams at once.
 
 An e-detector is a process whose mean, while nothing is wrong, never exceeds the time gone by
 (Shin, Ramdas & Rinaldo, arXiv:2203.03532, definition 2.2). An alarm at the first time that it

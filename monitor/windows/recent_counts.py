@@ -1,4 +1,4 @@
-"""RecentCounts: the counts of the last minutes, data-second by data-second, to look back at."""
+"""Recent counts: the counts of the last minutes, data-second by data-second, to look back at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StepHistory: the counts of the past in spells, the older the coarser.
+"""Step history: the counts of the past in spells, the older the coarser.
 
 What is known of a fault so grows with its age, and what is kept only as the logarithm.
 """
