@@ -94,7 +94,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
     artefact = load(plan.artefact)
     source = source_of(artefact, plan.showers)
     judge = Monitor(grid("calo", SECTORS, PER_SECTOR), artefact.geometry, artefact.reference)
-    rivals = Rivals(judge.places, judge.watch.certified)
+    rivals = Rivals(judge.places, judge.watch.references.certified)
     counted = _Crossings(judge.settings.allowance.page_at(judge.places))
     rng = np.random.default_rng([plan.seed, 3])
     parts = [(source.good(POOL, rng), np.full(REGIONS, RATE / REGIONS))]

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.alarms.case import Case, Change
-from monitor.alarms.crossings import Moment
 from monitor.quality.alarms import Severity, State
 from monitor.sequential.budget import shares
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from monitor.alarms.crossings import Crossings
+    from monitor.alarms.crossings import Crossings, Moment
     from monitor.detector.places import Places
     from monitor.sequential.watch import Watch
 
@@ -50,28 +51,14 @@ class Casebook:
         self.pages = 0
         """Cases that ever paged."""
 
-    def step(self, watch: Watch, now: int, watched: int) -> list[Change]:
-        """Return what the evidence of a step changes.
-
-        Parameters
-        ----------
-        watch
-            Holds the evidence; places are arranged anew when cases open or close.
-        now
-            Newest data-second.
-        watched
-            Data-seconds since the evidence was last started anew.
-        """
-        at = Moment(watch, watch.total(), now, watched)
-        changes: list[Change] = []
+    def take(self, at: Moment) -> list[Change]:
+        """Open the case that the evidence of a step makes, if it makes one, or fold it."""
         place = self._crossings.crossing(at, self.open)
-        if place is not None:
-            changes += self._take(self._crossings.case(place, at, self.claimed()), now)
-            watch.arrange(watch.masked, self.explained())
-        changes += self._follow(at)
-        if any(change.state is State.CLEARED for change in changes):
-            watch.arrange(watch.masked, self.explained())
-        return changes
+        if place is None:
+            return []
+        fresh = self._crossings.case(place, at, self.claimed())
+        same = [case for case in self.open if self._crossings.same(case, fresh)]
+        return self._fold(same, fresh, at.now) if same else [self._open(fresh, at.now)]
 
     def succeed(self, former: Casebook, now: int) -> list[Change]:
         """Take over from a casebook that has seen the same seconds by another model.
@@ -133,11 +120,6 @@ class Casebook:
             rows[case.regions] = True
         return rows
 
-    def _take(self, fresh: Case, now: int) -> list[Change]:
-        """Open a case, or fold it into those that it is the same fault as."""
-        same = [case for case in self.open if self._crossings.same(case, fresh)]
-        return self._fold(same, fresh, now) if same else [self._open(fresh, now)]
-
     def _open(self, case: Case, now: int) -> Change:
         before = next(
             (
@@ -179,10 +161,12 @@ class Casebook:
         first.once_in = max(first.once_in, fresh.once_in)
         return [*changes, self._say(first, State.UPDATED, now)]
 
-    def _follow(self, at: Moment) -> list[Change]:
-        """Return updates of open cases, and clear those that are over."""
+    def follow(self, at: Moment) -> Iterator[Change]:
+        """Yield updates of open cases, and of those that are over one by one.
+
+        The evidence of what a cleared case claims is forgotten before the next is looked at.
+        """
         watch, total, now = at.watch, at.total, at.now
-        changes = []
         for case in list(self.open):
             rows = self._rows(case)
             once_in = float((total[rows] * self._shares[rows]).max())
@@ -191,13 +175,11 @@ class Casebook:
             case.odds = max(case.odds, watch.leading(best)[3])
             if self._crossings.severity(total, rows) is not case.severity is Severity.WARNING:
                 self._upgrade(case, Severity.PAGE)
-                changes.append(self._say(case, State.UPDATED, now))
+                yield self._say(case, State.UPDATED, now)
             elif self._over(case, watch, now):
-                changes.append(self.close(case, now))
-                watch.forget(self._inside(case))
+                yield self.close(case, now)
             elif _due(case, now):
-                changes.append(self._say(case, State.UPDATED, now))
-        return changes
+                yield self._say(case, State.UPDATED, now)
 
     def _rows(self, case: Case) -> list[int]:
         """Return the places whose evidence is the case's."""
@@ -205,7 +187,7 @@ class Casebook:
             [case.place] if case.diffuse else [self._places.first_region + r for r in case.regions]
         )
 
-    def _inside(self, case: Case) -> NDArray[np.bool_]:
+    def inside(self, case: Case) -> NDArray[np.bool_]:
         """Return the places that a case claims wholly, shape (P,)."""
         claimed = np.isin(np.arange(self._places.n_regions), case.regions)
         return np.asarray(~(self._places.members & ~claimed).any(1))

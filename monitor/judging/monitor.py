@@ -11,7 +11,7 @@ import numpy as np
 
 from models.scoring.scales import LEVELS
 from monitor.alarms.casebook import Casebook
-from monitor.alarms.crossings import Crossings
+from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
 from monitor.display import board
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from monitor.quality.self_tests import SelfTestResult
     from monitor.reference.conditions import Conditions
     from monitor.reference.live import LiveReference
+    from monitor.reference.references import References
     from monitor.verdicts.lumisections import Loss
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
@@ -109,19 +110,19 @@ class Monitor:
         self.geometry = geometry
         expectation = reference if isinstance(reference, Expectation) else of_reference(reference)
         self._scores = RecentScores(None if isinstance(reference, Expectation) else reference)
+        self._clock = Clock()
+        self._belief = ReferencesInForce(expectation, self.places, self.settings.live, self._clock)
         page_at = self.settings.allowance.page_at(self.places)
         warn_at = self.settings.allowance.warn_at(self.places)
         self.watch = Watch(
             self.places,
-            expectation,
+            self._belief.now,
             page_at,
             floors=self.settings.floors,
             miscoverage=self.settings.miscoverage,
             cell_seconds=self.settings.cell_seconds,
         )
         self.self_test: SelfTest | None = None
-        self._clock = Clock()
-        self._belief = ReferencesInForce(self.watch, self.places, self.settings.live, self._clock)
         self._recent = RecentCounts(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._reporter = Reporter(
             self.places, geometry, self.watch, self._recent, self._clock, self.settings.model
@@ -138,7 +139,7 @@ class Monitor:
         self._between = False
         """Whether the run has ended, so that silence says nothing."""
 
-        self._name_reference()
+        self._put_in_force()
         self._alarms: dict[str, Alarm] = {}
         self._crew = Crew()
         self._spectra: deque[NDArray[np.int64]] = deque(maxlen=board.SPECTRUM_S)
@@ -194,7 +195,7 @@ class Monitor:
         if present:  # what is of a past run amends its verdicts only
             all_ = sum(present[1:], present[0])
             out += self._test(second, all_, new=not late, masked=masked, whole=whole)
-        self._name_reference()
+        self._put_in_force()
         if self.self_test is not None and not late:
             self.self_test.observe(*windows, unknown=unknown)
         return tuple(out)
@@ -208,11 +209,32 @@ class Monitor:
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
         out: list[Statement] = []
-        for change in self._cases.step(self.watch, self._clock.now, self._clock.run_watched):
+        for change in self._decide():
             out += self._tell(change)
         if new:  # what is late may be of a fault that is over: it teaches nothing
             self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
+            self._put_in_force()
         return out + self._anchor()
+
+    def _decide(self) -> list[Change]:
+        """Return which cases open, change and close by the evidence of a step."""
+        clock, cases = self._clock, self._cases
+        at = Moment(self.watch, self.watch.total(), clock.now, clock.run_watched)
+        changes = cases.take(at)
+        if changes:
+            self._arrange()
+        for change in cases.follow(at):
+            changes.append(change)
+            if change.state is State.CLEARED:
+                self.watch.forget(cases.inside(change.case))
+        if any(change.state is State.CLEARED for change in changes):
+            self._arrange()
+        return changes
+
+    def _arrange(self, masked: NDArray[np.bool_] | None = None) -> None:
+        """Let places count what is neither masked, shape (R,), nor explained by open cases."""
+        masked = self.watch.masked if masked is None else masked
+        self.watch.arrange(masked, self._cases.explained())
 
     def _turn_back(self, second: int) -> None:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
@@ -223,10 +245,10 @@ class Monitor:
     def act(self, act: ReferenceAct) -> tuple[Statement, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
         told = self._belief.obey(act)
+        self._put_in_force()
         if told is not None:
             self._scores.forget()
             self._start_anew()
-        self._name_reference()
         return () if told is None else (told,)
 
     def run_act(self, act: RunAct) -> tuple[Statement, ...]:
@@ -345,6 +367,7 @@ class Monitor:
             if self._belief.changes_with(run):
                 self._scores.forget()
                 changed.append(self._belief.change(run))
+                self._put_in_force()
         return [*changed, *self._mask()] if self._crew.dismiss(self._clock.now_ns) else changed
 
     def _start_anew(self) -> None:
@@ -359,13 +382,14 @@ class Monitor:
         Every open alarm ends, since it was held against the old centre; what a region keeps of
         its own is found anew.
         """
-        told = self._belief.anchor(self._cases.open)
+        told = self._belief.anchor(self._cases.open, self.watch.untrusted)
         if told is None:
             return []
+        self._put_in_force()
         out: list[Statement] = [told]
         for case in list(self._cases.open):
             out += self._tell(self._cases.close(case, self._clock.now))
-        self.watch.arrange(self.watch.masked, self._cases.explained())
+        self._arrange()
         self._scores.forget()
         self._start_anew()
         return out
@@ -377,8 +401,11 @@ class Monitor:
         """
         return self._scores.moved() if self.live.anchor is None else 0.0
 
-    def _name_reference(self) -> None:
-        """Let verdicts from now on name the reference in force."""
+    def _put_in_force(self) -> None:
+        """Test against the references in force, and let verdicts from now on name the newest."""
+        if self.watch.references is not self._belief.now:
+            self.watch.adopt(self._belief.now)
+            self.watch.shares.change(self._belief.conditions.key)
         self._sections.reference = self.watch.expectation.id
 
     def _part(self, key: WindowKey, rows: Rows) -> Part:
@@ -403,12 +430,12 @@ class Monitor:
         found = self._crew.masks(self._clock.now_ns, self.places, self.watch.cells.n_latents)
         self._sections.masked = found.causes
         self.watch.mask_cells(found.cells)
-        self.watch.arrange(found.regions, self._cases.explained())
+        self._arrange(found.regions)
         out: list[Alarm | Verdict] = []
         for case in [c for c in self._cases.open if found.touched[c.regions].all()]:
             out += self._tell(self._cases.close(case, now))
         self.watch.forget(np.asarray(self.places.members[:, found.touched].any(1)))
-        self.watch.arrange(found.regions, self._cases.explained())
+        self._arrange()
         self._cases.restart()
         return out
 
@@ -426,7 +453,7 @@ class Monitor:
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
         self._alarms = {id_: known for id_, known in self._alarms.items() if id_ in kept}
         self._belief.flag(case)
-        self._name_reference()
+        self._put_in_force()
         quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
         end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
         span = Span(case.id, case.onset, end, quality, alarm.summary)
@@ -449,7 +476,7 @@ class Monitor:
 
     def standing(self) -> Standing:
         """Return all that people are shown."""
-        clock, references = self._clock, self._belief.references
+        clock, references = self._clock, self._belief.now.both
         return Standing(
             detector=self.places.detector.name,
             data_second=clock.second,
@@ -503,10 +530,15 @@ class Monitor:
         counts = np.sum(list(self._spectra), axis=0)
         return board.spectra(counts, references, self.settings.score_names)
 
+    def measure_by(self, references: References) -> None:
+        """Test against these references from now on."""
+        self._belief.now = references
+        self._put_in_force()
+
     def adopt_live(self) -> None:
         """Test against what has been accepted so far, from now on."""
         self._belief.take_up()
-        self._name_reference()
+        self._put_in_force()
 
     def budget(self) -> Budget:
         """Return the false pages allowed, the time watched and the pages raised."""
@@ -544,6 +576,7 @@ class Monitor:
         self.watch.restore(packing.below("watch.", state))
         self._recent.restore(packing.below("recent.", state))
         self._belief.restore(words["conditions"], state)
+        self._put_in_force()
         self._spectra.clear()
         self._spectra.extend(state["spectra"].astype(np.int64))
         self._scores.forget()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.conditions import Conditions
 from monitor.reference.live import LiveReference
+from monitor.reference.references import References
 from monitor.windows import packing
 from monitor.windows.clock import SECOND_NS
 
@@ -20,18 +22,17 @@ if TYPE_CHECKING:
     from monitor.detector.places import Places
     from monitor.reference.expectation import Expectation
     from monitor.reference.live import LiveSettings
-    from monitor.sequential.watch import Watch
     from monitor.windows.clock import Clock
     from monitor.windows.rows import Rows
 
 
 class ReferencesInForce:
-    """Puts references in force in a watch.
+    """Decides which references are in force.
 
     Parameters
     ----------
-    watch
-        Tests against whatever is in force.
+    certified
+        What good showers hold.
     places
         The detector's places.
     settings
@@ -40,20 +41,19 @@ class ReferencesInForce:
         The time, as it stands.
     """
 
-    def __init__(self, watch: Watch, places: Places, settings: LiveSettings, clock: Clock) -> None:
-        self._watch, self._places, self._settings, self._clock = watch, places, settings, clock
-        self._certified = watch.certified
+    def __init__(
+        self, certified: Expectation, places: Places, settings: LiveSettings, clock: Clock
+    ) -> None:
+        self._places, self._settings, self._clock = places, settings, clock
+        self._certified = certified
+        self.now = References(certified)
+        """Those in force."""
+
         self.live = self._fresh()
         self.conditions = Conditions()
 
     def _fresh(self) -> LiveReference:
         return LiveReference(self._certified, self._settings, self._places.n_regions)
-
-    @property
-    def references(self) -> tuple[Expectation, ...]:
-        """Return the certified reference, and the one in force if that is another."""
-        certified, in_force = self._watch.certified, self._watch.expectation
-        return (certified,) if in_force is certified else (certified, in_force)
 
     def step(self, second: int, rows: Rows, flagged: NDArray[np.bool_]) -> None:
         """Take in a data-second; regions that are flagged, shape (R,), are not believed."""
@@ -83,7 +83,7 @@ class ReferencesInForce:
             self.live.forget(self._clock.run_since)
             return self.change(run)
         self.live.obey(act)
-        self._watch.certified = self.live.centre
+        self.now = replace(self.now, certified=self.live.centre)
         self.take_up()
         return None
 
@@ -96,19 +96,18 @@ class ReferencesInForce:
         key, frozen = self.conditions.of(run), self.live.frozen
         self.live = self.conditions.change(key, self.live, self._fresh)
         self.live.frozen = frozen  # until people say otherwise, whatever the conditions
-        self._watch.shares.change(key)
         self._take_centre()
         return self._in_force(Order.CONDITIONS, run=run, key=key)
 
-    def anchor(self, open_: Iterable[Case]) -> ReferenceAct | None:
+    def anchor(self, open_: Iterable[Case], untrusted: NDArray[np.bool_]) -> ReferenceAct | None:
         """Move the centre, once that was ordered and there is enough to move it to.
 
-        Regions with a case of their own, or with masks, are no part of the new centre.
+        Regions with a case of their own, or untrusted ones, shape (R,), are no part of it.
         """
         since = self.live.anchor_since
         if since is None:
             return None
-        away = self._watch.untrusted.copy()
+        away = untrusted.copy()
         for case in open_:
             if case.place >= self._places.first_region:
                 away[case.regions] = True
@@ -118,10 +117,11 @@ class ReferencesInForce:
         return self._in_force(Order.ANCHOR, since_ns=since * SECOND_NS)
 
     def _adopt(self, live: Expectation | None) -> None:
-        self._watch.adopt(live, max(self.live.epoch, 1), guarded=self._settings.guarded)
+        epoch, guarded = max(self.live.epoch, 1), self._settings.guarded
+        self.now = References(self.now.certified, live, epoch, guarded)
 
     def _take_centre(self) -> None:
-        self._watch.certified = self.live.centre
+        self.now = References(self.live.centre)
         self._adopt(self.live.expectation())
 
     def _in_force(self, order: Order, **what: Any) -> ReferenceAct:

@@ -139,11 +139,11 @@ class SelfTesting:
 
     def _fresh(self) -> Monitor:
         settings = replace(self._judge.settings, live=LiveSettings(enabled=False))
-        certified: Expectation = self._judge.watch.certified
-        copy = Monitor(self._judge.places.detector, self._judge.geometry, certified, settings)
-        live = self._judge.live.expectation()
-        if live is not None:  # the copy is as sharp as the real one
-            copy.watch.adopt(live, max(self._judge.live.epoch, 1))
+        references = self._judge.watch.references
+        copy = Monitor(
+            self._judge.places.detector, self._judge.geometry, references.certified, settings
+        )
+        copy.measure_by(references)  # as sharp as the real one
         return copy
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from monitor.detector.places import Places
     from monitor.reference.expectation import Expectation
+    from monitor.reference.references import References
     from monitor.windows.rows import Rows
 
 RATES_SHARE = 0.5
@@ -35,7 +35,7 @@ class Watch:
     ----------
     places
         The detector's places.
-    expectation
+    references
         What good showers hold.
     needed
         Evidence that a page needs at each place, data-seconds, shape (P,).
@@ -48,7 +48,7 @@ class Watch:
     def __init__(
         self,
         places: Places,
-        expectation: Expectation,
+        references: References,
         needed: NDArray[np.float64],
         *,
         floors: Floors,
@@ -57,11 +57,10 @@ class Watch:
     ) -> None:
         self._places = places
         self._floors, self._miscoverage = floors, miscoverage
-        self.certified = expectation
-        self.adopt(None)
+        self.adopt(references)
         self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
-        self.memory = StepHistory(cell_seconds, no_showers(expectation, places.n_regions))
+        self.memory = StepHistory(cell_seconds, no_showers(references.certified, places.n_regions))
         self.shares = Shares(places.n_regions)
         self.heard = np.zeros(places.n, bool)
         """Places of which the last step said something, by showers or by their absence, (P,)."""
@@ -70,28 +69,17 @@ class Watch:
         self._members = places.members
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
-    def adopt(self, live: Expectation | None, epoch: int = 1, *, guarded: bool = True) -> None:
-        """Test against this live reference too from now on; evidence so far stays.
+    def adopt(self, references: References) -> None:
+        """Test against these from now on; evidence so far stays."""
+        self.references = references
+        tested = references.shares(self._miscoverage / 4)  # counts and latents, certified and live
+        self.rates = RateTests(tested, self._floors)
+        self.cells = CellTests(tested, self._floors)
 
-        Parameters
-        ----------
-        live
-            None: against the certified reference alone.
-        epoch
-            Which live reference this is: the k-th has a share 6 / (π k)² of the miscoverage, so
-            that all of them together keep it.
-        guarded
-            Whether the certified reference still bounds what is believed.
-        """
-        each = self._miscoverage / 4  # counts and latents, certified and live
-        references: list[tuple[Expectation, float]] = []
-        if guarded or live is None:
-            references.append((self.certified, each))
-        if live is not None:
-            references.append((live, each * 6 / (math.pi * epoch) ** 2))
-        self.expectation = references[-1][0]
-        self.rates = RateTests(tuple(references), self._floors)
-        self.cells = CellTests(tuple(references), self._floors)
+    @property
+    def expectation(self) -> Expectation:
+        """Return the newest reference in force."""
+        return self.references.newest
 
     def arrange(self, masked: NDArray[np.bool_], explained: NDArray[np.bool_]) -> None:
         """Set which regions count where.

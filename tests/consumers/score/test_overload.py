@@ -130,7 +130,7 @@ def test_a_verdict_says_what_was_left_out_and_is_amended_if_it_is_told_later():
     assert (first[2].skipped, first[2].quality) == (42, Quality.GOOD)
     assert first[2].reason == "42 showers were not scored: overload"
     assert (first[3].skipped, first[3].reason) == (0, "")
-    heir = Monitor(stream.detector, GEOMETRY, judge.watch.certified, judge.settings)
+    heir = Monitor(stream.detector, GEOMETRY, judge.watch.references.certified, judge.settings)
     heir.restore(judge.state())
     (later,) = heir.leave_out([(1, 1, 2, 8)])
     assert (later.skipped, later.version) == (50, 2)

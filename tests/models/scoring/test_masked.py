@@ -78,6 +78,8 @@ def test_p_values_of_a_region_count_once_they_are_made_without_its_masked_cells(
 ):
     judge, alarms = judged(masked=masked, **settings)
     assert bool(alarms) is found
-    heir = Monitor(judge.places.detector, GEOMETRY, judge.watch.certified, judge.settings)
+    heir = Monitor(
+        judge.places.detector, GEOMETRY, judge.watch.references.certified, judge.settings
+    )
     heir.restore(judge.state())
     assert heir.masked() == judge.masked() == Masked.of([Mask(2, (CELL,))])

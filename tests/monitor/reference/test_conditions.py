@@ -184,10 +184,10 @@ def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     assert found[0].place == "A3"
     heir = monitor(stream)
     heir.restore(judge.state())
-    assert heir.watch.certified.id == judge.watch.certified.id
+    assert heir.watch.references.certified.id == judge.watch.references.certified.id
     judge.act(ReferenceAct(Order.RESET, "Ada", 8))
     assert judge.reference_summary().origin == "certified"
-    assert judge.watch.certified.id == "simulated"
+    assert judge.watch.references.certified.id == "simulated"
 
 
 def test_a_region_with_a_fault_of_its_own_is_no_part_of_the_new_centre():
@@ -199,7 +199,7 @@ def test_a_region_with_a_fault_of_its_own_is_no_part_of_the_new_centre():
     assert judge.open_alarms()[0].place == "A2"
     judge.act(ReferenceAct(Order.ANCHOR, "Ada", 7, since_ns=stream.second * NS))
     play(judge, stream, 310)
-    centre = judge.watch.certified
+    centre = judge.watch.references.certified
     assert "anchored" in centre.id
     assert centre.latent_mean[:, 3] == pytest.approx(0, abs=0.1)
     assert judge.open_alarms()[0].place == "A2"

@@ -49,7 +49,7 @@ def test_what_is_lost_of_a_lumisection_is_in_its_verdicts():
     loss = Loss(START + 10, START + 26, WORDS)
     amended = judge.lose(loss)
     assert {(v.lumisection, v.version, v.reason) for v in amended} == {(1, 2, WORDS)}
-    heir = Monitor(stream.detector, GEOMETRY, judge.watch.certified, judge.settings)
+    heir = Monitor(stream.detector, GEOMETRY, judge.watch.references.certified, judge.settings)
     heir.restore(judge.state())
     second = told(stream, heir, 23)
     assert {v.reason for v in second if v.lumisection == 2} == {WORDS}
