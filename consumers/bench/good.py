@@ -122,7 +122,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
             for alarm in alarms.values()
         ],
         "rivals_alarms": dict(zip(NAMES, rivals.alarms.tolist(), strict=True)),
-        "reference": asdict(judge.reference_summary()),
+        "reference": asdict(judge.view.reference()),
     } | counted.told(seconds)
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from consumers.exactly_once.snapshots import Manifest
     from consumers.wire.ranges import Open, Range, WindowForm
     from monitor.display.standing import StreamNow
-    from monitor.judging.monitor import Monitor, Statement
+    from monitor.judging.monitor import Monitor
+    from monitor.judging.statements import Statement
     from monitor.quality.acknowledgements import Acknowledgement
     from monitor.quality.reference_acts import ReferenceAct
     from monitor.quality.run_acts import RunAct

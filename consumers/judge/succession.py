@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consumers.judge.state import JudgeState, JudgingModel
-    from monitor.judging.monitor import Statement
+    from monitor.judging.statements import Statement
     from monitor.quality.model_acts import ModelAct
 
     JudgingModelOf = Callable[[str], JudgingModel]

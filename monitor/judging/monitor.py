@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,24 +13,19 @@ from monitor.alarms.casebook import Casebook
 from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
-from monitor.display import board
-from monitor.display.latents import moments
-from monitor.display.standing import Acknowledged, Budget, Spectrum, Standing, StreamNow
 from monitor.judging import masks
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
-from monitor.quality import records
-from monitor.quality.alarms import Alarm, ReferenceSummary, Severity, State
-from monitor.quality.quality import Quality
+from monitor.judging.statements import Statement, Statements, span
+from monitor.judging.view import View
+from monitor.quality.alarms import Alarm, State
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.run_acts import RunAct, RunOrder
-from monitor.quality.verdicts import Verdict
 from monitor.reference.expectation import Expectation, of_reference
-from monitor.sequential.budget import DAY
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
-from monitor.verdicts.lumisections import OPEN, Lumisections, Span
+from monitor.verdicts.lumisections import Lumisections
 from monitor.verdicts.section import Part
 from monitor.windows import packing
 from monitor.windows.clock import Clock
@@ -46,10 +40,12 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
-    from monitor.alarms.case import Case, Change
+    from monitor.alarms.case import Change
     from monitor.detector.tree import Detector
+    from monitor.display.standing import Standing
     from monitor.quality.acknowledgements import Acknowledgement, Masked
     from monitor.quality.self_tests import SelfTestResult
+    from monitor.quality.verdicts import Verdict
     from monitor.reference.conditions import Conditions
     from monitor.reference.live import LiveReference
     from monitor.reference.references import References
@@ -57,16 +53,8 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-Statement = Alarm | Verdict | ReferenceAct
-"""What a monitor has to say."""
-
 STATE_FORM = 5
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
-
-OTHER_MODEL = (
-    "Cleared with a change of the model: the new one, which saw the same data, has no alarm."
-)
-"""What is said of an alarm that a new model does not have."""
 
 
 class SelfTest(Protocol):
@@ -139,10 +127,24 @@ class Monitor:
         self._between = False
         """Whether the run has ended, so that silence says nothing."""
 
-        self._put_in_force()
-        self._alarms: dict[str, Alarm] = {}
         self._crew = Crew()
-        self._spectra: deque[NDArray[np.int64]] = deque(maxlen=board.SPECTRUM_S)
+        self._said = Statements(self._cases, self._reporter, self._clock)
+        self.view = View(
+            places=self.places,
+            geometry=geometry,
+            settings=self.settings,
+            clock=self._clock,
+            watch=self.watch,
+            recent=self._recent,
+            sections=self._sections,
+            attribution=self._attribution,
+            cases=self._cases,
+            statements=self._said,
+            reporter=self._reporter,
+            belief=self._belief,
+            crew=self._crew,
+        )
+        self._put_in_force()
 
     # What comes in
 
@@ -189,7 +191,7 @@ class Monitor:
             clock.tick(*self._attribution.labels.now)
         for window, mine in zip(windows, rows, strict=True):
             self._recent.add(second, mine.showers, mine.exceedances.sum(1))
-            self._spectra.append(mine.p_counts.sum(0))
+            self.view.add(mine)
             self._scores.add(window)
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
         if present:  # what is of a past run amends its verdicts only
@@ -305,21 +307,23 @@ class Monitor:
         Returns what changes: alarms that only one of the two has, and the verdicts that they amend.
         The former is left as it is and can go on in shadow.
         """
-        said = former.alarms()
         self._clock.watched = former.watched
         self._sections.succeed(former.sections)
         self._attribution.restore(former.attribution.state())
         changes = self._cases.succeed(former.cases, self._clock.now)
-        for change in changes:
-            if change.state is State.CLEARED and change.case.id in said:
-                was = said[change.case.id]
-                said[was.id] = replace(was, text=f"{was.text} {OTHER_MODEL}")
-        self._alarms = said
+        self._said.succeed(former.alarms(), changes)
         return tuple(record for change in changes for record in self._tell(change))
 
     def alarms(self) -> dict[str, Alarm]:
         """Return the newest version of every alarm that is remembered, by id."""
-        return dict(self._alarms)
+        return dict(self._said.alarms)
+
+    def _tell(self, change: Change) -> list[Alarm | Verdict]:
+        """Return the alarm of a change, and the verdicts that it amends."""
+        alarm = self._said.alarm(change, self.median_moved())
+        self._belief.flag(change.case)
+        self._put_in_force()
+        return [alarm, *self._sections.claim(change.case.regions, span(change.case, alarm))]
 
     @property
     def watched(self) -> int:
@@ -439,96 +443,16 @@ class Monitor:
         self._cases.restart()
         return out
 
-    # What it says
-
-    def _tell(self, change: Change) -> list[Alarm | Verdict]:
-        """Return the alarm of a change, and the verdicts that it amends."""
-        case = change.case
-        if change.state is State.CLEARED and case.id in self._alarms:
-            alarm = self._cleared(case)
-        else:
-            share = self._cases.share(case)
-            alarm = self._reporter.alarm(case, change.state, share, self.median_moved())
-        self._alarms[case.id] = alarm
-        kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
-        self._alarms = {id_: known for id_, known in self._alarms.items() if id_ in kept}
-        self._belief.flag(case)
-        self._put_in_force()
-        quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
-        end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
-        span = Span(case.id, case.onset, end, quality, alarm.summary)
-        return [alarm, *self._sections.claim(case.regions, span)]
-
-    def _cleared(self, case: Case) -> Alarm:
-        return replace(
-            self._alarms[case.id],
-            version=case.version,
-            state=State.CLEARED,
-            now_ns=self._clock.now_ns,
-            children=tuple(case.children),
-        )
-
     # What people are shown
 
     def open_alarms(self) -> tuple[Alarm, ...]:
         """Return the newest version of every open alarm."""
-        return tuple(self._alarms[case.id] for case in self._cases.open)
+        return self._said.open()
 
     def standing(self) -> Standing:
         """Return all that people are shown."""
-        clock, references = self._clock, self._belief.now.both
-        return Standing(
-            detector=self.places.detector.name,
-            data_second=clock.second,
-            run=max(clock.run, 0),
-            lumisection=max(clock.lumisection, 0),
-            board=board.regions(
-                self.places.detector,
-                self._recent,
-                self.watch,
-                self._sections,
-                clock.now,
-                self.settings.min_showers,
-                self._unknown,
-            ),
-            alarms=self.open_alarms(),
-            cleared=tuple(self._alarms[case.id] for case in self._cases.closed[:10]),
-            acknowledged=tuple(
-                Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
-                for act in self._crew.holding(clock.now_ns)
-            ),
-            history=board.history(self._recent, self.watch),
-            budget=self.budget(),
-            reference=self.reference_summary(),
-            reference_distance=self.live.distance(),
-            spectra=self._spectrum(references),
-            self_tests=self.self_test.results() if self.self_test is not None else (),
-            latents=moments(self.watch.memory.lately(), references, self.geometry),
-            stream=StreamNow(
-                strays=tuple(self._strays().items()),
-                unknown=tuple(
-                    region.name
-                    for region, unknown in zip(
-                        self.places.detector.regions, self._unknown, strict=True
-                    )
-                    if unknown
-                ),
-            ),
-        )
-
-    def _strays(self) -> dict[str, int]:
-        strays = self._attribution.labels.strays
-        return {**strays, "beyond": self._attribution.beyond}
-
-    def reference_summary(self) -> ReferenceSummary:
-        """Return what "good" is measured against now."""
-        return self._reporter.reference()
-
-    def _spectrum(self, references: tuple[Expectation, ...]) -> tuple[Spectrum, ...]:
-        if not self._spectra:
-            return ()
-        counts = np.sum(list(self._spectra), axis=0)
-        return board.spectra(counts, references, self.settings.score_names)
+        tests = self.self_test.results() if self.self_test is not None else ()
+        return self.view.standing(self._unknown, tests)
 
     def measure_by(self, references: References) -> None:
         """Test against these references from now on."""
@@ -540,11 +464,6 @@ class Monitor:
         self._belief.take_up()
         self._put_in_force()
 
-    def budget(self) -> Budget:
-        """Return the false pages allowed, the time watched and the pages raised."""
-        days = self.settings.allowance.days_per_page
-        return Budget(days, self._clock.watched / DAY, self._cases.pages)
-
     # What a stand-by takes up
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -552,7 +471,7 @@ class Monitor:
         out: dict[str, NDArray[Any]] = packing.under("watch.", self.watch.state())
         out |= packing.under("recent.", self._recent.state())
         out |= self._belief.state()
-        out["spectra"] = np.array(list(self._spectra), np.int64)
+        out["spectra"] = self.view.state()
         if self._scores.table is not None:
             out["scores"] = self._scores.table.counts
         words = {
@@ -561,7 +480,7 @@ class Monitor:
             "attribution": self._attribution.state(),
             "between": self._between,
             "unknown": np.flatnonzero(self._unknown).tolist(),
-            "alarms": {id_: records.to_json(alarm) for id_, alarm in self._alarms.items()},
+            "alarms": self._said.state(),
             "shadow": self.self_test.state() if self.self_test is not None else None,
             "acks": self._crew.words(),
             "conditions": self._belief.words(),
@@ -577,8 +496,7 @@ class Monitor:
         self._recent.restore(packing.below("recent.", state))
         self._belief.restore(words["conditions"], state)
         self._put_in_force()
-        self._spectra.clear()
-        self._spectra.extend(state["spectra"].astype(np.int64))
+        self.view.restore(state["spectra"])
         self._scores.forget()
         if "scores" in state:
             self._scores.table = ScoreTable(state["scores"].astype(np.int64))
@@ -587,8 +505,7 @@ class Monitor:
         self._attribution.restore(words["attribution"])
         self._between = words["between"]
         self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
-        alarms = {id_: records.from_json(values) for id_, values in words["alarms"].items()}
-        self._alarms = {id_: alarm for id_, alarm in alarms.items() if isinstance(alarm, Alarm)}
+        self._said.restore(words["alarms"])
         self._crew.restore(words["acks"])
         if self.self_test is not None and words["shadow"] is not None:
             self.self_test.restore(words["shadow"])

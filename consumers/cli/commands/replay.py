@@ -18,7 +18,7 @@ from monitor.quality.verdicts import Verdict
 if TYPE_CHECKING:
     import argparse
 
-    from monitor.judging.monitor import Statement
+    from monitor.judging.statements import Statement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

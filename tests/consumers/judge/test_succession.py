@@ -72,7 +72,7 @@ def test_an_alarm_of_both_goes_on_under_the_same_name_and_onset():
     assert alarm.reference.model == "new"
     pair.run(30)
     assert [a.state for a in pair.alarms()].count(State.RAISED) == 1
-    assert pair.monitors[0].budget().pages == 1
+    assert pair.monitors[0].view.budget().pages == 1
     pair.check()
 
 
@@ -91,7 +91,7 @@ def test_an_alarm_of_the_old_model_alone_is_cleared_and_comes_back_with_it():
     said = [record for record in pair.switch() if isinstance(record, Alarm)]
     assert [(a.id, a.state) for a in said] == [(old.id, State.RAISED)]
     pair.run(30)
-    assert pair.monitors[0].budget().pages == 1
+    assert pair.monitors[0].view.budget().pages == 1
     pair.check()
 
 

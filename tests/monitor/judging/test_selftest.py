@@ -34,7 +34,7 @@ def test_every_fault_of_the_schedule_is_found_and_none_reaches_the_real_verdicts
     assert all(test.delay_s < 60 for test in results.values() if test.found)
     assert {getattr(record, "quality", Quality.GOOD) for record in said} == {Quality.GOOD}
     assert judge.open_alarms() == ()
-    assert judge.budget().pages == 0
+    assert judge.view.budget().pages == 0
 
 
 def test_a_fault_that_cannot_be_found_counts_as_missed():

@@ -44,21 +44,21 @@ def test_each_key_has_a_live_reference_of_its_own_and_finds_it_again():
     judge.act(conditions(2, "1300 V"))
     judge.act(conditions(3, ""))
     play(judge, stream, 310)
-    first = judge.reference_summary().id
+    first = judge.view.reference().id
     assert "live" in first
     stream.run = 2
     said = play(judge, stream, 2)
     assert [(act.key, act.run, act.in_force) for act in in_force(said)] == [("1300 V", 2, True)]
-    assert judge.reference_summary().origin == "certified"
+    assert judge.view.reference().origin == "certified"
     old = [v.reference for v in said if isinstance(v, Verdict) and v.run == 1]
     assert set(old) == {first}  # it was judged against that one
     play(judge, stream, 310)
-    second = judge.reference_summary().id
+    second = judge.view.reference().id
     assert "live" in second
     assert second != first
     stream.run = 3
     assert [act.key for act in in_force(play(judge, stream, 2))] == [""]
-    assert judge.reference_summary().id == first
+    assert judge.view.reference().id == first
 
 
 def test_what_is_frozen_stays_so_when_conditions_change():
@@ -83,7 +83,7 @@ def test_runs_of_one_key_go_on_with_one_reference_and_nothing_is_said():
     play(judge, stream, 310)
     stream.run = 5
     assert in_force(play(judge, stream, 2)) == []
-    assert judge.reference_summary().origin == "live"
+    assert judge.view.reference().origin == "live"
 
 
 @pytest.mark.slow
@@ -146,17 +146,17 @@ def test_a_stand_by_knows_conditions_and_centre():
     judge, heir = monitor(stream), monitor(stream)
     judge.act(conditions(2, "1300 V"))
     play(judge, stream, 310)
-    first = judge.reference_summary()
+    first = judge.view.reference()
     stream.run = 2
     play(judge, stream, 10)
     heir.restore(judge.state())
-    assert heir.reference_summary() == judge.reference_summary()
+    assert heir.view.reference() == judge.view.reference()
     for one in (judge, heir):
         one.act(conditions(3, ""))
     stream.run = 3
     window = stream.next()
     assert judge.observe(window) == heir.observe(window)
-    assert heir.reference_summary() == first
+    assert heir.view.reference() == first
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     assert [a.state for a in told if isinstance(a, Alarm)][-1] is State.CLEARED
     assert judge.open_alarms() == ()
     assert [a for a in play(judge, stream, 100) if isinstance(a, Alarm)] == []
-    assert judge.reference_summary().origin == "live"
+    assert judge.view.reference().origin == "live"
     stream.shift |= {(2, LAYER): 1.0}  # and what leaves the new centre alarms
     found = [a for a in play(judge, stream, 60) if isinstance(a, Alarm)]
     assert found[0].place == "A3"
@@ -186,7 +186,7 @@ def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     heir.restore(judge.state())
     assert heir.watch.references.certified.id == judge.watch.references.certified.id
     judge.act(ReferenceAct(Order.RESET, "Ada", 8))
-    assert judge.reference_summary().origin == "certified"
+    assert judge.view.reference().origin == "certified"
     assert judge.watch.references.certified.id == "simulated"
 
 

@@ -111,7 +111,7 @@ def delay(seconds: int, *, live: bool, seed: int) -> float:
     judge = Monitor(stream.detector, GEOMETRY, expectation(4000, rng), settings)
     for _ in range(seconds):
         judge.observe(stream.next())
-    assert judge.reference_summary().origin == ("live" if live else "certified")
+    assert judge.view.reference().origin == ("live" if live else "certified")
     stream.strange = dict.fromkeys(range(4), 0.003)
     for second in range(300):
         said = judge.observe(stream.next())
@@ -156,8 +156,8 @@ def test_a_stand_by_takes_over_the_reference_that_is_in_force():
     for _ in range(960):
         judge.observe(stream.next())
     heir.restore(judge.state())
-    assert heir.reference_summary() == judge.reference_summary()
-    assert heir.reference_summary().origin == "live"
+    assert heir.view.reference() == judge.view.reference()
+    assert heir.view.reference().origin == "live"
     stream.strange = {2: 0.05}
     windows = [stream.next() for _ in range(60)]
     ours = [said for w in windows for said in judge.observe(w)]
