@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from consumers.app import detector_files, speaking, wiring
+from consumers.app import detector_files, speaking, trust, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.namesake import namesakes, windows_end
@@ -19,8 +19,10 @@ from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
+from consumers.http.health import Health
 from consumers.http.knocks import Knocks
-from consumers.http.page import Health, Line, Page, Server
+from consumers.http.page import Page
+from consumers.http.server import Server
 from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.relay import Relay
 from consumers.kafka.admin import ensure_topics
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
     from models.scoring.description import Described
     from monitor.detector.tree import Detector
-    from monitor.display.standing import Standing, StreamNow
+    from monitor.display.standing import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -240,22 +242,8 @@ class Program:
     def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")
         if self._page is not None:
-            self._page.show(standing, self._lines(bench, standing.stream), role)
+            self._page.show(standing, trust.lines(bench, standing.stream), role)
         self.on_show(standing, bench, role)
-
-    def _lines(self, bench: JudgeState, stream: StreamNow) -> dict[str, Line]:
-        totals = bench.totals
-        bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
-        beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
-        return {
-            "model": Line(bench.primary.model.title + beside),
-            "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
-            "rejected": Line(f"{bad:,} records", worry=bad > 0),
-            "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
-            "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
-            "answers": _answers(stream),
-            "clocks and runs": _clocks(stream),
-        }
 
     # Doing it
 
@@ -345,20 +333,6 @@ class Program:
             if isinstance(error, Refused):
                 raise UserError(f"broker {self.settings.bootstrap} refuses us: {error}")
             raise error
-
-
-def _answers(stream: StreamNow) -> Line:
-    if not stream.silent:
-        return Line("every partition is answered for")
-    words = [f"{p} for {seconds:.0f} s" for p, seconds in stream.silent]
-    return Line(f"unknown: partition {', '.join(words)}", worry=True)
-
-
-def _clocks(stream: StreamNow) -> Line:
-    words = [f"partition {p} is {seconds:,.0f} s ahead" for p, seconds in stream.astray]
-    words += [f"{n:,} showers astray ({what})" for what, n in stream.strays if n]
-    words += [f"{stream.forced:,} s closed early"] if stream.forced else []
-    return Line("; ".join(words) or "all agree", worry=bool(words))
 
 
 class _Done(Exception):  # noqa: N818 - a signal to ourselves, not an error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from consumers.http.page import Health
+    from consumers.http.health import Health
     from consumers.wire.record import Append, Lag, Record, Sink, Source
 
 

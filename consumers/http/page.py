@@ -1,37 +1,30 @@
-"""Page: what a process shows over HTTP, on loopback unless told otherwise.
+"""Page: what a judge shows over HTTP: its state, pictures of showers, runbooks.
 
 Read-only, but for acknowledgements where a token switches them on: see `consumers.http.acts`.
-
-Every process has /metrics, /healthz and /readyz; a judge has the live page with its state,
-pictures of showers and the runbooks as well.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import socket
-import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
 from consumers.http.acts import UNKNOWN, ActError
+from consumers.http.reply import Reply
 from monitor.display import pictures
 from monitor.display.metrics.judge import JudgeRole
 from monitor.display.standing import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from http.server import BaseHTTPRequestHandler
 
     from consumers.http.acts import Acts
-    from monitor.display.metrics.exposition import Exposition
     from monitor.display.pictures import ShowerPicture
     from monitor.display.standing import Standing
 
@@ -40,29 +33,6 @@ _log = logging.getLogger(__name__)
 FILES = Path(__file__).parents[2] / "monitor" / "display" / "page"
 RUNBOOKS = Path(__file__).parents[2] / "deploy" / "runbooks"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
-
-HANG_S = 30.0
-"""A main loop that has not been round for so long hangs: /healthz says so and it is restarted."""
-
-REQUEST_S = 10.0
-"""A client that takes longer than this over its request is cut off."""
-
-POLICY = (
-    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'none'; "
-    "base-uri 'none'"
-)
-"""Nothing from outside, no inline script: what comes over Kafka can never run in the browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer."""
-
-    body: bytes
-    content_type: str = "text/plain; charset=utf-8"
-    status: int = 200
-    max_age_s: int = 0
-    """How long a browser may keep it; 0: not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,79 +51,6 @@ class Line:
 
     text: str
     worry: bool = False
-
-
-class Health:
-    """Whether every job of the process still goes round, and whether it does its work.
-
-    Parameters
-    ----------
-    patience_s
-        A job that has waited this long for a read or a write to go through is not ready, s.
-    now
-        Seconds of a clock that never goes back.
-    """
-
-    def __init__(self, patience_s: float = 10.0, now: Callable[[], float] = time.monotonic) -> None:
-        self.patience_s, self._clock = patience_s, now
-        self._beats: dict[str, float] = {}
-        self._ready: dict[str, bool] = {}
-        self._why: dict[str, str] = {}
-        self._waits: dict[tuple[str, str], float] = {}
-        """Since when a job waits for what."""
-
-    def beat(self, job: str) -> None:
-        """Say that a job's main loop has been round."""
-        self._beats[job] = time.monotonic()
-
-    def ready(self, job: str, *, yes: bool) -> None:
-        """Say whether a job does its work, or waits for the broker."""
-        self._ready[job] = yes
-
-    def denied(self, job: str, why: str) -> None:
-        """Say why a broker does not let a job in; "" where it does."""
-        self._why[job] = why
-        self.beat(job)
-
-    def waits(self, job: str, what: str) -> None:
-        """Say that a job waits for something, from now on if it did not before."""
-        self._waits.setdefault((job, what), self._clock())
-
-    def went(self, job: str, what: str) -> None:
-        """Say that what a job waited for went through."""
-        self._waits.pop((job, what), None)
-
-    def idles(self, job: str) -> None:
-        """Say that a job has nothing to do, and so nothing to wait for."""
-        for waiting in [waiting for waiting in list(self._waits) if waiting[0] == job]:
-            self._waits.pop(waiting, None)
-
-    def stuck(self) -> list[str]:
-        """Return what is waited for longer than is well, since when, in words."""
-        now, told = self._clock(), []
-        for (job, what), since in sorted(self._waits.copy().items(), key=lambda item: item[1]):
-            if now - since > self.patience_s:
-                at = datetime.fromtimestamp(time.time() - (now - since), UTC)
-                told.append(f"{job} waits for {what} since {at:%H:%M:%S} UTC, {now - since:.0f} s")
-        return told
-
-    def alive_reply(self) -> Reply:
-        """Return the answer to a liveness probe."""
-        now = time.monotonic()
-        silent = {job: now - at for job, at in list(self._beats.items()) if now - at > HANG_S}
-        if silent:
-            words = ", ".join(f"{job} silent for {age:.0f} s" for job, age in silent.items())
-            return Reply(f"{words}\n".encode(), status=503)
-        return Reply(b"ok\n")
-
-    def ready_reply(self) -> Reply:
-        """Return the answer to a readiness probe."""
-        waiting = [job for job, yes in list(self._ready.items()) if not yes]
-        stuck = self.stuck()
-        if waiting or stuck or not self._ready:
-            words = [f"{job} ({why})" if (why := self._why.get(job)) else job for job in waiting]
-            return Reply(f"not ready: {', '.join([*words, *stuck])}\n".encode(), status=503)
-        return Reply(b"ready\n")
 
 
 @dataclass
@@ -292,114 +189,3 @@ _STATIC = {
     )
     for path in sorted(FILES.iterdir())
 }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class Server:
-    """The HTTP server of a process; `port` 0 takes a free one.
-
-    Parameters
-    ----------
-    page
-        What a judge shows; None for a worker.
-    """
-
-    def __init__(
-        self,
-        exposition: Exposition,
-        health: Health,
-        page: Page | None = None,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
-        handler = type("Handler", (_Handler,), {"sources": (exposition, health, page)})
-        family = _Server6 if ":" in host else _Server
-        self._server = family((host, port), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
-        self.host, self.port = host, int(self._server.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """Return where people find it."""
-        every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-        host = every.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    def start(self) -> None:
-        """Serve in a thread of its own."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop serving and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    sources: tuple[Exposition, Health, Page | None]
-    timeout = REQUEST_S
-    server_version = "calodqm"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        self._send(self._reply(), body=True)
-
-    def do_HEAD(self) -> None:
-        self._send(self._reply(), body=False)
-
-    def do_POST(self) -> None:
-        page = self.sources[2]
-        refused = Reply(b"nothing can be changed here\n", status=501)
-        reply = refused if page is None else page.act(self)
-        # What was not read of a body must not be taken for the next request.
-        self.close_connection = True
-        self._send(reply, body=True)
-
-    def _reply(self) -> Reply:
-        exposition, health, page = self.sources
-        try:
-            url = urlsplit(self.path)
-        except ValueError:
-            return Reply(b"no address\n", status=400)
-        if url.path == "/metrics":
-            body, content_type = exposition.render(self.headers.get("Accept", ""))
-            return Reply(body, content_type)
-        if url.path == "/healthz":
-            return health.alive_reply()
-        if url.path == "/readyz":
-            return health.ready_reply()
-        found = page.reply(unquote(url.path), parse_qs(url.query)) if page else None
-        if found is None and page is None and url.path == "/":
-            return Reply(b"A score worker: see /metrics, /healthz, /readyz.\n")
-        return found or Reply(b"not found\n", status=404)
-
-    def _send(self, reply: Reply, *, body: bool) -> None:
-        self.send_response(reply.status)
-        keep = f"max-age={reply.max_age_s}" if reply.max_age_s else "no-store"
-        for name, value in (
-            ("Content-Type", reply.content_type),
-            ("Content-Length", str(len(reply.body))),
-            ("Cache-Control", keep),
-            ("Content-Security-Policy", POLICY),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Referrer-Policy", "no-referrer"),
-        ):
-            self.send_header(name, value)
-        try:
-            self.end_headers()
-            if body:
-                self.wfile.write(reply.body)
-        except ConnectionError:
-            _log.debug("%s went away", self.client_address)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        _log.debug(format, *args)

@@ -14,7 +14,8 @@ from deployed import DEPLOY, VERSIONS, alerts
 
 from consumers.app import settings
 from consumers.cli import command
-from consumers.http.page import Health, Server
+from consumers.http.health import Health
+from consumers.http.server import Server
 from consumers.wire import topics
 from monitor.display import grafana
 from monitor.display.metrics.exposition import Exposition

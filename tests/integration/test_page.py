@@ -16,7 +16,9 @@ from standings import DETECTOR, alarm, expositions, history, spectra, standing, 
 from waiting import wait_until
 
 from consumers.http.acts import Acts
-from consumers.http.page import HANG_S, Health, Line, Page, Server, ShowerCoordinates
+from consumers.http.health import HANG_S, Health
+from consumers.http.page import Line, Page, ShowerCoordinates
+from consumers.http.server import Server
 from models.detector import files as geometries
 from monitor.display.metrics.judge import JudgeRole
 from monitor.display.pictures import ShowerPicture
@@ -250,7 +252,7 @@ def test_probes_tell_a_hanging_loop_and_a_process_that_is_not_ready(show, monkey
         return reply.status_code, reply.text
 
     now = time.monotonic()  # stands still: the silence is the same on a slow machine
-    monkeypatch.setattr("consumers.http.page.time.monotonic", lambda: now)
+    monkeypatch.setattr("consumers.http.health.time.monotonic", lambda: now)
     assert status("/healthz") == (200, "ok\n")
     assert status("/readyz")[0] == 503
     for job in ("worker", "judge"):
@@ -259,7 +261,7 @@ def test_probes_tell_a_hanging_loop_and_a_process_that_is_not_ready(show, monkey
     assert status("/readyz") == (200, "ready\n")
     show.health.ready("worker", yes=False)
     assert status("/readyz") == (503, "not ready: worker\n")
-    monkeypatch.setattr("consumers.http.page.time.monotonic", lambda: now + HANG_S + 1)
+    monkeypatch.setattr("consumers.http.health.time.monotonic", lambda: now + HANG_S + 1)
     show.health.beat("judge")  # one that goes round does not hide one that hangs
     code, said = status("/healthz")
     assert code == 503
@@ -463,7 +465,7 @@ def test_requests_that_are_hostile_or_broken_change_nothing(acting, said):
 
 
 def test_a_body_that_never_comes_is_not_waited_for_for_ever(acting, said, monkeypatch):
-    monkeypatch.setattr("consumers.http.page._Handler.timeout", 0.5)
+    monkeypatch.setattr("consumers.http.server._Handler.timeout", 0.5)
     said.clear()
     host = acting.server.url.removeprefix("http://")
     head = (

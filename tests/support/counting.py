@@ -6,7 +6,8 @@ import time
 import numpy as np
 from standings import CARD, DETECTOR, EXPECTED_RATE, expositions, scored, standing
 
-from consumers.http.page import Health, Server
+from consumers.http.health import Health
+from consumers.http.server import Server
 from monitor.display.metrics.judge import JudgeRole
 
 

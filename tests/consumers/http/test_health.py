@@ -6,7 +6,8 @@ import pytest
 from memory import MemoryBroker, MemorySource
 
 from consumers.app.watched import WatchedSink, WatchedSource
-from consumers.http.page import Health, Page
+from consumers.http.health import Health
+from consumers.http.page import Page
 from consumers.wire import topics
 from consumers.wire.record import Lag, Unavailable
 

@@ -1,0 +1,41 @@
+"""Trust: the lines of the page on whether the service can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from consumers.http.page import Line
+
+if TYPE_CHECKING:
+    from consumers.judge.state import JudgeState
+    from monitor.display.standing import StreamNow
+
+
+def lines(bench: JudgeState, stream: StreamNow) -> dict[str, Line]:
+    """Return the lines of a judge, by name."""
+    totals = bench.totals
+    bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
+    beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
+    return {
+        "model": Line(bench.primary.model.title + beside),
+        "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
+        "rejected": Line(f"{bad:,} records", worry=bad > 0),
+        "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
+        "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
+        "answers": _answers(stream),
+        "clocks and runs": _clocks(stream),
+    }
+
+
+def _answers(stream: StreamNow) -> Line:
+    if not stream.silent:
+        return Line("every partition is answered for")
+    words = [f"{p} for {seconds:.0f} s" for p, seconds in stream.silent]
+    return Line(f"unknown: partition {', '.join(words)}", worry=True)
+
+
+def _clocks(stream: StreamNow) -> Line:
+    words = [f"partition {p} is {seconds:,.0f} s ahead" for p, seconds in stream.astray]
+    words += [f"{n:,} showers astray ({what})" for what, n in stream.strays if n]
+    words += [f"{stream.forced:,} s closed early"] if stream.forced else []
+    return Line("; ".join(words) or "all agree", worry=bool(words))
