@@ -39,6 +39,10 @@ class Showers:
     conditions: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """Further conditions by name, each of shape (N,), finite."""
 
+    seeds: NDArray[np.uint32] | None = None
+    """Channel of the detector that the cells of each shower are centred on, shape (N,); None in a
+    test beam, where all are in one place."""
+
     def __post_init__(self) -> None:
         if self.cells.ndim != 2 or self.e_inc.shape != self.cells.shape[:1]:
             raise ShowersError(f"cells {self.cells.shape} and e_inc {self.e_inc.shape} disagree")
@@ -53,6 +57,9 @@ class Showers:
         for name, values in self.conditions.items():
             if values.shape != self.e_inc.shape or not np.all(np.isfinite(values)):
                 raise ShowersError(f"condition {name!r} must be {len(self.e_inc)} finite values")
+        seeds = self.seeds
+        if seeds is not None and (seeds.shape != self.e_inc.shape or seeds.dtype != np.uint32):
+            raise ShowersError(f"seeds must be {len(self.e_inc)} uint32, not {seeds.shape}")
 
     @property
     def n(self) -> int:
@@ -62,17 +69,20 @@ class Showers:
     def __getitem__(self, index: slice | NDArray[np.int64] | NDArray[np.bool_]) -> Showers:
         """Return a selection of the showers, as a batch."""
         conditions = {name: values[index] for name, values in self.conditions.items()}
-        return Showers(self.cells[index], self.e_inc[index], conditions)
+        seeds = None if self.seeds is None else self.seeds[index]
+        return Showers(self.cells[index], self.e_inc[index], conditions, seeds)
 
 
 def concatenate(batches: list[Showers]) -> Showers:
     """Return one batch with the showers of several, which must share their cells.
 
-    Its conditions are those that all of them have: who needs another one misses it by name.
+    Its conditions, and seeds, are those that all of them have: who needs another one misses it.
     """
     names = [n for n in batches[0].conditions if all(n in batch.conditions for batch in batches)]
+    seeds = [batch.seeds for batch in batches if batch.seeds is not None]
     return Showers(
         np.concatenate([batch.cells for batch in batches]),
         np.concatenate([batch.e_inc for batch in batches]),
         {name: np.concatenate([batch.conditions[name] for batch in batches]) for name in names},
+        np.concatenate(seeds) if len(seeds) == len(batches) else None,
     )

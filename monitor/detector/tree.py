@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from models.detector.channels import Channels
 
 MAX_REGIONS = 1024
 
@@ -52,6 +54,8 @@ class Detector:
 
     name: str
     regions: tuple[Region, ...]
+    channels: Channels | None = field(default=None, compare=False)
+    """Its read-out channels, with regions by their index here; None where nothing is said."""
 
     def __post_init__(self) -> None:
         ids = [region.id for region in self.regions]
@@ -66,6 +70,10 @@ class Detector:
         if not all(name.isprintable() for name in (self.name, *names, *sectors)):
             # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
             raise DetectorError("names of detector, sectors and regions must be of one line")
+        if self.channels is not None and self.channels.region.max() >= len(ids):
+            raise DetectorError(
+                f"a channel names region {self.channels.region.max()} of {len(ids)}"
+            )
 
     @cached_property
     def by_id(self) -> dict[int, Region]:
