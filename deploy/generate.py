@@ -12,20 +12,21 @@ import sys
 from pathlib import Path
 
 import yaml
-from grafana import dashboards
 from prometheus import rules
+
+from monitor.display import boards
 
 HERE = Path(__file__).parent
 
 
 def outputs() -> dict[Path, str]:
     """Return every generated file and its text."""
-    boards = {
+    made = {
         HERE / "grafana" / "dashboards" / name: json.dumps(board, indent=1, ensure_ascii=False)
         + "\n"
-        for name, board in dashboards.all_dashboards().items()
+        for name, board in boards.all_dashboards().items()
     }
-    return {HERE / "prometheus" / "calodqm.rules.yml": rule_file()} | boards
+    return {HERE / "prometheus" / "calodqm.rules.yml": rule_file()} | made
 
 
 def rule_file(scale: float = 1.0) -> str:

@@ -22,6 +22,7 @@ from models.fitting import recipe
 from models.fitting.training import Session
 from models.scoring.classifier import NAME
 from models.scoring.scorer import pick_device
+from models.showers import shipped
 from models.simulation import faults
 from models.studies import evaluation
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from models.scoring.measures import Separation
     from models.studies.evaluation import Trial
 
-SHOWERS = settings.ROOT / "deploy" / "showers" / "pb-lar"
+SHOWERS = shipped.PB_LAR
 RECIPE = settings.ROOT / "models" / "artefacts" / "pb-lar-classifier.toml"
 
 UNKNOWN = {

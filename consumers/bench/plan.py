@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from consumers.app.settings import ROOT
+from models.showers import shipped
 from monitor.detector.tree import grid
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
-DATA = ROOT / "deploy" / "showers" / "pb-lar"
+DATA = shipped.PB_LAR
 SHOWERS = (DATA / "gamma_check.h5", DATA / "gamma_test.h5")
 """Good showers that no reference and no training has seen."""
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FILES = Path(__file__).parents[2] / "monitor" / "display" / "page"
-RUNBOOKS = Path(__file__).parents[2] / "deploy" / "runbooks"
+RUNBOOKS = Path(__file__).parents[2] / "monitor" / "display" / "runbooks"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 

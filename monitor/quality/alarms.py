@@ -166,4 +166,4 @@ class Alarm:
     """The evidence in a few sentences."""
 
     runbook: str
-    """Name of the page in deploy/runbooks."""
+    """Name of the page in monitor/display/runbooks."""

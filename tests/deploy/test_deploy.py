@@ -15,6 +15,7 @@ from deployed import DEPLOY, VERSIONS, alerts
 from consumers.app import settings
 from consumers.cli import command
 from consumers.http.health import Health
+from consumers.http.page import RUNBOOKS
 from consumers.http.server import Server
 from consumers.wire import topics
 from monitor.display import grafana
@@ -263,7 +264,7 @@ def test_grafana_is_provisioned_as_it_is_pushed():
 
 # Runbooks
 
-BOOKS = {path.stem: path.read_text() for path in (DEPLOY / "runbooks").glob("*.md")}
+BOOKS = {path.stem: path.read_text() for path in RUNBOOKS.glob("*.md")}
 
 
 def test_every_alert_and_every_kind_of_fault_has_a_runbook_and_no_other_has():

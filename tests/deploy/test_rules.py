@@ -11,6 +11,8 @@ from deployed import DEPLOY, RULES, alerts, generate, rules
 from promql import Series
 from standings import expositions, standing
 
+from consumers.http.page import RUNBOOKS
+
 UNIT_TESTS = [
     DEPLOY / "prometheus" / name
     for name in ("calodqm.test.yml", "calodqm.long.test.yml", "calodqm.hours.test.yml")
@@ -108,7 +110,7 @@ def test_an_alert_tells_how_bad_what_to_do_and_where_to_look(name):
     assert alert["labels"]["severity"] in {"page", "warning", "ticket", "none"}
     assert set(notes) == {"summary", "description", "runbook_url", "dashboard_url"}
     assert notes["runbook_url"].endswith(f"/runbooks/{name}")
-    assert (DEPLOY / "runbooks" / f"{name}.md").is_file()
+    assert (RUNBOOKS / f"{name}.md").is_file()
     board = re.search(r"/d/([\w-]+)\?", notes["dashboard_url"])[1]
     assert (DEPLOY / "grafana" / "dashboards" / f"{board}.json").is_file()
     assert len(notes["summary"]) > 10

@@ -21,13 +21,14 @@ from consumers.kafka.log import KafkaLog
 from consumers.wire import ranges, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.ranges import Open, Range
+from models.showers import shipped
 
 if TYPE_CHECKING:
     from consumers.app.embedded import EmbeddedBroker
     from consumers.exactly_once.snapshots import Manifest
 
 ROOT = Path(__file__).parents[2]
-POOL = ROOT / "deploy" / "showers" / "pb-lar" / "gamma_demo.h5"
+POOL = shipped.DEMO
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +11,14 @@ import torch
 from models.detector import files as geometries
 from models.fitting.recipe import Recipe, prepare
 from models.fitting.training import Options, Session
-from models.showers import readers
+from models.showers import readers, shipped
 from models.showers.pool import Pool
 
 if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
     from models.showers.batch import Showers
 
-SHOWERS = Path(__file__).parents[2] / "deploy" / "showers" / "pb-lar"
+SHOWERS = shipped.PB_LAR
 GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 
 RECIPE = Recipe(

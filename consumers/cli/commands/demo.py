@@ -24,6 +24,7 @@ from consumers.app.embedded import EmbeddedBroker
 from consumers.app.ending import stop_on_signals
 from consumers.app.program import Program
 from consumers.wire.user_error import UserError
+from models.showers import shipped
 from models.simulation import faults
 from monitor.display.metrics.judge import JudgeRole
 from monitor.display.standing import headline
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from monitor.display.standing import Standing
     from monitor.quality.alarms import Alarm
 
-SOURCE = settings.ROOT / "deploy" / "showers" / "pb-lar" / "gamma_demo.h5"
+SOURCE = shipped.DEMO
 FAULT = "gain:region=B2,x=0.05"
 START_S = 4
 """The simulated detector begins this long after it is started: it has to read its showers."""

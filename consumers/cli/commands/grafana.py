@@ -16,6 +16,7 @@ from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
 from consumers.wire.record import Refused
 from consumers.wire.user_error import UserError
+from monitor.display import boards
 from monitor.display.grafana import Address, GrafanaError, GrafanaPublisher
 from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.alarms import Alarm
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BOARDS = settings.ROOT / "deploy" / "grafana" / "dashboards"
 PAGE = "http://127.0.0.1:9108"
 """What the dashboards carry as the page's address until they are pushed."""
 
@@ -66,8 +66,8 @@ def _push(publisher: GrafanaPublisher, args: argparse.Namespace) -> int:
     publisher.data_source(args.prometheus)
     publisher.folder()
     pushed = {}
-    for path in sorted(BOARDS.glob("*.json")):
-        board = dashboard(path.read_text(encoding="utf-8"), args.page)
+    for made in boards.all_dashboards().values():
+        board = dashboard(json.dumps(made), args.page)
         pushed[board["title"]] = args.url.rstrip("/") + publisher.dashboard(board, "calodqm")
     if args.json:
         print(json.dumps({"grafana": version, "dashboards": pushed}))

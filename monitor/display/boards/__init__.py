@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grafana.detector import detector
-from grafana.events import events
-from grafana.operations import operations
-from grafana.shift import shift
+from monitor.display.boards.detector import detector
+from monitor.display.boards.events import events
+from monitor.display.boards.operations import operations
+from monitor.display.boards.shift import shift
 
 if TYPE_CHECKING:
-    from grafana.panels import Json
+    from monitor.display.boards.panels import Json
 
 
 def all_dashboards() -> dict[str, Json]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from grafana import maps
-from grafana.frame import dashboard
-from grafana.panels import (
+from monitor.display.boards import maps
+from monitor.display.boards.frame import dashboard
+from monitor.display.boards.panels import (
     HERE,
     REGION,
     Json,
     Layout,
     query,
 )
-from grafana.parts import burn, quality_timeline
+from monitor.display.boards.parts import burn, quality_timeline
 
 
 def detector() -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana.panels import (
+from monitor.display.boards.panels import (
     BAD,
     GOOD,
     HERE,

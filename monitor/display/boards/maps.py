@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana.panels import BAD, HERE, MEDIUM, REGION, Json, Layout, query, steps
+from monitor.display.boards.panels import BAD, HERE, MEDIUM, REGION, Json, Layout, query, steps
 
 # A deviation has two directions, and blue and orange are told apart by everybody.
 FEW, LOW, EVEN, HIGH = "#2b6cb0", "#b4cbe4", "#d9dee3", "#f4d9b8"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from grafana.frame import dashboard
-from grafana.panels import (
+from monitor.display.boards.frame import dashboard
+from monitor.display.boards.panels import (
     BAD,
     GOOD,
     HERE,

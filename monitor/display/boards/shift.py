@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from grafana.frame import dashboard
-from grafana.panels import (
+from monitor.display.boards.frame import dashboard
+from monitor.display.boards.panels import (
     BAD,
     GOOD,
     HERE,
@@ -16,7 +16,7 @@ from grafana.panels import (
     query,
     steps,
 )
-from grafana.parts import alarm_table, burn, loudest, quality_timeline
+from monitor.display.boards.parts import alarm_table, burn, loudest, quality_timeline
 
 
 def shift() -> Json:

@@ -10,6 +10,7 @@ from models.detector import files as geometries
 from models.flows.caloflow import PUBLISHED, CaloFlow, CaloFlowConfig, configure
 from models.flows.interface import Features, tuples
 from models.scoring.artefact import Artefact
+from models.showers import shipped
 from models.showers.readers import read
 
 CONFIGS = {
@@ -171,7 +172,7 @@ def test_a_configuration_knows_its_weights_before_they_are_made(model):
 
 def test_the_shipped_model_is_normal_on_photons_it_never_saw_and_finds_muons():
     artefact = Artefact.load(geometries.SHIPPED.parent / "artefacts" / "pb-lar-caloflow")
-    shown = geometries.SHIPPED.parents[1] / "deploy" / "showers" / "pb-lar"
+    shown = shipped.PB_LAR
     scorer = artefact.scorer("cpu")
     good, mu = (
         scorer.score(read(shown / f"{name}.h5", artefact.geometry)[slice(0, 400)])

@@ -11,13 +11,13 @@ import pytest
 from models.detector import files as geometries
 from models.detector import geometry as geo
 from models.detector.geometry import Geometry, GeometryError, Layer
-from models.showers import tables
+from models.showers import shipped, tables
 from models.showers.batch import concatenate
 from models.showers.readers import ReaderError, open_source, read
 
 uproot = pytest.importorskip("uproot")
 
-PB_LAR = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar"
+PB_LAR = shipped.PB_LAR
 SMALL = Geometry(
     "small",
     (

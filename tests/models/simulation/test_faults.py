@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from models.detector import calochallenge
 from models.detector import files as geometries
+from models.showers import shipped
 from models.showers.batch import Showers
 from models.showers.readers import open_source
 from models.simulation.faults import KEYS, STREAM, Fault, FaultError, FaultKind, parse
 from models.simulation.injection import apply, struck, weights
 
 PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
-TRAIN = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"
+TRAIN = shipped.PB_LAR / "gamma_train.h5"
 ENERGY_KINDS = sorted(set(FaultKind) - STREAM)
 
 

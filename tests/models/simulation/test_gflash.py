@@ -9,12 +9,13 @@ import pytest
 from models.detector import files as geometries
 from models.detector.geometry import Geometry, Layer
 from models.detector.materials import MATERIALS, MaterialError, medium
+from models.showers import shipped
 from models.showers.readers import ReaderError
 from models.simulation.gflash import deposits, profile, radii, simulate_showers
 from models.simulation.sources import open_source, read
 
 PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
-TRAIN = geometries.SHIPPED.parent.parent / "deploy" / "showers" / "pb-lar" / "gamma_train.h5"
+TRAIN = shipped.PB_LAR / "gamma_train.h5"
 CRYSTALS = Geometry(
     "crystals",
     (Layer("crystals", (11, 11), (22.0, 22.0), (0.0, 230.0)),),

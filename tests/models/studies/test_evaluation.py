@@ -16,13 +16,14 @@ from models.detector import files as geometries
 from models.detector import geometry as geo
 from models.fitting import certification
 from models.scoring.scored import Scored
+from models.showers import shipped
 from models.showers.batch import Showers
 from models.simulation import injection
 from models.studies import evaluation, power
 from models.studies.evaluation import Trial
 
 ROOT = Path(__file__).parents[3]
-SHOWERS = ROOT / "deploy" / "showers" / "pb-lar"
+SHOWERS = shipped.PB_LAR
 ARTEFACT = ROOT / "models" / "artefacts" / "pb-lar-flux"
 
 
