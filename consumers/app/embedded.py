@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MEMORY_LIMIT = 6 << 30
-"""Tansu keeps every record: past this it is stopped, before the machine suffers."""
+"""Tansu keeps every record: past this it is stopped ..."""
+
+MEMORY_SHARE = 0.5
+"""... or past this share of what the machine had free, before it suffers."""
 
 _START_S = {"tansu": 20.0, "kafka": 90.0}
 _PROPERTIES = """\
@@ -59,15 +62,18 @@ class EmbeddedBroker:
     Enter it from the main thread: the kernel takes the thread that started it for the parent.
     """
 
-    def __init__(self, memory_limit: int = MEMORY_LIMIT, advertised: str = "") -> None:
+    def __init__(self, memory_limit: int | None = None, advertised: str = "") -> None:
         """Choose a port.
 
         Parameters
         ----------
+        memory_limit
+            Bytes of a broker that keeps all in memory past which `check` raises.
         advertised
             host:port that clients are told to come to: a gate before the broker. Tansu only.
         """
-        self._memory_limit = memory_limit
+        free = int(psutil.virtual_memory().available * MEMORY_SHARE)
+        self.memory_limit = min(MEMORY_LIMIT, free) if memory_limit is None else memory_limit
         self._advertised = advertised
         self._home = os.environ.get("KAFKA_HOME", "")
         self._folder = ""
@@ -135,11 +141,16 @@ class EmbeddedBroker:
         resident: int = psutil.Process(self.pid).memory_info().rss
         return resident
 
+    @property
+    def in_memory(self) -> bool:
+        """Return whether the broker keeps every record in memory, for ever."""
+        return self.name == "tansu"
+
     def check(self) -> None:
         """Raise `UserError` if the broker is gone, or holds more memory than it may."""
         if self._running().poll() is not None:
             raise UserError(f"the embedded broker ended with code {self._running().returncode}")
-        if self.name == "tansu" and self.memory() > self._memory_limit:
+        if self.in_memory and self.memory() > self.memory_limit:
             raise UserError(
                 f"the embedded broker holds {self.memory() / 2**30:.1f} GiB, all in memory; "
                 "for longer runs start Apache Kafka and name it with --bootstrap"

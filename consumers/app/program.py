@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from consumers import VERSION
 from consumers.app import detector_files, speaking, trust, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
@@ -69,7 +70,7 @@ class Program:
         geometry = self.artefact.geometry
         self.health.patience_s = self.settings.session_s
         self._connection = self.settings.connection("service")
-        self._exposition = Exposition(wiring.VERSION)
+        self._exposition = Exposition(VERSION)
         self._exposition.expect(topics.READ)
         self._sink: KafkaSink | None = None
         self._letters = DeadLetters(self._letter_sink, self._exposition.undigested)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from consumers import VERSION
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.judge.state import JudgeState, JudgingModel, ModelMonitor, StateError, fingerprint
 from consumers.kafka.log import KafkaLog
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from monitor.judging.monitor import Monitor
 
 logger = logging.getLogger(__name__)
-
-VERSION = "0.1.0"
 
 BRIGHT = 0.04
 """Share of a shower beyond which a masked cell cannot be made up for by the others."""

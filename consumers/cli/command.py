@@ -9,6 +9,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from consumers import VERSION
 from consumers.app.ending import heed_the_end
 from consumers.wire.user_error import UserError
 
@@ -44,6 +45,7 @@ ELSEWHERE = {"bench": "consumers.bench.command"}
 def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser with the options of the command that `arguments` name, if any."""
     top = argparse.ArgumentParser(prog="calodqm", description=ABOUT, allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"calodqm {VERSION}")
     top.add_argument("-v", "--verbose", action="store_true", help="log what is done, to stderr")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     named = next((word for word in arguments if not word.startswith("-")), None)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from deployed import DEPLOY, VERSIONS
 
-from consumers.app import wiring
+from consumers import VERSION
 
 ROOT = DEPLOY.parent
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -66,7 +66,7 @@ def test_our_own_version_is_the_same_everywhere():
     kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
     name, tag = OURS["image"].rsplit(":", 1)
     assert kustomization["images"] == [{"name": name, "newTag": tag}]
-    assert {PROJECT["version"], wiring.VERSION, tag} == {OURS["deployed"]}
+    assert {PROJECT["version"], VERSION, tag} == {OURS["deployed"]}
 
 
 def test_python_and_torch_are_those_of_the_project():

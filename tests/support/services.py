@@ -106,8 +106,8 @@ def _program(version: str | None) -> list[str]:
     if version is None:
         return ["-m", "consumers"]
     code = (
-        "import sys; from consumers.app import wiring; from consumers.cli import command; "
-        f"wiring.VERSION = {version!r}; sys.exit(command.main())"
+        f"import sys, consumers; consumers.VERSION = {version!r}; "
+        "from consumers.cli import command; sys.exit(command.main())"
     )
     return ["-c", code]
 
