@@ -14,6 +14,8 @@ from pathlib import Path
 import yaml
 from prometheus import rules
 
+from consumers.app import settings_page
+from consumers.bench import figures_page
 from monitor.display import boards
 
 HERE = Path(__file__).parent
@@ -26,6 +28,9 @@ def outputs() -> dict[Path, str]:
         + "\n"
         for name, board in boards.all_dashboards().items()
     }
+    figures = HERE / "figures"
+    made[figures / "README.md"] = figures_page.page(figures)
+    made[HERE / "guides" / "settings.md"] = settings_page.page()
     return {HERE / "prometheus" / "calodqm.rules.yml": rule_file()} | made
 
 

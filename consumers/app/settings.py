@@ -51,7 +51,11 @@ class Settings(BaseModel):
     """Every knob of the service, its unit and its default."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
     bootstrap: str = "127.0.0.1:9092"
@@ -110,6 +114,8 @@ class Settings(BaseModel):
     """Most showers scored at once."""
 
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
+    """Where a worker scores: auto takes a GPU if there is one."""
+
     threads: int = Field(default=1, ge=1, le=256)
     """CPU threads of the model."""
 
@@ -123,6 +129,8 @@ class Settings(BaseModel):
     """Copies of topics that have to be created; without it what the cluster can give, up to 3."""
 
     http_host: str = "127.0.0.1"
+    """Address that the page and /metrics listen on: `::` and `0.0.0.0` are all of the machine's."""
+
     http_port: int = Field(default=9108, ge=0, le=65_535)
     """Of the page and /metrics; 0 takes a free one."""
 
@@ -136,15 +144,31 @@ class Settings(BaseModel):
     security_protocol: str = Field(
         default="PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$"
     )
+    """How the brokers are spoken to: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+
     ssl_cafile: Path | None = None
+    """Certificates of the authorities that sign the brokers', PEM; without it, the system's."""
+
     ssl_certfile: Path | None = None
+    """Our own certificate, PEM, where the brokers ask for one."""
+
     ssl_keyfile: Path | None = None
+    """The key of our certificate, PEM."""
+
     ssl_password: SecretStr | None = None
+    """What opens the key, if it is locked."""
+
     sasl_mechanism: str | None = Field(
         default=None, pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI)$"
     )
+    """How we say who we are: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI."""
+
     sasl_username: str | None = None
+    """For PLAIN and SCRAM."""
+
     sasl_password: SecretStr | None = None
+    """For PLAIN and SCRAM."""
+
     sasl_password_file: Path | None = None
     """In place of the password, a file that holds it; read anew for every client."""
 
@@ -315,18 +339,20 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
 def add_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add an option for each setting named; without it the environment or the default counts."""
     for name in names:
-        text = f"default: {PREFIX}{name.upper()}, or {_shown(name)}"
+        about = (Settings.model_fields[name].description or "").replace("\n", " ")
+        text = f"{about} Default: {PREFIX}{name.upper()}, or {shown(name)}".replace("%", "%%")
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=text)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Return the default of a setting, in words."""
     field = Settings.model_fields[name]
     if field.default_factory is not None:
         return "one made of host and process"
     default = field.default
     if isinstance(default, Path):
         return str(default.relative_to(ROOT))
-    return "none" if default is None else str(default).replace("%", "%%")
+    return "none" if default is None else str(default)
 
 
 def from_arguments(args: argparse.Namespace) -> Settings:

@@ -39,3 +39,8 @@ def test_every_setting_that_the_code_names_is_one():
     ours = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     code = "".join(path.read_text() for path in (DEPLOY.parent / "consumers").rglob("*.py"))
     assert set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", code)) <= ours
+
+
+def test_every_setting_says_what_it_is_for():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name

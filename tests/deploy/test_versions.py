@@ -113,9 +113,8 @@ def test_the_builds_are_of_the_versions_that_are_named(name, role):
     assert re.search(rf"github\.com/prometheus/{name} {re.escape(tag)}\b", text)
 
 
-@pytest.mark.parametrize("path", ["README.md", "deploy/guides/operator.md"])
 @pytest.mark.parametrize("name", VERSIONS)
-def test_readme_and_guide_say_what_was_tested(path, name):
-    text = (ROOT / path).read_text()
+def test_the_guide_says_what_was_tested(name):
+    text = (ROOT / "deploy" / "guides" / "operator.md").read_text()
     for version in VERSIONS[name].get("tested", []):
         assert re.search(rf"(?<![\d.]){re.escape(version)}(?![\d.]*\d)", text), f"{name} {version}"

@@ -1,0 +1,116 @@
+"""Figures' page: the tables behind the README, made of the JSON files beside them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from consumers.bench.sheets import Sheet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """\
+# Figures
+
+Made by `python deploy/generate.py` of the JSON files in this folder, each made by the command that it names. Alarms, false pages, delays, contamination and handover: [alarms.md](alarms.md).
+"""
+
+BESIDE = """\
+pi0 and muons were looked at while the model was chosen; positrons and lead were not. *Showers needed*: for a power of 0.9 at a false-alarm rate of 1e-3, by the sums of latents and the histograms of p-values. In brackets: 95 %, Clopper–Pearson.
+"""
+
+
+def page(folder: Path) -> str:
+    """Return the page, of the JSON files in a folder."""
+
+    def told(name: str) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        return read
+
+    shown = told("evaluate-flux")
+    parts = [HEAD, _separation(shown).markdown(), BESIDE]
+    parts += [_calibration(told("calibration-flux")).markdown(), ""]
+    parts += [_classifier(told("classifier")).markdown(), ""]
+    return "\n".join(parts)
+
+
+def combined(shown: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what the combined score says of one kind of showers."""
+    (found,) = [one for one in shown["anomalies"] if one["name"] == name]
+    scores: dict[str, Any] = found["scores"]["combined"]
+    return scores
+
+
+def share(told: dict[str, Any], digits: int = 3) -> str:
+    """Return a share with its interval.
+
+    Examples
+    --------
+    >>> share({"value": 0.9725, "low": 0.9512, "high": 0.9861})
+    '0.973 (0.951–0.986)'
+    """
+    low, high = told["low"], told["high"]
+    value = round(told["value"] + 1e-9, digits)  # halves go up, as people round
+    return f"{value:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _separation(shown: dict[str, Any]) -> Sheet:
+    needed = {one["name"]: one.get("needed") for one in shown["windows"]}
+    rows = []
+    for one in shown["anomalies"]:
+        scores = one["scores"]["combined"]
+        rows.append(
+            (
+                one["name"],
+                f"{one['showers']:,}",
+                f"{scores['auc']:.3f}",
+                share(scores["tpr"]["0.01"]),
+                share(scores["tpr"]["0.001"]),
+                "–" if needed.get(one["name"]) is None else f"{needed[one['name']]:,}",
+            )
+        )
+    good = shown["good"]
+    return Sheet(
+        f"One shower, and how many it takes: {good['showers']:,} held-out photons as good",
+        ("showers", "n", "AUC", "TPR at FPR 1e-2", "TPR at FPR 1e-3", "showers needed"),
+        tuple(rows),
+        f"*`calodqm evaluate`, model {shown['model']['hash'][:12]} ({shown['model']['family']}), "
+        f"seed {shown['seed']}: [evaluate-flux.json](evaluate-flux.json).*",
+    )
+
+
+def _calibration(shown: dict[str, Any]) -> Sheet:
+    rows = []
+    for one in shown["calibration"]:
+        low, high = one["low_mev"], one["high_mev"]
+        above = "all" if one["cell"] < 0 else f"above {low or 0:,.0f}"
+        name = above if high is None else f"{low or 0:,.0f}–{high:,.0f}"
+        ratios = []
+        for level in ("0.1", "0.01", "0.001"):
+            alpha, told = float(level), one["achieved"][level]
+            scaled = {key: told[key] / alpha for key in ("value", "low", "high")}
+            ratios.append(share(scaled, 2))
+        rows.append((name, *ratios))
+    return Sheet(
+        f"Calibration: {shown['good']['showers']:,} photons that are in nothing, every mirror image",
+        ("reconstructed energy, MeV", "1e-1", "1e-2", "1e-3"),
+        tuple(rows),
+        "Share of good showers with p ≤ α, over α. The alarms do not rely on it: the reference's "
+        "uncertainty is part of every test. *`calodqm evaluate --images`: "
+        "[calibration-flux.json](calibration-flux.json).*",
+    )
+
+
+def _classifier(shown: dict[str, Any]) -> Sheet:
+    scores = shown["scores"]
+    ways = ("flow", "classifier, with all", "both, with all")
+    names = list(scores["flow"])
+    rows = [(name, *(f"{scores[way][name]['auc']:.3f}" for way in ways)) for name in names]
+    return Sheet(
+        "A classifier that is taught known faults: AUC",
+        ("showers", "flow", "classifier", "both"),
+        tuple(rows),
+        "Off by default: what it was not taught it does not see. "
+        "*`calodqm bench classifier`: [classifier.json](classifier.json).*",
+    )
