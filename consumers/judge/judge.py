@@ -159,8 +159,10 @@ class Judge:
         if went:
             logger.info("another judge is in office: standing by")
             self._writer = None
+            # All this is that one's to tell.
             self._metrics.counted(None)
-            self._metrics.lag(0, 0)  # it is that one's to tell
+            self._metrics.standing(None)
+            self._metrics.lag(0, 0)
         if came:
             self._take_office()
         elif self._writer is not None:  # what was fetched before we took office is read again
@@ -176,7 +178,9 @@ class Judge:
                 self._metrics.lag(*behind)
             standing = self._with_showers(self._bench.monitor.standing())
             if self._writer is not None:
-                self._metrics.standing(standing)
+                # Until we are where the judge before us was, its alarms would seem to be over.
+                if self._bench.at >= self._office_end:
+                    self._metrics.standing(standing)
                 self._count()
                 self._pass_on(now)
                 self._tell_models()

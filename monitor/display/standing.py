@@ -10,6 +10,7 @@ import numpy as np
 
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunNow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,8 @@ class RegionNow:
     """Newest data-second with a shower, s since 1970 UTC; None before the first."""
 
     masked: bool = False
+    in_run: bool = True
+    """Whether it takes part, as far as the data acquisition has said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +167,7 @@ class Standing:
     """Of the last half minute; None before there are any."""
 
     stream: StreamNow = StreamNow()
+    run_now: RunNow = RunNow.UNSAID
 
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""

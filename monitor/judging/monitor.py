@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from monitor.judging.statements import Statement, Statements, span
 from monitor.judging.view import View
 from monitor.quality.alarms import Alarm, State
 from monitor.quality.reference_acts import Order, ReferenceAct
-from monitor.quality.run_acts import RunAct, RunOrder
+from monitor.quality.run_acts import RunAct, RunNow, RunOrder
 from monitor.reference.expectation import Expectation, of_reference
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-STATE_FORM = 5
+STATE_FORM = 6
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 
@@ -124,8 +124,8 @@ class Monitor:
         self._unknown = np.zeros(self.places.n_regions, bool)
         """Regions of which nobody knows whether they lacked showers in the newest data-second."""
 
-        self._between = False
-        """Whether the run has ended, so that silence says nothing."""
+        self._run_now = RunNow.UNSAID
+        """Between runs, silence says nothing."""
 
         self._crew = Crew()
         self._said = Statements(self._cases, self._reporter, self._clock)
@@ -207,7 +207,7 @@ class Monitor:
     ) -> list[Statement]:
         bright = self.settings.bright_cells
         made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
-        says = new and whole and not self._between
+        says = new and whole and self._run_now is not RunNow.BETWEEN
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
         out: list[Statement] = []
@@ -257,9 +257,11 @@ class Monitor:
         """Take in that a run begins or has ended; return what it changes at once."""
         run, _ = self._attribution.labels.now
         if act.order is RunOrder.END:
-            self._between = act.run == run
-            return tuple(self._sections.close()) if self._between else ()
-        self._between = False
+            if act.run != run:
+                return ()
+            self._run_now = RunNow.BETWEEN
+            return tuple(self._sections.close())
+        self._run_now = RunNow.ON
         self._attribution.labels.ordered = act.run if act.run != run else None
         shares = self.watch.shares
         shares.expected = None
@@ -365,7 +367,8 @@ class Monitor:
         """Start anew if a run begins; return what ends by itself at this time."""
         changed: list[Statement] = []
         if run != self._clock.run:
-            self._between = False
+            if self._run_now is RunNow.BETWEEN:
+                self._run_now = RunNow.ON
             self._start_anew()
             self._clock.run_since = self._clock.now
             if self._belief.changes_with(run):
@@ -452,7 +455,7 @@ class Monitor:
     def standing(self) -> Standing:
         """Return all that people are shown."""
         tests = self.self_test.results() if self.self_test is not None else ()
-        return self.view.standing(self._unknown, tests)
+        return replace(self.view.standing(self._unknown, tests), run_now=self._run_now)
 
     def measure_by(self, references: References) -> None:
         """Test against these references from now on."""
@@ -478,7 +481,7 @@ class Monitor:
             "cases": self._cases.state(),
             "sections": self._sections.state(),
             "attribution": self._attribution.state(),
-            "between": self._between,
+            "run now": self._run_now,
             "unknown": np.flatnonzero(self._unknown).tolist(),
             "alarms": self._said.state(),
             "shadow": self.self_test.state() if self.self_test is not None else None,
@@ -503,7 +506,7 @@ class Monitor:
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
         self._attribution.restore(words["attribution"])
-        self._between = words["between"]
+        self._run_now = RunNow(words["run now"])
         self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
         self._said.restore(words["alarms"])
         self._crew.restore(words["acks"])

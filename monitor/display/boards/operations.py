@@ -75,10 +75,12 @@ def operations() -> Json:
         text="Batches grow under load: that is where the speed comes from.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
-        "Records rejected", (8, 8),
+        "Records rejected, missing, not counted", (8, 8),
         query(f"sum by (reason) (rate(calodqm_records_rejected_total{{{HERE}}}[5m]))", "{{reason}}"),
-        query(f"sum(rate(calodqm_blocks_missing_total{{{HERE}}}[5m]))", "missing blocks", "B"),
-        text="Kept on calo.rejects.v1 with reason and coordinates.", unit="none", min=0,
+        query(f"sum(rate(calodqm_blocks_missing_total{{{HERE}}}[5m]))", "missing", "B"),
+        query(f"sum(rate(calodqm_records_uncounted_total{{{HERE}}}[5m]))", "not counted by their producer", "C"),
+        text="Rejected ones are kept on calo.rejects.v1 with reason and coordinates. Of records that "
+        "their producer does not count, a loss cannot be seen.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
         "Showers left out on purpose", (8, 8),

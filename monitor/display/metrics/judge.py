@@ -59,8 +59,8 @@ class JudgeMetrics:
         self._lag.labels(self._topic, "0").set(records)
         self._lag_age.labels(self._topic, "0").set(age_s)
 
-    def standing(self, standing: Standing) -> None:
-        """Take over what the monitor stands at now."""
+    def standing(self, standing: Standing | None) -> None:
+        """Take over what the monitor stands at now; None while another judge is to tell."""
         self._standing.now = standing
 
     def shadow(self, model: str, report: dict[str, Any]) -> None:

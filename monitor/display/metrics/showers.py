@@ -6,7 +6,12 @@ import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client.core import CounterMetricFamily, Exemplar, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -38,6 +43,7 @@ class Showers(Collector):
     def __init__(self, detector: Detector) -> None:
         names, self._row = region_rows(detector)
         self._names = [*names, "other"]
+        self._sectors = {names[self._row[r.id]]: r.sector for r in detector.regions}
         rows, bins = len(self._names), len(SCORE_EDGES) + 1
         self._scored = np.zeros(rows, np.int64)
         self._unscored = np.zeros(rows, np.int64)
@@ -120,6 +126,10 @@ class Showers(Collector):
                     extra = [] if values is None else [values[column]]
                     family.add_metric([region, *extra], value.item())
             yield family
+        sectors = InfoMetricFamily("calodqm_region", "Where the region lies.", labels=["region"])
+        for region, sector in self._sectors.items():
+            sectors.add_metric([region], {"sector": sector})
+        yield sectors
         yield self._anomalous_family(anomalous, at_level)
         yield self._score_family(counts, sums, in_bin)
 

@@ -29,10 +29,11 @@ from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.metrics.showers import EXEMPLAR_ROOM, SKIPPED
 from monitor.display.metrics.spectra import MAX_ALARMS
 from monitor.display.metrics.worker import WorkerMetrics
-from monitor.display.standing import Acknowledged, Spectrum
+from monitor.display.standing import Acknowledged, RegionNow, Spectrum
 from monitor.quality.alarms import CellShare, Severity
 from monitor.quality.quality import Quality
 from monitor.quality.rejection import Rejection
+from monitor.quality.run_acts import RunNow
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -70,7 +71,8 @@ def filled(boost=0.0):
 
 
 def test_every_label_set_is_born_at_zero():
-    exposition, _, _ = expositions()
+    exposition, _, judge = expositions()
+    judge.standing(standing())
     seen = values(exposition)
     for region in DETECTOR.regions:
         label = ("region", region.name)
@@ -228,6 +230,76 @@ def test_alarms_of_sectors_and_of_the_detector_have_their_series():
     for level, place in (("sector", "B"), ("detector", "calo")):
         key = (("level", level), ("place", place), ("severity", "page"))
         assert seen["calodqm_alarms_open", *key] == 1
+
+
+def labelled(seen, name, label):
+    """Return the values of a series that is 1, by one of its labels."""
+    return {
+        dict(rest)["region"]: dict(rest).get(label)
+        for n, *rest in seen
+        if n == name and seen[n, *rest]
+    }
+
+
+def test_a_judge_out_of_office_tells_of_no_alarm_and_no_verdict():
+    exposition, _, judge = expositions()
+    judge.standing(standing(alarms=(alarm(),)))
+    judge.standing(None)
+    told = {name for name, *_ in values(exposition)}
+    assert not [
+        name
+        for name in told
+        if name.startswith(("calodqm_alarms_open", "calodqm_alarm_", "calodqm_region_q"))
+    ]
+
+
+def test_every_region_says_which_sector_it_lies_in():
+    exposition, *_ = filled()
+    told = labelled(values(exposition), "calodqm_region_info", "sector")
+    assert told == {region.name: region.sector for region in DETECTOR.regions}
+
+
+def test_of_a_region_that_is_masked_or_not_in_the_run_nothing_is_expected():
+    exposition, _, judge = expositions()
+    now = standing()
+    board = tuple(
+        replace(row, masked=row.name == "A1", in_run=row.name != "A2") for row in now.board
+    )
+    judge.standing(replace(now, board=board))
+    assert set(labelled(values(exposition), "calodqm_region_out", "")) == {"A1", "A2"}
+
+
+@pytest.mark.parametrize("run_now", RunNow)
+def test_what_the_data_acquisition_says_of_the_run_is_told(run_now):
+    exposition, _, judge = expositions()
+    judge.standing(standing(run_now=run_now))
+    seen = values(exposition)
+    told = {s: seen["calodqm_run_state", ("calodqm_run_state", s)] for s in RunNow}
+    assert told == {s: s is run_now for s in RunNow}
+
+
+def test_a_region_of_very_many_has_its_alarm_and_its_sector_has_the_worst_verdict():
+    large = grid("large", sectors=17, regions_per_sector=16)
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    last = large.regions[-1]
+    rows = tuple(
+        RegionNow(
+            r.id, r.name, r.sector, Quality.BAD if r is last else Quality.GOOD, "", 9, 0, 0.1, 1
+        )
+        for r in large.regions
+    )
+    judge.standing(standing(board=rows, alarms=(alarm(last.name),), latents=None))
+    place = (("level", "region"), ("place", last.name), ("severity", "page"))
+    seen = values(exposition)
+    assert seen["calodqm_alarms_open", *place] == 1
+    bad = ("calodqm_region_quality", ("calodqm_region_quality", "bad"))
+    assert seen[*bad, ("region", last.sector)] == 1
+    assert seen[*bad, ("region", last.name)] == 1
+    assert sum(value for name, value in seen.items() if name[:2] == bad) == 2
+    assert seen["calodqm_region_out", ("region", last.sector)] == 0
+    judge.standing(standing(board=rows, latents=None))
+    assert values(exposition)["calodqm_alarms_open", *place] == 0
 
 
 def test_a_region_has_exactly_one_quality():
