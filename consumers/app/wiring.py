@@ -19,6 +19,7 @@ from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.user_error import UserError
 from models.scoring.description import ArtefactError, Description
+from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
 from monitor.judging.monitor import STATE_FORM
@@ -113,6 +114,7 @@ def standard_of(settings: Settings, artefact: Described, detector: Detector) -> 
         form_of(artefact),
         expected_rate(artefact.reference),
         monitor_maker(settings, artefact, detector),
+        tuple(map(str, misfits(artefact))),
     )
 
 

@@ -129,6 +129,9 @@ class JudgingModel:
     make_monitor: Callable[[], Monitor]
     """Returns a monitor that has seen nothing."""
 
+    misfits: tuple[str, ...] = ()
+    """What does not fit of it, a line each: it was taken by order."""
+
 
 @dataclass(slots=True)
 class ModelMonitor:

@@ -62,6 +62,8 @@ def _announce(bench: JudgeState, model: str, standard_of: JudgingModelOf) -> tup
         shadow = ModelMonitor.new(standard_of(model))
     except ModelAbsent as absent:
         raise Unwilling(str(absent)) from None
+    if shadow.model.misfits:
+        raise Unwilling(f"it does not fit: {'; '.join(shadow.model.misfits)}")
     shadow.monitor.begin_beside(bench.monitor)
     bench.shadow, bench.comparison = shadow, Comparison()
     return ()

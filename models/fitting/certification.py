@@ -9,24 +9,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from models.fitting.training import TrainingError, whole
+from models.fitting.checkpoint import TrainingError
+from models.fitting.training import whole
 from models.scoring import artefact, measures, scores
+from models.scoring.fitness import misfits
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
-from models.scoring.scorer import Examiner
+from models.scoring.scorer import Examiner, Scorer
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
+    from models.scoring.fitness import Misfit
     from models.scoring.reference import ReferenceTable
     from models.scoring.scored import Scored
     from models.showers.pool import Pool
+
+
+FINER = 3
+"""Parts of a condition cell in which the calibration is looked at."""
+
+CHECKED = 6000
+"""Showers that it is looked at with, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,63 @@ def certified(
             str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
             for a, level in enumerate(LEVELS)
         },
+        "by_energy": _by_energy(
+            Scorer(examine, score_map, table, geometry), showers[slice(0, pool.n)]
+        ),
     }
     return score_map, table, figures
+
+
+def _by_energy(scorer: Scorer, showers: Showers) -> list[dict[str, Any]]:
+    """Return how often p is at most 0.1, in `FINER` parts of each condition cell.
+
+    The parts are narrower than what the tables are made for: a cell whose showers change with the
+    energy is right as a whole and wrong at both ends.
+    """
+    n = min(showers.n, CHECKED)
+    chosen = showers[np.sort(np.random.default_rng(0).permutation(showers.n)[:n])]
+    scored = scorer.score(chosen)
+    e_rec = scorer.e_rec(chosen)
+    parts = []
+    for cell in range(scorer.reference.n_cells):
+        mine = np.flatnonzero(scored.valid & (scored.condition_cell == cell))
+        for rows in np.array_split(mine[np.argsort(e_rec[mine])], FINER):
+            if len(rows):
+                ends = [round(float(e_rec[row]), 1) for row in rows[[0, -1]]]
+                rate = round(float(np.mean(scored.p_combined[rows] <= LEVELS[0])), 5)
+                parts.append({"mev": ends, "showers": len(rows), "exceedance": rate})
+    return parts
+
+
+class Unfit(TrainingError):  # noqa: N818  what the model is
+    """A model that does not fit the showers that it would be certified with."""
+
+    def __init__(self, found: Sequence[Misfit]) -> None:
+        kinds = ",".join(sorted({misfit.kind for misfit in found}))
+        told = "; ".join(map(str, found))
+        super().__init__(f"not certified: {told}. To take it all the same: --despite {kinds}")
+
+
+def accepted(made: Artefact, despite: Collection[str]) -> Artefact:
+    """Return a model that fits, or one of which somebody said what does not; its card says so.
+
+    Parameters
+    ----------
+    despite
+        What is known not to fit: values of `Unfitness`. Such a model is never announced.
+
+    Raises
+    ------
+    Unfit
+        If something else does not fit.
+    """
+    found = misfits(made)
+    if not {misfit.kind for misfit in found} <= set(despite):
+        raise Unfit(found)
+    if not found:
+        return made
+    card = {**made.card, "despite": [str(misfit) for misfit in found]}
+    return artefact.signed(replace(made, card=card))
 
 
 def recertified(
@@ -101,7 +166,7 @@ def recertified(
     """
     examine = examiner(made)
     score_map, table, figures = certified(options, examine, made.geometry, pool)
-    dropped = {"held_out", "generated"}
+    dropped = {"held_out", "generated", "despite"}
     facts = {name: value for name, value in made.card.items() if name not in dropped}
     facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
     card = {**facts, **card, "certified": figures}

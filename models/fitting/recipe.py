@@ -12,10 +12,12 @@ from scipy.spatial import cKDTree
 
 from models.fitting import lessons, training
 from models.fitting.certification import CertificationOptions, certified
-from models.fitting.training import Options, Session, TrainingError, whole
-from models.flows import features
-from models.flows.caloflow import CaloFlow, configure
-from models.flows.flux import Flux, FluxConfig
+from models.fitting.checkpoint import TrainingError
+from models.fitting.training import Losses, Options, Session, whole
+from models.flows import standards
+from models.flows.caloflow import CaloFlow
+from models.flows.flux import Flux
+from models.flows.shapes import FluxConfig, configure
 from models.scoring import artefact
 from models.scoring.artefact import Artefact
 from models.scoring.scorer import Examiner
@@ -135,9 +137,10 @@ def prepare(
     train, held_out, certify = split(pool, recipe, certify, geometry)
     torch.manual_seed(recipe.options.seed)
     if recipe.frozen:
-        feature_map, flow = _kept(start, recipe, geometry)
+        (feature_map, flow), losses = _kept(start, recipe, geometry), _losses_of(start)
     else:
-        feature_map, flow = _fitted(recipe, geometry, train, held_out, session, start)
+        feature_map, flow, found = _fitted(recipe, geometry, train, held_out, session, start)
+        losses = {phase: _rounded(loss) for phase, loss in found.items()}
     examine = Examiner(feature_map, flow, geometry, session.device)
     known = None
     if recipe.classifier is not None:
@@ -151,6 +154,7 @@ def prepare(
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,
         "flips": list(recipe.options.flips),
+        "losses": losses,
         **({} if start is None else {"started_from": start.hash}),
     }
     told = {**facts, **(card or {}), "certified": figures}
@@ -171,13 +175,27 @@ def _fitted(
     held_out: Pool,
     session: Session,
     start: Artefact | None,
-) -> tuple[FeatureMap, Flow]:
+) -> tuple[FeatureMap, Flow, dict[str, Losses]]:
     rng = np.random.default_rng([recipe.options.seed, 4])
     seen = train.draw(np.arange(train.n), geometry, rng, images(geometry, ()))
-    feature_map = features.fit(seen, geometry, recipe.conditions)
-    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
-    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
-    return feature_map, flow
+    feature_map = standards.fit(seen, geometry, recipe.conditions)
+    if start is None:
+        flow = new_flow(recipe, seen, geometry, feature_map.sparse)
+    else:
+        flow = _copied(start, recipe, geometry)
+        if tuple(flow.config.get("sparse", ())) != feature_map.sparse:
+            raise TrainingError("the model to start from is of other cells that may be unlit")
+    losses = training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    return feature_map, flow, losses
+
+
+def _losses_of(start: Artefact | None) -> dict[str, Any]:
+    return {} if start is None else dict(start.card.get("losses", {}))
+
+
+def _rounded(losses: Losses) -> dict[str, float]:
+    """Return losses as the card has them."""
+    return {name: float(f"{value:.6g}") for name, value in losses._asdict().items()}
 
 
 def _teacher(
@@ -250,16 +268,25 @@ def _variance(geometry: Geometry) -> float:
     return 2 * (geometry.noise_mev**2 + geometry.least_count_mev**2 / 12)
 
 
-def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
-    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown."""
+def new_flow(
+    recipe: Recipe, showers: Showers, geometry: Geometry, sparse: tuple[int, ...] = ()
+) -> Flow:
+    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown.
+
+    Parameters
+    ----------
+    sparse
+        Layers and cells that may be unlit; see `FeatureMap.sparse`.
+    """
     n_context = 1 + len(recipe.conditions)
+    unlit: dict[str, Any] = {"sparse": sparse} if sparse else {}
     try:
         if recipe.family == "caloflow":
-            return CaloFlow(configure(geometry, n_context, recipe.model))
+            return CaloFlow(configure(geometry, n_context, {**recipe.model, **unlit}))
         if recipe.family == "flux":
             group = _groups(showers.cells.mean(axis=0), recipe)
             shape = (geometry.n_cells, geometry.n_layers, n_context, group)
-            return Flux(FluxConfig(*shape, **recipe.model))
+            return Flux(FluxConfig(*shape, **recipe.model, **unlit))
     except (TypeError, ValueError) as error:
         raise TrainingError(f"model options of {recipe.family}: {error}") from None
     raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")

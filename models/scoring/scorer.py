@@ -51,7 +51,10 @@ class Seen(NamedTuple):
 
 
 class Examiner:
-    """Features, flow and raw scores: the part of scoring that needs no reference."""
+    """Features, flow and raw scores: the part of scoring that needs no reference.
+
+    Its networks are moved to its device.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,9 @@ class Examiner:
         self.feature_map = feature_map
         self.device = device
         self.raw_scores = RawScores(geometry)
+        for network in (flow, classifier):
+            if network is not None:
+                network.to(device)  # type: ignore[union-attr]  # every flow is a module
         self.evaluate = flow.compiled()
         self.classifier = classifier
         self.n_latents = geometry.n_cells + geometry.n_layers
@@ -107,7 +113,7 @@ class Examiner:
         raw = self.raw_scores(output, seen.cells, tie)
         if self.classifier is None:
             return raw
-        there = Features(*(part.to(self.device) for part in features))
+        there = features.to(self.device)
         with torch.inference_mode():
             odds = self.classifier(there, output.latents.to(self.device))
         return np.column_stack([raw, odds.cpu().numpy()])
@@ -117,15 +123,16 @@ class Examiner:
         parts = []
         for start in range(0, showers.n, SCORED_AT_ONCE):
             features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
-            there = Features(*(part.to(self.device) for part in features))
-            parts.append((*there, self.evaluate(there).latents.clone()))
+            there = features.to(self.device)
+            # What else is in them no classifier looks at.
+            parts.append((*there[:3], self.evaluate(there).latents.clone()))
         cells, layers, conditions, latents = (
             torch.cat(column) for column in zip(*parts, strict=True)
         )
         return Features(cells, layers, conditions), latents
 
     def _output(self, features: Features) -> FlowOutput:
-        return self.evaluate(Features(*(part.to(self.device) for part in features)))
+        return self.evaluate(features.to(self.device))
 
     def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
         """Return what is seen with masked cells where the flow expects them: latent 0.
@@ -137,13 +144,16 @@ class Examiner:
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]
-        before = torch.where(hidden, 0.0, features.cells)
+        moved = hidden
+        if features.sparse is not None:  # what is expected to be unlit stays so
+            moved = hidden & (features.sparse.draws[:, -n_cells:] >= 1)
+        before = torch.where(moved, 0.0, features.cells)
         z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
-        now = torch.where(hidden, -z_before.clamp(-5, 5), before)
+        now = torch.where(moved, -z_before.clamp(-5, 5), before)
         z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
         step = z_now - z_before
         slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
-        best = torch.where(hidden, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
+        best = torch.where(moved, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
         output = self._output(features._replace(cells=best))
         latents = output.latents.cpu().clone()
         latents[:, :n_cells][hidden] = 0.0
@@ -179,8 +189,8 @@ class Scorer:
         reference: ReferenceTable,
         geometry: Geometry,
         *,
-        family: str,
-        hash: str,  # noqa: A002  the artefact's own word
+        family: str = "",
+        hash: str = "",  # noqa: A002  the artefact's own word
     ) -> None:
         self._examine = examiner
         self._score_map = score_map
@@ -189,6 +199,10 @@ class Scorer:
         self.family = family
         self.hash = hash
         self.score_names = score_map.names
+
+    def e_rec(self, showers: Showers) -> NDArray[np.float64]:
+        """Return the reconstructed energy of each shower, MeV, shape (N,)."""
+        return self._examine.feature_map.e_rec(showers.cells)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from scipy.special import gammainc
 
 from models.detector.materials import Medium, medium
 from models.showers.batch import Showers
+from models.showers.pool import suppressed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +45,21 @@ class Profile(NamedTuple):
     beta: NDArray[np.float64]
     """Rate, 1 / X0, shape (N,)."""
 
-    mean_depth: NDArray[np.float64]
-    """Depth of the mean profile <t>, X0, shape (N,)."""
-
     mean_alpha: NDArray[np.float64]
     """exp <ln α> of the mean profile, shape (N,)."""
 
     start: NDArray[np.float64]
     """Depth at which the shower begins, X0: photons convert late, shape (N,)."""
+
+    def tau(self, depth: NDArray[np.float64], shower: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return depths, X0, of some showers as the radial profile takes them: section 3.3.
+
+        In units of the shower's own centre of gravity, so that one that ends early is wide early.
+        """
+        own = self.alpha[shower] / self.beta[shower]
+        tau = np.maximum(depth - self.start[shower], 0) / own
+        mean = self.mean_alpha[shower]
+        return np.asarray(tau * mean / np.maximum(mean - 1, 0.1))
 
 
 def simulate_showers(
@@ -98,7 +106,8 @@ def simulate_showers(
         cells = cells + rng.normal(0, geometry.noise_mev, cells.shape)
         step = geometry.least_count_mev
         cells = np.rint(cells / step) * step if step else cells
-    return Showers(cells.astype(np.float32), energy.astype(np.float32))
+    read = cells.astype(np.float32)
+    return Showers(suppressed(read, geometry) if noise else read, energy.astype(np.float32))
 
 
 def _visible(
@@ -144,10 +153,9 @@ def profile(
     t = np.maximum(np.exp(mean_t + spread_t * (c1 * z1 + c2 * z2)), 1.0)
     alpha = np.maximum(np.exp(mean_a + spread_a * (c1 * z1 - c2 * z2)), 1.1)
     mean_alpha = np.exp(mean_a)
-    mean_depth = mean_alpha * np.exp(mean_t) / np.maximum(mean_alpha - 1, 0.1)
     # A photon goes 9/7 of a radiation length before it becomes a pair.
     start = rng.exponential(9 / 7, len(energy)) if particle == "gamma" else np.zeros(len(energy))
-    return Profile(alpha, (alpha - 1) / t, mean_depth, mean_alpha, start)
+    return Profile(alpha, (alpha - 1) / t, mean_alpha, start)
 
 
 def deposits(
@@ -220,10 +228,7 @@ def _spread(
     )
     weight = slices[shower, slice_] / count[shower, slice_]
     depth = edges[slice_] + (edges[slice_ + 1] - edges[slice_]) * rng.random(len(shower))
-    # Depth in the shower's own mean depth: section 3.3 of the paper, equation for tau.
-    tau = np.maximum(depth - shape.start[shower], 0) / shape.mean_depth[shower]
-    tau *= shape.mean_alpha[shower] / np.maximum(shape.mean_alpha[shower] - 1, 0.1)
-    core, tail, core_share = radii(stuff, tau, energy[shower])
+    core, tail, core_share = radii(stuff, shape.tau(depth, shower), energy[shower])
     size = np.where(rng.random(len(shower)) < core_share, core, tail) * stuff.moliere_mm
     u = rng.random(len(shower))
     r, phi = size * np.sqrt(u / (1 - u)), rng.uniform(0, 2 * math.pi, len(shower))

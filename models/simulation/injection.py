@@ -11,6 +11,7 @@ import numpy as np
 
 from models.detector.materials import MaterialError, lateral_cumulative, medium
 from models.showers.batch import Showers
+from models.showers.pool import suppressed
 from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, FaultKind
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def weights(fault: Fault, showers: Showers) -> NDArray[np.float64]:
 
 def _digitise(energy: NDArray[np.floating], geometry: Geometry) -> NDArray[np.float32]:
     step = geometry.least_count_mev
-    return (np.rint(energy / step) * step if step else energy).astype(np.float32)
+    read = (np.rint(energy / step) * step if step else energy).astype(np.float32)
+    return suppressed(read, geometry)
 
 
 def _misread(

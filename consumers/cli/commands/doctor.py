@@ -27,6 +27,7 @@ from consumers.wire.codec import decode
 from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
+from models.scoring.fitness import misfits
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
@@ -139,10 +140,18 @@ def _artefact(given: settings.Settings, part: str) -> list[Finding]:
         scorer.score(showers)
         return f"{1024 / (time.perf_counter() - began):,.0f} showers/s on {given.device}"
 
-    found = _tried("artefact", "name another with --artefact, or train one", look)
+    def fit() -> str:
+        if unfit := misfits(wiring.description_of(given)):
+            raise ValueError("; ".join(map(str, unfit)))
+        return "latents, calibration and losses are those of a model that fits its showers"
+
+    found = [_tried("artefact", "name another with --artefact, or train one", look)]
+    if found[0].well:
+        mend = "train longer, with more showers, or certify with showers of this detector"
+        found.append(_tried("fit of the model", mend, fit))
     if part == "judge":  # which scores nothing, and may have no torch
-        return [found]
-    return [found, _tried("scoring", "choose another --device", score)]
+        return found
+    return [*found, _tried("scoring", "choose another --device", score)]
 
 
 def _port(given: settings.Settings) -> Finding:

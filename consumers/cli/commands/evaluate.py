@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Calibration
     from models.showers.batch import Showers
     from models.studies import mutability
+    from models.studies.energies import Likeness, Linearity
     from models.studies.evaluation import Row
     from models.studies.power import Curve
+
+SIMULATED = 1500
+"""Showers of the fast simulation that the good ones are compared with, for the plots."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from models.scoring import measures  # noqa: PLC0415  torch takes seconds
-    from models.studies import evaluation, power  # noqa: PLC0415
+    from models.studies import energies, evaluation, power  # noqa: PLC0415
 
     artefact = inputs.artefact(args.artefact)
     good = inputs.showers(args.good, artefact.geometry)
@@ -104,10 +109,13 @@ def _run(args: argparse.Namespace) -> int:
     else:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
+    linear = energies.linearity(artefact.feature_map, good)
     _print(artefact, good.n, rows, calibrations, curves)
+    _print_energies(linear)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
+        facts["energies"] = _plain([asdict(row) for row in linear])
         if agreement is not None:
             facts["mutability"] = _plain(asdict(agreement))
         text = json.dumps(facts, indent=2)
@@ -118,10 +126,43 @@ def _run(args: argparse.Namespace) -> int:
         plots = report.figures(
             artefact.geometry, names, [first, *strange], rows, calibrations, curves
         )
+        if linear:
+            plots["energies"] = report.linearity(linear)
+        if (alike := _likeness(artefact.geometry, good, rng)) is not None:
+            plots["simulation"] = report.likeness(alike)
         title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
+
+
+def _likeness(
+    geometry: Geometry, good: Showers, rng: np.random.Generator
+) -> tuple[Likeness, ...] | None:
+    """Return the good showers beside the fast simulation; None where that cannot make such."""
+    from models.studies import energies  # noqa: PLC0415  torch takes seconds
+
+    try:
+        return energies.likeness(good[slice(0, SIMULATED)], geometry, rng) or None
+    except ValueError:  # no materials, or energies too low
+        return None
+
+
+def _print_energies(linear: Sequence[Linearity]) -> None:
+    table = Table(title="Energy by the calibration of the layers, and by the plain sum", box=None)
+    for head in ("energy, GeV", "showers", "response", "σ/E", "plain response", "plain σ/E"):
+        table.add_column(head, justify="right")
+    for row in linear:
+        table.add_row(
+            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}",
+            str(row.showers),
+            f"{row.response:.3f}",
+            f"{row.spread:.2%}",
+            f"{row.plain_response:.3f}",
+            f"{row.plain_spread:.2%}",
+        )
+    if linear:
+        Console(width=None if sys.stdout.isatty() else 132).print(table)
 
 
 def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibration, ...]:

@@ -70,6 +70,7 @@ def _add_certify(parser: argparse.ArgumentParser) -> None:
         "(noise_mev = 0) get it in every draw",
     )
     _add_model(parser)
+    options.add_despite(parser)
     parser.add_argument("--draws", type=int, default=2, help="of noise, for each image; default: 2")
     parser.add_argument("--test", type=Path, metavar="FILE", help="good showers, for the card")
     parser.add_argument(
@@ -135,18 +136,21 @@ def _certify(args: argparse.Namespace) -> int:
     strange = inputs.named(args.anomaly, made.geometry, "--anomaly")
     card = {"certified_with": [path.name for path in args.showers]}
     try:
-        options = certification.CertificationOptions(
+        how = certification.CertificationOptions(
             condition_cells=_condition_cells(args, made),
             draws=args.draws,
             seed=made.card.get("seed", 1),
             flips=tuple(made.card.get("flips", ())),
         )
-        new = certification.recertified(made, pool, options, card)
+        new = certification.recertified(made, pool, how, card)
+        new = certification.accepted(new, args.despite)
+        if test is not None:
+            of_test = {"device": "auto", "out": args.out, "despite": args.despite}
+            new = inputs.examined(new, test, strange, **of_test)
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(str(error)) from None
-    if test is not None:
-        new.save(args.out)  # what comes now may fail, for its showers
-        new = inputs.examined(new, test, strange, "auto")
     return _saved(new, args.out)
 
 

@@ -1,11 +1,14 @@
 """Scorer: deterministic, whatever the batch; calibrated; and blind to what is masked."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import tiny
+import torch
 
 from models.scoring.reference import BINS
-from models.scoring.scorer import pick_device
+from models.scoring.scorer import Examiner, pick_device
 from models.showers.batch import Showers
 
 
@@ -144,3 +147,11 @@ def test_masks_may_differ_from_shower_to_shower(scorer, good):
 def test_unknown_devices_are_refused(name):
     with pytest.raises(ValueError, match="unknown device"):
         pick_device(name)
+
+
+def test_an_examiner_takes_its_networks_to_its_device():
+    made = tiny.artefact()
+    flow = deepcopy(made.flow)
+    nowhere = torch.device("meta")
+    Examiner(made.feature_map, flow, made.geometry, nowhere)
+    assert {weight.device for weight in flow.parameters()} == {nowhere}
