@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from models.scoring.scales import LEVELS
+from monitor.detector.tree import ELSEWHERE
 from monitor.display.metrics.labels import region_rows
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Showers(Collector):
 
     def __init__(self, detector: Detector) -> None:
         names, self._row = region_rows(detector)
-        self._names = [*names, "other"]
+        self._names = [*names, ELSEWHERE]
         rows, bins = len(self._names), len(SCORE_EDGES) + 1
         self._scored = np.zeros(rows, np.int64)
         self._unscored = np.zeros(rows, np.int64)

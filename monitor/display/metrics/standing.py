@@ -16,6 +16,7 @@ from monitor.detector.tree import Level
 from monitor.display.metrics.labels import MAX_REGION_LABELS
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
 from monitor.display.metrics.stream import stream_series
+from monitor.display.standing import RANK
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from monitor.detector.tree import Detector
-    from monitor.display.standing import Standing
+    from monitor.display.standing import RegionNow, Standing
     from monitor.quality.alarms import Alarm
 
 
@@ -91,7 +92,9 @@ class StandingSeries(Collector):
         taken = GaugeMetricFamily(
             "calodqm_alarms_acknowledged", "Open alarms in somebody's hands.", labels=labels
         )
-        for level, place in self._places:
+        # Whatever is cut, every open alarm is a series.
+        places = dict.fromkeys([*self._places, *((a.level, a.place) for a in alarms)])
+        for level, place in places:
             for severity in Severity:
                 here = [
                     a for a in alarms if (a.level, a.place, a.severity) == (level, place, severity)
@@ -130,11 +133,24 @@ def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
 
 def _quality(now: Standing) -> Metric:
     family = StateSetMetricFamily(
-        "calodqm_region_quality", "Verdict on the region now.", labels=["region"]
+        "calodqm_region_quality",
+        "Verdict on the region now; of many regions the worst of each sector, and those that are "
+        "medium or bad.",
+        labels=["region"],
     )
-    for row in now.board[:MAX_REGION_LABELS]:
-        family.add_metric([row.name], {q.value: q is row.quality for q in Quality})
+    for name, quality in _qualities(now.board).items():
+        family.add_metric([name], {q.value: q is quality for q in Quality})
     return family
+
+
+def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
+    """Return what is told of regions, by the value of their label."""
+    if len(board) <= MAX_REGION_LABELS:
+        return {row.name: row.quality for row in board}
+    told = {row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}}
+    for row in sorted(board, key=lambda row: RANK[row.quality]):  # the worst comes last
+        told[row.sector] = row.quality
+    return told
 
 
 def _self_tests(now: Standing) -> Iterable[Metric]:
