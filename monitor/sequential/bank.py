@@ -78,6 +78,10 @@ class Bank:
         """Return the weighted sum over the streams of each place, data-seconds, shape (P,)."""
         return np.asarray(np.dot(self.evidence, self.weights), np.float64)
 
+    def at(self, place: int) -> float:
+        """Return the weighted sum over the streams of a place, data-seconds."""
+        return float(np.dot(self.evidence[place], self.weights))
+
     def best_onset(self, place: int) -> int:
         """Return the most likely onset at a place: that of the stream with the most to say."""
         return int(self.onset[place, self.leading(place)])
