@@ -50,8 +50,8 @@ class Bank:
         """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
         self.path: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
-        self.onset = np.zeros(shape, np.int64)
-        """Most likely onset of each stream, data-second, shape (P, F)."""
+        self.onset = np.zeros(shape, np.uint32)
+        """Most likely onset of each stream, data-second, shape (P, F): enough until 2106."""
 
     def step(self, log_e: NDArray[np.floating[Any]], seconds: int, since: int) -> None:
         """Take in one step.
@@ -109,7 +109,7 @@ class Bank:
         """Take up what `state` returned."""
         self.evidence = state["evidence"].astype(self.evidence.dtype)
         self.path = state["path"].astype(self.path.dtype)
-        self.onset = state["onset"].astype(np.int64)
+        self.onset = state["onset"].astype(np.uint32)
 
 
 def log_ratio_bet(

@@ -11,6 +11,7 @@ from monitor.sequential.bank import log_ratio_bet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 SILENT_RATIOS = (0.02, 0.2)
 CROWDED_RATIOS = (2.0, 8.0)
@@ -69,8 +70,8 @@ class Traffic:
 
 
 def traffic(
-    members: NDArray[np.float64],
-    counted: NDArray[np.float64],
+    members: csr_array,
+    counted: csr_array,
     seen: NDArray[np.int64],
     usual: NDArray[np.float64],
     says: NDArray[np.bool_],

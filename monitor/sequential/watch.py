@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from models.scoring.scales import Z_UNIT
 from monitor.reference.expectation import no_showers
@@ -74,7 +75,7 @@ class Watch:
 
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
         self._members = places.members
-        self._all_members = places.members.astype(np.float64)
+        self._all_members = csr_array(places.members.astype(np.float64))
         self._crowd_streams = np.flatnonzero([kind is Test.CROWDED for kind in self.rates.kinds])
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
@@ -144,7 +145,7 @@ class Watch:
         members = self._places.members & ~masked & ~explained
         changed = (members != self._members).any(1)
         self._members = members
-        self._weights = members.astype(np.float64)
+        self._weights = csr_array(members.astype(np.float64))
         self.forget(changed)
         return changed
 
@@ -198,13 +199,17 @@ class Watch:
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
         doubted = self._crowded()
         sound = ~self._masked_cells.any(1)
-        w = self._weights * (sound if made_up is None else sound | made_up)
+        counted = sound if made_up is None else sound | made_up
+
+        def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
+            flat = values.reshape(len(seen), -1) * counted[:, None]
+            sums: NDArray[np.float64] = self._weights @ flat
+            return sums.reshape(len(sums), *values.shape[1:])
+
         counts = Counts(
-            showers=w @ rows.showers,
-            exceedances=w @ rows.exceedances.sum(1),
-            p_counts=(w @ rows.p_counts.reshape(len(seen), -1)).reshape(
-                len(w), *rows.p_counts.shape[1:]
-            ),
+            showers=at_places(rows.showers),
+            exceedances=at_places(rows.exceedances.sum(1)),
+            p_counts=at_places(rows.p_counts),
             unscored=self._weights @ rows.unscored,
             seen=self._weights @ seen,
             traffic=self._traffic(seen, ~unknown & new, doubted),
@@ -299,7 +304,7 @@ class Watch:
 
     def onsets(self, test: Test, stream: int) -> NDArray[np.int64]:
         """Return the most likely onset of a stream at each place, data-second, shape (P,)."""
-        return self._of_stream("onset", test, stream)
+        return self._of_stream("onset", test, stream).astype(np.int64)
 
     def _of_stream(self, what: str, test: Test, stream: int) -> NDArray[Any]:
         bank = "rates" if test in RATE_FAMILIES else "cells"
