@@ -55,9 +55,13 @@ class Casebook:
     def take(self, at: Moment) -> list[Change]:
         """Open the case that the evidence of a step makes, if it makes one, or fold it."""
         place = self._crossings.crossing(at, self.open)
-        if place is None:
-            return []
-        fresh = self._crossings.case(place, at, self.claimed())
+        if place is not None:
+            fresh = self._crossings.case(place, at, self.claimed())
+        else:
+            beside = self._crossings.lacking(at, self.open)
+            if beside is None:
+                return []
+            fresh = beside
         same = [case for case in self.open if self._crossings.same(case, fresh)]
         return self._fold(same, fresh, at.now) if same else [self._open(fresh, at.now)]
 
@@ -230,7 +234,7 @@ class Casebook:
         path = float(watch.path(case.test, case.stream)[rows].sum())
         if path > case.peak:
             case.peak, case.peak_at = path, now
-        case.heard += bool(watch.heard[rows].any())
+        case.heard += bool(watch.heard(case.test)[rows].any())
         if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False
         over = path <= max(case.checked_path, 0.0)

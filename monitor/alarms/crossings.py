@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +107,24 @@ class Crossings:
                 return True
         return False
 
+    def lacking(self, at: Moment, open_: Sequence[Case]) -> Case | None:
+        """Return the case of a region that lacks showers, or has too many, beside another fault.
+
+        A case of its cells explains neither; all the evidence of the region is taken up by it.
+        """
+        first, told = self._places.first_region, at.watch.traffic_total()
+        ratio = (told / self._warn_at)[first:]
+        for case in open_:
+            if case.test in TRAFFIC:
+                ratio[case.regions] = 0
+        row = int(np.argmax(ratio))
+        if ratio[row] < 1:
+            return None
+        place = first + row
+        said = at.watch.leading(place, TRAFFIC)
+        none = np.zeros(self._places.n_regions, bool)
+        return self._case(place, none, replace(at, total=told), said)
+
     def case(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> Case:
         """Return the case of a place that crosses.
 
@@ -164,10 +182,23 @@ class Crossings:
         pages = bool((total[places] >= self._page_at[places]).any())
         return Severity.PAGE if pages else Severity.WARNING
 
-    def _case(self, place: int, suspects: NDArray[np.bool_], at: Moment) -> Case:
-        """Return the case of a place that crosses, where these regions stand out."""
+    def _case(
+        self,
+        place: int,
+        suspects: NDArray[np.bool_],
+        at: Moment,
+        said: tuple[Test, int, int, float] | None = None,
+    ) -> Case:
+        """Return the case of a place that crosses, where these regions stand out.
+
+        Parameters
+        ----------
+        said
+            What says so: test, stream, onset and log odds; by default what says most.
+        """
+        said = at.watch.leading(place) if said is None else said
         named, regions, diffuse = self._locate(place, suspects)
-        test, stream, onset, odds = at.watch.leading(place)
+        test, stream, onset, odds = said
         once_in = float(at.total[place] * self._shares[place])
         return Case(
             id=f"{self._places.names[named]}-{at.now}",

@@ -413,6 +413,7 @@ class Monitor:
             out += self._tell(self._cases.close(case, self._clock.now))
         self._arrange()
         self._scores.forget()
+        self.watch.shares.forget()  # and what regions have of all showers is good as it is now
         self._start_anew()
         return out
 

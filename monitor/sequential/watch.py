@@ -70,13 +70,16 @@ class Watch:
         self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
         self.memory = StepHistory(cell_seconds, no_showers(references.certified, places.n_regions))
         self.shares = Shares(places.n_regions)
-        self.heard = np.zeros(places.n, bool)
-        """Places of which the last step said something, by showers or by their absence, (P,)."""
+        self._heard = np.zeros((2, places.n), bool)
+        """Places of which the last step said something by showers, or of the lack of them, (2, P)."""
 
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
         self._members = places.members
         self._all_members = csr_array(places.members.astype(np.float64))
-        self._crowd_streams = np.flatnonzero([kind is Test.CROWDED for kind in self.rates.kinds])
+        kinds = self.rates.kinds
+        self._crowd_streams = np.flatnonzero([kind is Test.CROWDED for kind in kinds])
+        of_traffic = [kind in {Test.SILENT, Test.CROWDED} for kind in kinds]
+        self._traffic_streams = np.flatnonzero(of_traffic)
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
     def adopt(self, references: References) -> None:
@@ -214,7 +217,7 @@ class Watch:
             seen=self._weights @ seen,
             traffic=self._traffic(seen, ~unknown & new, doubted),
         )
-        self.heard = ((counts.seen > 0) | (counts.traffic.share > 0)) & new
+        self._heard = np.stack([counts.seen > 0, counts.traffic.share > 0]) & new
         self._rate_bank.step(self.rates.log_e(counts), int(new), second)
         for within in self._within.values():
             within.step(counts, int(new), second)
@@ -222,7 +225,7 @@ class Watch:
                 trusted = self._trusted & ~self.untrusted
                 within.gather(rows, trusted, self._floors, self._miscoverage / 4)
             if within.tests is None:
-                self.heard &= ~within.places
+                self._heard &= ~within.places
         if new:
             self.shares.learn(seen, self.masked, unknown | doubted)
         self._pool(second, rows, new=new)
@@ -289,9 +292,35 @@ class Watch:
             np.copyto(total, within.total(), where=within.places)
         return total
 
-    def leading(self, place: int) -> tuple[Test, int, int, float]:
-        """Return the test and the stream that say most, the onset, and the log odds since then."""
+    def heard(self, test: Test) -> NDArray[np.bool_]:
+        """Return the places of which the last step said something to a test, shape (P,)."""
+        return self._heard[int(test in {Test.SILENT, Test.CROWDED})]
+
+    def traffic_total(self) -> NDArray[np.float64]:
+        """Return the part of the evidence that is of too few or too many showers, shape (P,)."""
+        at = self._traffic_streams
+        total: NDArray[np.float64] = self._rate_bank.evidence[:, at] @ self._rate_bank.weights[at]
+        for within in self._within.values():
+            inner = within.rates.evidence[:, at] @ within.rates.weights[at]
+            np.copyto(total, inner, where=within.places)
+        return total
+
+    def leading(
+        self, place: int, among: frozenset[Test] | None = None
+    ) -> tuple[Test, int, int, float]:
+        """Return the test and the stream that say most, the onset, and the log odds since then.
+
+        Parameters
+        ----------
+        among
+            Tests of counts that are asked alone.
+        """
         rates, cells = self._banks(place)
+        if among is not None:
+            asked = [i for i, kind in enumerate(self.rates.kinds) if kind in among]
+            stream = asked[int(np.argmax(rates.path[place, asked]))]
+            onset, path = int(rates.onset[place, stream]), float(rates.path[place, stream])
+            return self.rates.kinds[stream], stream, onset, path
         by_rates = rates.at(place) >= cells.at(place)
         bank, tests = (rates, self.rates.kinds) if by_rates else (cells, self.cells.kinds)
         stream = bank.leading(place)

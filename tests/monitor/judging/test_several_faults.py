@@ -104,6 +104,23 @@ def test_two_faults_that_begin_together_one_everywhere_are_both_told_of():
     assert [a for a in said if isinstance(a, Alarm) and a.state is State.CLEARED] == []
 
 
+def test_a_region_that_falls_silent_beside_a_fault_of_its_own_is_told_at_once():
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.shift = {(2, STRIP): 1.0}
+    assert [a.kind for a in raised(play(judge, stream, 60))] == [Kind.HOT]
+    stream.silent = {2}
+    said = play(judge, stream, 150)
+    told = raised(said)
+    assert [(a.place, a.kind) for a in told] == [("A3", Kind.SILENT)]
+    assert told[0].raised_ns // 10**9 - START <= 120 + 12
+    assert [a for a in said if isinstance(a, Alarm) and a.state is State.CLEARED] == []
+    stream.silent = set()
+    play(judge, stream, 60)
+    assert [a.kind for a in judge.open_alarms()] == [Kind.HOT]
+
+
 def test_a_sector_that_trips_is_one_page():
     stream = Stream(rate=800, regions=16)
     judge = monitor(stream)
