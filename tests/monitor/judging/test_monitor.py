@@ -383,7 +383,7 @@ def test_the_evidence_of_an_alarm_can_be_checked():
     assert 0 < alarm.expected_sd < alarm.expected
     assert alarm.log10_odds > 6
     assert alarm.reference.showers > 40_000
-    for words in (f"{alarm.observed:,.0f} anomalies", "expected", "odds 1 to", "UTC"):
+    for words in (f"{alarm.observed:,.0f} anomalies", "expected", "at most once in", "UTC"):
         assert words in alarm.text
 
 
