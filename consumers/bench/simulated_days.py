@@ -20,9 +20,9 @@ from monitor.judging.settings import MonitorSettings
 from monitor.sequential.bank import Bank
 from monitor.sequential.budget import DAY
 from monitor.sequential.cells import CellTests, Sums
+from monitor.sequential.evidence import RATES_SHARE
 from monitor.sequential.rates import Counts, RateTests
 from monitor.sequential.traffic import Traffic
-from monitor.sequential.watch import RATES_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

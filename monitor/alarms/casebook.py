@@ -202,7 +202,7 @@ class Casebook:
             once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
             best = max(rows, key=lambda row: float(total[row]))
-            case.odds = max(case.odds, watch.leading(best)[3])
+            case.odds = max(case.odds, watch.evidence.leading(best)[3])
             if self._crossings.severity(total, rows) is not case.severity is Severity.WARNING:
                 self._upgrade(case, Severity.PAGE)
                 yield self._say(case, State.UPDATED, now)
@@ -231,7 +231,7 @@ class Casebook:
         knows whether there are, nothing speaks against it.
         """
         rows = self._rows(case)
-        path = float(watch.path(case.test, case.stream)[rows].sum())
+        path = float(watch.evidence.path(case.test, case.stream)[rows].sum())
         if path > case.peak:
             case.peak, case.peak_at = path, now
         case.heard += bool(watch.heard(case.test)[rows].any())

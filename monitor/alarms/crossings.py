@@ -103,7 +103,11 @@ class Crossings:
             claimed = np.isin(np.arange(self._places.n_regions), case.regions)
             if (rows & ~claimed).any():
                 continue
-            if not case.diffuse or rows.sum() == claimed.sum() or not at.watch.inside(place):
+            if (
+                not case.diffuse
+                or rows.sum() == claimed.sum()
+                or not at.watch.evidence.inside(place)
+            ):
                 return True
         return False
 
@@ -112,7 +116,7 @@ class Crossings:
 
         A case of its cells explains neither; all the evidence of the region is taken up by it.
         """
-        first, told = self._places.first_region, at.watch.traffic_total()
+        first, told = self._places.first_region, at.watch.evidence.traffic_total()
         ratio = (told / self._warn_at)[first:]
         for case in open_:
             if case.test in TRAFFIC:
@@ -121,7 +125,7 @@ class Crossings:
         if ratio[row] < 1:
             return None
         place = first + row
-        said = at.watch.leading(place, TRAFFIC)
+        said = at.watch.evidence.leading(place, TRAFFIC)
         none = np.zeros(self._places.n_regions, bool)
         return self._case(place, none, replace(at, total=told), said)
 
@@ -134,11 +138,13 @@ class Crossings:
             Regions that open cases claim, shape (R,).
         """
         suspects = self._suspects(place, at, claimed)
-        test, stream, onset, _ = at.watch.leading(place)
+        test, stream, onset, _ = at.watch.evidence.leading(place)
         if test in TRAFFIC:
             suspects |= self._together(place, stream, onset, at) & ~claimed
         elif suspects.any():
-            suspects |= self._alike(place, suspects, at.watch.path(test, stream)) & ~claimed
+            suspects |= (
+                self._alike(place, suspects, at.watch.evidence.path(test, stream)) & ~claimed
+            )
         found = self._case(place, suspects, at)
         return self._first_of_several(found, at)
 
@@ -153,9 +159,9 @@ class Crossings:
 
     def _together(self, place: int, stream: int, onset: int, at: Moment) -> NDArray[np.bool_]:
         """Return the regions of which the same is said since the same time, shape (R,)."""
-        first, test = self._places.first_region, at.watch.leading(place)[0]
-        path = at.watch.path(test, stream)[first:]
-        near = np.abs(at.watch.onsets(test, stream)[first:] - onset) <= SAME_FAULT_S
+        first, test = self._places.first_region, at.watch.evidence.leading(place)[0]
+        path = at.watch.evidence.path(test, stream)[first:]
+        near = np.abs(at.watch.evidence.onsets(test, stream)[first:] - onset) <= SAME_FAULT_S
         most = float(path[self._places.members[place]].max())
         rows: NDArray[np.bool_] = near & (path > ALIKE * most)
         return rows
@@ -196,7 +202,7 @@ class Crossings:
         said
             What says so: test, stream, onset and log odds; by default what says most.
         """
-        said = at.watch.leading(place) if said is None else said
+        said = at.watch.evidence.leading(place) if said is None else said
         named, regions, diffuse = self._locate(place, suspects)
         test, stream, onset, odds = said
         once_in = float(at.total[place] * self._shares[place])

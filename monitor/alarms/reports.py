@@ -191,9 +191,9 @@ class Reporter:
         """Return the cells whose own evidence stands out, by e-BH, shape (V,)."""
         place = case.place
         if not case.diffuse:
-            total = self._watch.total()[self._places.first_region :]
+            total = self._watch.evidence.total()[self._places.first_region :]
             place = self._places.first_region + max(case.regions, key=lambda row: float(total[row]))
-        evidence_ = self._watch.latent_evidence(place)[: self._watch.cells.n_cells]
+        evidence_ = self._watch.evidence.latent_evidence(place)[: self._watch.cells.n_cells]
         return e_benjamini_hochberg(
             evidence_ / max(self._clock.run_watched, LEAST_WATCHED_S), LISTED_FALSE
         )
@@ -222,7 +222,7 @@ class Reporter:
         excess = np.abs(exceedances[:, at] - expected[:, at])[case.regions]
         if case.test not in {Test.EXCEEDANCES, Test.TOO_FEW}:
             rows = self._places.first_region + np.array(case.regions)
-            excess = np.log1p(self._watch.total()[rows])
+            excess = np.log1p(self._watch.evidence.total()[rows])
         share = excess / max(float(excess.sum()), 1e-9)
         regions = self._places.detector.regions
         return tuple(

@@ -228,7 +228,7 @@ class Monitor:
     def _decide(self) -> list[Change]:
         """Return which cases open, change and close by the evidence of a step."""
         clock, cases = self._clock, self._cases
-        at = Moment(self.watch, self.watch.total(), clock.now, clock.run_watched)
+        at = Moment(self.watch, self.watch.evidence.total(), clock.now, clock.run_watched)
         changes = cases.take(at)
         if changes:
             self._arrange()

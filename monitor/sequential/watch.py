@@ -9,12 +9,11 @@ from scipy.sparse import csr_array
 
 from models.scoring.scales import Z_UNIT
 from monitor.reference.expectation import no_showers
-from monitor.sequential.bank import Bank
 from monitor.sequential.cells import CellTests, Sums
-from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
+from monitor.sequential.evidence import RATES_SHARE, Evidence
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
 from monitor.sequential.shares import Shares
-from monitor.sequential.traffic import DOUBTED, nowhere, traffic
+from monitor.sequential.traffic import nowhere, traffic
 from monitor.sequential.within import Tests, Within
 from monitor.windows import packing
 from monitor.windows.step_history import StepHistory
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from monitor.reference.references import References
     from monitor.sequential.traffic import Traffic
     from monitor.windows.rows import Rows
-
-RATES_SHARE = 0.5
-"""Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
 
 class Watch:
@@ -63,11 +59,9 @@ class Watch:
     ) -> None:
         self._places, self._needed = places, needed
         self._floors, self._miscoverage = floors, miscoverage
-        self._within: dict[str, Within] = {}
         self._trusted = np.ones(places.n_regions, bool)
         self.adopt(references)
-        self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
-        self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
+        self.evidence = Evidence(places, needed, self.rates, self.cells)
         self.memory = StepHistory(cell_seconds, no_showers(references.certified, places.n_regions))
         self.shares = Shares(places.n_regions)
         self._heard = np.zeros((2, places.n), bool)
@@ -76,10 +70,6 @@ class Watch:
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
         self._members = places.members
         self._all_members = csr_array(places.members.astype(np.float64))
-        kinds = self.rates.kinds
-        self._crowd_streams = np.flatnonzero([kind is Test.CROWDED for kind in kinds])
-        of_traffic = [kind in {Test.SILENT, Test.CROWDED} for kind in kinds]
-        self._traffic_streams = np.flatnonzero(of_traffic)
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
     def adopt(self, references: References) -> None:
@@ -106,10 +96,10 @@ class Watch:
             Regions that no other fault has, shape (R,).
         """
         self._trusted = trusted
-        before = {name: one.regions.tobytes() for name, one in self._within.items()}
+        before = {name: one.regions.tobytes() for name, one in self.evidence.within.items()}
         changed = before != {name: regions.tobytes() for name, regions in known.items()}
-        self._within = {
-            name: self._within[name]
+        self.evidence.within = {
+            name: self.evidence.within[name]
             if before.get(name) == regions.tobytes()
             else self._new_within(regions)
             for name, regions in known.items()
@@ -123,7 +113,7 @@ class Watch:
     def tests(self, regions: list[int]) -> Tests:
         """Return what some regions are tested against."""
         rows = np.isin(np.arange(self._places.n_regions), regions)
-        for within in self._within.values():
+        for within in self.evidence.within.values():
             inside = not (rows & ~within.regions).any() and rows.sum() < within.regions.sum()
             if inside and within.tests is not None:
                 return within.tests
@@ -169,10 +159,7 @@ class Watch:
 
     def forget(self, places: NDArray[np.bool_] | slice = slice(None)) -> None:
         """Start anew at some places."""
-        self._rate_bank.reset(places)
-        self._cell_bank.reset(places)
-        for within in self._within.values():
-            within.forget(places)
+        self.evidence.forget(places)
 
     def new_run(self) -> None:
         """Start anew everywhere; what is usual of a region outlives runs."""
@@ -200,7 +187,7 @@ class Watch:
         """
         seen = rows.showers.sum(1) + rows.unscored
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
-        doubted = self._crowded()
+        doubted = self.evidence.crowded() & self.shares.learnt
         sound = ~self._masked_cells.any(1)
         counted = sound if made_up is None else sound | made_up
 
@@ -218,8 +205,8 @@ class Watch:
             traffic=self._traffic(seen, ~unknown & new, doubted),
         )
         self._heard = np.stack([counts.seen > 0, counts.traffic.share > 0]) & new
-        self._rate_bank.step(self.rates.log_e(counts), int(new), second)
-        for within in self._within.values():
+        self.evidence.counts.step(self.rates.log_e(counts), int(new), second)
+        for within in self.evidence.within.values():
             within.step(counts, int(new), second)
             if new:
                 trusted = self._trusted & ~self.untrusted
@@ -238,19 +225,13 @@ class Watch:
         usual, rate = self.shares.usual(self.masked), self.shares.rate
         return traffic(self._all_members, self._weights, seen, usual, says, doubted, rate)
 
-    def _crowded(self) -> NDArray[np.bool_]:
-        """Return the regions of which evidence says that they have too many showers, shape (R,)."""
-        paths = self._rate_bank.path[self._places.first_region :, self._crowd_streams]
-        rows: NDArray[np.bool_] = (paths > DOUBTED).any(1) & self.shares.learnt
-        return rows
-
     def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
         """Gather the seconds of a step of the cell tests, and take it when it is whole."""
         step = self.memory.add(second, rows, new=new)
         if step is not None:
             log_e = self.cells.log_e(self.sums(step.rows))
-            self._cell_bank.step(log_e, self.memory.step_s, step.since)
-            for within in self._within.values():
+            self.evidence.latents.step(log_e, self.memory.step_s, step.since)
+            for within in self.evidence.within.values():
                 sums = self.sums_of(step.rows, self._weights, within.tests)
                 within.step_cells(sums, self.memory.step_s, step.since)
 
@@ -273,98 +254,22 @@ class Watch:
             lit = np.where(masked, rows.showers @ expectation.lit_rate, lit)
         return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
 
-    def _banks(self, place: int) -> tuple[Bank, Bank]:
-        """Return the banks whose evidence is that of a place."""
-        inside = (w for w in self._within.values() if w.places[place])
-        within = next(inside, None)
-        return (
-            (self._rate_bank, self._cell_bank) if within is None else (within.rates, within.cells)
-        )
-
-    def inside(self, place: int) -> bool:
-        """Return whether a place is tested against what a known fault around it shows."""
-        return any(within.places[place] for within in self._within.values())
-
-    def total(self) -> NDArray[np.float64]:
-        """Return the evidence against each place, data-seconds, shape (P,)."""
-        total = self._rate_bank.total() + self._cell_bank.total()
-        for within in self._within.values():
-            np.copyto(total, within.total(), where=within.places)
-        return total
-
     def heard(self, test: Test) -> NDArray[np.bool_]:
         """Return the places of which the last step said something to a test, shape (P,)."""
         return self._heard[int(test in {Test.SILENT, Test.CROWDED})]
 
-    def traffic_total(self) -> NDArray[np.float64]:
-        """Return the part of the evidence that is of too few or too many showers, shape (P,)."""
-        at = self._traffic_streams
-        total: NDArray[np.float64] = self._rate_bank.evidence[:, at] @ self._rate_bank.weights[at]
-        for within in self._within.values():
-            inner = within.rates.evidence[:, at] @ within.rates.weights[at]
-            np.copyto(total, inner, where=within.places)
-        return total
-
-    def leading(
-        self, place: int, among: frozenset[Test] | None = None
-    ) -> tuple[Test, int, int, float]:
-        """Return the test and the stream that say most, the onset, and the log odds since then.
-
-        Parameters
-        ----------
-        among
-            Tests of counts that are asked alone.
-        """
-        rates, cells = self._banks(place)
-        if among is not None:
-            asked = [i for i, kind in enumerate(self.rates.kinds) if kind in among]
-            stream = asked[int(np.argmax(rates.path[place, asked]))]
-            onset, path = int(rates.onset[place, stream]), float(rates.path[place, stream])
-            return self.rates.kinds[stream], stream, onset, path
-        by_rates = rates.at(place) >= cells.at(place)
-        bank, tests = (rates, self.rates.kinds) if by_rates else (cells, self.cells.kinds)
-        stream = bank.leading(place)
-        odds = np.logaddexp(rates.log_odds(place), cells.log_odds(place))
-        return tests[stream], stream, bank.best_onset(place), float(odds)
-
-    def path(self, test: Test, stream: int) -> NDArray[np.float64]:
-        """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""
-        return np.maximum(self._of_stream("path", test, stream).astype(np.float64), 0.0)
-
-    def onsets(self, test: Test, stream: int) -> NDArray[np.int64]:
-        """Return the most likely onset of a stream at each place, data-second, shape (P,)."""
-        return self._of_stream("onset", test, stream).astype(np.int64)
-
-    def _of_stream(self, what: str, test: Test, stream: int) -> NDArray[Any]:
-        bank = "rates" if test in RATE_FAMILIES else "cells"
-        outer = self._rate_bank if bank == "rates" else self._cell_bank
-        out: NDArray[Any] = getattr(outer, what)[:, stream].copy()
-        for within in self._within.values():
-            inner = getattr(getattr(within, bank), what)[:, stream]
-            np.copyto(out, inner, where=within.places)
-        return out
-
-    def latent_evidence(self, place: int) -> NDArray[np.float64]:
-        """Return the evidence of each latent at a place, data-seconds, shape (D,)."""
-        _, cells = self._banks(place)
-        return np.bincount(
-            self.cells.latent,
-            cells.evidence[place] * self.cells.weights,
-            minlength=self.cells.n_latents,
-        ) / np.bincount(self.cells.latent, self.cells.weights, minlength=self.cells.n_latents)
-
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
         out: dict[str, NDArray[Any]] = {}
-        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
-            out |= {f"{name}.{key}": value for key, value in bank.state().items()}
+        for name, bank in self.evidence.banks:
+            out |= packing.under(f"{name}.", bank.state())
         out |= self.memory.state()
         out |= packing.under("shares.", self.shares.state())
-        for i, within in enumerate(self._within.values()):
+        for i, within in enumerate(self.evidence.within.values()):
             out |= packing.under(f"within.{i}.", within.state())
-        known = [within.regions for within in self._within.values()]
+        known = [within.regions for within in self.evidence.within.values()]
         out["known"] = np.array(known, bool).reshape(len(known), self._places.n_regions)
-        out["known_names"] = np.frombuffer("\0".join(self._within).encode(), np.uint8)
+        out["known_names"] = np.frombuffer("\0".join(self.evidence.within).encode(), np.uint8)
         return out | {
             "members": self._members,
             "masked": self.masked,
@@ -377,14 +282,14 @@ class Watch:
         self._masked_cells = state["masked_cells"].astype(bool)
         members = state["members"].astype(bool)
         self.arrange(state["masked"].astype(bool), self._places.members & ~members)
-        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
-            bank.restore({k: state[f"{name}.{k}"] for k in ("evidence", "path", "onset")})
+        for name, bank in self.evidence.banks:
+            bank.restore(packing.below(f"{name}.", state))
         self.memory.restore(state)
         self.shares.restore(packing.below("shares.", state))
         names = state["known_names"].astype(np.uint8).tobytes().decode().split("\0")
         known = dict(zip(names, state["known"].astype(bool), strict=False))
-        self._within = {}
+        self.evidence.within = {}
         self.look_within(known, state["trusted"].astype(bool))
-        for i, within in enumerate(self._within.values()):
+        for i, within in enumerate(self.evidence.within.values()):
             mine = packing.below(f"within.{i}.", state)
             within.restore(mine, self._floors, self._miscoverage / 4)

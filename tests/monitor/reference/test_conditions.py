@@ -113,9 +113,9 @@ def test_evidence_does_not_add_up_over_conditions():
     play(judge, stream, 30)
     stream.shift = {(2, LAYER): 0.6}
     play(judge, stream, 6)
-    assert judge.watch.total().max() > 50
+    assert judge.watch.evidence.total().max() > 50
     judge.act(conditions(1, "1300 V"))
-    assert judge.watch.total().max() == 0
+    assert judge.watch.evidence.total().max() == 0
 
 
 def test_a_reference_that_a_fault_may_have_reached_does_not_come_back():
