@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 from pydantic import field_validator as checks
 
+from consumers.app.judgement import Judgement
 from consumers.kafka.connection import Connection
 from consumers.kafka.tokens import FileToken
 from consumers.wire import topics
@@ -47,7 +47,7 @@ SERVICE = (
 """Settings that a running service takes as options too; the others are variables only."""
 
 
-class Settings(BaseModel):
+class Settings(Judgement):
     """Every knob of the service, its unit and its default."""
 
     model_config = ConfigDict(
@@ -118,9 +118,6 @@ class Settings(BaseModel):
 
     threads: int = Field(default=1, ge=1, le=256)
     """CPU threads of the model."""
-
-    budget_days: float = Field(default=30.0, gt=0)
-    """Days of data-taking for which one false page is allowed."""
 
     partitions: int = Field(default=4, ge=1, le=4096)
     """Of the showers topic, where it has to be created."""
@@ -199,6 +196,12 @@ class Settings(BaseModel):
     def _line(cls, value: Any) -> Any:
         # Editors and `echo` end what they write with a newline; blanks may be meant.
         return value.rstrip("\r\n") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _warned_first(self) -> Self:
+        if self.warning_days > self.budget_days:
+            raise ValueError("warning_days must not exceed budget_days: pages would come first")
+        return self
 
     @model_validator(mode="after")
     def _secured(self) -> Self:

@@ -24,8 +24,6 @@ from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
-from monitor.judging.settings import MonitorSettings
-from monitor.sequential.budget import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from models.scoring.reference import ReferenceTable
     from monitor.detector.tree import Detector
     from monitor.judging.monitor import Monitor
+    from monitor.judging.settings import MonitorSettings
 
 logger = logging.getLogger(__name__)
 
@@ -120,12 +119,8 @@ def standard_of(settings: Settings, artefact: Described, detector: Detector) -> 
 
 def monitor_settings_of(settings: Settings, artefact: Described) -> MonitorSettings:
     """Return the settings of a judge's monitor."""
-    return MonitorSettings(
-        allowance=Allowance(days_per_page=settings.budget_days),
-        model=artefact.hash,
-        score_names=tuple(artefact.score_names),
-        software=VERSION,
-        bright_cells=bright_cells(artefact),
+    return settings.monitor_settings(
+        artefact.hash, tuple(artefact.score_names), bright_cells(artefact), VERSION
     )
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_REGIONS = 1024
 
+ELSEWHERE = "other"
+"""What regions that the detector does not have are counted as."""
+
 
 class Level(StrEnum):
     """How large a part of the detector a statement is about."""
@@ -70,6 +73,8 @@ class Detector:
         if not all(name.isprintable() for name in (self.name, *names, *sectors)):
             # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
             raise DetectorError("names of detector, sectors and regions must be of one line")
+        if ELSEWHERE in {*names, *sectors}:
+            raise DetectorError(f"{ELSEWHERE!r} is what regions of no detector are counted as")
         if self.channels is not None and self.channels.region.max() >= len(ids):
             raise DetectorError(
                 f"a channel names region {self.channels.region.max()} of {len(ids)}"

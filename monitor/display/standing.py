@@ -158,6 +158,9 @@ class Standing:
     reference_distance: float | None = None
     """Distance of the live reference from the certified one; None where there is no live one."""
 
+    reference_awaited: str = ""
+    """What an ordered centre waits for, in words; empty where none is ordered."""
+
     spectra: tuple[Spectrum, ...] = ()
     self_tests: tuple[SelfTestResult, ...] = ()
     worst: tuple[WorstShower, ...] = ()
@@ -189,6 +192,8 @@ def headline(standing: Standing) -> tuple[Quality, str]:
         return (Quality.BAD if paged else Quality.MEDIUM), first.summary + more
     if standing.data_second is None:
         return Quality.NULL, "No data yet"
+    if all(row.masked for row in standing.board):
+        return Quality.NULL, "All regions are masked: nothing is watched"
     worst = max((row.quality for row in standing.board if not row.masked), key=RANK.__getitem__)
     silent = standing.stream.silent
     if silent and RANK[worst] <= RANK[Quality.NULL]:

@@ -113,7 +113,13 @@ class Monitor:
         self.self_test: SelfTest | None = None
         self._recent = RecentCounts(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._reporter = Reporter(
-            self.places, geometry, self.watch, self._recent, self._clock, self.settings.model
+            self.places,
+            geometry,
+            self.watch,
+            self._recent,
+            self._clock,
+            self.settings.model,
+            self.settings.score_names,
         )
         crossings = Crossings(self.places, page_at, warn_at, self._reporter.likely)
         self._cases = Casebook(self.places, crossings)
@@ -128,7 +134,7 @@ class Monitor:
         """Between runs, silence says nothing."""
 
         self._crew = Crew()
-        self._said = Statements(self._cases, self._reporter, self._clock)
+        self._said = Statements(self._cases, self._reporter, self._clock, self._crew)
         self.view = View(
             places=self.places,
             geometry=geometry,
@@ -213,6 +219,7 @@ class Monitor:
         out: list[Statement] = []
         for change in self._decide():
             out += self._tell(change)
+        self._recent.look_back(case.onset for case in self._cases.open)
         if new:  # what is late may be of a fault that is over: it teaches nothing
             self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
             self._put_in_force()
@@ -221,7 +228,7 @@ class Monitor:
     def _decide(self) -> list[Change]:
         """Return which cases open, change and close by the evidence of a step."""
         clock, cases = self._clock, self._cases
-        at = Moment(self.watch, self.watch.total(), clock.now, clock.run_watched)
+        at = Moment(self.watch, self.watch.evidence.total(), clock.now, clock.run_watched)
         changes = cases.take(at)
         if changes:
             self._arrange()
@@ -236,7 +243,11 @@ class Monitor:
     def _arrange(self, masked: NDArray[np.bool_] | None = None) -> None:
         """Let places count what is neither masked, shape (R,), nor explained by open cases."""
         masked = self.watch.masked if masked is None else masked
-        self.watch.arrange(masked, self._cases.explained())
+        changed = self.watch.arrange(masked, self._cases.explained())
+        if changed.any():
+            self._cases.restart(changed)
+        if self.watch.look_within(self._cases.known(), ~self._cases.struck()):
+            self._cases.restart()
 
     def _turn_back(self, second: int) -> None:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
@@ -288,7 +299,8 @@ class Monitor:
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
-        self._crew.take(act)
+        severity = {case.id: case.severity for case in self._cases.open}.get(act.alarm)
+        self._crew.take(act, severity)
         return tuple(self._mask())
 
     def begin_beside(self, other: Monitor) -> None:
@@ -312,6 +324,7 @@ class Monitor:
         self._clock.watched = former.watched
         self._sections.succeed(former.sections)
         self._attribution.restore(former.attribution.state())
+        self._crew.learn(former.crew)
         changes = self._cases.succeed(former.cases, self._clock.now)
         self._said.succeed(former.alarms(), changes)
         return tuple(record for change in changes for record in self._tell(change))
@@ -341,6 +354,11 @@ class Monitor:
     def live(self) -> LiveReference:
         """Return what the stream has taught, under the conditions of the run."""
         return self._belief.live
+
+    @property
+    def crew(self) -> Crew:
+        """Return what people have said of alarms."""
+        return self._crew
 
     @property
     def cases(self) -> Casebook:
@@ -398,6 +416,7 @@ class Monitor:
             out += self._tell(self._cases.close(case, self._clock.now))
         self._arrange()
         self._scores.forget()
+        self.watch.shares.forget()  # and what regions have of all showers is good as it is now
         self._start_anew()
         return out
 

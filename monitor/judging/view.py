@@ -94,12 +94,13 @@ class View:
             cleared=self.statements.cleared(),
             acknowledged=tuple(
                 Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
-                for act in self.crew.holding(clock.now_ns)
+                for act in self.crew.in_hand(clock.now_ns, self.statements.open())
             ),
             history=board.history(self.recent, self.watch),
             budget=self.budget(),
             reference=self.reference(),
             reference_distance=self.belief.live.distance(),
+            reference_awaited=self.belief.live.awaited(),
             spectra=self._spectrum(references),
             self_tests=self_tests,
             latents=moments(self.watch.memory.lately(), references, self.geometry),

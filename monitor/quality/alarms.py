@@ -50,6 +50,7 @@ class Kind(StrEnum):
     CONDITIONS = "conditions"
     MODEL = "model"
     SILENT = "silent"
+    CROWDED = "crowded"
     TRANSPORT = "transport"
     UNKNOWN = "unknown"
 
@@ -82,7 +83,7 @@ class ReferenceSummary:
 
     id: str
     origin: str
-    """certified, generated or live."""
+    """certified, generated, anchored or live."""
 
     showers: Count
     model: str
@@ -139,14 +140,16 @@ class Alarm:
     """Showers seen at this place since the onset."""
 
     observed: Real
-    """What was counted since the onset (exceedances, or the test's own statistic)."""
+    """What the test that crossed looks at, since the onset: exceedances counted, a mean of latents,
+    showers of a place that should have more. `text` says which."""
 
     expected: Real
     expected_sd: Real
     """Uncertainty of the expectation, from the finite reference."""
 
     log10_odds: Real
-    """Evidence against "nothing is wrong", log10 of the e-value."""
+    """Log10 of how much likelier the data since the onset are under a fault than without one. The
+    onset is the likeliest, so this is no false-alarm rate; see `text` for that."""
 
     reference: ReferenceSummary
     kind: Kind

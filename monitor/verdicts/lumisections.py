@@ -37,7 +37,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time that an alarm claims of a region."""
+    """A time that an alarm claims of a region; one that came back has several, by their starts."""
 
     alarm: str
     start: int
@@ -228,8 +228,9 @@ class Lumisections:
         """Set what an alarm claims of these rows, and return the verdicts that it amends."""
         changed: list[Verdict] = []
         for row in regions:
-            spans = [old for old in self._spans.get(row, []) if old.alarm != span.alarm]
-            before = [old for old in self._spans.get(row, []) if old.alarm == span.alarm]
+            known = self._spans.get(row, [])
+            before = [old for old in known if (old.alarm, old.start) == (span.alarm, span.start)]
+            spans = [old for old in known if old not in before]
             self._spans[row] = [*spans, span]
             changed += [
                 self._verdict(section, row)
@@ -308,7 +309,7 @@ class Lumisections:
             expected=float(section.expected[row]),
             known=tuple(section.known(row)),
             active=tuple(union(active)),
-            alarms=tuple(s.alarm for s in spans),
+            alarms=tuple(dict.fromkeys(s.alarm for s in spans)),
             reason=reason,
             model=self._model,
             reference=self.reference,

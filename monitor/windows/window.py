@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 
@@ -32,8 +33,11 @@ __all__ = [
 ]
 
 
-TALLIED_AT_ONCE = 128
+TALLIED_AT_ONCE = 256
 """Showers summed at a time."""
+
+ADDED_AT_ONCE = 64
+"""Showers of a region that are added in single precision: their squares are at most 2**18 each."""
 
 
 class WindowKey(NamedTuple):
@@ -209,14 +213,13 @@ def tally(
         for alpha in LEVELS
     ]
     bins, counts = np.unique(score_bin(region[ok], cell, score_bins[ok], shape), return_counts=True)
-    sums = _region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
+    sums = region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
     return Window(
         key=key,
         regions=regions.astype(np.int64),
         showers=np.bincount(place, minlength=r * n_cells).reshape(r, n_cells),
         exceedances=np.stack(exceedances, axis=2),
         p_counts=_p_histograms(row_ok, p_all, r),
-        # Products of whole numbers below 2**53 are exact in float64, and BLAS is fast.
         z_sum=sums.z,
         z_square=sums.z_square,
         lit=sums.lit,
@@ -236,7 +239,7 @@ class _Sums(NamedTuple):
     layer_energy: NDArray[np.int64]
 
 
-def _region_sums(
+def region_sums(
     row: NDArray[np.int64],
     r: int,
     latents: NDArray[np.float32],
@@ -245,25 +248,59 @@ def _region_sums(
 ) -> _Sums:
     """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
 
-    Products of whole numbers are exact in floating point, and BLAS is fast; a chunk at a time,
-    all of it stays in the cache of a core.
+    A sparse matrix adds every shower to its region alone, so that the cost follows showers, however
+    many regions there are; a chunk at a time, all of it stays in the cache of a core. Sums of whole
+    numbers below 2**24 are exact in single precision: no more than `ADDED_AT_ONCE` are added so.
     """
     starts = [cut.start for cut in geometry.slices]
-    z = np.zeros((r, latents.shape[1]))
-    square, lit = np.zeros_like(z), np.zeros((r, geometry.n_cells))
-    energy = np.zeros((r, geometry.n_layers))
+    widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
+    sums = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
     threshold = lit_threshold(geometry)
+    order = np.argsort(row, kind="stable")
     for begin in range(0, len(row), TALLIED_AT_ONCE):
-        cut = slice(begin, begin + TALLIED_AT_ONCE)
-        member = row[cut] == np.arange(r)[:, None]
-        onehot = member.astype(np.float64)
-        quantised, squares = _quantised(latents[cut])
-        z += onehot @ quantised.astype(np.float64)
-        square += onehot @ squares.astype(np.float64)
-        lit += member.astype(np.float32) @ (cells[cut] > threshold).astype(np.float32)
-        layers = np.add.reduceat(cells[cut], starts, axis=1, dtype=np.float64)
-        energy += onehot @ np.rint(layers * 1000)
-    return _Sums(*(total.astype(np.int64) for total in (z, square, lit, energy)))
+        chosen = order[begin : begin + TALLIED_AT_ONCE]
+        adding = _Adding.of(row[chosen])
+        of_chosen = cells[chosen]
+        layers = np.add.reduceat(of_chosen, starts, axis=1, dtype=np.float64)
+        lit = (of_chosen > threshold).astype(np.float32)
+        for total, values in zip(
+            sums, (*_quantised(latents[chosen]), lit, np.rint(layers * 1000)), strict=True
+        ):
+            adding.into(total, values)
+    return sums
+
+
+class _Adding(NamedTuple):
+    """Adds the showers of a chunk, which are sorted by region, to the rows of their regions."""
+
+    member: csr_array
+    """Showers of each group, shape (G, n)."""
+
+    rows: NDArray[np.int64]
+    """Row of each group, shape (G,)."""
+
+    once: bool
+    """Whether every row has one group."""
+
+    @classmethod
+    def of(cls, row: NDArray[np.int64]) -> _Adding:
+        """Return what adds showers whose rows are these, sorted."""
+        n = len(row)
+        first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+        place = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
+        groups = np.flatnonzero(place % ADDED_AT_ONCE == 0)
+        member = csr_array(
+            (np.ones(n, np.float32), np.arange(n), np.append(groups, n)), shape=(len(groups), n)
+        )
+        return cls(member, row[groups], len(groups) == len(first))
+
+    def into(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
+        """Add the values of each shower, whole numbers of shape (n, X), to their rows of a total."""
+        sums = (self.member @ values).astype(np.int64)
+        if self.once:
+            total[self.rows] += sums
+        else:
+            np.add.at(total, self.rows, sums)
 
 
 def _quantised(

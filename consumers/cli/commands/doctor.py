@@ -28,6 +28,7 @@ from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
 from models.scoring.fitness import misfits
+from models.scoring.scales import LEVELS
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """Look at everything that has to be right; 1 if something is not."""
     given = settings.from_arguments(args)
     found = [_packages(), _embedded(), _detector(given), *_artefact(given, args.part), _port(given)]
+    if "judge" in PARTS[args.part]:
+        found += _judgement(given)
     if not args.no_broker:
         page = () if given.page_token is None or args.part == "score" else ("page",)
         found += _broker(given, (*PARTS[args.part], *page))
@@ -118,6 +121,21 @@ def _detector(given: settings.Settings) -> Finding:
         return f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
 
     return _tried("detector", "correct the file that --detector names", look)
+
+
+def _judgement(given: settings.Settings) -> list[Finding]:
+    """Return how the judge judges: what is set, and what that means."""
+    told = {f"{settings.PREFIX}{name.upper()}": said for name, said in given.told().items()}
+    told[f"{settings.PREFIX}LATENCY_S"] = (
+        f"{given.latency_s:g}",
+        "most that a partition or a producer may come behind the newest data and be judged in time, s",
+    )
+    levels = ", ".join(f"{level:g}" for level in LEVELS)
+    fixed = "a shower is strange at these p-values; references and windows count at them, so they are fixed"
+    told["levels"] = (levels, fixed)
+    return [
+        Finding(name, well=True, text=f"{value}: {text}") for name, (value, text) in told.items()
+    ]
 
 
 def _artefact(given: settings.Settings, part: str) -> list[Finding]:

@@ -188,6 +188,7 @@ def _show(wanted: settings.Settings, *, as_json: bool) -> int:
         standing = bench.monitor.standing()
         told["in force"] = asdict(standing.reference)
         told["distance"] = standing.reference_distance
+        told["awaited"] = standing.reference_awaited or None
     if as_json:
         print(json.dumps(told, indent=2))
         return 0

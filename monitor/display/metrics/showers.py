@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from models.scoring.scales import LEVELS
+from monitor.detector.tree import ELSEWHERE
 from monitor.display.metrics.labels import region_rows
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Showers(Collector):
 
     def __init__(self, detector: Detector) -> None:
         names, self._row = region_rows(detector)
-        self._names = [*names, "other"]
+        self._names = [*names, ELSEWHERE]
         self._sectors = {names[self._row[r.id]]: r.sector for r in detector.regions}
         rows, bins = len(self._names), len(SCORE_EDGES) + 1
         self._scored = np.zeros(rows, np.int64)

@@ -179,6 +179,16 @@ def _run(now: Standing) -> Metric:
     return family
 
 
+def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
+    """Return what is told of regions, by the value of their label."""
+    if len(board) <= MAX_REGION_LABELS:
+        return {row.name: row.quality for row in board}
+    told = {row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}}
+    for row in sorted(board, key=lambda row: RANK[row.quality]):  # the worst comes last
+        told[row.sector] = row.quality
+    return told
+
+
 def _self_tests(now: Standing) -> Iterable[Metric]:
     labels = ["fault"]
     injected = CounterMetricFamily(

@@ -8,6 +8,8 @@ import pytest
 from consumers.app import settings
 from consumers.cli import options
 from consumers.wire.user_error import UserError
+from monitor.judging.settings import MonitorSettings
+from monitor.reference.live import LiveSettings
 
 
 def test_options_overrule_the_environment(monkeypatch):
@@ -233,3 +235,35 @@ def test_gssapi_without_its_library_says_what_to_install(monkeypatch):
     options = settings.load({**gssapi, "sasl_kerberos_domain": "site"}, {}).connection().options()
     assert options["sasl_kerberos_service_name"] == "kafka"
     assert options["sasl_kerberos_domain_name"] == "site"
+
+
+def test_how_a_judge_judges_can_be_set_and_reaches_the_monitor():
+    words = {
+        "CALODQM_BUDGET_DAYS": "10",
+        "CALODQM_WARNING_DAYS": "0.5",
+        "CALODQM_MIN_SHOWERS": "7",
+        "CALODQM_FLOOR_MEAN": "0.1",
+        "CALODQM_FLOOR_CROWD": "4",
+        "CALODQM_LIVE": "false",
+        "CALODQM_QUARANTINE_S": "60",
+        "CALODQM_SUBTRACT_S": "120",
+    }
+    told = settings.load({}, words).monitor_settings("m", ("a",), (3,), "1")
+    assert (told.allowance.days_per_page, told.allowance.days_per_warning) == (10, 0.5)
+    assert told.min_showers == 7
+    assert (told.floors.mean, told.floors.crowd) == (0.1, 4)
+    assert told.live == LiveSettings(enabled=False, quarantine_s=60, horizon_s=120)
+    assert settings.load({}, {}).monitor_settings("", (), (), "0.1.0") == MonitorSettings()
+
+
+def test_warnings_that_would_come_after_pages_are_refused():
+    with pytest.raises(UserError, match="warning_days"):
+        settings.load({}, {"CALODQM_WARNING_DAYS": "40"})
+
+
+def test_each_setting_of_the_judgement_has_a_meaning_and_stands_in_the_guide():
+    guide = (settings.ROOT / "deploy" / "guides" / "operator.md").read_text()
+    for name, (value, meaning) in settings.load({}, {}).told().items():
+        assert meaning
+        default = "true" if name == "live" else value
+        assert f"| `CALODQM_{name.upper()}` | {default} |" in guide

@@ -23,7 +23,7 @@ from standings import (
 
 from models.scoring.scales import LEVELS, P_EDGES
 from monitor.detector.tree import Level, grid
-from monitor.display.latents import LatentMoments
+from monitor.display.latents import LatentMoments, ReferenceMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.metrics.showers import EXEMPLAR_ROOM, SKIPPED
@@ -450,3 +450,49 @@ def test_a_scraper_that_asks_oddly_is_answered(accept):
     exposition, *_ = expositions()
     body, _ = exposition.render(accept)
     assert b"calodqm_build_info" in body
+
+
+def many_regions():
+    """Return a detector whose regions are too many for a series each, and its standing."""
+    large = grid("calo", sectors=32, regions_per_sector=16)
+    rows = tuple(
+        RegionNow(r.id, r.name, r.sector, Quality.GOOD, "", 100, 1, 1.0, SECOND)
+        for r in large.regions
+    )
+    return large, standing(board=rows, latents=None)
+
+
+def test_an_open_alarm_is_a_series_however_many_regions_there_are():
+    large, now = many_regions()
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    judge.standing(replace(now, alarms=(alarm("Z7"),)))
+    place = (("level", "region"), ("place", "Z7"), ("severity", "page"))
+    assert values(exposition)["calodqm_alarms_open", *place] == 1
+    judge.standing(now)
+    assert ("calodqm_alarms_open", *place) not in values(exposition)
+
+
+def test_of_many_regions_those_that_are_not_well_are_told_and_the_worst_of_each_sector():
+    large, now = many_regions()
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    judge.standing(with_quality(now, Z7=Quality.BAD, A2=Quality.NULL))
+    told = {
+        dict(rest)["region"]: dict(rest)["calodqm_region_quality"]
+        for (name, *rest), value in values(exposition).items()
+        if name == "calodqm_region_quality" and value
+    }
+    assert {k: v for k, v in told.items() if v != "good"} == {"Z7": "bad", "Z": "bad", "A": "null"}
+    assert len(told) == 33
+
+
+def test_no_series_comes_twice_whatever_the_references_are():
+    exposition, _, judge = expositions()
+    three = tuple(
+        ReferenceMoments(origin, np.zeros(5), np.ones(5), 1.0) for origin in ("anchored", "live")
+    )
+    judge.standing(standing(latents=replace(latents(), references=three)))
+    text, _ = exposition.render(OPEN_METRICS)
+    series = [line.rsplit(" ", 1)[0] for line in text.decode().splitlines() if line[0] != "#"]
+    assert len(series) == len(set(series))
