@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ASK_S = 0.5
+ASK_S = 0.25
 """Time between two questions."""
 
 ANSWER_MS = 2_000

@@ -447,12 +447,10 @@ class Worker:
     # What it came to is said
 
     def _look_round(self) -> None:
-        for partition, away_s in self._source.answered(self._stretches).items():
-            self._stretches[partition].answered_ms = int(min(away_s, NEVER_S) * 1000)
-            self._metrics.answered(partition, min(away_s, NEVER_S))
         lag = self._source.lag(self._stretches)
         for partition, behind in lag.items():
             stretch = self._stretches[partition]
+            stretch.answered_ms = int(min(behind.age_s, NEVER_S) * 1000)
             # Offsets may have holes, so the end is asked of the source, less what is in our hands.
             stretch.caught_up = behind.none and stretch.position > self._polled.get(partition, -1)
             if stretch.caught_up:

@@ -130,9 +130,6 @@ class Source(Protocol):
     def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
         """Return how many offsets are still to be returned."""
 
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        """Return for how long the broker of each partition has not answered, s; infinite: never."""
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""
 

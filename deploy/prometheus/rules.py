@@ -19,7 +19,7 @@ PAGE = "{{ $externalLabels.page_url }}"
 GRAFANA = "{{ $externalLabels.grafana_url }}"
 
 # A fault of the cluster is none of the detector.
-NO_ANSWER = "max by (detector) (calodqm_answer_age_seconds) > 5"
+NO_ANSWER = "max by (detector) (calodqm_consumer_lag_age_seconds) > 5"
 
 SHIFT = "calodqm-shift"
 DETECTOR = "calodqm-detector"
@@ -224,11 +224,14 @@ def _data() -> list[Rule]:
         ),
         _alert(
             "CaloPartitionUnknown", "warning",
-            "max by (detector) (calodqm_partitions_unknown) > 0", for_="15s", keep="1m",
-            summary="{{ $labels.detector }}: nobody answers for {{ $value }} partitions: their "
-            "regions are unknown",
-            description="Their brokers or workers are away or hang. What comes on them is judged "
-            "late; until then it is neither good nor silent.", board=OPERATIONS,
+            # A judge that is cut off as well hears of no partition: whoever reads says so then.
+            """max by (detector) (calodqm_partitions_unknown) > 0
+               or count by (detector) (calodqm_consumer_lag_age_seconds > 15)""",
+            for_="15s", keep="1m",
+            summary="{{ $labels.detector }}: nobody answers for {{ $value }} partitions",
+            description="Their brokers or workers are away or hang. How much is waiting there is "
+            "unknown, and so are the regions: judged late, and until then neither good nor silent.",
+            board=OPERATIONS,
         ),
         _alert(
             "CaloWindowsLate", "warning",
@@ -388,13 +391,12 @@ def _machinery() -> list[Rule]:
             " and the topic lost them. The page says between when and when.", board=OPERATIONS,
         ),
         _alert(
-            "CaloLagUnknown", "warning",
-            """max by (detector, topic) (calodqm_consumer_lag_age_seconds) > 15""",
-            for_="30s",
-            summary="{{ $labels.topic }}: no broker says where it ends, for "
-            "{{ $value | humanizeDuration }}",
-            description="How much is waiting is unknown; so is whether a region is silent.",
-            board=OPERATIONS,
+            "CaloRecordsUndigested", "warning",
+            """sum by (detector, topic) (increase(calodqm_records_undigested_total[5m])) > 0""",
+            keep="5m",
+            summary="{{ $labels.topic }}: {{ $value | humanize }} records could not be taken",
+            description="Each was passed over and is a dead letter: somebody writes to our topics "
+            "who should not, or two versions do not understand each other.", board=OPERATIONS,
         ),
         _alert(
             "CaloLagGrowing", "warning",

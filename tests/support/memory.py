@@ -198,9 +198,6 @@ class MemorySource:
             if p in self.positions
         }
 
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        return dict.fromkeys(partitions, self.away_s)
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed |= offsets
 

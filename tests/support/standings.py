@@ -176,7 +176,7 @@ def expositions():
     """Return an exposition with a worker and a judge in it, both of which have seen data."""
     exposition = Exposition("0.1.0")
     worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
-    worker.answered(0, 0.2)
+    worker.lag(0, 0, 0.2)
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
     Denials(exposition)
     judge.counted({})

@@ -108,8 +108,8 @@ def operations() -> Json:
     )  # fmt: skip
     layout.lines(
         "For how long brokers have not answered", (8, 8),
-        query(f"max by (partition) (calodqm_answer_age_seconds{{{HERE}}})", "{{partition}}"),
-        text="By partition of the showers; below a second where all is well.", unit="s", min=0,
+        query(f"max by (topic, partition) (calodqm_consumer_lag_age_seconds{{{HERE}}})", "{{topic}} {{partition}}"),
+        text="By partition; below a second where all is well.", unit="s", min=0,
     )  # fmt: skip
     layout.lines(
         "Partitions moved, windows not taken at once", (8, 8),

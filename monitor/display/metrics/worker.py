@@ -77,12 +77,6 @@ class WorkerMetrics:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
         self._lag, self._lag_age = new.lag, new.lag_age
-        self._answer = new.gauge(
-            "calodqm_answer_age_seconds",
-            "For how long the broker of a partition has not answered.",
-            "topic",
-            "partition",
-        )
         self._ours: set[str] = set()
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
@@ -194,21 +188,15 @@ class WorkerMetrics:
         for partition in self._ours - ours:
             self._lag.remove(self._topic, partition)
             self._lag_age.remove(self._topic, partition)
-            self._answer.remove(self._topic, partition)
         for partition in ours:
             self._lag.labels(self._topic, partition).set(math.nan)
             self._lag_age.labels(self._topic, partition).set(math.inf)
-            self._answer.labels(self._topic, partition)
         self._ours = ours
 
     def lag(self, partition: int, records: float, age_s: float) -> None:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
         self._lag_age.labels(self._topic, str(partition)).set(age_s)
-
-    def answered(self, partition: int, seconds: float) -> None:
-        """Note for how long the broker of a partition of ours has not answered."""
-        self._answer.labels(self._topic, str(partition)).set(seconds)
 
     def model(
         self, family: str, sha256: str, version: str, card: Mapping[str, Any] | None = None

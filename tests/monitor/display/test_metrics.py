@@ -56,7 +56,6 @@ def filled(boost=0.0):
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
     worker.lag(3, 7, 0.2)
-    worker.answered(3, 0.4)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
