@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from consumers import VERSION
 from consumers.app import detector_files, speaking, trust, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
-from consumers.app.namesake import namesakes, windows_end
+from consumers.app.namesake import namesakes
 from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.http.acts import Acts
@@ -111,7 +112,7 @@ class Program:
 
         def job() -> None:
             self._begin("worker")
-            before = windows_end(self._connection) if settings.instance else 0
+            before = self._windows_end() if settings.instance else 0
             beat = partial(self.health.beat, "worker")
             follower.wait(self.stopping, beat)
             with self._clients(
@@ -133,7 +134,7 @@ class Program:
                     metrics.publish_failed()
                     raise
                 except Namesake as error:
-                    others = namesakes(clients.log, self._connection, before, settings.name)
+                    others = namesakes(clients.log, before, settings.name)
                     raise Refused(
                         f"{error} is the name of another process as well{others}"
                     ) from None
@@ -211,6 +212,10 @@ class Program:
         connection = self.settings.connection(role)
         return Connected(connection, topic, group, self.settings.session_s, instance)
 
+    def _windows_end(self) -> int:
+        with closing(KafkaLog(self._connection)) as log:
+            return log.bounds(topics.WINDOWS)[1]
+
     def _letter_sink(self) -> KafkaSink:
         """Return what sends the dead letters of those who only read; made with the first of them."""
         if self._sink is None:
@@ -234,11 +239,8 @@ class Program:
             self._page.trouble("broker", "; ".join(self._denials.reasons()))
 
     def _with_log(self, follow: Callable[[KafkaLog, threading.Event], None]) -> None:
-        log = KafkaLog(self._connection)
-        try:
+        with closing(KafkaLog(self._connection)) as log:
             follow(log, self.stopping)
-        finally:
-            log.close()
 
     def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")

@@ -108,18 +108,6 @@ def topic_id(connection: Connection, topic: str) -> str:
     return ids[0] if ids and ids[0] not in _NO_ID else ""
 
 
-def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
-    """Return whose clock writes the times of the records of topics, where the broker says so."""
-    with opened_admin(connection) as admin:
-        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        found = admin.describe_configs(asked, config_filter="all").get("topic", {})
-    return {
-        name: configs[TIME_STAMPS]["value"]
-        for name, configs in found.items()
-        if TIME_STAMPS in configs
-    }
-
-
 def broker_settings(connection: Connection, *names: str) -> dict[str, str]:
     """Return settings of one of the brokers; empty where they may not be looked at."""
     try:

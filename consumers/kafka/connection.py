@@ -108,6 +108,8 @@ class Connection:
             "client_id": self.name,
             "reconnect_backoff_max_ms": 2000,
             "bootstrap_timeout_ms": 5_000,
+            # Who leads is asked again this often: a broker that hangs says nothing of its successor.
+            "metadata_max_age_ms": 5_000,
             **self.security,
             **{name: read_secret(path) for name, path in self.secrets.items()},
         }

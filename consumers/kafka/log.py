@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import KafkaTimeoutError, LogTruncationError, OffsetOutOfRangeError
 
 from consumers.kafka import admin
 from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
@@ -25,7 +25,8 @@ SILENCE_S = 20.0
 """A broker that gives no records for so long, where there are some, is taken to be gone."""
 
 
-_ASK_MS = 10_000
+ASK_S = 2.0
+"""A broker that has not said for so long where a partition ends is asked again: another may lead."""
 
 
 def record_of(r: Any) -> Record:
@@ -107,9 +108,19 @@ class KafkaLog:
         The end may lie below the true one: some brokers tell where the last batch begins.
         """
         where = TopicPartition(topic, partition)
-        with translated():
-            first = self._consumer.beginning_offsets([where], timeout_ms=_ASK_MS)[where]
-            return int(first), int(self._consumer.end_offsets([where], timeout_ms=_ASK_MS)[where])
+        began = time.monotonic()
+        while True:
+            try:
+                with translated(through=(KafkaTimeoutError,)):
+                    return self._bounds(where)
+            except KafkaTimeoutError as error:
+                if time.monotonic() - began > SILENCE_S:
+                    raise Unavailable(f"{topic}[{partition}]: nobody says where it ends") from error
+
+    def _bounds(self, where: TopicPartition) -> tuple[int, int]:
+        patience_ms = int(ASK_S * 1000)
+        first = self._consumer.beginning_offsets([where], timeout_ms=patience_ms)[where]
+        return int(first), int(self._consumer.end_offsets([where], timeout_ms=patience_ms)[where])
 
     def follow(
         self, topic: str, stopping: threading.Event, *, begin: int | None = None
