@@ -31,7 +31,8 @@ from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.score.model_follower import ModelFollower
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Namesake, Refused, Unavailable

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from consumers.wire.ranges import Stream
     from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
+    from monitor.display.metrics.showers import ShowerCounts
     from monitor.windows.window import Window, WindowKey
 
 KEPT_PER_REGION = 2
@@ -69,6 +70,9 @@ class PendingRange:
 
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
+    uncounted: int = 0
+    """Records whose producers do not count: nobody can tell whether some are missing."""
+
     records: int = 0
     newest_record: Record | None = None
     """The last that was taken, by this stretch or one before it."""
@@ -82,6 +86,9 @@ class PendingRange:
 
     strange: dict[int, list[StrangeShower]] = field(default_factory=dict)
     """Worst showers by region, worst first."""
+
+    seen: ShowerCounts | None = None
+    """What is counted in series once the range is safe; None before the first shower."""
 
     letters: list[bytes] = field(default_factory=list)
     """Dead letters that are still to be sent."""
@@ -99,11 +106,8 @@ class PendingRange:
         self.newest_record = record
         self.records += 1
 
-    def noted(self, block: Block, key: bytes | None) -> int | None:
-        """Take note of a block's time and count; return how many blocks are missing before it.
-
-        None if nobody can tell, because the producer does not count.
-        """
+    def noted(self, block: Block, key: bytes | None) -> None:
+        """Take note of a block's time, and of what its producer counts."""
         first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
         if self.follows is not None and not self.lost_ns[1]:
             self.lost_ns = (self.lost_ns[0], first)
@@ -116,7 +120,7 @@ class PendingRange:
         self.showers += block.showers.n
         missing = self.counts.missing(block, key)
         self.missing += missing or 0
-        return missing
+        self.uncounted += missing is None
 
     def count(self, window: Window) -> None:
         """Add a window."""

@@ -24,7 +24,8 @@ from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block

@@ -9,7 +9,8 @@ from consumers.exactly_once import quality_log
 from consumers.judge.judge import Judge, JudgeSettings
 from consumers.judge.state import JudgingModel
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import control, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block

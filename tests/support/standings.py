@@ -172,6 +172,13 @@ CARD = {
 EXPECTED_RATE = np.tile(LEVELS, (2, 1))
 
 
+def count(worker, batch, region, expected_rate, *, where, at):
+    """Let a worker count a batch."""
+    counts = worker.blank()
+    counts.add(batch, region, expected_rate, where, at)
+    worker.showers(counts)
+
+
 def expositions():
     """Return an exposition with a worker and a judge in it, both of which have seen data."""
     exposition = Exposition("0.1.0")

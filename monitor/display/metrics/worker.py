@@ -10,14 +10,11 @@ from monitor.display.metrics.showers import Showers
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from models.scoring.scored import Scored
     from monitor.detector.tree import Detector
     from monitor.display.metrics.exposition import Exposition
+    from monitor.display.metrics.showers import ShowerCounts
 
 SECONDS_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
@@ -123,38 +120,21 @@ class WorkerMetrics:
         """Count holes in a producer's numbering."""
         self._missing.inc(blocks)
 
-    def uncounted(self) -> None:
-        """Count a record whose producer does not count."""
-        self._uncounted.inc()
+    def uncounted(self, records: int) -> None:
+        """Count records whose producers do not count."""
+        self._uncounted.inc(records)
 
-    def scored(
-        self,
-        scored: Scored,
-        region: NDArray[np.int64],
-        expected_rate: NDArray[np.float64],
-        *,
-        where: Callable[[int], Mapping[str, str]],
-        at: float,
-    ) -> None:
-        """Count a batch of N scored showers.
+    def blank(self) -> ShowerCounts:
+        """Return counts of showers at zero, to be added by `showers`."""
+        return self._showers.blank()
 
-        Parameters
-        ----------
-        region
-            Region id of each shower, shape (N,).
-        expected_rate
-            Expected exceedances of a good shower per condition cell and level, shape (K, A).
-        where
-            Labels of a shower's exemplar (event, record), given its index in the batch.
-        at
-            Wall clock, s since 1970 UTC.
-        """
-        self._showers.add(scored, region, expected_rate, where, at)
-        self._batch.observe(scored.n)
+    def showers(self, counts: ShowerCounts) -> None:
+        """Add showers that were counted."""
+        self._showers.add(counts)
 
-    def skipped(self, region: NDArray[np.int64], reason: str) -> None:
-        """Count showers left out on purpose; `reason` is one of `SKIPPED`."""
-        self._showers.skip(region, reason)
+    def batch(self, showers: int) -> None:
+        """Note how many showers were scored at once."""
+        self._batch.observe(showers)
 
     def stage(self, name: str, seconds: float) -> None:
         """Count the time of one stage for one batch."""

@@ -12,7 +12,8 @@ from standings import alarm
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.places import Known, Place, find
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.ranges import Open
 from consumers.wire.record import digest

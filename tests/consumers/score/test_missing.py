@@ -5,7 +5,8 @@ from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block

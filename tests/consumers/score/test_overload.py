@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 from streams import GEOMETRY, START, Stream, expectation
 
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
