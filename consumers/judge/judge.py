@@ -12,9 +12,12 @@ from consumers.exactly_once.fence import Tail
 from consumers.exactly_once.places import Known, find, words
 from consumers.exactly_once.seconds import LATENCY_S
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
-from consumers.judge import succession
+from consumers.judge import state_form, succession
+from consumers.judge.losses import Loss
+from consumers.judge.models import ModelMonitor
 from consumers.judge.relay import Relay
-from consumers.judge.state import JudgeState, Loss, ModelMonitor, StateError
+from consumers.judge.state import JudgeState
+from consumers.judge.state_form import StateError
 from consumers.wire import control, ranges, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.block import DecodeError
@@ -282,7 +285,7 @@ class Judge:
         if arrays is None:
             return False
         try:
-            bench.restore(arrays, manifest)
+            state_form.restore(bench, arrays, manifest)
         except StateError as error:
             logger.warning("%s", error)
             return False
@@ -311,7 +314,7 @@ class Judge:
             office=self._writer.token,
             models=self._bench.models,
         )
-        self._manifest = self._snapshots.write(self._sink, self._bench.state(), plan)
+        self._manifest = self._snapshots.write(self._sink, state_form.arrays_of(self._bench), plan)
         self._source.commit({0: self._bench.at})
         self._tell_models(again=True)
 

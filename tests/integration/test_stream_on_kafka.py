@@ -17,7 +17,7 @@ from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
 from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.models import JudgingModel
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog

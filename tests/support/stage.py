@@ -7,7 +7,7 @@ from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScore
 
 from consumers.exactly_once import quality_log
 from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.models import JudgingModel
 from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker

@@ -12,7 +12,7 @@ from spoken import FORM, entry, window
 
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.judge.judge import MOST_PASSED, Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.models import JudgingModel
 from consumers.wire import letters, ranges, topics
 from consumers.wire.ranges import Open, Stream
 from monitor.detector.tree import grid
