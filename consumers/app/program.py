@@ -25,8 +25,9 @@ from consumers.http.health import Health
 from consumers.http.knocks import Knocks
 from consumers.http.page import Page
 from consumers.http.server import Server
-from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.judge import Judge
 from consumers.judge.relay import Relay
+from consumers.judge.settings import JudgeSettings
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.fence import Fence, Tail
 from consumers.exactly_once.seconds import Seconds
 from consumers.exactly_once.stands import LINK_S, SECOND_NS
 from consumers.wire import ranges
@@ -83,6 +83,9 @@ class JudgeState:
 
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
+
+    tail: Tail = field(default_factory=Tail)
+    """Of the last record before it; blank where that is not known."""
 
     @property
     def monitor(self) -> Monitor:

@@ -16,8 +16,9 @@ from memory import TINY, CountingMonitor, PlainScorer
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
-from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.judge import Judge
 from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog

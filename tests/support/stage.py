@@ -6,8 +6,9 @@ import numpy as np
 from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScorer
 
 from consumers.exactly_once import quality_log
-from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.judge import Judge
 from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker

@@ -12,7 +12,7 @@ from stage import FIRST, PARTITIONS, Stage, chaos
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.judge import JudgeSettings
+from consumers.judge.settings import JudgeSettings
 from consumers.score.worker import WorkerSettings
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode

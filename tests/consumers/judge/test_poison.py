@@ -11,8 +11,9 @@ from prometheus_client import generate_latest
 from spoken import FORM, entry, window
 
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.judge.judge import MOST_PASSED, Judge, JudgeSettings
+from consumers.judge.judge import MOST_PASSED, Judge
 from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.wire import letters, ranges, topics
 from consumers.wire.ranges import Open, Stream
 from monitor.detector.tree import grid
