@@ -110,9 +110,10 @@ class Stage:
                 key = (1, 1, int(t // SECOND_NS))
                 self.sent[key] = self.sent.get(key, 0) + 1
 
-    def start_worker(self):
+    def start_worker(self, **told):
         source = MemorySource(self.broker, topics.SHOWERS)
-        settings = WorkerSettings(f"w{len(self.workers)}", emit_s=0.0, heartbeat_s=1e9)
+        given = {"name": f"w{len(self.workers)}", "emit_s": 0.0, "heartbeat_s": 1e9} | told
+        settings = WorkerSettings(**given)
         clients = self.broker.clients(source)
         worker = Worker(
             Following(self), DETECTOR, clients, settings, self.worker_metrics,

@@ -13,7 +13,7 @@ from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.judge.settings import JudgeSettings
-from consumers.score.worker import WorkerSettings
+from consumers.score.settings import WorkerSettings
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block

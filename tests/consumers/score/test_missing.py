@@ -50,6 +50,7 @@ class Place:
         while source.positions.get(0, 0) < len(self.broker.topics[topics.SHOWERS, 0]):
             worker._step()
         worker._step()
+        worker._saying.settle()
 
     def missing(self):
         entries = [ranges.header(r.value) for r in self.broker.topics[topics.WINDOWS, 0]]
