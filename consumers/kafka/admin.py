@@ -71,11 +71,13 @@ def ensure_topics(
     if showers != topics.SHOWERS:
         del names[topics.SHOWERS]
     with opened_admin(connection) as admin:
-        missing = sorted(set(names) - set(_topic_names(admin)))
+        there = set(_topic_names(admin))
+        missing = sorted(name for name in names if connection.there(name) not in there)
         copies = _copies(admin) if missing and replication is None else replication or 1
         for name in missing:
             n = partitions if name == showers else 1
-            _create(admin, _new(name, n, copies, names[name]))
+            configs = _making(name, names[name], copies)
+            _create(admin, NewTopic(connection.there(name), n, copies, topic_configs=configs))
     return missing
 
 
@@ -91,7 +93,7 @@ def opened_admin(connection: Connection) -> Iterator[Any]:
 
 
 def describe_topics(connection: Connection) -> dict[str, int]:
-    """Return the number of partitions of every topic."""
+    """Return the number of partitions of every topic, by the cluster's names."""
     with opened_admin(connection) as admin:
         found = admin.describe_topics()
     return {topic["name"]: len(topic["partitions"]) for topic in found}
@@ -103,8 +105,9 @@ _NO_ID = {"None", str(UUID(int=0))}
 def topic_id(connection: Connection, topic: str) -> str:
     """Return the id of a topic, empty where the broker has none: a topic made again has another."""
     with opened_admin(connection) as admin:
-        found = admin.describe_topics([topic])
-    ids = [str(described.get("topic_id")) for described in found if described["name"] == topic]
+        name = connection.there(topic)
+        found = admin.describe_topics([name])
+    ids = [str(described.get("topic_id")) for described in found if described["name"] == name]
     return ids[0] if ids and ids[0] not in _NO_ID else ""
 
 
@@ -141,12 +144,13 @@ def wanted(name: str) -> dict[str, str]:
     return configs | ({"max.message.bytes": str(MAX_RECORD_BYTES)} if name in _LARGE else {})
 
 
-def _new(name: str, partitions: int, copies: int, given: dict[str, str]) -> NewTopic:
+def _making(name: str, given: dict[str, str], copies: int) -> dict[str, str]:
+    """Return the settings that a topic is made with."""
     configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **_ALL, **given}
     if name in STATE and copies >= COPIES:
         # What is acknowledged survives the loss of a broker, and one that is away stops nobody.
         configs["min.insync.replicas"] = str(copies - 1)
-    return NewTopic(name, partitions, copies, topic_configs=configs)
+    return configs
 
 
 def _create(admin: Any, topic: NewTopic) -> None:

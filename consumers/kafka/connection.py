@@ -17,6 +17,7 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
+from consumers.wire import topics
 from consumers.wire.record import Denied, Namesake, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -100,6 +101,18 @@ class Connection:
 
     rack: str = ""
     """Where we are; replicas there are read from, if the brokers are set so."""
+
+    prefix: str = ""
+    """What the names of our own topics begin with on the cluster: two services keep apart by it."""
+
+    def there(self, topic: str) -> str:
+        """Return what the cluster calls a topic: of our own, all else of us says the name alone."""
+        return self.prefix + topic if topic in topics.OURS else topic
+
+    def here(self, name: str) -> str:
+        """Return what we call a topic of the cluster."""
+        ours = name.removeprefix(self.prefix)
+        return ours if self.there(ours) == name else name
 
     def options(self) -> dict[str, Any]:
         """Return what every client needs, with the secrets as they are now."""

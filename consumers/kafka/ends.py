@@ -33,7 +33,7 @@ class Ends:
     """
 
     def __init__(self, connection: Connection, topic: str) -> None:
-        self._connection, self._topic = connection, topic
+        self._connection, self._topic = connection, connection.there(topic)
         self._wanted: frozenset[int] = frozenset()
         self._answers: dict[int, tuple[int, float]] = {}
         self._stopping = threading.Event()

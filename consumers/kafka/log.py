@@ -29,10 +29,10 @@ ASK_S = 2.0
 """A broker that has not said for so long where a partition ends is asked again: another may lead."""
 
 
-def record_of(r: Any) -> Record:
-    """Return a record of the client as ours."""
+def record_of(r: Any, topic: str) -> Record:
+    """Return a record of the client as ours, of a topic as we call it."""
     epoch = -1 if r.leader_epoch is None else r.leader_epoch
-    return Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, epoch)
+    return Record(topic, r.partition, r.offset, r.timestamp, r.key, r.value, epoch)
 
 
 class KafkaLog:
@@ -79,7 +79,7 @@ class KafkaLog:
                 raise Unavailable(f"{topic}[{partition}] gives no records below offset {end}")
             for r in records:
                 if r.offset < end:
-                    yield record_of(r)
+                    yield record_of(r, topic)
 
     def read_all(self, topic: str, begin: int | None = None) -> Iterator[Record]:
         """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
@@ -94,7 +94,7 @@ class KafkaLog:
                 return
             for r in records:
                 deadline = time.monotonic() + SILENCE_S
-                yield record_of(r)
+                yield record_of(r, topic)
             if time.monotonic() > deadline:
                 raise Unavailable(f"{topic}[0] gives no records")
 
@@ -107,7 +107,7 @@ class KafkaLog:
 
         The end may lie below the true one: some brokers tell where the last batch begins.
         """
-        where = TopicPartition(topic, partition)
+        where = self._where(topic, partition)
         began = time.monotonic()
         while True:
             try:
@@ -130,8 +130,9 @@ class KafkaLog:
         From `begin` in every partition, or from what is new if that is None.
         """
         with translated():
-            partitions = self._consumer.partitions_for_topic(topic) or {0}
-            places = [TopicPartition(topic, p) for p in sorted(partitions)]
+            name = self._connection.there(topic)
+            partitions = self._consumer.partitions_for_topic(name) or {0}
+            places = [TopicPartition(name, p) for p in sorted(partitions)]
             self._consumer.assign(places)
             if begin is None:
                 self._consumer.seek_to_end(*places)
@@ -143,7 +144,7 @@ class KafkaLog:
                 found = self._consumer.poll(timeout_ms=200)
             for records in found.values():
                 for r in records:
-                    yield record_of(r)
+                    yield record_of(r, topic)
             if not found:
                 yield None
 
@@ -154,8 +155,11 @@ class KafkaLog:
         except GONE as error:
             logger.info("closing a log: %s", error)
 
+    def _where(self, topic: str, partition: int) -> TopicPartition:
+        return TopicPartition(self._connection.there(topic), partition)
+
     def _place(self, topic: str, begin: int | None, partition: int = 0) -> TopicPartition:
-        where = TopicPartition(topic, partition)
+        where = self._where(topic, partition)
         with translated():
             self._consumer.assign([where])
             if begin is None:
@@ -166,7 +170,7 @@ class KafkaLog:
 
     def _moved_up(self, where: TopicPartition) -> bool:
         """Go to the oldest record if what we wanted has expired; return whether it had."""
-        first, _ = self.bounds(where.topic, where.partition)
+        first, _ = self.bounds(self._connection.here(where.topic), where.partition)
         if self._position(where) >= first:
             return False
         with translated():

@@ -54,7 +54,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records
             Most records that a poll returns.
         """
-        self._topic = topic
+        self._name, self._topic = topic, connection.there(topic)
         self._connection, self._group = connection, group
         self._session_s = session_s
         self._meanings = {
@@ -114,7 +114,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def identity(self) -> str:
         """Return the id of the topic, empty where the broker has none."""
-        self._identity = admin.topic_id(self._connection, self._topic)
+        self._identity = admin.topic_id(self._connection, self._name)
         return self._identity
 
     def poll(self, seconds: float) -> list[Record]:
@@ -129,7 +129,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 found = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
             except (OffsetOutOfRangeError, LogTruncationError) as error:
                 raise Displaced(self._hold(places_of(error))) from None
-        return [record_of(r) for records in found.values() for r in records]
+        return [record_of(r, self._name) for records in found.values() for r in records]
 
     def _hold(self, places: Iterable[TopicPartition]) -> list[int]:
         """Hold partitions until `start` says where they go on."""

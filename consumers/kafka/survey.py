@@ -56,12 +56,16 @@ def survey(connection: Connection, names: Iterable[str], groups: Iterable[str]) 
     """Return what there is of topics and groups, or raise `Refused` or `Unavailable`."""
     with opened_admin(connection) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
-        described = {topic["name"]: topic for topic in admin.describe_topics(list(names))}
+        asked = [connection.there(name) for name in names]
+        described = {topic["name"]: topic for topic in admin.describe_topics(asked)}
         kinds = {name: kafka_errors.for_code(t["error_code"]) for name, t in described.items()}
         there = {name: t for name, t in described.items() if kinds[name] is kafka_errors.NoError}
-        facts = {name: _facts(topic, _configs(admin, name)) for name, topic in there.items()}
+        facts = {
+            connection.here(name): _facts(topic, _configs(admin, name))
+            for name, topic in there.items()
+        }
         hidden = frozenset(
-            name
+            connection.here(name)
             for name, kind in kinds.items()
             if issubclass(kind, kafka_errors.AuthorizationError)
         )

@@ -63,7 +63,7 @@ class Opening:
             ours = f"{self.topic} for group {self.group}"
             raise UserError(
                 f"{topics.WINDOWS} is in use: {other}, this would say {ours}; two services need "
-                "topics of their own: stop one, or give it another broker"
+                "topics of their own: stop one, or give it a CALODQM_PREFIX"
             )
         self.alone = True
 

@@ -14,6 +14,9 @@ MODELS = "calo.models.v1"
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""
 
+OURS = frozenset({WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, MODELS, STATE})
+"""Topics that one service has for itself; on the cluster they begin with its prefix."""
+
 READ = (WINDOWS, ANOMALIES, QUALITY, MODELS, STATE)
 """Topics of our own that services read."""
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
     parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", choices=tuple(PARTS), default="run", help="whose rights on the topics to look at"
     )
-    settings.add_arguments(parser, "bootstrap", "artefact", "detector", "topic", "device")
+    settings.add_arguments(parser, "bootstrap", "prefix", "artefact", "detector", "topic", "device")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -160,7 +160,7 @@ def _port(given: settings.Settings) -> Finding:
 
 
 def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
-    part = Part(given.topic, given.group, roles)
+    part = Part(given.topic, given.group, roles, given.connection().there)
     found: list[Survey] = []
 
     def reach() -> str:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the same as a table",
     )
     parser.add_argument("--medium", action="store_true", help="take MEDIUM for usable too")
-    settings.add_arguments(parser, "bootstrap")
+    settings.add_arguments(parser, "bootstrap", "prefix")
 
 
 def run(args: argparse.Namespace) -> int:

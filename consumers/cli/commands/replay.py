@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rescore", action="store_true", help="score the showers again with the same model"
     )
     parser.add_argument("--json", action="store_true", help="every record, one a line")
-    settings.add_arguments(parser, "bootstrap", "artefact", "detector", "topic", "threads")
+    settings.add_arguments(
+        parser, "bootstrap", "prefix", "artefact", "detector", "topic", "threads"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

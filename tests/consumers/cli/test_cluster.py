@@ -105,3 +105,10 @@ def test_a_part_is_asked_for_its_own_rights_only():
     assert topics.QUALITY not in workers.rights()
     assert workers.groups() == ["calodqm"]
     assert "WRITE" in Part("x", "g", ("judge", "page")).rights()[topics.WINDOWS]
+
+
+def test_what_to_type_has_the_names_that_the_cluster_knows():
+    part = replace(PART, there="ecal.{}".format)
+    said = bad(with_topic(topics.STATE, rights=frozenset()), part)
+    assert said.startswith("topic ecal.calo.state.v1: no right to read")
+    assert "--topic ecal.calo.state.v1 " in said
