@@ -19,6 +19,7 @@ from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.namesake import namesakes
 from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
+from consumers.exactly_once.contents import Lister
 from consumers.http.acts import Acts
 from consumers.http.gallery import Gallery
 from consumers.http.health import Health
@@ -157,7 +158,7 @@ class Program:
             skip=settings.skipped(),
             latency_s=settings.latency_s,
         )
-        relay = Relay()
+        relay, lister = Relay(), Lister(self._letter_sink, self._letters)
         knocks = Knocks(metrics.token_refused)
         self._page = Page(
             shower=self._gallery.picture,
@@ -172,16 +173,24 @@ class Program:
                 self._put_first(clients)
                 watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, watched, judge_settings, metrics, self._show, relay
+                    self._catalogue.standard, watched, judge_settings, metrics, show, relay
                 )
                 self._works("judge")
                 judge.run(self.stopping)
+
+        def show(standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
+            lister.in_office = role is JudgeRole.ACTIVE
+            self._show(standing, bench, role)
+
+        def list_contents(log: KafkaLog, stopping: threading.Event) -> None:
+            lister.follow(log.follow(topics.QUALITY, stopping, begin=lister.begin(log)))
 
         def follow_runs(log: KafkaLog, stopping: threading.Event) -> None:
             relay.follow(log.follow(topics.RUNS, stopping, begin=0))
 
         self._jobs.append(("judge", job))
         self._jobs.append(("runs", partial(self._with_log, follow_runs)))
+        self._jobs.append(("contents", partial(self._with_log, list_contents)))
         self._jobs.append(("gallery", partial(self._with_log, self._gallery.follow)))
 
     def _put_first(self, clients: Clients) -> None:

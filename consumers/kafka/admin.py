@@ -34,6 +34,7 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.STATE: {"cleanup.policy": "compact"},
     topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
+    topics.CONTENTS: {"cleanup.policy": "compact", "segment.ms": str(_DAY_MS)},
     topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
 }

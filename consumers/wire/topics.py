@@ -8,16 +8,19 @@ RUNS = "calo.runs.v1"
 """Beginnings and ends of runs, if the data acquisition says them."""
 
 QUALITY = "calo.quality.v1"
+CONTENTS = "calo.contents.v1"
+"""Where on the quality topic runs and alarms stand; compacted."""
+
 MODELS = "calo.models.v1"
 """Artefacts in pieces, and which of them is in force; compacted."""
 
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""
 
-OURS = frozenset({WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, MODELS, STATE})
+OURS = frozenset({WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, CONTENTS, MODELS, STATE})
 """Topics that one service has for itself; on the cluster they begin with its prefix."""
 
-READ = (WINDOWS, ANOMALIES, QUALITY, MODELS, STATE)
+READ = (WINDOWS, ANOMALIES, QUALITY, CONTENTS, MODELS, STATE)
 """Topics of our own that services read."""
 
 RIGHTS: dict[str, dict[str, frozenset[str]]] = {
@@ -35,6 +38,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         STATE: frozenset({"READ", "WRITE"}),
         MODELS: frozenset({"READ", "WRITE"}),
         QUALITY: frozenset({"READ", "WRITE"}),
+        CONTENTS: frozenset({"READ", "WRITE"}),
         ANOMALIES: frozenset({"READ"}),
         REJECTS: frozenset({"WRITE"}),
     },
