@@ -24,10 +24,12 @@ from consumers.exactly_once.places import Known, find
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
-from consumers.wire.ranges import Open, Range, header
+from consumers.wire.ranges import Open, Range, Stream, header
 from monitor.quality.bounds import TOLD, Count
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from consumers.exactly_once.places import Place
@@ -38,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 512 << 10
 MAX_STATE_BYTES = 1 << 30
+LOOK_FIRST = 1000
+"""Records of the windows topic in which the last word on a stream is looked for first."""
+
 LOOK_BACK = 64
 """Records of the state topic in which the newest manifest is looked for first."""
 
@@ -78,6 +83,9 @@ class Manifest:
 
     office: int = -1
     """Token of the judge on the quality topic: what stands there under an older one is not said."""
+
+    said_until: Count = 0
+    """Offset of the windows topic before which verdicts were said by judges whose state was lost."""
 
     models: tuple[str, str, str] = ("", "", "")
     """Hashes of the model that the log began with, the one in force, and the one in shadow."""
@@ -160,7 +168,7 @@ class Snapshots:
         ]
         chunks = tuple(append.offset() for append in under_way)
         manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
-        told = schema.told(manifest, "windows_id", "epoch", "last", "office")
+        told = schema.told(manifest, "windows_id", "epoch", "last", "office", "said_until")
         value = orjson.dumps({"manifest": told})
         sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
         return manifest
@@ -195,11 +203,26 @@ def fence_at(manifest: Manifest, place: Place) -> Fence:
     return fence
 
 
-def read_back(log: Log, manifest: Manifest, windows_id: str, end: int) -> Fence:
-    """Return the fence as it stands at an offset of the windows topic."""
+def read_back(
+    log: Log, manifest: Manifest, windows_id: str, end: int, wanted: Collection[Stream]
+) -> Fence:
+    """Return the fence as it stands at an offset of the windows topic, for some streams.
+
+    A worker speaks of each of its streams at every heartbeat, so the last word on a stream is near
+    the end as a rule: it is looked for there first, and then ever further back.
+    """
     place = manifest.place(log, windows_id)
-    fence = fence_at(manifest, place)
-    for record in log.read(topics.WINDOWS, place.begin, end):
+    look = LOOK_FIRST
+    while end - look > place.begin:
+        fence = _gone_through(log, Fence(since=end - look), end - look, end)
+        if all(stream in fence.ends or fence.former(stream) is not None for stream in wanted):
+            return fence
+        look *= 8
+    return _gone_through(log, fence_at(manifest, place), place.begin, end)
+
+
+def _gone_through(log: Log, fence: Fence, begin: int, end: int) -> Fence:
+    for record in log.read(topics.WINDOWS, begin, end):
         try:
             entry = header(record.value)
         except DecodeError as error:

@@ -6,8 +6,11 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from consumers.exactly_once.fence import Fence, Tail
+from consumers.exactly_once.seconds import Seconds
 from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots
 from consumers.judge import state_form
+from consumers.judge.deputy import mask
 from consumers.judge.models import ModelMonitor
 from consumers.judge.state import JudgeState
 from consumers.judge.state_form import StateError
@@ -15,6 +18,7 @@ from consumers.wire import control, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.record import Unavailable
 from monitor.judging.comparison import Comparison
+from monitor.quality.acknowledgements import NOTHING_MASKED
 
 if TYPE_CHECKING:
     from consumers.judge.settings import JudgeSettings
@@ -46,10 +50,24 @@ class Revival:
         if found and not alike:
             logger.warning("the last snapshot is of another kind: judging from anew")
             # What was counted stays counted; only its judgement is of no use here.
-            return self._anew(found[0].models), found[0]
+            bench = self._anew(found[0].models)
+            bench.totals.update(found[0].totals)
+            return bench, found[0]
         first = found[0].models[0] if found else ""
         turn = found[0].turn if found else NOTHING.turn
         return self._anew((first, first, "")), replace(NOTHING, turn=turn)
+
+    def deputy(self, bench: JudgeState, manifest: Manifest, at: int) -> JudgeState:
+        """Return a state that begins at an offset of the windows topic, with what another knows."""
+        copy = self._anew(bench.models)
+        if manifest.chunks:
+            state_form.restore(copy, state_form.arrays_of(bench), manifest)
+        else:
+            said = control.newest(self.log.read_all(topics.MODELS))
+            mask(copy, NOTHING_MASKED if said is None else said.masked)
+        copy.seconds = Seconds(latency_s=self.settings.latency_s)
+        copy.fence, copy.at, copy.tail = Fence(since=at), at, Tail()
+        return copy
 
     def _anew(self, models: tuple[str, str, str]) -> JudgeState:
         """Return a bench that has seen nothing, with these models as far as they can be had."""

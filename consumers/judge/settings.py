@@ -30,5 +30,11 @@ class JudgeSettings:
     skip: frozenset[str] = frozenset()
     """Places of records that are passed over, as the log writes them."""
 
+    behind: int = 2000
+    """Records of windows that are read before the judge is live; with more, a deputy judges."""
+
+    live_s: float = 120.0
+    """How far a deputy looks back, time of the log, s."""
+
     latency_s: float = LATENCY_S
     """Most latency of a partition that is learnt and waited for, data time, s."""

@@ -84,6 +84,9 @@ class JudgeState:
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
 
+    owed: int = 0
+    """Records of the windows topic before `at` that another state is still taking in."""
+
     tail: Tail = field(default_factory=Tail)
     """Of the last record before it; blank where that is not known."""
 

@@ -54,9 +54,12 @@ class Taking:
     poison: set[str] = field(default_factory=set)
     """Places of records that the judge could not go on with."""
 
+    taken: Record | None = None
+    """The record that is being taken in, or was last."""
+
     def take(self, record: Record) -> None:
         """Take the next record in."""
-        bench = self.bench
+        bench, self.taken = self.bench, record
         try:
             if place(record) in self.poison:
                 raise DecodeError(Rejection.POISON, "the judge could not go on")  # noqa: TRY301

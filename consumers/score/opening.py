@@ -51,7 +51,8 @@ class Opening:
         manifest = Snapshots(log).newest()
         windows_id = log.identity(topics.WINDOWS)
         # Nobody counts under our token yet, so one look up to the last of them serves all.
-        fence = read_back(log, manifest, windows_id, max(tokens.values()) + 1)
+        end = max(tokens.values()) + 1
+        fence = read_back(log, manifest, windows_id, end, streams.values())
         return {p: self._stretch(streams[p], token, fence) for p, token in tokens.items()}
 
     def _refuse_to_share(self) -> None:

@@ -233,6 +233,12 @@ class CountingMonitor:
     def close(self) -> tuple[()]:
         return ()
 
+    def alarms(self) -> dict[str, Any]:
+        return {}
+
+    def acknowledge(self, act: Any) -> tuple[()]:
+        return ()
+
     def standing(self) -> None:
         return None
 

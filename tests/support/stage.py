@@ -133,7 +133,7 @@ class Stage:
         source.give(partition)
         self.owner[partition] = source
 
-    def start_judge(self):
+    def start_judge(self, **told):
         source = MemorySource(self.broker, topics.WINDOWS, most=5)
         source.give(0)
 
@@ -143,7 +143,8 @@ class Stage:
         def standard_of(model):
             return JudgingModel(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
 
-        settings = JudgeSettings("j", FIRST, "f", snapshot_s=1e9, show_s=1e9, shadow_s=1)
+        given = {"snapshot_s": 1e9, "show_s": 1e9, "shadow_s": 1} | told
+        settings = JudgeSettings("j", FIRST, "f", **given)
         clients = self.broker.clients(source)
         self.judge = Judge(standard_of, clients, settings, self.judge_metrics, lambda *_: None)
 
