@@ -104,6 +104,7 @@ def operations() -> Json:
         "Windows open, latency waited for", (8, 8),
         query(f"max(calodqm_windows_open{{{HERE}}})", "windows"),
         query(f"max(calodqm_latency_seconds{{{HERE}}})", "latency, s", "B"),
+        query(f"max(calodqm_past_records{{{HERE}}})", "records of the past still to be judged", "C"),
         text="The latency is learnt from what is seen.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
