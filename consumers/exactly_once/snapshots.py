@@ -9,6 +9,7 @@ compaction keeps a whole snapshot while the next one is written.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +29,7 @@ from consumers.wire.ranges import Open, Range, Stream, header
 from monitor.quality.bounds import TOLD, Count
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -40,8 +41,9 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 512 << 10
 MAX_STATE_BYTES = 1 << 30
-LOOK_FIRST = 1000
-"""Records of the windows topic in which the last word on a stream is looked for first."""
+LOOK_FIRST, LOOK_MORE = 128, 8
+"""Records of the windows topic in which the last word on a stream is looked for first: some seconds;
+and how many times more are looked at next."""
 
 LOOK_BACK = 64
 """Records of the state topic in which the newest manifest is looked for first."""
@@ -204,21 +206,39 @@ def fence_at(manifest: Manifest, place: Place) -> Fence:
 
 
 def read_back(
-    log: Log, manifest: Manifest, windows_id: str, end: int, wanted: Collection[Stream]
+    log: Log, newest: Callable[[], Manifest], end: int, wanted: Collection[Stream]
 ) -> Fence:
     """Return the fence as it stands at an offset of the windows topic, for some streams.
 
     A worker speaks of each of its streams at every heartbeat, so the last word on a stream is near
-    the end as a rule: it is looked for there first, and then ever further back.
+    the end as a rule: it is looked for there first, and only then is the state topic asked, and
+    the windows topic read ever further back.
+
+    Parameters
+    ----------
+    newest
+        Returns the newest manifest.
     """
-    place = manifest.place(log, windows_id)
-    look = LOOK_FIRST
-    while end - look > place.begin:
-        fence = _gone_through(log, Fence(since=end - look), end - look, end)
-        if all(stream in fence.ends or fence.former(stream) is not None for stream in wanted):
+    first, _ = log.bounds(topics.WINDOWS)
+    looks = (LOOK_FIRST * LOOK_MORE**n for n in itertools.count())
+    for look in itertools.takewhile(lambda look: look < end - first, itertools.islice(looks, 2)):
+        fence = _last_words(log, end - look, end, wanted)
+        if fence is not None:
             return fence
-        look *= 8
+    manifest = newest()
+    place = manifest.place(log, log.identity(topics.WINDOWS))
+    for look in itertools.takewhile(lambda look: look < end - place.begin, looks):
+        fence = _last_words(log, end - look, end, wanted)
+        if fence is not None:
+            return fence
     return _gone_through(log, fence_at(manifest, place), place.begin, end)
+
+
+def _last_words(log: Log, begin: int, end: int, wanted: Collection[Stream]) -> Fence | None:
+    """Return the fence out of a stretch of the windows topic, None if it lacks a stream."""
+    fence = _gone_through(log, Fence(since=begin), begin, end)
+    there = (stream in fence.ends or fence.former(stream) is not None for stream in wanted)
+    return fence if all(there) else None
 
 
 def _gone_through(log: Log, fence: Fence, begin: int, end: int) -> Fence:

@@ -48,11 +48,9 @@ class Opening:
         streams = {p: Stream(self.topic, id_, p) for p in sorted(partitions)}
         under_way = {p: self._append_open(stream) for p, stream in streams.items()}
         tokens = {partition: append.offset() for partition, append in under_way.items()}
-        manifest = Snapshots(log).newest()
-        windows_id = log.identity(topics.WINDOWS)
         # Nobody counts under our token yet, so one look up to the last of them serves all.
         end = max(tokens.values()) + 1
-        fence = read_back(log, manifest, windows_id, end, streams.values())
+        fence = read_back(log, Snapshots(log).newest, end, streams.values())
         return {p: self._stretch(streams[p], token, fence) for p, token in tokens.items()}
 
     def _refuse_to_share(self) -> None:
