@@ -17,12 +17,15 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
+from consumers.kafka.unpacking import bound
 from consumers.wire import topics
 from consumers.wire.record import Denied, Namesake, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+bound()
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,

@@ -11,6 +11,7 @@ from kafka.errors import KafkaTimeoutError, LogTruncationError, OffsetOutOfRange
 
 from consumers.kafka import admin
 from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
+from consumers.kafka.unpacking import UNREAD
 from consumers.wire.record import Displaced, Record, Unavailable
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from consumers.kafka.connection import Connection
 
 logger = logging.getLogger(__name__)
+
+APPENDED = 1
+"""Kafka's word for a timestamp that the broker's clock wrote."""
 
 SILENCE_S = 20.0
 """A broker that gives no records for so long, where there are some, is taken to be gone."""
@@ -32,7 +36,10 @@ ASK_S = 2.0
 def record_of(r: Any, topic: str) -> Record:
     """Return a record of the client as ours, of a topic as we call it."""
     epoch = -1 if r.leader_epoch is None else r.leader_epoch
-    return Record(topic, r.partition, r.offset, r.timestamp, r.key, r.value, epoch)
+    by_broker = r.timestamp_type == APPENDED
+    unread = dict(r.headers).get(UNREAD, b"").decode(errors="replace") if r.headers else ""
+    where = (topic, r.partition, r.offset, r.timestamp)
+    return Record(*where, r.key, r.value, epoch, by_broker, unread)
 
 
 class KafkaLog:

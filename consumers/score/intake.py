@@ -39,6 +39,8 @@ class Intake:
         try:
             if letters.place(record) in self.settings.skip:
                 raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
+            if record.unread:
+                raise DecodeError(Rejection.CORRUPT, record.unread)  # noqa: TRY301
             # Not by the record's time alone: it may be in seconds, or missing.
             latest = max(record.timestamp_ms * 1_000_000, time.time_ns()) + DAY_NS
             block = decode(
@@ -62,11 +64,15 @@ class Intake:
     def too_old(self, record: Record, stretch: PendingRange) -> bool:
         """Return whether a record has waited longer than it may, where old ones are left out.
 
-        Its time is a hint of whoever produced it: seconds for milliseconds, none, a clock of its
-        own. So nothing is left out of a partition that we have been at the end of meanwhile; and
-        what has waited by our own clock is, unless its time says that it is younger.
+        Unless the broker's clock wrote it, its time is a hint of whoever produced it: seconds for
+        milliseconds, none, a clock of its own. So nothing is left out of a partition that we have
+        been at the end of meanwhile, or came to just now; and what has waited by our own clock is,
+        unless its time says that it is younger.
         """
         limit = self.settings.shed_after_s
-        behind = time.monotonic() - stretch.kept_up_at
+        kept_up_at = stretch.kept_up_at
+        if not record.broker_time:
+            kept_up_at = max(kept_up_at, stretch.opened_at)
+        behind = time.monotonic() - kept_up_at
         waited = time.time() - record.timestamp_ms / 1000
         return behind > limit and not 0 <= waited <= limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -51,6 +52,9 @@ class PendingRange:
 
     kept_up_at: float = -math.inf
     """Monotonic time at which the partition was last read to its end, s."""
+
+    opened_at: float = field(default_factory=time.monotonic)
+    """Monotonic time at which we came to the partition, s."""
 
     told_caught_up: bool = False
     """What the last range said."""
@@ -212,6 +216,7 @@ class PendingRange:
             caught_up=self.caught_up,
             answered_ms=self.answered_ms,
             kept_up_at=self.kept_up_at,
+            opened_at=self.opened_at,
             told_caught_up=self.caught_up,
             told_at=at,
         )

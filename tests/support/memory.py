@@ -72,7 +72,7 @@ class MemoryBroker:
         records = self.topics[topic, partition or 0]
         offset = len(records)
         where = (topic, partition or 0, offset)
-        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch))
+        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch, True))
         return offset
 
     def read(self, topic: str, partition: int, begin: int | None, end: int) -> list[Record]:
