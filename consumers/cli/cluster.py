@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.kafka.admin import COPIES, STATE, wanted
 from consumers.wire import topics
+from consumers.wire.block import DecodeError
+from consumers.wire.ranges import Range, header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from consumers.kafka.survey import Survey, TopicFacts
+    from consumers.wire.record import Record
 
 FOR_EVER = -1
 
@@ -74,6 +78,25 @@ def findings(part: Part, seen: Survey) -> Iterator[Finding]:
         if "READ" not in seen.groups.get(group, {"READ"}):
             text, mend = _unallowed("group", group, ["READ"])
             yield Finding(f"group {group}", well=False, text=text, mend=mend)
+
+
+def clocks(records: Iterable[Record]) -> dict[str, float]:
+    """Return by how much the clock of each worker is ahead of the broker's, s.
+
+    Parameters
+    ----------
+    records
+        Of the windows topic, with times of the broker's clock.
+    """
+    found: dict[str, list[float]] = {}
+    for record in records:
+        with suppress(DecodeError):
+            entry = header(record.value)
+            if isinstance(entry, Range) and entry.said_ms:
+                ahead = (entry.said_ms - record.timestamp_ms) / 1000
+                found.setdefault(entry.worker, []).append(ahead)
+    # What was long under way looks late: the least delayed tells.
+    return {worker: max(ahead) for worker, ahead in found.items()}
 
 
 def _described(facts: TopicFacts) -> str:

@@ -29,6 +29,7 @@ COMMANDS = {
     "records": "for authors of producers: check records, print the contract, write examples",
     "replay": "what would it have said of a past range?",
     "reference": "show, freeze, reset, roll back, anchor or make the reference; tell conditions",
+    "runs": "say that a run begins or has ended, also one with a lower number",
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
     "flags": "the good-run list",

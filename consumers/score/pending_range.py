@@ -196,6 +196,7 @@ class PendingRange:
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
             answered_ms=self.answered_ms,
+            said_ms=int(time.time() * 1000),
             topic_id=self.stream.id,
             group=group,
             follows=self.follows,

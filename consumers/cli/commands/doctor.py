@@ -15,7 +15,7 @@ from rich.text import Text
 
 from consumers.app import children, detector_files, settings, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
-from consumers.cli import checking
+from consumers.cli import checking, cluster
 from consumers.cli.cluster import Finding, Part, findings
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
@@ -41,6 +41,9 @@ LOOKED_AT = 8
 CLOCK_S = 5.0
 """A clock that is further off than this from the broker's puts data into the wrong place."""
 
+
+CLOCKED = 300
+"""Newest records of the windows topic whose workers' clocks are looked at."""
 
 PARTS = {"score": ("score",), "judge": ("judge",), "run": ("score", "judge")}
 """Parts of the service that may have users of their own, and what those are there for."""
@@ -181,6 +184,7 @@ def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
         reached,
         *findings(part, found[0]),
         *([_producers(given)] if readable(given.topic) else ()),
+        *([_clocks(given, found[0])] if readable(topics.WINDOWS) else ()),
         *(_state(given, found[0]) if readable(topics.STATE) else ()),
     ]
 
@@ -215,6 +219,25 @@ def _producers(given: settings.Settings) -> Finding:
         return f"the newest {len(found)} records are taken and counted" if found else "none yet"
 
     return _tried("records", "see `calodqm records check --topic`", look)
+
+
+def _clocks(given: settings.Settings, seen: Survey) -> Finding:
+    """Return whether the clocks of the workers agree with the broker's."""
+
+    def look() -> str:
+        if seen.topics[topics.WINDOWS].configs.get(TIME_STAMPS) != BROKER_TIME:
+            return "cannot be compared: the times of records are not known to be the broker's"
+        with speaking.opened_log(given) as log:
+            first, end = log.bounds(topics.WINDOWS)
+            off = cluster.clocks(log.read(topics.WINDOWS, max(first, end - CLOCKED), end))
+        wrong = {worker: s for worker, s in off.items() if abs(s) > CLOCK_S}
+        if wrong:
+            worst = max(wrong, key=lambda worker: abs(wrong[worker]))
+            ahead = "ahead of" if wrong[worst] > 0 else "behind"
+            raise UserError(f"that of {worst} is {abs(wrong[worst]):.0f} s {ahead} the broker's")
+        return f"those of {len(off)} agree with the broker's" if off else "none has spoken yet"
+
+    return _tried("clocks of workers", "set the clock of its machine (NTP)", look)
 
 
 def _state(given: settings.Settings, seen: Survey) -> list[Finding]:
