@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from consumers.exactly_once.quality_log import QualityWriter
     from consumers.judge.settings import JudgeSettings
     from consumers.judge.succession import JudgingModelOf
-    from consumers.wire.record import Clients, Record
+    from consumers.wire.lumisection_form import Part
+    from consumers.wire.record import Append, Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics
     from monitor.display.standing import Standing
 
@@ -96,6 +97,9 @@ class Judge:
         """While the state that counts is far behind."""
 
         self._writer: QualityWriter | None = None
+        self._kept: list[Append] = []
+        """Parts of lumisections that are under way."""
+
         self._manifest = NOTHING
         self._told: tuple[object, ...] | None = None
         """Models and masks that the workers were told of."""
@@ -126,12 +130,17 @@ class Judge:
             self._revival.standard_of,
             self._letters,
             self._publish,
+            self._keep,
             self._warn,
             self._poison,
         )
 
     def _publish(self, said: records.QualityRecord, at: int) -> bool:
         return self._writer is not None and self._writer.publish(said, at)
+
+    def _keep(self, part: Part, value: bytes) -> None:
+        append = self._sink.append(topics.LUMISECTIONS, value, key=part.key, partition=0)
+        self._kept.append(append)
 
     def run(self, stopping: threading.Event) -> None:
         """Judge until told to stop; then leave a snapshot and the group."""
@@ -238,6 +247,7 @@ class Judge:
         logger.warning("judging live from offset %d; %d to go before", live, live - bench.at)
         past = self._taker(bench)
         self._taking = self._taker(self._revival.deputy(bench, manifest, live))
+        self._taking.keep = lambda *_: None  # of the past, too, in whole lumisections
         past.refused = lambda *_: None  # long ago: its worker knows, or is gone
         deputy = Deputy(
             past, self._taking, self._log, writer, manifest.quality_at, said, manifest.said_until
@@ -282,6 +292,9 @@ class Judge:
         if self._writer is None or (bench.at == self._manifest.at and not again):
             return
         self._writer.settle()
+        kept, self._kept = self._kept, []
+        for append in kept:
+            append.offset()
         self._letters.settle()
         self._poison.clear()
         plan = Manifest(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from consumers.exactly_once.fence import Fence, Tail
 from consumers.exactly_once.seconds import Seconds
 from consumers.exactly_once.stands import LINK_S, SECOND_NS
+from consumers.judge.sums import Sums
 from consumers.wire import ranges
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
@@ -83,6 +84,9 @@ class JudgeState:
 
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
+
+    sums: Sums = field(default_factory=Sums)
+    """What the windows of each lumisection come to."""
 
     owed: int = 0
     """Records of the windows topic before `at` that another state is still taking in."""
@@ -188,6 +192,7 @@ class JudgeState:
         """Judge a closed data-second, or what came late for one; return what it changes."""
         model = self.primary.model.hash
         windows = [found[model] for found in closed.windows if model in found]
+        self.sums.add(windows, model)
         said = self._observe(self.monitor, windows, closed)
         self._follow_masks()
         return said

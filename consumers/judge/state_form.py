@@ -14,6 +14,7 @@ from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.seconds import Seconds
 from consumers.judge.losses import Loss
 from consumers.judge.state import KEPT_WORST
+from consumers.judge.sums import Sum, SumKey, Sums
 from consumers.wire import ranges
 from monitor.judging.comparison import Comparison
 from monitor.quality.acknowledgements import Masked
@@ -60,6 +61,7 @@ def arrays_of(bench: JudgeState) -> dict[str, NDArray[Any]]:
         "masked": [bench.masked.to_json(), bench.masked_after],
         "shed_until": bench.shed_until,
         "runs_at": bench.runs_at,
+        "sums": [bench.sums.newest, bench.sums.to_json()],
     }
     arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
     for name, side in bench.sides():
@@ -68,6 +70,10 @@ def arrays_of(bench: JudgeState) -> dict[str, NDArray[Any]]:
         for i, piece in enumerate(_pieces(_open(bench, side.model.hash), side.model.form)):
             encoded = ranges.encode_windows(piece, side.model.form)
             arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
+    form = bench.primary.model.form
+    for i, sum_ in enumerate(bench.sums.pending.values()):
+        encoded = ranges.encode_windows([sum_.window], form)
+        arrays[f"sums.{i}"] = np.frombuffer(encoded, np.uint8)
     return arrays
 
 
@@ -110,7 +116,15 @@ def _restore(bench: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manif
     }
     bench.totals, bench.tally = Counter(words["totals"]), Counter(words["tally"])
     bench.losses.extend(Loss(**loss) for loss in words["losses"])
+    _restore_sums(bench, words.get("sums", [0, []]), arrays)
     bench.fence, bench.at = Fence.from_json(manifest.fence), manifest.at
+
+
+def _restore_sums(bench: JudgeState, words: list[Any], arrays: dict[str, NDArray[Any]]) -> None:
+    bench.sums = Sums(newest=words[0])
+    for i, (run, lumisection, model, *rest) in enumerate(words[1]):
+        (window,) = ranges.windows(arrays[f"sums.{i}"].tobytes(), bench.primary.model.form)
+        bench.sums.pending[SumKey(run, lumisection, model)] = Sum(window, *rest)
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

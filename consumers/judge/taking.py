@@ -10,7 +10,7 @@ from consumers.exactly_once.fence import Tail
 from consumers.judge import succession
 from consumers.judge.losses import Loss
 from consumers.judge.pointing import worst
-from consumers.wire import ranges
+from consumers.wire import lumisection_form, ranges
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import place
 from consumers.wire.ranges import Open, PersonSaid
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from consumers.judge.state import JudgeState
     from consumers.judge.succession import JudgingModelOf
     from consumers.wire.letters import Letters
+    from consumers.wire.lumisection_form import Part
     from consumers.wire.ranges import Range
     from consumers.wire.record import Record
 
@@ -47,6 +48,9 @@ class Taking:
     letters: Letters
     publish: Callable[[records.QualityRecord, int], bool]
     """Says what an offset of the windows topic led to; returns whether it is new."""
+
+    keep: Callable[[Part, bytes], None] = lambda *_: None
+    """Called with every part of a lumisection that is summed up, and its wire form."""
 
     refused: Callable[[Range, str], None] = lambda *_: None
     """Called with a range that does not count, and why."""
@@ -114,6 +118,15 @@ class Taking:
             bench.judge_beside(closed)
         for said in bench.ended():
             self._say(said, at)
+        self._sum_up(at, all_=bench.seconds.ended())
+
+    def _sum_up(self, at: int, *, all_: bool) -> None:
+        """Keep what the windows of lumisections that are over come to."""
+        for key, sum_ in self.bench.sums.due(all_=all_):
+            part = sum_.part(key, at)
+            self.keep(
+                part, lumisection_form.encode(part, sum_.window, self.bench.primary.model.form)
+            )
 
     def _lose(self, entry: Range, known: int | None, hole: int, at: int) -> None:
         """Count what a range says is gone, and what went between it and the one before."""
@@ -197,6 +210,7 @@ class Taking:
     def _change_models(self, act: ModelAct, at: int) -> None:
         """Carry out an order about the models, and say what became of it."""
         said: tuple[records.QualityRecord, ...] = ()
+        self._sum_up(at, all_=True)  # two models' windows do not add up
         try:
             said = succession.carry_out(self.bench, act, self.standard_of, self.settings.shadow_s)
         except succession.Unwilling as reason:

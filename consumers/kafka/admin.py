@@ -34,6 +34,11 @@ _CONFIGS: dict[str, dict[str, str]] = {
     topics.STATE: {"cleanup.policy": "compact"},
     topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
+    topics.LUMISECTIONS: {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(366 * _DAY_MS),
+        "segment.ms": str(_DAY_MS),
+    },
     topics.CONTENTS: {"cleanup.policy": "compact", "segment.ms": str(_DAY_MS)},
     topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
@@ -45,10 +50,16 @@ _ALL = {TIME_STAMPS: BROKER_TIME}
 COPIES = 3
 """Copies of a topic that are made without being told otherwise, where there are brokers enough."""
 
-STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS}
+STATE = {
+    topics.WINDOWS,
+    topics.STATE,
+    topics.QUALITY,
+    topics.LUMISECTIONS,
+    topics.MODELS,
+}
 """Topics whose loss loses what was counted, judged or ordered."""
 
-_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY}
+_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY, topics.LUMISECTIONS}
 """Topics whose records may be larger than most brokers take without being told."""
 
 

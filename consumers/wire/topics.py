@@ -11,13 +11,18 @@ QUALITY = "calo.quality.v1"
 CONTENTS = "calo.contents.v1"
 """Where on the quality topic runs and alarms stand; compacted."""
 
+LUMISECTIONS = "calo.lumisections.v1"
+"""Sums of windows by lumisection, kept for a year; compacted."""
+
 MODELS = "calo.models.v1"
 """Artefacts in pieces, and which of them is in force; compacted."""
 
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""
 
-OURS = frozenset({WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, CONTENTS, MODELS, STATE})
+OURS = frozenset(
+    {WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, CONTENTS, LUMISECTIONS, MODELS, STATE}
+)
 """Topics that one service has for itself; on the cluster they begin with its prefix."""
 
 READ = (WINDOWS, ANOMALIES, QUALITY, CONTENTS, MODELS, STATE)
@@ -39,6 +44,7 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         MODELS: frozenset({"READ", "WRITE"}),
         QUALITY: frozenset({"READ", "WRITE"}),
         CONTENTS: frozenset({"READ", "WRITE"}),
+        LUMISECTIONS: frozenset({"WRITE"}),
         ANOMALIES: frozenset({"READ"}),
         REJECTS: frozenset({"WRITE"}),
     },

@@ -16,6 +16,7 @@ import golden
 import hostile
 import orjson
 import poison
+import spoken
 from memory import TINY, MemoryBroker, MemorySink
 from spoken import FORM
 from standings import DETECTOR
@@ -29,6 +30,7 @@ from consumers.wire import (
     contents_form,
     control,
     letters,
+    lumisection_form,
     ranges,
     run_form,
     strange,
@@ -37,6 +39,7 @@ from consumers.wire import (
 from consumers.wire.block import DecodeError
 from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry
 from consumers.wire.control import Notice
+from consumers.wire.lumisection_form import Part
 from consumers.wire.ranges import PersonSaid, Range, Stream
 from consumers.wire.record import Record
 from monitor.quality import records
@@ -120,6 +123,13 @@ def contents(value: bytes) -> None:
         contents_form.decode(value)
 
 
+def lumisections(value: bytes) -> None:
+    """Read a part of a lumisection."""
+    for form in (FORM, golden.SHADOW):
+        with suppress(DecodeError):
+            lumisection_form.window(value, form)
+
+
 def runs(value: bytes) -> None:
     """Read what a data acquisition may say of a run."""
     with suppress(DecodeError):
@@ -146,7 +156,8 @@ def acts(value: bytes) -> None:
 DECODERS: dict[str, Callable[[bytes], None]] = {
     decoder.__name__: decoder
     for decoder in (
-        showers, windows, anomalies, manifest, snapshot, models, notices, quality, contents, runs,
+        showers, windows, anomalies, manifest, snapshot, models, notices, quality, contents, lumisections,
+        runs,
         rejects, acts,
     )
 }  # fmt: skip
@@ -179,6 +190,12 @@ def _contents() -> Iterator[bytes]:
         yield from (good, good[:-2], good.replace(b"99", b"-1"))
 
 
+def _lumisections() -> Iterator[bytes]:
+    part = Part(311, 4, "a" * 64, 17, 5, 9, 3)
+    good = lumisection_form.encode(part, spoken.window(3, 5, (0, 2)), FORM)
+    yield from (good, good[:-20], good.replace(b'"at":17', b'"at":-7'))
+
+
 def _notices() -> Iterator[bytes]:
     for holder in ("", "w1"):
         sink = MemorySink(MemoryBroker())
@@ -208,6 +225,7 @@ SEEDS: dict[str, Callable[[], Iterable[bytes | None]]] = {
     "notices": _notices,
     "contents": _contents,
     "runs": _runs,
+    "lumisections": _lumisections,
     "quality": lambda: [*golden.quality_topic().values(), *_values(poison.quality_topic())],
     "rejects": lambda: [golden.further()["letter"]],
     "acts": _acts,
