@@ -29,9 +29,10 @@ BROKER_TIME = "LogAppendTime"
 _DAY_MS = 24 * 3600 * 1000
 _CONFIGS: dict[str, dict[str, str]] = {
     topics.SHOWERS: {"retention.ms": str(2 * _DAY_MS)},
-    topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
+    topics.WINDOWS: {"retention.ms": str(2 * _DAY_MS)},
     topics.RUNS: {"retention.ms": str(30 * _DAY_MS)},
-    topics.STATE: {"cleanup.policy": "compact"},
+    # A segment that is still written to is not compacted, and brokers fill them to a GiB.
+    topics.STATE: {"cleanup.policy": "compact", "segment.bytes": str(64 << 20)},
     topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
     topics.LUMISECTIONS: {

@@ -143,8 +143,8 @@ class Stage:
         def standard_of(model):
             return JudgingModel(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
 
-        given = {"snapshot_s": 1e9, "show_s": 1e9, "shadow_s": 1} | told
-        settings = JudgeSettings("j", FIRST, "f", **given)
+        given = {"fingerprint": "f", "snapshot_s": 1e9, "show_s": 1e9, "shadow_s": 1} | told
+        settings = JudgeSettings("j", FIRST, **given)
         clients = self.broker.clients(source)
         self.judge = Judge(standard_of, clients, settings, self.judge_metrics, lambda *_: None)
 

@@ -76,7 +76,7 @@ def test_a_topic_that_may_not_be_seen_is_not_called_absent():
         (with_topic(topics.WINDOWS, partitions=2), "it must have one"),
         (with_config(topics.WINDOWS, min_insync_replicas="3"), "a broker away stops us"),
         (with_config(topics.WINDOWS, min_insync_replicas="1"), "on one broker alone"),
-        (with_config(topics.WINDOWS, retention_ms="604800000"), "retention.ms is 604800000"),
+        (with_config(topics.WINDOWS, retention_ms="86400000"), "retention.ms is 86400000"),
         (with_config(topics.QUALITY, retention_ms="604800000"), "not -1"),
         (with_config(topics.QUALITY, retention_bytes="1000000"), "retention.bytes is 1000000"),
         (with_config(topics.STATE, cleanup_policy="delete"), "cleanup.policy is delete"),
