@@ -91,7 +91,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         self._asked = Ends(connection, topic)
         with translated():
-            self._consumer.subscribe([topic], listener=self)
+            self._consumer.subscribe([self._topic], listener=self)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold what came until `start` says where it begins."""
