@@ -110,18 +110,26 @@ class _Batch:
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
+        self._found: Iterator[Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._found is None:
+            self._found = iter(self._read())
+        return next(self._found)
+
+    def _read(self) -> list[Any]:
         try:
-            found = list(self._batch)
+            return list(self._batch)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - decoders of four codecs, and their bindings
-            found = [_Unread(self._batch, f"{type(error).__name__}: {error}"[:200])]
-        yield from found
+            return [_Unread(self._batch, f"{type(error).__name__}: {error}"[:200])]
 
 
 class _Records:

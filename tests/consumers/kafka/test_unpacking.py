@@ -83,3 +83,9 @@ def test_a_batch_that_is_no_batch_of_its_codec_is_one_too(monkeypatch):
     assert [bool(r.unread) for r in found] == [True, False]
     assert end == 2
     assert UNREAD.startswith("calodqm.")
+
+
+def test_a_batch_is_its_own_iterator_for_the_library_asks_the_next_of_one():
+    wrapped = unpacking._Records(MemoryRecords(batch(ZSTD, b"a", b"b"))).next_batch()
+    assert next(wrapped).value == b"a"
+    assert [record.value for record in wrapped] == [b"b"]
