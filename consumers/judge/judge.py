@@ -9,40 +9,40 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from consumers.exactly_once import quality_log
-from consumers.exactly_once.contents import listed
 from consumers.exactly_once.fence import Tail
 from consumers.exactly_once.places import Known, find, words
-from consumers.exactly_once.snapshots import NOTHING, Manifest, Snapshots, fence_at
+from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.judge import state_form
-from consumers.judge.deputy import Deputy, live_from
+from consumers.judge.beginning import beginning
+from consumers.judge.deputy import Deputy
 from consumers.judge.models import ModelMonitor
 from consumers.judge.pointing import with_showers
 from consumers.judge.relay import Relay
 from consumers.judge.revival import Revival
 from consumers.judge.state import JudgeState
 from consumers.judge.taking import Taking
-from consumers.wire import control, topics
+from consumers.judge.telling import Telling
+from consumers.wire import topics
 from consumers.wire.block import DecodeError
-from consumers.wire.control import Control, Notice
 from consumers.wire.letters import DeadLetters, place
-from consumers.wire.ranges import PersonSaid, Range, Stream, encode_said
+from consumers.wire.ranges import Stream
 from consumers.wire.record import Displaced, Refused, Unavailable
 from monitor.display.metrics.judge import JudgeRole
-from monitor.quality import records
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from consumers.exactly_once.contents import Contents
     from consumers.exactly_once.quality_log import QualityWriter
+    from consumers.judge.beginning import Beginning
     from consumers.judge.settings import JudgeSettings
     from consumers.judge.succession import JudgingModelOf
     from consumers.wire.lumisection_form import Part
     from consumers.wire.record import Append, Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics
     from monitor.display.standing import Standing
+    from monitor.quality import records
 
 logger = logging.getLogger(__name__)
 
@@ -101,16 +101,11 @@ class Judge:
         """Parts of lumisections that are under way."""
 
         self._manifest = NOTHING
-        self._told: tuple[object, ...] | None = None
-        """Models and masks that the workers were told of."""
-
+        self._telling = Telling(self._sink, settings.shadow_s)
         self._office_end = 0
         """End of the windows topic when we took office: the judge before us saw no further."""
 
         self._windows_id = ""
-        self._noticed: dict[Stream, int] = {}
-        """Newest token of each partition that its worker was told does not count."""
-
         self._shown = self._snapped = 0.0
 
     @property
@@ -131,7 +126,7 @@ class Judge:
             self._letters,
             self._publish,
             self._keep,
-            self._warn,
+            lambda entry, reason: self._telling.refused(bench, entry, reason),
             self._poison,
         )
 
@@ -184,7 +179,9 @@ class Judge:
                 self._metrics.standing(standing)
                 self._metrics.past(self._bench.owed)
                 self._count()
-                self._pass_on(now)
+                if self._deputy is None or self._deputy.said is None:
+                    # Which of them are passed on already only a state that counts can tell.
+                    self._telling.pass_on(self._relay, self._bench.runs_at, now)
                 self._tell_models()
             self._show(standing, self._bench, role)
         if now - self._snapped > self._settings.snapshot_s:
@@ -197,61 +194,38 @@ class Judge:
             self._metrics.counted(self._whole.counted())
 
     def _tell_models(self, *, again: bool = False) -> None:
-        """Tell workers and people which models are in force, where that is news."""
-        first, primary, shadow = self._bench.models
-        now = (first, primary, shadow, self._bench.masked)
-        report = self._bench.comparison.report(self._settings.shadow_s) if shadow else {}
-        self._metrics.shadow(shadow, report)
-        if again or now != self._told:
-            self._told = now
-            told = Control(self._bench.at, *now, comparison=report)
-            control.publish(self._sink, told)
+        self._metrics.shadow(*self._telling.models(self._bench, again=again))
 
     # Office
 
     def _take_office(self) -> None:
-        bench, manifest = self._revival.revived()
         self._windows_id = self._source.identity()
-        where = manifest.place(self._log, self._windows_id)
-        bench.fence, bench.at = fence_at(manifest, where), where.begin
-        there = where.begin == where.follows
-        bench.tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
-        live = live_from(self._log, bench.at, self._settings)
-        said = self._said_before(manifest) if live > bench.at else None
-        if said is not None and not manifest.chunks:
-            last = said.runs[max(said.runs)].begin if said.runs else 0
-            manifest = replace(manifest, quality_at=last, said_until=live)
+        found = beginning(self._revival, self._windows_id)
+        bench, self._manifest = found.bench, found.manifest
         self._writer = quality_log.take_office(
-            self._sink, self._log, self._settings.name, manifest, self._letters
+            self._sink, self._log, self._settings.name, found.manifest, self._letters
         )
-        self._taking, self._manifest, self._noticed = self._taker(bench), manifest, {}
-        self._deputy = self._deputised(bench, live, said) if live > bench.at else None
-        self._told = None
-        _, self._office_end = self._log.bounds(topics.WINDOWS)
+        self._taking = self._taker(bench)
+        self._telling = Telling(self._sink, self._settings.shadow_s)
+        self._deputy = self._deputised(found, self._writer) if found.deputised else None
+        self._office_end = found.end
         self._metrics.counted(None)
         self._source.start({0: self._bench.at})
         self._snapped = time.monotonic()
-        for line in words(_WINDOWS, where):
+        for line in words(_WINDOWS, found.where):
             logger.warning("%s", line)
         logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
 
-    def _said_before(self, manifest: Manifest) -> Contents | None:
-        """Return what was said by judges whose state was lost, None if none was."""
-        lost = not manifest.chunks or manifest.at < manifest.said_until
-        return listed(self._log, self._letters) if lost else None
-
-    def _deputised(self, bench: JudgeState, live: int, said: Contents | None) -> Deputy | None:
+    def _deputised(self, found: Beginning, writer: QualityWriter) -> Deputy:
         """Let a deputy judge from an offset on, while the state that counts is before it."""
-        writer, manifest = self._writer, self._manifest
-        assert writer is not None  # noqa: S101 - we have just taken office
+        bench, manifest, live = found.bench, found.manifest, found.live
         logger.warning("judging live from offset %d; %d to go before", live, live - bench.at)
         past = self._taker(bench)
         self._taking = self._taker(self._revival.deputy(bench, manifest, live))
         self._taking.keep = lambda *_: None  # of the past, too, in whole lumisections
         past.refused = lambda *_: None  # long ago: its worker knows, or is gone
-        deputy = Deputy(
-            past, self._taking, self._log, writer, manifest.quality_at, said, manifest.said_until
-        )
+        since, until = manifest.quality_at, manifest.said_until
+        deputy = Deputy(past, self._taking, self._log, writer, since, found.said, until)
         past.publish, self._taking.publish = deputy.recount, deputy.speak
         return deputy
 
@@ -297,20 +271,14 @@ class Judge:
             append.offset()
         self._letters.settle()
         self._poison.clear()
-        plan = Manifest(
-            at=bench.at,
-            quality_at=self._writer.reached if deputy is None else deputy.quality_at,
-            fence=bench.fence.to_json(),
-            chunks=(),
-            sha256="",
-            totals=dict(bench.totals),
+        quality_at = self._writer.reached if deputy is None else deputy.quality_at
+        plan = replace(
+            state_form.manifest_of(bench),
+            quality_at=quality_at,
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
             windows_id=self._windows_id,
-            epoch=bench.tail.epoch,
-            last=bench.tail.last,
             office=self._writer.token,
-            models=bench.models,
             said_until=0 if deputy is None else deputy.said_until,
         )
         self._manifest = self._snapshots.write(self._sink, state_form.arrays_of(bench), plan)
@@ -344,22 +312,3 @@ class Judge:
             # What it has changed half is thrown away: from the last snapshot, without it.
             self._take_office()
             return None
-
-    def _warn(self, entry: Range, reason: str) -> None:
-        """Tell the worker of ranges that do not count, once for each token."""
-        if self._noticed.get(entry.stream) == entry.token:
-            return
-        self._noticed[entry.stream] = entry.token
-        holder = self._bench.fence.holders.get(entry.stream, "")
-        control.warn(
-            self._sink,
-            Notice(entry.stream, entry.token, reason, "" if holder == entry.worker else holder),
-        )
-
-    def _pass_on(self, now: float) -> None:
-        """Put what is said of runs among the windows."""
-        if self._deputy is not None and self._deputy.said is not None:
-            return  # which of them are passed on already, only the state that counts can tell
-        for act in self._relay.due(self._bench.runs_at, now):
-            value = encode_said(PersonSaid("record", records.to_json(act)))
-            self._sink.append(topics.WINDOWS, value, key=topics.RUNS, partition=0)

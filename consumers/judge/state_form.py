@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import orjson
 
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.seconds import Seconds
+from consumers.exactly_once.snapshots import NOTHING
 from consumers.judge.losses import Loss
 from consumers.judge.state import KEPT_WORST
 from consumers.judge.sums import Sum, SumKey, Sums
@@ -46,6 +47,19 @@ class StateError(ValueError):
 def fingerprint(*parts: object) -> str:
     """Return a digest of what a judge's state depends on, beside the log and the models."""
     return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
+
+
+def manifest_of(bench: JudgeState) -> Manifest:
+    """Return what the manifest of a snapshot says of a state, less what only a judge can say."""
+    return replace(
+        NOTHING,
+        at=bench.at,
+        fence=bench.fence.to_json(),
+        totals=dict(bench.totals),
+        epoch=bench.tail.epoch,
+        last=bench.tail.last,
+        models=bench.models,
+    )
 
 
 def arrays_of(bench: JudgeState) -> dict[str, NDArray[Any]]:
