@@ -7,6 +7,7 @@ does not reach yet is read besides, so it may be late, or not there at all.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from consumers.wire import contents_form, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry
 from consumers.wire.letters import Unsent
-from consumers.wire.record import digest
+from consumers.wire.record import Unavailable, digest
 from monitor.quality.alarms import Alarm
 from monitor.quality.verdicts import Verdict
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from consumers.wire.letters import Letters
     from consumers.wire.record import Log, Record, Sink
     from monitor.quality.records import QualityRecord
+
+logger = logging.getLogger(__name__)
 
 WRITE_S = 10.0
 """Wall-clock time between two additions to the list, s."""
@@ -73,14 +76,12 @@ def listed(log: Log, letters: Letters | None = None) -> Contents:
     """Return the list as far as it was written."""
     id_ = log.identity(topics.QUALITY)
     found = Contents(id_)
-    for record in log.read_all(topics.CONTENTS):
-        try:
-            entry, about = contents_form.decode(record.value)
-        except DecodeError as error:
-            (letters or Unsent()).refuse(record, error)
-            continue
-        if about == id_:
-            found.take(entry)
+    try:
+        for record in log.read_all(topics.CONTENTS):
+            _take(found, record, letters or Unsent())
+    except Unavailable as error:  # a service of before has no such topic
+        logger.warning("%s: %s", topics.CONTENTS, error)
+        return Contents(id_)
     reached = found.reached
     known = Known(reached.end, id_, reached.epoch, reached.last)
     where = find(known, id_, log, topics.QUALITY)
@@ -89,6 +90,16 @@ def listed(log: Log, letters: Letters | None = None) -> Contents:
     if where.cut:
         found.reached = Reached(where.begin)
     return found
+
+
+def _take(found: Contents, record: Record, letters: Letters) -> None:
+    try:
+        entry, about = contents_form.decode(record.value)
+    except DecodeError as error:
+        letters.refuse(record, error)
+        return
+    if about == found.id:
+        found.take(entry)
 
 
 def read(log: Log) -> Contents:
