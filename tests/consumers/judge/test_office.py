@@ -7,8 +7,9 @@ from prometheus_client import generate_latest
 from spoken import FORM
 from standings import DETECTOR, alarm, standing
 
-from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.wire import ranges, topics
 from consumers.wire.ranges import Open
 from monitor.display.metrics.exposition import Exposition

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from consumers.app import trust
-from consumers.judge.state import JudgeState, JudgingModel, ModelMonitor
+from consumers.judge.models import JudgingModel, ModelMonitor
+from consumers.judge.state import JudgeState
 from consumers.judge.succession import Unwilling, carry_out
 from consumers.wire.ranges import WindowForm
 from monitor.display.standing import StreamNow
