@@ -112,6 +112,8 @@ def _run(args: argparse.Namespace) -> int:
     linear = energies.linearity(artefact.feature_map, good)
     _print(artefact, good.n, rows, calibrations, curves)
     _print_energies(linear)
+    if faults and (missing := evaluation.left_out(artefact.geometry)):
+        print(f"not injected, for {artefact.geometry.name} cannot show it: {', '.join(missing)}")
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
