@@ -134,6 +134,12 @@ def _heat(
     return figure, axes
 
 
+def of_energies(linear: Sequence[Linearity], alike: Sequence[Likeness]) -> dict[str, Figure]:
+    """Return the plots of the energy calibration, and of the fast simulation, where there are any."""
+    plots = {"energies": linearity(linear)} if linear else {}
+    return {**plots, "simulation": likeness(alike)} if alike else plots
+
+
 def linearity(rows: Sequence[Linearity]) -> Figure:
     """Return resolution and linearity over the energy, beside those of the plain sum."""
     with mpl.rc_context(STYLE):
