@@ -123,12 +123,12 @@ def _run(args: argparse.Namespace) -> int:
         text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
-        from models.studies import report  # noqa: PLC0415
+        from models.studies import energy_plots, report  # noqa: PLC0415
 
         plots = report.figures(
             artefact.geometry, names, [first, *strange], rows, calibrations, curves
         )
-        plots |= report.of_energies(linear, _likeness(artefact.geometry, good, rng))
+        plots |= energy_plots.of_energies(linear, _likeness(artefact.geometry, good, rng))
         title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
