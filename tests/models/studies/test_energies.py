@@ -36,7 +36,7 @@ def test_profiles_of_the_fast_simulation_are_near_those_of_geant4():
         assert row.fast_share == pytest.approx(row.share, abs=0.1)
         assert row.fast_share_spread == pytest.approx(row.share_spread, rel=0.25)
         assert row.fast_width_mm == pytest.approx(row.width_mm, rel=0.1)
-        assert row.fast_width_spread_mm == pytest.approx(row.width_spread_mm, rel=0.35)
+        assert row.fast_width_spread_mm == pytest.approx(row.width_spread_mm, rel=0.5)
     figure = energy_plots.likeness(rows)
     assert len(figure.axes) == 4
     assert (
