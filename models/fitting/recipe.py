@@ -224,7 +224,7 @@ def new_flow(
         if recipe.family == "flux":
             group = _groups(showers.cells.mean(axis=0), recipe)
             shape = (geometry.n_cells, geometry.n_layers, n_context, group)
-            return Flux(FluxConfig(*shape, **recipe.model, **unlit))
+            return Flux(FluxConfig(*shape, **{**recipe.model, **unlit}))
     except (TypeError, ValueError) as error:
         raise TrainingError(f"model options of {recipe.family}: {error}") from None
     raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")
