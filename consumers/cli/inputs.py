@@ -101,21 +101,21 @@ def examined(
     out
         Where the artefact is saved as it is if these showers are none that can be scored.
     despite
-        As of `certification.accepted`: a model may fit what it was certified with, and not these.
+        As of `acceptance.accepted`: a model may fit what it was certified with, and not these.
 
     Raises
     ------
     UserError
-        If the showers cannot be scored; `models.fitting.certification.Unfit` if they do not fit.
+        If the showers cannot be scored; `models.fitting.acceptance.Unfit` if they do not fit.
     """
-    from models.fitting import certification  # noqa: PLC0415  torch takes seconds
+    from models.fitting import acceptance, certification  # noqa: PLC0415  torch takes seconds
 
     try:
         found = certification.examined(made, good, strange, device)
     except ValueError as error:
         made.save(out)
         raise UserError(f"{error}; the artefact is saved without figures of --test") from None
-    return certification.accepted(found, despite)
+    return acceptance.accepted(found, despite)
 
 
 def recipe(path: Path | None, **changes: Any) -> Recipe:

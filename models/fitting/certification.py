@@ -12,7 +12,6 @@ import torch
 from models.fitting.checkpoint import TrainingError
 from models.fitting.training import whole
 from models.scoring import artefact, measures, scores
-from models.scoring.fitness import misfits
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
 from models.scoring.scorer import Examiner, Scorer
@@ -20,13 +19,12 @@ from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
-    from models.scoring.fitness import Misfit
     from models.scoring.reference import ReferenceTable
     from models.scoring.scored import Scored
     from models.showers.pool import Pool
@@ -119,37 +117,6 @@ def _by_energy(scorer: Scorer, showers: Showers) -> list[dict[str, Any]]:
                 rate = round(float(np.mean(scored.p_combined[rows] <= LEVELS[0])), 5)
                 parts.append({"mev": ends, "showers": len(rows), "exceedance": rate})
     return parts
-
-
-class Unfit(TrainingError):  # noqa: N818  what the model is
-    """A model that does not fit the showers that it would be certified with."""
-
-    def __init__(self, found: Sequence[Misfit]) -> None:
-        kinds = ",".join(sorted({misfit.kind for misfit in found}))
-        told = "; ".join(map(str, found))
-        super().__init__(f"not certified: {told}. To take it all the same: --despite {kinds}")
-
-
-def accepted(made: Artefact, despite: Collection[str]) -> Artefact:
-    """Return a model that fits, or one of which somebody said what does not; its card says so.
-
-    Parameters
-    ----------
-    despite
-        What is known not to fit: values of `Unfitness`. Such a model is never announced.
-
-    Raises
-    ------
-    Unfit
-        If something else does not fit.
-    """
-    found = misfits(made)
-    if not {misfit.kind for misfit in found} <= set(despite):
-        raise Unfit(found)
-    if not found:
-        return made
-    card = {**made.card, "despite": [str(misfit) for misfit in found]}
-    return artefact.signed(replace(made, card=card))
 
 
 def recertified(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from models.flows.features import FeatureMap
-
 ALWAYS_LIT = -1e9
 """Least energy of what is never empty, MeV: no cell has less."""
 
@@ -26,14 +24,46 @@ DRAWN_ELSEWHERE = 8
 """Numbers of a shower that are used up for other things than unlit cells."""
 
 
-def lit(feature_map: FeatureMap, cells: NDArray[np.float32]) -> NDArray[np.bool_]:
+class Floored(Protocol):
+    """What is needed of a `FeatureMap`."""
+
+    @property
+    def n_layers(self) -> int:
+        """Return L."""
+
+    @property
+    def sparse(self) -> tuple[int, ...]:
+        """Return which of layers 1 to L - 1, then cells, may be unlit."""
+
+    @property
+    def floor_mev(self) -> NDArray[np.float64]:
+        """Return the least energy of each where it is lit, MeV, shape (H,)."""
+
+    @property
+    def unit_mev(self) -> NDArray[np.float64]:
+        """Return the unit of compressed cells, MeV, shape (1,)."""
+
+    @property
+    def layer_unit_mev(self) -> NDArray[np.float64]:
+        """Return the units of the layers, MeV, shape (L,)."""
+
+    @property
+    def layer_mean(self) -> NDArray[Any]:
+        """Return coefficients of the mean of each layer, shape (P, L)."""
+
+    @property
+    def layer_log_scale(self) -> NDArray[Any]:
+        """Return coefficients of its log deviation, shape (P, L)."""
+
+
+def lit(feature_map: Floored, cells: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which cells are lit, or of the kind that always is, shape (N, V)."""
     always = feature_map.floor_mev[feature_map.n_layers - 1 :] == ALWAYS_LIT
     found: NDArray[np.bool_] = (cells != 0) | always
     return found
 
 
-def standard(feature_map: FeatureMap, mean: Tensor, slope: Tensor, powers: Tensor) -> Tensor:
+def standard(feature_map: Floored, mean: Tensor, slope: Tensor, powers: Tensor) -> Tensor:
     """Return the standardised floors at some conditions, shape (N, H).
 
     Parameters
@@ -57,7 +87,7 @@ def standard(feature_map: FeatureMap, mean: Tensor, slope: Tensor, powers: Tenso
 
 
 def hurdled(
-    feature_map: FeatureMap,
+    feature_map: Floored,
     features: Features,
     floor: Tensor,
     lit: NDArray[np.bool_],

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
-    from models.studies.energies import Likeness, Linearity
     from models.studies.evaluation import Row, Trial
 
 STYLE: Any = {
@@ -41,7 +40,8 @@ DASHES = ("-", "--", ":")
 """Ten colours with each of these: curves beyond the tenth are dashed, beyond the twentieth dotted."""
 
 
-def _style(i: int) -> dict[str, Any]:
+def style(i: int) -> dict[str, Any]:
+    """Return how curve number i is drawn."""
     return {"color": COLOURS[i % 10], "linestyle": DASHES[i // 10 % 3]}
 
 
@@ -74,7 +74,7 @@ def _roc(scorings: Sequence[Trial]) -> Figure:
     for i, scoring in enumerate(strange):
         p = scoring.scored.p_combined[scoring.scored.valid]
         fpr, tpr = roc(good.scored.p_combined[good.scored.valid], p)
-        axes.plot(fpr, tpr, **_style(i), drawstyle="steps-post", label=scoring.name)
+        axes.plot(fpr, tpr, **style(i), drawstyle="steps-post", label=scoring.name)
     x = np.geomspace(1 / good.scored.n, 1, 50)
     axes.plot(x, x, "k:", lw=1, label="no separation")
     axes.set(xscale="log", xlim=(x[0], 1), ylim=(0, 1.02))
@@ -132,53 +132,6 @@ def _heat(
     axes.grid(visible=False)
     figure.colorbar(image, ax=axes, shrink=0.8, label=label)
     return figure, axes
-
-
-def linearity(rows: Sequence[Linearity]) -> Figure:
-    """Return resolution and linearity over the energy, beside those of the plain sum."""
-    with mpl.rc_context(STYLE):
-        figure = Figure((10, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        at = [(row.low_mev + row.high_mev) / 2000 for row in rows]
-        names = ("calibration of the layers", "plain sum")
-        for i, prefix in enumerate(("", "plain_")):
-            style = {**_style(i), "marker": "o", "ms": 4, "label": names[i]}
-            left.plot(at, [getattr(row, f"{prefix}response") for row in rows], **style)
-            right.plot(at, [100 * getattr(row, f"{prefix}spread") for row in rows], **style)
-        left.axhline(1, color="k", lw=1)
-        left.set(xlabel="incident energy, GeV", ylabel="reconstructed / incident, median")
-        right.set(xlabel="incident energy, GeV", ylabel="resolution (68 % / 2), %", ylim=(0, None))
-        left.set_title("Linearity", loc="left")
-        right.set_title("Resolution", loc="left")
-        right.legend()
-        return figure
-
-
-def likeness(rows: Sequence[Likeness]) -> Figure:
-    """Return profiles of the good showers, and how they fluctuate, beside the fast simulation's."""
-    quantities = {
-        "share": "share of the energy",
-        "share_spread": "its spread",
-        "width_mm": "mean radius, mm",
-        "width_spread_mm": "its spread, mm",
-    }
-    layers = list(dict.fromkeys(row.layer for row in rows))[:10]
-    with mpl.rc_context(STYLE):
-        figure = Figure((13, 3.6), layout="constrained")
-        for axes, (name, title) in zip(figure.subplots(1, 4), quantities.items(), strict=True):
-            for i, layer in enumerate(layers):
-                mine = [row for row in rows if row.layer == layer]
-                at = [(row.low_mev + row.high_mev) / 2000 for row in mine]
-                colour = COLOURS[i % 10]
-                axes.plot(
-                    at, [getattr(r, name) for r in mine], "o-", ms=3, color=colour, label=layer
-                )
-                fast = [getattr(row, f"fast_{name}") for row in mine]
-                axes.plot(at, fast, "x:", ms=4, color=colour)
-            axes.set(xlabel="incident energy, GeV")
-            axes.set_title(title, loc="left")
-        axes.legend(title="dotted: GFLASH")
-        return figure
 
 
 def _range(calibration: Calibration) -> str:
@@ -265,7 +218,7 @@ def _power(curves: Sequence[Curve]) -> Figure:
     for i, curve in enumerate(curves):
         if curve.name in at_once:
             continue
-        axes.plot(curve.sizes, curve.power, marker="o", ms=3, **_style(i), label=curve.name)
+        axes.plot(curve.sizes, curve.power, marker="o", ms=3, **style(i), label=curve.name)
     axes.axhline(FALSE_ALARMS, color="k", ls=":", lw=1)
     axes.set(xscale="log", ylim=(-0.03, 1.05))
     axes.set(xlabel="showers in the window", ylabel="share of windows in which it is found")

@@ -112,6 +112,8 @@ def _run(args: argparse.Namespace) -> int:
     linear = energies.linearity(artefact.feature_map, good)
     _print(artefact, good.n, rows, calibrations, curves)
     _print_energies(linear)
+    if not args.no_faults:
+        _print_left_out(artefact.geometry)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
@@ -121,31 +123,33 @@ def _run(args: argparse.Namespace) -> int:
         text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
-        from models.studies import report  # noqa: PLC0415
+        from models.studies import energy_plots, report  # noqa: PLC0415
 
         plots = report.figures(
             artefact.geometry, names, [first, *strange], rows, calibrations, curves
         )
-        if linear:
-            plots["energies"] = report.linearity(linear)
-        if (alike := _likeness(artefact.geometry, good, rng)) is not None:
-            plots["simulation"] = report.likeness(alike)
+        plots |= energy_plots.of_energies(linear, _likeness(artefact.geometry, good, rng))
         title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
 
 
-def _likeness(
-    geometry: Geometry, good: Showers, rng: np.random.Generator
-) -> tuple[Likeness, ...] | None:
-    """Return the good showers beside the fast simulation; None where that cannot make such."""
+def _print_left_out(geometry: Geometry) -> None:
+    from models.studies import evaluation  # noqa: PLC0415  torch takes seconds
+
+    if missing := evaluation.left_out(geometry):
+        print(f"not injected, for {geometry.name} cannot show it: {', '.join(missing)}")
+
+
+def _likeness(geometry: Geometry, good: Showers, rng: np.random.Generator) -> tuple[Likeness, ...]:
+    """Return the good showers beside the fast simulation; nothing where that cannot make such."""
     from models.studies import energies  # noqa: PLC0415  torch takes seconds
 
     try:
-        return energies.likeness(good[slice(0, SIMULATED)], geometry, rng) or None
+        return energies.likeness(good[slice(0, SIMULATED)], geometry, rng)
     except ValueError:  # no materials, or energies too low
-        return None
+        return ()
 
 
 def _print_energies(linear: Sequence[Linearity]) -> None:

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _certify(args: argparse.Namespace) -> int:
-    from models.fitting import certification  # noqa: PLC0415  torch takes seconds
+    from models.fitting import acceptance, certification  # noqa: PLC0415  torch takes seconds
 
     made = inputs.artefact(args.artefact)
     if args.anomaly and args.test is None:
@@ -143,7 +143,7 @@ def _certify(args: argparse.Namespace) -> int:
             flips=tuple(made.card.get("flips", ())),
         )
         new = certification.recertified(made, pool, how, card)
-        new = certification.accepted(new, args.despite)
+        new = acceptance.accepted(new, args.despite)
         if test is not None:
             of_test = {"device": "auto", "out": args.out, "despite": args.despite}
             new = inputs.examined(new, test, strange, **of_test)

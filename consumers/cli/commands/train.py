@@ -74,9 +74,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, certify, save; print where the artefact is and what it is worth."""
     import torch  # noqa: PLC0415  takes seconds
 
-    from models.fitting import certification  # noqa: PLC0415
     from models.fitting import recipe as recipes  # noqa: PLC0415
-    from models.fitting.certification import Unfit  # noqa: PLC0415
+    from models.fitting.acceptance import Unfit, accepted  # noqa: PLC0415
     from models.fitting.checkpoint import TrainingError  # noqa: PLC0415
     from models.fitting.training import Session  # noqa: PLC0415
     from models.scoring.scorer import pick_device  # noqa: PLC0415
@@ -107,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
                 start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
-            made = certification.accepted(made, args.despite)
+            made = accepted(made, args.despite)
             if test is not None:
                 of_test = {"device": args.device, "out": args.out, "despite": args.despite}
                 made = inputs.examined(made, test, anomalies, **of_test)

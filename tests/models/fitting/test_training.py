@@ -8,8 +8,9 @@ import torch
 from models.fitting import training
 from models.fitting.certification import every_image
 from models.fitting.checkpoint import Place, TrainingError
-from models.fitting.recipe import Recipe, new_flow, prepare, split, twins
+from models.fitting.recipe import Recipe, new_flow, prepare, split
 from models.fitting.training import Options, Session
+from models.fitting.twins import twins
 from models.flows import standards
 from models.flows.interface import Phase
 from models.showers.batch import Showers

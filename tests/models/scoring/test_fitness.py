@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from models.fitting.certification import Unfit, accepted
+from models.fitting.acceptance import Unfit, accepted
 from models.scoring.artefact import Artefact
 from models.scoring.fitness import Unfitness, misfits
 
