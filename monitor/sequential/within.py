@@ -219,7 +219,8 @@ def _difference(values: NDArray[np.float64], errors: NDArray[np.float64]) -> _Di
     off = np.abs(values - np.median(values, axis=0))
     typical = 1.48 * np.median(off, axis=0)
     noise = np.median(errors, axis=0)
-    outliers = (off > OUTLIER * np.maximum(np.maximum(typical, errors), 1e-3)).any(1)
+    far = off > OUTLIER * np.maximum(np.maximum(typical, errors), 1e-3)
+    outliers = np.asarray(far.any(1))
     return _Differences(np.sqrt(np.maximum(typical**2 - noise**2, 0.0)), outliers)
 
 
