@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from consumers.bench.setups import Setup
     from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
+    from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
     from monitor.judging.monitor import Monitor
     from monitor.windows.window import Window
@@ -78,12 +79,12 @@ class Source:
         if key not in self._pools:
             rng = np.random.default_rng([7, setup.masked, setup.e_inc == "known"])
             source = source_of(self.artefact, self.showers)
-            seen = replace(source, scorer=_Seen(source.scorer, setup.e_inc))  # type: ignore[type-var]
+            seen = replace(source, scorer=_seen(source.scorer, setup.e_inc))
             made = pools_of(seen, (*FAULTS, *FILES), rng)
             cells = np.linspace(0, self.geometry.n_cells - 1, setup.masked).astype(int)
             mask = np.zeros(self.geometry.n_cells, bool)
             mask[cells] = True
-            blind = replace(source, scorer=_Seen(source.scorer, setup.e_inc, mask))  # type: ignore[type-var]
+            blind = replace(source, scorer=_seen(source.scorer, setup.e_inc, mask))
             made["masked"] = blind.good(POOL // 4, rng)
             self._pools = {key: made}  # one at a time: they are large
         return self._pools[key]
@@ -93,12 +94,16 @@ class Source:
 class _Seen:
     """Scores showers as a stream tells them."""
 
-    scorer: Any
+    scorer: Scorer
     e_inc: str
     mask: NDArray[np.bool_] | None = None
 
     def score(self, showers: Showers) -> Any:
         return self.scorer.score(as_seen(showers, self.e_inc), self.mask)
+
+
+def _seen(scorer: Scorer, e_inc: str, mask: NDArray[np.bool_] | None = None) -> Any:
+    return _Seen(scorer, e_inc, mask)
 
 
 @dataclass
@@ -132,7 +137,7 @@ def _observed(
     judge: Monitor, seen: Window, held: list[Window], t: int, rng: np.random.Generator
 ) -> list[Alarm]:
     """Let a monitor see a second, some regions of which may come late."""
-    said = []
+    said: list[Any] = []
     late = np.zeros(len(seen.regions), bool)
     if rng.random() < LATE_SHARE:
         late = rng.random(len(seen.regions)) < 1 / 4

@@ -67,8 +67,7 @@ class Evidence:
     def crowded(self) -> NDArray[np.bool_]:
         """Return the regions of which evidence says that they have too many showers, shape (R,)."""
         paths = self.counts.path[self._first_region :, self._crowd_streams]
-        rows: NDArray[np.bool_] = (paths > DOUBTED).any(1)
-        return rows
+        return np.asarray((paths > DOUBTED).any(1))
 
     def _banks(self, place: int) -> tuple[Bank, Bank]:
         """Return the banks whose evidence is that of a place."""

@@ -136,7 +136,7 @@ class Watch:
         """
         self.masked = masked
         members = self._places.members & ~masked & ~explained
-        changed = (members != self._members).any(1)
+        changed = np.asarray((members != self._members).any(1))
         self._members = members
         self._weights = csr_array(members.astype(np.float64))
         self.forget(changed)
@@ -188,7 +188,7 @@ class Watch:
         seen = rows.showers.sum(1) + rows.unscored
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
         doubted = self.evidence.crowded() & self.shares.learnt
-        sound = ~self._masked_cells.any(1)
+        sound = np.asarray(~self._masked_cells.any(1))
         counted = sound if made_up is None else sound | made_up
 
         def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -256,7 +256,8 @@ class Watch:
 
     def heard(self, test: Test) -> NDArray[np.bool_]:
         """Return the places of which the last step said something to a test, shape (P,)."""
-        return self._heard[int(test in {Test.SILENT, Test.CROWDED})]
+        heard: NDArray[np.bool_] = self._heard[int(test in {Test.SILENT, Test.CROWDED})]
+        return heard
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""

@@ -36,7 +36,7 @@ LEAST = 2000
 APART = 3.0
 """Regions may differ by so many times what they typically do."""
 
-OUTLIER = 6.0
+FAR_OFF = 6.0
 """Beyond so many times, a region is no part of what is usual."""
 
 ORIGIN = "present"
@@ -190,12 +190,12 @@ def usual_of(
     """
     own = rows_of_regions(rows, regions & (rows.showers.sum(1) > 0))
     within = {name: _difference(*own[name]) for name in own}
-    outlying = np.zeros(len(regions), bool)
+    left_out = np.zeros(len(regions), bool)
     chosen = np.flatnonzero(regions & (rows.showers.sum(1) > 0))
-    apart = np.max([found.outliers for found in within.values()], axis=0)
+    apart = np.max([found.far_off for found in within.values()], axis=0)
     if apart.mean() < 1 / 2:
-        outlying[chosen[apart]] = True
-    usual = accepted(rows, regions & ~outlying)
+        left_out[chosen[apart]] = True
+    usual = accepted(rows, regions & ~left_out)
     loose: dict[str, Any] = {
         name: getattr(floors, name) + APART * found.typical for name, found in within.items()
     }
@@ -210,7 +210,7 @@ class _Differences:
     typical: NDArray[np.float64]
     """What chance does not explain of the typical distance, by quantity."""
 
-    outliers: NDArray[np.bool_]
+    far_off: NDArray[np.bool_]
     """Regions that are far off in one quantity, by region."""
 
 
@@ -219,8 +219,9 @@ def _difference(values: NDArray[np.float64], errors: NDArray[np.float64]) -> _Di
     off = np.abs(values - np.median(values, axis=0))
     typical = 1.48 * np.median(off, axis=0)
     noise = np.median(errors, axis=0)
-    outliers = (off > OUTLIER * np.maximum(np.maximum(typical, errors), 1e-3)).any(1)
-    return _Differences(np.sqrt(np.maximum(typical**2 - noise**2, 0.0)), outliers)
+    far = off > FAR_OFF * np.maximum(np.maximum(typical, errors), 1e-3)
+    far_off = np.asarray(far.any(1))
+    return _Differences(np.sqrt(np.maximum(typical**2 - noise**2, 0.0)), far_off)
 
 
 def rows_of_regions(

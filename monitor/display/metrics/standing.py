@@ -183,7 +183,9 @@ def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
     """Return what is told of regions, by the value of their label."""
     if len(board) <= MAX_REGION_LABELS:
         return {row.name: row.quality for row in board}
-    told = {row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}}
+    told: dict[str, Quality] = {
+        row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
+    }
     for row in sorted(board, key=lambda row: RANK[row.quality]):  # the worst comes last
         told[row.sector] = row.quality
     return told
