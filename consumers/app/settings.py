@@ -67,6 +67,9 @@ class Settings(Judgement):
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
 
+    known_bad: Path | None = None
+    """CSV file of channels that are known to be bad, with from and until: `channel,from,until,cause`."""
+
     prefix: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)
     """What the names of this service's topics begin with, so that several services share a cluster.
     Topic of showers and group begin with it too, unless they are given."""

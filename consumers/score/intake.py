@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from consumers.wire.block import Block
     from consumers.wire.record import Record
     from models.detector.geometry import Geometry
+    from monitor.detector.tree import Detector
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ class Intake:
 
     settings: WorkerSettings
     geometry: Geometry
-    regions: frozenset[int]
-    """Ids of those that the detector has."""
+    detector: Detector
 
     def block(self, record: Record, stretch: PendingRange, model: ScoringModel) -> Block | None:
         """Return a record's block, noted in its stretch; None if it is rejected there."""
@@ -58,7 +58,11 @@ class Intake:
 
     def _expected(self, model: ScoringModel) -> Expected:
         return Expected(
-            self.regions, model.conditions, self.settings.earliest_ns, model.form.most_rows
+            frozenset(self.detector.by_id),
+            model.conditions,
+            self.settings.earliest_ns,
+            model.form.most_rows,
+            self.detector.region_of_seed,
         )
 
     def too_old(self, record: Record, stretch: PendingRange) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from consumers.score.counted import Counted
 from consumers.score.fenced import Fenced
+from consumers.score.hidden import either, hidden_cells
 from consumers.score.intake import Intake
 from consumers.score.opening import Opening
 from consumers.score.saying import Saying
@@ -71,9 +72,8 @@ class Worker:
         self._ask_lineup = lineup
         self._lineup = lineup()
         metrics.model(*self._lineup.primary.facts())
-        self._intake = Intake(
-            settings, self._lineup.primary.scorer.geometry, frozenset(detector.by_id)
-        )
+        self._intake = Intake(settings, self._lineup.primary.scorer.geometry, detector)
+        self._detector = detector
         self._source = clients.source
         self._settings = settings
         self._counted = Counted(metrics)
@@ -223,14 +223,15 @@ class Worker:
         showers = concatenate([model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
         batch = Batch.of(parts)
-        mask = self._lineup.mask(batch.columns["region"])
+        hidden = hidden_cells(showers, batch.columns["time_ns"], self._detector)
+        mask = either(self._lineup.mask(batch.columns["region"]), hidden)
         scored = model.score(showers, mask)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
-        for partition, window in model.tally(batch, showers, scored):
+        for partition, window in model.tally(batch, *model.stood_in(showers, scored, hidden)):
             self._stretches[partition].count(window)
         self._counted.scored(scored, batch, self._lineup, self._stretches)
-        self._score_in_shadow(batch, scored, mask)
+        self._score_in_shadow(batch, scored, mask, hidden)
         for shower in strangest(showers, scored, batch.columns):
             self._stretches[shower.partition].keep(shower)
         rows = max(stretch.rows for stretch in self._stretches.values())
@@ -239,7 +240,11 @@ class Worker:
         self._metrics.stage("tally", time.perf_counter() - scored_at)
 
     def _score_in_shadow(
-        self, batch: Batch, scored: Scored, mask: NDArray[np.bool_] | None
+        self,
+        batch: Batch,
+        scored: Scored,
+        mask: NDArray[np.bool_] | None,
+        hidden: NDArray[np.bool_] | None,
     ) -> None:
         """Score the same showers by the shadow too, and count how alike the p-values are."""
         shadow = self._lineup.shadow
@@ -248,7 +253,7 @@ class Worker:
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
         beside = shadow.score(showers, mask)
-        for partition, window in shadow.tally(batch, showers, beside):
+        for partition, window in shadow.tally(batch, *shadow.stood_in(showers, beside, hidden)):
             self._stretches[partition].count_shadow(window)
         for partition in np.unique(batch.columns["partition"]).tolist():
             rows = batch.columns["partition"] == partition
