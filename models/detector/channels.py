@@ -25,6 +25,10 @@ CORE, NEAR, FAR = 0, 1, 2
 """Rings of a patch: the cell in the middle of a layer, its neighbours, the rest."""
 
 
+AXES = ("x / mm", "y / mm")
+"""What positions are along if nobody says."""
+
+
 class ChannelsError(ValueError):
     """Channels that cannot be; the message says which and why, in one line."""
 
@@ -89,7 +93,7 @@ class Channels:
 
     patch_map: PatchMap
 
-    axes: tuple[str, str] = ("x / mm", "y / mm")
+    axes: tuple[str, str] = AXES
     """What positions and sizes are along, with the unit."""
 
     def __post_init__(self) -> None:

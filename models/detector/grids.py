@@ -11,6 +11,7 @@ import numpy as np
 
 from models.detector.channels import (
     ABSENT,
+    AXES,
     CORE,
     FAR,
     MAX_CHANNELS,
@@ -175,7 +176,7 @@ class Part:
         return tuple((f"{one}{between}{column}", one) for one in sectors for column in columns)
 
 
-def build(parts: tuple[Part, ...], axes: tuple[str, str] = ("x / mm", "y / mm")) -> Channels:
+def build(parts: tuple[Part, ...], axes: tuple[str, str] = AXES) -> Channels:
     """Return the channels of a detector of parts; regions count over their modules, in order.
 
     Ids count over parts, then modules, then layers, then rows, then columns: the channels of a

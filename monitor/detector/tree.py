@@ -6,7 +6,10 @@ import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from models.detector import channel_files
+from models.detector.channels import ChannelsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +110,11 @@ def _letters(index: int) -> str:
 
 
 def load(path: Path) -> Detector:
-    """Return the detector of a TOML file: `name`, and one `[[region]]` table a region.
+    """Return the detector of a TOML file.
+
+    It has a `name` and one `[[region]]` table a region. With read-out channels in rows and columns
+    it has `[[part]]` tables instead, whose modules are the regions (`models.detector.grids`);
+    with channels in tables, `[channels]` beside the regions (`models.detector.channel_tables`).
 
     Raises
     ------
@@ -116,9 +123,35 @@ def load(path: Path) -> Detector:
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        regions = tuple(Region(**region) for region in fields.pop("region"))
-        return Detector(regions=regions, **fields)
+        about = {key: fields.pop(key) for key in channel_files.KEYS if key in fields}
+        told = fields.pop("region") if "part" not in about else fields.pop("region", None)
+        if not about:
+            return Detector(regions=_regions(told), **fields)
+        return _with_channels(fields, about, told, path.parent)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise DetectorError(f"{path}: {error}") from None
-    except DetectorError as error:
+    except (DetectorError, ChannelsError) as error:
         raise DetectorError(f"{path}: {error}") from None
+
+
+def _regions(told: list[dict[str, Any]]) -> tuple[Region, ...]:
+    return tuple(Region(**region) for region in told)
+
+
+def _with_channels(
+    fields: dict[str, Any], about: dict[str, Any], told: Any, folder: Path
+) -> Detector:
+    axes = about.get("axes")
+    if "part" not in about:
+        if "channels" not in about:
+            raise DetectorError("axes say nothing without [[part]] or [channels]")
+        regions = _regions(told)
+        names = [region.name for region in regions]
+        channels = channel_files.of_tables(about["channels"], axes, folder, names)
+        return Detector(regions=regions, channels=channels, **fields)
+    if told is not None or "channels" in about:
+        raise DetectorError("the regions of [[part]] are its modules: no [[region]], no [channels]")
+    parts = channel_files.parts(about["part"])
+    modules = [module for part in parts for module in part.regions]
+    regions = tuple(Region(i, name, sector) for i, (name, sector) in enumerate(modules))
+    return Detector(regions=regions, channels=channel_files.of_parts(parts, axes), **fields)
