@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from models.detector import channel_tables
 from models.detector.channels import AXES, ChannelsError
-from models.detector.grids import GridGroup, GridLayer, Part, build
+from models.detector.grids import build
+from models.detector.parts import GridGroup, GridLayer, Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

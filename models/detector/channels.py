@@ -62,7 +62,8 @@ class Channels:
 
     Examples
     --------
-    >>> from models.detector.grids import GridLayer, Part, build
+    >>> from models.detector.grids import build
+    >>> from models.detector.parts import GridLayer, Part
     >>> channels = build((Part("EB", (1, 2), (GridLayer("crystals", (3, 4), patch=(3, 3)),)),))
     >>> len(channels), channels.name(14), channels.find("EB2/3")
     (24, 'EB2/3', 14)
