@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 def check(fault: Fault, geometry: Geometry) -> None:
     """Raise `FaultError` if a fault has no place in a geometry, or can do nothing there."""
+    if fault.channel:
+        raise FaultError(f"{fault.kind}: channels are there in a whole detector, not in a patch")
     if fault.cells and max(fault.cells) >= geometry.n_cells:
         raise FaultError(
             f"{fault.kind}: geometry {geometry.name} has cells 0 to "
