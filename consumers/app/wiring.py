@@ -102,6 +102,7 @@ def model_of(artefact: Artefact, device: str) -> ScoringModel:
         artefact.family,
         artefact.version,
         artefact.card,
+        artefact.reference.lit_rate,
     )
 
 

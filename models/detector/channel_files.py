@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,23 @@ if TYPE_CHECKING:
 
 KEYS = ("part", "channels", "axes")
 """What of a detector file is about channels."""
+
+
+def load(path: Path) -> Channels:
+    """Return the channels of a detector file, or raise `ChannelsError`; see `monitor.detector`."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ChannelsError(f"{path}: {error}") from None
+    try:
+        if "part" in told:
+            return of_parts(parts(told["part"]), told.get("axes"))
+        if "channels" in told:
+            names = [str(region.get("name", "")) for region in told.get("region", [])]
+            return of_tables(told["channels"], told.get("axes"), path.parent, names)
+    except ChannelsError as error:
+        raise ChannelsError(f"{path}: {error}") from None
+    raise ChannelsError(f"{path}: says no channels: no [[part]] and no [channels]")
 
 
 def parts(told: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:

@@ -155,6 +155,10 @@ class Channels:
             raise ChannelsError(f"no channel is named {name!r}: names are like {self.names[0]}")
         return channel
 
+    def knows(self, name: str) -> bool:
+        """Return whether a channel or a group has that name."""
+        return name in self._by_name or name in self.groups
+
     def members(self, name: str) -> NDArray[np.int64]:
         """Return the channels of a group, or the one channel, of a name.
 

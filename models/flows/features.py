@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.flows.interface import Features
 from models.flows.polynomials import DEGREE, basis, polynomials
-from models.showers.batch import Showers
 from models.showers.hashing import keys, normal_quantile, uniform
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.detector.geometry import Geometry
+    from models.showers.batch import Showers
 
 CORE = 0.95
 """The core of a layer is the fewest cells that hold this share of its mean energy."""
@@ -220,7 +220,7 @@ class FeatureMap:
             mean = basis(condition) @ self.cell_mean[:, columns]
             energy = expand(torch.from_numpy(mean)).numpy() * np.float32(self.unit_mev[0])
             cells[:, columns] = np.where(mask[:, columns], energy, cells[:, columns])
-        return Showers(cells, showers.e_inc, showers.conditions)
+        return replace(showers, cells=cells)
 
     def inverse(self, cells: Tensor, c: Tensor) -> NDArray[np.float32]:
         """Return the cell energies, MeV, that standardised cells stand for, shape (N, V)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.detector.materials import MaterialError, lateral_cumulative, medium
-from models.showers.batch import Showers
 from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, FaultKind
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry, Layer
+    from models.showers.batch import Showers
 
 
 def check(fault: Fault, geometry: Geometry) -> None:
@@ -129,7 +130,7 @@ def apply(
     else:
         where = np.ix_(rows, struck(fault, geometry))
         cells[where] = _digitise(_misread(fault, cells[where], geometry, rng), geometry)
-    return Showers(cells, showers.e_inc, showers.conditions)
+    return replace(showers, cells=cells)
 
 
 def weights(fault: Fault, showers: Showers) -> NDArray[np.float64]:

@@ -164,7 +164,32 @@ class WholeDetector:
         weight
             Probability of each shower of the pool to be drawn, shape (N,); even if not given.
         """
-        index = self.pool.draw(seeds, rng, weight)
+        return self._read(self.pool.draw(seeds, rng, weight), seeds, rng, faults)
+
+    def each_once(self, rng: np.random.Generator) -> Showers:
+        """Return every shower of the pool once, at a place with all cells inside of the detector.
+
+        Those whose seed is found where a patch leaves the detector are left out.
+        """
+        inner = complete(self.channels)
+        seeds = np.empty(len(self.pool.e_inc), np.uint32)
+        for phase in np.unique(self.pool.phase).tolist():
+            rows = np.flatnonzero(self.pool.phase == phase)
+            possible = inner[self.pool.canvas.phases[inner] == phase]
+            if not len(possible):
+                raise FaultError("no patch lies wholly in the detector")
+            seeds[rows] = rng.choice(possible, len(rows))
+        showers = self._read(np.arange(len(seeds)), seeds, rng, ())
+        found = showers.seeds if showers.seeds is not None else seeds
+        return showers[np.flatnonzero((self.channels.patches(found) >= 0).all(axis=1))]
+
+    def _read(
+        self,
+        index: NDArray[np.int64],
+        seeds: NDArray[np.uint32],
+        rng: np.random.Generator,
+        faults: tuple[Fault, ...],
+    ) -> Showers:
         ids = self.pool.canvas.channels(seeds)
         about = self.constants
         energy = self.pool.cells[index] * about.gain[ids]
@@ -187,6 +212,13 @@ class WholeDetector:
         found = self.pool.canvas.cut(seeds, energy, self.home)
         conditions = {name: values[index] for name, values in self.pool.conditions.items()}
         return Showers(found.cells, self.pool.e_inc[index], conditions, found.seeds)
+
+
+def anywhere(channels: Channels, geometry: Geometry, pool: CanvasPool) -> WholeDetector:
+    """Return a detector whose channels are all alike, read out as one."""
+    alike = constants(len(channels), geometry, Spread(), 1)
+    home = Home(np.zeros(len(channels), np.int64), largest=True)
+    return WholeDetector(channels, geometry, pool, alike, home)
 
 
 def complete(channels: Channels) -> NDArray[np.uint32]:

@@ -8,13 +8,18 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from models.detector import channel_files
 from models.detector.channels import ChannelsError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from models.detector.channels import Channels
+    from models.detector.known_bad import KnownBad
 
 MAX_REGIONS = 1024
 
@@ -60,6 +65,9 @@ class Detector:
     channels: Channels | None = field(default=None, compare=False)
     """Its read-out channels, with regions by their index here; None where nothing is said."""
 
+    known_bad: KnownBad | None = field(default=None, compare=False)
+    """Channels that are known to be bad; None where nothing is said."""
+
     def __post_init__(self) -> None:
         ids = [region.id for region in self.regions]
         names = [region.name for region in self.regions]
@@ -73,10 +81,28 @@ class Detector:
         if not all(name.isprintable() for name in (self.name, *names, *sectors)):
             # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
             raise DetectorError("names of detector, sectors and regions must be of one line")
-        if self.channels is not None and self.channels.region.max() >= len(ids):
-            raise DetectorError(
-                f"a channel names region {self.channels.region.max()} of {len(ids)}"
-            )
+        if self.channels is not None:
+            self._check_channels(self.channels)
+
+    def _check_channels(self, channels: Channels) -> None:
+        last = int(channels.region.max())
+        if last >= len(self.regions):
+            raise DetectorError(f"a channel names region {last} of {len(self.regions)}")
+        nowhere = np.flatnonzero(channels.may_seed & (channels.region < 0))
+        if len(nowhere):
+            name = channels.name(int(nowhere[0]))
+            raise DetectorError(f"channel {name} may be a seed but is in no region")
+
+    @cached_property
+    def region_of_seed(self) -> NDArray[np.int64] | None:
+        """Return the region id of each channel that may be a seed, -1 for others, shape (C,).
+
+        None if the detector says no channels.
+        """
+        if self.channels is None:
+            return None
+        ids = np.array([region.id for region in self.regions])
+        return np.where(self.channels.may_seed, ids[self.channels.region], -1)
 
     @cached_property
     def by_id(self) -> dict[int, Region]:
