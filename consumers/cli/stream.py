@@ -116,6 +116,8 @@ class Stream:
             for rows, delay in ((~late, 0.0), (late, _delay(active))):
                 for part in _parts(region[rows], self.beam.block):
                     sent = self._record(begin, index % self.beam.partitions, sector, part, active)
+                    if sent is None:
+                        continue
                     if delay:
                         due = sent.due_s + delay
                         heapq.heappush(
@@ -131,15 +133,17 @@ class Stream:
         sector: str,
         region: NDArray[np.int64],
         active: list[Fault],
-    ) -> Sent:
-        n = len(region)
-        start = self.beam.start_ns + int(begin * 1e9)
-        time_ns = start + np.sort(self._rng.integers(0, int(TICK_S * 1e9), n))
+    ) -> Sent | None:
+        after_ns = self._rng.integers(0, int(TICK_S * 1e9), len(region))
+        showers = self._showers(region, active)
+        n = showers.n  # of a whole detector fewer may be found than there are
+        if not n:
+            return None
+        time_ns = self.beam.start_ns + int(begin * 1e9) + np.sort(after_ns[:n])
         # Lumisections count from the beginning of the stream; runs follow each other at once.
         section = (time_ns - self.beam.start_ns) // (LUMISECTION_S * 10**9)
         seq = self._seqs.get(sector, 0)
         self._seqs[sector] = seq + 1
-        showers = self._showers(region, active)
         block = Block(
             showers=showers,
             event_id=np.arange(self._event_id, self._event_id + n).astype(np.uint64),

@@ -81,6 +81,9 @@ class Cut(NamedTuple):
     cells: NDArray[np.float32]
     """MeV, shape (n, V); 0 where there is no channel."""
 
+    seed_mev: NDArray[np.float32]
+    """What the seed reads, MeV, shape (n,)."""
+
 
 class PatchCanvas:
     """The patch itself, for detectors of any form: seeds are the channels that were entered."""
@@ -104,7 +107,8 @@ class PatchCanvas:
 
     def cut(self, seeds: NDArray[np.uint32], read: NDArray[np.float32], _: Home) -> Cut:
         """Return the patches as they are."""
-        return Cut(seeds, read)
+        at = self.channels(seeds) == seeds[:, None].astype(np.int64)
+        return Cut(seeds, read, np.where(at, read, 0).max(axis=1))
 
 
 class GridCanvas:
@@ -154,9 +158,9 @@ class GridCanvas:
     def cut(self, seeds: NDArray[np.uint32], read: NDArray[np.float32], home: Home) -> Cut:
         """Return the patches around the seeds: those that were entered, or the largest near."""
         near = np.stack([self._neighbour(seeds, step) for step in self._steps], axis=1)
+        there = read[:, self._near_cells]
         chosen = np.full(len(seeds), self._steps.index((0, 0)))
         if home.largest:
-            there = read[:, self._near_cells]
             same = home.of_channel[near] == home.of_channel[seeds][:, None]
             chosen = np.where((near >= 0) & same, there, -np.inf).argmax(axis=1)
         found = near[np.arange(len(seeds)), chosen].astype(np.uint32)
@@ -167,7 +171,7 @@ class GridCanvas:
             rows = np.flatnonzero(chosen == step)
             start = self._patches.corners(seeds[rows], tuple(steps[rows[0]])) - corner[rows]
             cells[rows] = self._windows_of(read[rows], start)
-        return Cut(found, cells)
+        return Cut(found, cells, there[np.arange(len(seeds)), chosen])
 
     def _neighbour(self, seeds: NDArray[np.uint32], step: tuple[int, int]) -> NDArray[np.int32]:
         """Return the channel some steps from each seed, -1 if there is none, shape (n,)."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from models.simulation.faults import Fault
 
 
+TRIGGER_SIGMA = 3.0
+"""A seed reads more than this many times the noise, or nobody knows that a shower was there."""
+
+
 class Spread(NamedTuple):
     """How much the channels of a detector differ: standard deviations."""
 
@@ -155,6 +159,9 @@ class WholeDetector:
     ) -> Showers:
         """Return showers that enter at some channels, as patches around the seeds that are found.
 
+        A shower whose seed is not lit (3 times the nominal noise) triggers nothing: it is not found, and
+        there are fewer than were asked for.
+
         Parameters
         ----------
         seeds
@@ -211,7 +218,9 @@ class WholeDetector:
         energy[ids < 0] = 0.0
         found = self.pool.canvas.cut(seeds, energy, self.home)
         conditions = {name: values[index] for name, values in self.pool.conditions.items()}
-        return Showers(found.cells, self.pool.e_inc[index], conditions, found.seeds)
+        showers = Showers(found.cells, self.pool.e_inc[index], conditions, found.seeds)
+        lit = found.seed_mev > TRIGGER_SIGMA * self.geometry.noise_mev
+        return showers if lit.all() else showers[np.flatnonzero(lit)]
 
 
 def anywhere(channels: Channels, geometry: Geometry, pool: CanvasPool) -> WholeDetector:

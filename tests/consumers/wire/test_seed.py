@@ -43,7 +43,10 @@ def test_a_record_says_its_seeds() -> None:
 
 
 def test_a_record_without_seeds_is_as_it_was() -> None:
-    assert decode(encode(block(None, [4]), GEOMETRY), GEOMETRY, expected=EXPECTED).showers.seeds is None
+    assert (
+        decode(encode(block(None, [4]), GEOMETRY), GEOMETRY, expected=EXPECTED).showers.seeds
+        is None
+    )
     assert contract.schema(GEOMETRY).names == [
         "event_id", "time", "run", "lumisection", "region", "e_inc", "showers",
     ]  # fmt: skip
@@ -63,7 +66,9 @@ def test_seeds_are_taken_as_they_are_where_the_detector_says_no_channels() -> No
         ([1, 3], [4, 4], "region is 4 in row 1, its seed 3 lies in region 7"),
     ],
 )
-def test_a_seed_that_cannot_be_is_refused(seeds: list[int], region: list[int], message: str) -> None:
+def test_a_seed_that_cannot_be_is_refused(
+    seeds: list[int], region: list[int], message: str
+) -> None:
     with pytest.raises(DecodeError, match=message) as error:
         decode(encode(block(seeds, region), GEOMETRY), GEOMETRY, expected=EXPECTED)
     assert error.value.reason is Rejection.REGION

@@ -201,7 +201,8 @@ def test_two_channels_are_swapped(channels: Channels) -> None:
         made.read(near, np.random.default_rng(4), given).cells for given in ((fault,), ())
     )
     assert swapped[:, 3].mean() == pytest.approx(good[:, 4].mean(), rel=0.02)
-    assert swapped[:, 4].mean() == pytest.approx(good[:, 3].mean(), rel=0.03)
+    found = good[:, 3] > 120  # a seed that reads less triggers nothing
+    assert swapped[:, 4].mean() == pytest.approx(good[found, 3].mean(), rel=0.03)
 
 
 def test_a_group_is_struck_as_one(channels: Channels) -> None:
@@ -232,6 +233,16 @@ def test_a_wrong_fault_of_channels_is_refused_in_one_line(
     known = {*channels.names, *channels.groups}.__contains__
     with pytest.raises(FaultError, match=message):
         faults.parse(text, channels=known)
+
+
+def test_a_shower_whose_seed_reads_nothing_is_not_found(
+    channels: Channels, made: whole.WholeDetector
+) -> None:
+    known = {*channels.names, *channels.groups}.__contains__
+    fault = faults.parse("dead:channel=B2/card1+B2/card2+B2/card3+B2/card4", channels=known)
+    inside = np.full(20, channels.find("B2/20"), np.uint32)
+    assert made.read(inside, np.random.default_rng(1), (fault,)).n == 0
+    assert made.read(inside, np.random.default_rng(1)).n == 20
 
 
 def test_groups_cannot_be_swapped(channels: Channels) -> None:
