@@ -47,9 +47,10 @@ class GridPatches:
         ]
 
     def _table(self, p: int, index: int) -> NDArray[np.int32]:
-        """Return the channel at each row and column of a layer of a part."""
+        """Return the channel at each row and column of a layer of a part, and `ABSENT` behind."""
         part = self._parts[p]
-        table = np.full(part.shape(part.layers[index]), ABSENT, np.int32)
+        rows, columns = part.shape(part.layers[index])
+        table = np.full((rows + 1, columns + 1), ABSENT, np.int32)
         here = np.flatnonzero((self._part == p) & (self._layer == index))
         table[self._row[here], self._column[here]] = here
         return table
@@ -137,18 +138,26 @@ class GridPatches:
 def _window(
     table: NDArray[np.int32], wrap: str, corner: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Return what stands in a window of a table at each of n corners, shape (n, cells)."""
-    row = corner[:, 0, None, None] + np.arange(shape[0])[:, None]
-    column = corner[:, 1, None, None] + np.arange(shape[1])
-    inside: NDArray[np.bool_] = np.ones((len(corner), *shape), np.bool_)
-    rows, columns = table.shape
-    if wrap != "rows":
-        inside &= (row >= 0) & (row < rows)
-    if wrap != "columns":
-        inside &= (column >= 0) & (column < columns)
-    there = table[row % rows, column % columns]
-    found: NDArray[np.int32] = np.where(inside, there, np.int32(ABSENT))
-    return found.reshape(len(corner), -1)
+    """Return what stands in a window of a table at each of n corners, shape (n, cells).
+
+    Parameters
+    ----------
+    table
+        Channels by row and column, with a row and a column of `ABSENT` behind the last.
+    """
+    rows, columns = (size - 1 for size in table.shape)
+    row = _places(corner[:, 0, None] + np.arange(shape[0]), rows, closes=wrap == "rows")
+    column = _places(corner[:, 1, None] + np.arange(shape[1]), columns, closes=wrap == "columns")
+    flat = row[:, :, None] * (columns + 1) + column[:, None, :]
+    return table.ravel().take(flat.reshape(len(corner), -1))
+
+
+def _places(places: NDArray[np.int64], n: int, *, closes: bool) -> NDArray[np.int64]:
+    """Return rows or columns within n, the one behind the last for what lies outside."""
+    if closes:
+        return places % n
+    # A view as unsigned numbers makes negative ones large.
+    return np.minimum(places.view(np.uint64), np.uint64(n)).view(np.int64)
 
 
 def _rings(patch: tuple[int, int]) -> NDArray[np.int8]:
