@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -176,6 +177,15 @@ class Channels:
             f"no channel or group is named {name!r}: names of channels are like "
             f"{self.names[0]}{groups}"
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """Return a hash of which channel is which: the same for the same file, anywhere."""
+        told = hashlib.sha256(repr((self.layers, self.names, list(self.groups))).encode())
+        columns = (self.layer, self.region, self.position, self.size, self.rings, self.may_seed)
+        for array in (*columns, *self.groups.values()):
+            told.update(np.ascontiguousarray(array).tobytes())
+        return told.hexdigest()
 
     @property
     def may_seed(self) -> NDArray[np.bool_]:

@@ -62,10 +62,10 @@ class Detector:
 
     name: str
     regions: tuple[Region, ...]
-    channels: Channels | None = field(default=None, compare=False)
+    channels: Channels | None = field(default=None, compare=False, repr=False)
     """Its read-out channels, with regions by their index here; None where nothing is said."""
 
-    known_bad: KnownBad | None = field(default=None, compare=False)
+    known_bad: KnownBad | None = field(default=None, compare=False, repr=False)
     """Channels that are known to be bad; None where nothing is said."""
 
     def __post_init__(self) -> None:
