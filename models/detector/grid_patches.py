@@ -149,7 +149,8 @@ def _window(
     row = _places(corner[:, 0, None] + np.arange(shape[0]), rows, closes=wrap == "rows")
     column = _places(corner[:, 1, None] + np.arange(shape[1]), columns, closes=wrap == "columns")
     flat = row[:, :, None] * (columns + 1) + column[:, None, :]
-    return table.ravel().take(flat.reshape(len(corner), -1))
+    found: NDArray[np.int32] = table.ravel().take(flat.reshape(len(corner), -1))
+    return found
 
 
 def _places(places: NDArray[np.int64], n: int, *, closes: bool) -> NDArray[np.int64]:
