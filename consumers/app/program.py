@@ -345,11 +345,13 @@ def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     detector = detector_files.detector_of(settings)
     if worker:
         artefact = wiring.artefact_of(settings)
+        detector_files.check_patches(detector, artefact.geometry)
         wiring.check_fits(wiring.form_of(artefact), detector)
         program = Program(settings, artefact, detector)
         program.add_worker(artefact)
     else:  # without torch, which takes seconds and 670 MiB
         told = wiring.description_of(settings)
+        detector_files.check_patches(detector, told.geometry)
         wiring.check_fits(wiring.form_of(told), detector)
         program = Program(settings, told, detector)
     stop_on_signals(program.stopping)

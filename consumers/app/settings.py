@@ -67,6 +67,9 @@ class Settings(Judgement):
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
 
+    known_bad: Path | None = None
+    """CSV file of channels that are known to be bad, with from and until: `channel,from,until,cause`."""
+
     topic: str = Field(default=topics.SHOWERS, pattern=LEGAL, max_length=LONGEST)
     """Topic that the showers come on."""
 

@@ -102,6 +102,7 @@ def model_of(artefact: Artefact, device: str) -> ScoringModel:
         artefact.family,
         artefact.version,
         artefact.card,
+        artefact.reference.lit_rate,
     )
 
 
@@ -154,7 +155,8 @@ def fingerprint_of(settings: Settings, artefact: Described, detector: Detector) 
         software="",
         bright_cells=(),
     )
-    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM)
+    channels = () if detector.channels is None else (detector.channels.digest,)
+    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM, *channels)
 
 
 @dataclass

@@ -26,6 +26,7 @@ COMMANDS = {
     "apply": "score a shower file, a row a shower",
     "evaluate": "measure a model on good and anomalous showers",
     "simulate": "turn a shower file into a live stream, with faults",
+    "detector": "show what a detector file says, in words and drawn",
     "records": "for authors of producers: check records, print the contract, write examples",
     "replay": "what would it have said of a past range?",
     "reference": "show, freeze, reset, roll back, anchor or make the reference; tell conditions",

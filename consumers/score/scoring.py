@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from consumers.wire.ranges import WindowForm
-from models.showers.batch import Showers
+from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows.window import WindowKey, tally
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from consumers.wire.block import Block
     from models.detector.geometry import Geometry
     from models.scoring.scored import Scored
+    from models.showers.batch import Showers
     from monitor.windows.window import Window
 
 
@@ -56,6 +57,8 @@ class ScoringModel:
     """What people call it."""
 
     card: Mapping[str, Any] | None = None
+    lit_rate: NDArray[np.float64] | None = None
+    """Share of good showers in which a cell is lit, by condition cell, shape (K, V)."""
 
     @property
     def hash(self) -> str:
@@ -96,6 +99,18 @@ class ScoringModel:
         }
         return type(scored[0])(**columns)
 
+    def stood_in(
+        self, showers: Showers, scored: Scored, hidden: NDArray[np.bool_] | None
+    ) -> tuple[Showers, Scored]:
+        """Return what is tallied: draws of good showers in the hidden cells, shape (N, V)."""
+        if hidden is None:
+            return showers, scored
+        threshold = lit_threshold(self.scorer.geometry)
+        rate = np.zeros((1, 1)) if self.lit_rate is None else self.lit_rate
+        from models.scoring.stand_in import stood_in  # noqa: PLC0415  torch takes seconds
+
+        return stood_in(showers, scored, hidden, rate, threshold)
+
     def absent(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
         absent = [name for name in self.conditions if name not in showers.conditions]
@@ -103,8 +118,7 @@ class ScoringModel:
 
     def needed(self, showers: Showers) -> Showers:
         """Return showers with no further conditions than those that the model looks at."""
-        conditions = {name: showers.conditions[name] for name in self.conditions}
-        return Showers(showers.cells, showers.e_inc, conditions)
+        return replace(showers, conditions={n: showers.conditions[n] for n in self.conditions})
 
     def tally(self, batch: Batch, showers: Showers, scored: Scored) -> list[tuple[int, Window]]:
         """Return the windows of a scored batch, each with its partition."""

@@ -15,6 +15,7 @@ from consumers.exactly_once.neighbours import of_another_group
 from consumers.exactly_once.places import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.counts import Counts
+from consumers.score.hidden import either, hidden_cells
 from consumers.score.pending_range import KEPT_PER_REGION, PendingRange, in_order
 from consumers.score.scoring import Batch, Part
 from consumers.wire import letters, topics
@@ -129,6 +130,7 @@ class Worker:
         self._geometry = self._lineup.primary.scorer.geometry
         metrics.model(*self._lineup.primary.facts())
         self._regions = frozenset(detector.by_id)
+        self._detector = detector
         self._source, self._sink, self._log = clients.source, clients.sink, clients.log
         self._settings = settings
         self._metrics = metrics
@@ -371,8 +373,9 @@ class Worker:
     def _expected(self) -> Expected:
         primary = self._lineup.primary
         return Expected(
-            self._regions, primary.conditions, self._settings.earliest_ns, primary.form.most_rows
-        )
+            self._regions, primary.conditions, self._settings.earliest_ns, primary.form.most_rows,
+            self._detector.region_of_seed,
+        )  # fmt: skip
 
     # Showers are scored
 
@@ -381,13 +384,14 @@ class Worker:
         showers = concatenate([model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
         batch = Batch.of(parts)
-        mask = self._lineup.mask(batch.columns["region"])
+        hidden = hidden_cells(showers, batch.columns["time_ns"], self._detector)
+        mask = either(self._lineup.mask(batch.columns["region"]), hidden)
         scored = model.score(showers, mask)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
-        for partition, window in model.tally(batch, showers, scored):
+        for partition, window in model.tally(batch, *model.stood_in(showers, scored, hidden)):
             self._stretches[partition].count(window)
-        self._score_in_shadow(batch, scored, mask)
+        self._score_in_shadow(batch, scored, mask, hidden)
         self._keep_strange(showers, scored, batch.columns)
         rows = max(stretch.rows for stretch in self._stretches.values())
         if rows * model.form.row_bytes > self._settings.range_bytes:
@@ -412,7 +416,11 @@ class Worker:
         )
 
     def _score_in_shadow(
-        self, batch: Batch, scored: Scored, mask: NDArray[np.bool_] | None
+        self,
+        batch: Batch,
+        scored: Scored,
+        mask: NDArray[np.bool_] | None,
+        hidden: NDArray[np.bool_] | None,
     ) -> None:
         """Score the same showers by the shadow too, and count how alike the p-values are."""
         shadow = self._lineup.shadow
@@ -421,7 +429,7 @@ class Worker:
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
         beside = shadow.score(showers, mask)
-        for partition, window in shadow.tally(batch, showers, beside):
+        for partition, window in shadow.tally(batch, *shadow.stood_in(showers, beside, hidden)):
             self._stretches[partition].count_shadow(window)
         for partition in np.unique(batch.columns["partition"]).tolist():
             rows = batch.columns["partition"] == partition

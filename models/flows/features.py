@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from models.flows import floors
 from models.flows.compression import LARGEST, compress, expand
 from models.flows.interface import Features
 from models.flows.polynomials import DEGREE, basis
-from models.showers.batch import Showers
 from models.showers.hashing import keys, normal_quantile, uniform
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from models.showers.batch import Showers
 
 
 FILL_ROUNDS = 6
@@ -279,7 +280,7 @@ class FeatureMap:
             energy = expand(torch.from_numpy(mean)).numpy() * np.float32(self.unit_mev[0])
             energy = np.where(self._dark(powers, columns), 0.0, energy)
             cells[:, columns] = np.where(mask[:, columns], energy, cells[:, columns])
-        return Showers(cells, showers.e_inc, showers.conditions)
+        return replace(showers, cells=cells)
 
     def _dark(
         self, powers: NDArray[np.float32], columns: NDArray[np.int64] | slice = slice(None)

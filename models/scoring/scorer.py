@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,7 +12,6 @@ from models.flows.interface import Features, FlowOutput
 from models.scoring.reference import BINS, bins, harmonic_mean
 from models.scoring.scored import Scored
 from models.scoring.scores import RawScores, names
-from models.showers.batch import Showers
 from models.showers.hashing import keys, uniform
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.scoring.classifier import Classifier
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
+    from models.showers.batch import Showers
 
 SCORED_AT_ONCE = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
@@ -176,7 +177,7 @@ def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32
     """
     guessed = mask[:, core.any(axis=0)].any(axis=1)
     e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
-    return Showers(showers.cells, e_inc, showers.conditions)
+    return replace(showers, e_inc=e_inc)
 
 
 class Scorer:

@@ -70,6 +70,7 @@ def simulate_showers(
     *,
     sampling_term: float | None = None,
     noise: bool = True,
+    axis_mm: NDArray[np.float64] | None = None,
 ) -> Showers:
     """Return showers of particles that enter along the axis, as the cells read them.
 
@@ -82,6 +83,9 @@ def simulate_showers(
         if they have none. Not used where the calorimeter is homogeneous.
     noise
         Add electronics noise and digitise; without it cells are continuous.
+    axis_mm
+        Where each particle enters, from the middle of each layer, mm, shape (N, L, 2); in the
+        middle if not given.
 
     Raises
     ------
@@ -97,8 +101,15 @@ def simulate_showers(
         raise ValueError("the parametrisation holds from 100 MeV on; give one energy a shower")
     if sampling_term is None:
         sampling_term = float(dict(geometry.materials).get("sampling_term", SAMPLING_TERM))
+    axis = np.zeros((len(energy), geometry.n_layers, 2)) if axis_mm is None else axis_mm
     parts = [
-        _visible(geometry, energy[i : i + LARGEST_BATCH], rng, particle, sampling_term)
+        _visible(
+            geometry,
+            Particles(energy[i : i + LARGEST_BATCH], axis[i : i + LARGEST_BATCH]),
+            rng,
+            particle,
+            sampling_term,
+        )
         for i in range(0, len(energy), LARGEST_BATCH)
     ]
     cells = np.concatenate(parts) if parts else np.zeros((0, geometry.n_cells))
@@ -112,13 +123,13 @@ def simulate_showers(
 
 def _visible(
     geometry: Geometry,
-    energy: NDArray[np.float64],
+    particles: Particles,
     rng: np.random.Generator,
     particle: str,
     sampling_term: float,
 ) -> NDArray[np.float64]:
     """Return the visible energy of every cell without noise, MeV, shape (N, V)."""
-    stuff = medium(geometry)
+    stuff, energy = medium(geometry), particles.energy
     shape = profile(stuff, energy, rng, particle)
     slices = deposits(shape, energy, _edges(geometry, stuff))
     if stuff.sampling_frequency is not None:
@@ -127,7 +138,7 @@ def _visible(
         slices = np.where(slices > 0, rng.gamma(np.maximum(slices, 1e-9) / unit, unit), 0.0)
     slices *= geometry.sampling_fraction
     spots = np.minimum(_n_spots(stuff, energy, sampling_term), SPOTS)
-    return _spread(geometry, stuff, shape, energy, slices, spots, rng)
+    return _spread(geometry, stuff, shape, particles, slices, spots, rng)
 
 
 def profile(
@@ -173,6 +184,16 @@ def deposits(
     return np.asarray(energy[:, None] * np.diff(below, axis=1))
 
 
+class Particles(NamedTuple):
+    """What enters: N particles."""
+
+    energy: NDArray[np.float64]
+    """MeV, shape (N,)."""
+
+    axis_mm: NDArray[np.float64]
+    """Where, from the middle of each layer, shape (N, L, 2)."""
+
+
 class Radii(NamedTuple):
     """Radial profile at some depth, in Molière radii: core, tail and the share of the core."""
 
@@ -213,12 +234,13 @@ def _spread(
     geometry: Geometry,
     stuff: Medium,
     shape: Profile,
-    energy: NDArray[np.float64],
+    particles: Particles,
     slices: NDArray[np.float64],
     spots: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Return the energy of slices (N, slices) put into cells as spots around the axis, (N, V)."""
+    energy, axis = particles
     n, edges = len(energy), _edges(geometry, stuff)
     # Spots of a shower go where its energy is, one at least to every slice with energy.
     share = slices / np.maximum(slices.sum(axis=1, keepdims=True), 1e-12)
@@ -234,9 +256,10 @@ def _spread(
     r, phi = size * np.sqrt(u / (1 - u)), rng.uniform(0, 2 * math.pi, len(shower))
     x, y, z = r * np.cos(phi), r * np.sin(phi), depth * stuff.x0_mm
     cells = np.zeros((n, geometry.n_cells))
-    for layer, where in zip(geometry.layers, geometry.slices, strict=True):
+    for index, (layer, where) in enumerate(zip(geometry.layers, geometry.slices, strict=True)):
         here = (z >= layer.depth_mm[0]) & (z < layer.depth_mm[1])
-        cell = _cell(layer, x[here], y[here])
+        x0, y0 = axis[shower[here], index].T
+        cell = _cell(layer, x[here] + x0, y[here] + y0)
         inside = cell >= 0
         place = shower[here][inside] * layer.n_cells + cell[inside]
         total = np.bincount(place, weight[here][inside], minlength=n * layer.n_cells)

@@ -118,7 +118,11 @@ def _embedded() -> Finding:
 def _detector(given: settings.Settings) -> Finding:
     def look() -> str:
         detector = detector_files.detector_of(given)
-        return f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
+        told = f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
+        if detector.channels is None:
+            return told
+        detector_files.check_patches(detector, detector_files.geometry_of(given))
+        return f"{told}, {len(detector.channels):,} channels"
 
     return _tried("detector", "correct the file that --detector names", look)
 
