@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         same = all(found.model == artefact.hash for found in ranges)
         if args.rescore or not same:
             scorer = wiring.model_of(artefact, given.device)
-            windows = replay.rescored(log, ranges, scorer, begin, end)
+            windows = replay.rescored(log, ranges, scorer, begin, end, detector.channels)
         else:
             windows = replay.recorded(ranges, begin, end)
     monitor = wiring.monitor_maker(given, artefact, detector)()
