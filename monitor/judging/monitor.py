@@ -377,6 +377,8 @@ class Monitor:
     def begin_beside(self, other: Monitor) -> None:
         """Begin under what people have said to another: the same masks, the same orders."""
         self._belief.live.frozen = other.live.frozen
+        if self.channels is not None:
+            self.channels.live.frozen = other.live.frozen
         for run, key in other.conditions.words()["starts"]:
             self._belief.conditions.order(run, key)
         for act in other.acknowledgements():

@@ -138,6 +138,10 @@ def _combined(a: ChannelSums, b: ChannelSums, sign: int) -> ChannelSums:
     return ChannelSums(key[kept], *columns[:, kept])
 
 
+MANY = 3
+"""Keys a row beyond which rows are sorted rather than counted."""
+
+
 def summed(
     key: NDArray[np.int64], columns: dict[str, NDArray[np.int64]], n_keys: int
 ) -> ChannelSums:
@@ -152,14 +156,19 @@ def summed(
     n_keys
         More than any key.
     """
+    if MANY * len(key) < n_keys:  # few showers: what they did not touch is not looked at
+        found, where = np.unique(key, return_inverse=True)
+    else:
+        present = np.bincount(key, minlength=n_keys) > 0
+        found = np.flatnonzero(present)
+        where = (np.cumsum(present) - 1)[key]
     # Whole numbers below 2**53 add up exactly in floating point, whatever their order.
-    present = np.bincount(key, minlength=n_keys)
-    found = np.flatnonzero(present)
     sums = {
-        name: np.bincount(key, values, minlength=n_keys)[found].astype(np.int64)
+        name: np.bincount(where, values, minlength=len(found)).astype(np.int64)
         for name, values in columns.items()
     }
-    return ChannelSums(found.astype(np.int64), showers=present[found].astype(np.int64), **sums)
+    showers = np.bincount(where, minlength=len(found)).astype(np.int64)
+    return ChannelSums(found.astype(np.int64), showers=showers, **sums)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
