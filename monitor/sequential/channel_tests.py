@@ -76,6 +76,9 @@ WEIGHTS = np.array([FAMILY_SHARE[s.test] / sum(o.test is s.test for o in STREAMS
 SQUARE_FLOOR = 0.3
 """Relative, on the mean square of a channel's latent: noise of its own, until it is known."""
 
+CHANNEL_CAP = 10.0
+"""Log evidence that one step may give a channel."""
+
 TOGETHER = 1.5
 """The variance of a group's sum is taken this much larger: cells of one shower are not exactly
 independent, even where all is well."""
@@ -122,10 +125,19 @@ class ChannelTests:
         """Return the factor of the variance of each unit, shape (U, 1)."""
         return np.where(self.units.sizes > 1, TOGETHER, INFLATION)[:, None]
 
+    @cached_property
+    def _caps(self) -> NDArray[np.float32]:
+        """Return the log evidence that a step may give each unit, shape (U, 1).
+
+        One wild shower may touch all channels of a group, and but one time each channel.
+        """
+        caps = np.where(self.units.sizes > 1, STEP_CAP, CHANNEL_CAP)
+        return caps[:, None].astype(np.float32)
+
     def log_e(
-        self, table: ChannelTable, seen: NDArray[np.bool_], cap: float = STEP_CAP
+        self, table: ChannelTable, seen: NDArray[np.bool_], *, capped: bool = True
     ) -> NDArray[np.float32]:
-        """Return the log e-values of a step, shape (U, F), none above a cap.
+        """Return the log e-values of a step, shape (U, F), none above its cap.
 
         Parameters
         ----------
@@ -142,7 +154,7 @@ class ChannelTests:
         self._lit(table, count, out)
         self._seeds(count, out)
         self._energy(table, count, out)
-        return np.minimum(out, np.float32(cap), out=out)
+        return np.minimum(out, self._caps, out=out) if capped else out
 
     def _of_units(self, by_ring: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return sums of channels by ring, (C, 3), for every unit and scope, (U, S)."""

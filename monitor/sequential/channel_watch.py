@@ -193,7 +193,9 @@ class ChannelWatch:
 
     def scores(self, onset: int) -> NDArray[np.float64]:
         """Return the log likelihood ratios of each unit's streams by what came since, (U, F)."""
-        found: NDArray[np.float32] = self.tests.log_e(self.since(onset), ~self.ignored, np.inf)
+        found: NDArray[np.float32] = self.tests.log_e(
+            self.since(onset), ~self.ignored, capped=False
+        )
         return found.astype(np.float64)
 
     def touches(self) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def judge():
     card = CHANNELS.groups[list(CHANNELS.groups)[CARD]].tolist()
     windows, gone = Stream(regions=36, rate=2000), (DEAD, *card)
     showers = Showers(CHANNELS, rate=15_000, dead=gone)
-    for _ in range(9):
+    for _ in range(21):
         made.observe(replace(windows.next(), channels=showers.second(dead(*gone))))
     windows.second = START + 125  # two minutes on, so that there is a history
     for _ in range(3):

@@ -143,8 +143,8 @@ function paint() {
     y0 = Math.min(y0, at.y[i] - at.h[i] / 2); y1 = Math.max(y1, at.y[i] + at.h[i] / 2);
   }
   const left = 56, bottom = 34, width = box.width - left - 12, height = box.height - bottom - 12;
-  // The longer axis lies along the screen, so that a barrel or a long module is readable.
-  const turned = $("region").value === "" ? y1 - y0 > x1 - x0 : (y1 - y0) > (x1 - x0);
+  // The axis with more channels lies along the screen, so that a barrel or a long module is readable.
+  const first = channels[0], turned = (y1 - y0) / at.h[first] > (x1 - x0) / at.w[first];
   view = { channels, x0, y0, left, top: 12, turned,
     kx: turned ? width / (y1 - y0) : width / (x1 - x0), ky: turned ? height / (x1 - x0) : height / (y1 - y0), height };
   const fill = colours(), gap = channels.length < 4000 ? 1 : 0;
@@ -175,7 +175,8 @@ function frame(pen, i) {
   pen.lineWidth = i === chosen ? 3 : q === 3 ? 2.5 : 1.5;
   pen.strokeStyle = i === chosen ? colour("--accent") : q === 4 ? colour("--null") : q === 2 ? colour("--medium") : colour("--bad");
   if (q === 4 && i !== chosen) {          // left out: crossed
-    pen.beginPath(); pen.moveTo(px, py); pen.lineTo(px + pw, py + ph); pen.moveTo(px, py + ph); pen.lineTo(px + pw, py); pen.stroke();
+    const cx = px + pw / 2, cy = py + ph / 2, half = Math.max(Math.min(pw, ph), 8) / 2;
+    pen.beginPath(); pen.moveTo(cx - half, cy - half); pen.lineTo(cx + half, cy + half); pen.moveTo(cx - half, cy + half); pen.lineTo(cx + half, cy - half); pen.stroke();
     return;
   }
   pen.strokeRect(px + pw / 2 - wide / 2, py + ph / 2 - high / 2, wide, high);
