@@ -322,6 +322,8 @@ class Monitor:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
         self._recent.turn_back(second)
         self._belief.live.turn_back(second)
+        if self.channels is not None:
+            self.channels.live.turn_back(second)
         self._start_anew()
 
     def act(self, act: ReferenceAct) -> tuple[Statement, ...]:

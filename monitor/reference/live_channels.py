@@ -103,6 +103,14 @@ class LiveChannels:
         self.take_up()
         return True
 
+    def turn_back(self, second: int) -> None:
+        """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
+        while self._chunks and self._chunks[-1].start + CHUNK_S > second:
+            gone = self._chunks.pop()
+            self.total.add(_of(gone.sums, gone.counted), -1)
+        self._open.clear()
+        self._start = None
+
     def _close(self) -> None:
         if self._start is not None:
             none = np.zeros(self._n, bool)

@@ -124,3 +124,13 @@ def test_what_bounds_the_constants_is_moved_by_order_to_what_has_come_since() ->
     other = LiveChannels(len(CHANNELS), POOL, SHORT)
     other.restore(live.state())
     assert np.array_equal(other.centre.mean, live.centre.mean)
+
+
+def test_what_lies_beyond_an_earlier_second_that_is_gone_on_at_is_not_believed() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, 2 * CHUNK_S + 70)
+    n = live.total.n
+    live.turn_back(CHUNK_S + 10)
+    assert 0 < live.total.n < n
+    fed(live, Stream(CHANNELS, rate=20), CHUNK_S + 10, 2 * CHUNK_S + 80)
+    assert live.total.n > n / 2
