@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monitor.alarms.casebook import CLEAR_AFTER_S, KEPT, REOPEN_S, UPDATE_AGES_S
 from monitor.alarms.channel_case import ChannelCase, ChannelChange
+from monitor.alarms.channel_extents import ALIKE, ChannelExtents
 from monitor.alarms.crossings import SAME_FAULT_S
-from monitor.detector.tree import Level
 from monitor.quality.alarms import Severity, State
 from monitor.sequential.rates import Test
 
@@ -19,31 +18,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.alarms.channel_extents import ChannelMoment, Extent
     from monitor.detector.blocks import Blocks
-    from monitor.sequential.channel_watch import ChannelWatch
-
-FEW = 3
-"""Channels that are named one by one; more than that beside each other fail together."""
-
-OF_THE_REST_NATS = 8.0
-"""Evidence of a group without the channels that say most, from which on the group itself fails."""
 
 MOST_OPEN = 64
 """Open cases of channels: beyond, the fault is one of a region."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChannelMoment:
-    """What is known when a step has been taken."""
-
-    watch: ChannelWatch
-    total: NDArray[np.float64]
-    """Evidence against each unit, data-seconds, shape (U,)."""
-
-    now: int
-    watched: int
-    held: NDArray[np.bool_]
-    """Channels whose region has an open alarm of its own, that explains them, shape (C,)."""
 
 
 class ChannelCasebook:
@@ -67,7 +46,7 @@ class ChannelCasebook:
         warn_at: NDArray[np.float64],
         given: int,
     ) -> None:
-        self._blocks, self._given = blocks, given
+        self._blocks, self._extents = blocks, ChannelExtents(blocks, given)
         self._n = len(blocks.channels)
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
         self.open: list[ChannelCase] = []
@@ -90,12 +69,28 @@ class ChannelCasebook:
         crossing = np.flatnonzero(ratio >= 1)
         if not len(crossing) or len(self.open) >= MOST_OPEN:
             return None
-        claimed = self.claimed() | at.held
+        claimed = self.claimed() | at.held | self._explained(at)
         for unit in crossing[np.argsort(-ratio[crossing])].tolist():
             members = at.watch.units.members(unit)
             if not claimed[members].all():
                 return int(unit)
         return None
+
+    def _explained(self, at: ChannelMoment) -> NDArray[np.bool_]:
+        """Return the channels beside an open case that show no more than its fault does, (C,)."""
+        out = np.zeros(self._n, bool)
+        odds = at.watch.odds()[: self._n]
+        for case in self.open:
+            out |= self._blocks.near(case.channels) & (odds < ALIKE * case.odds)
+        return out
+
+    def _extent(
+        self, unit: int, stream: int, onset: int, at: ChannelMoment, own: Sequence[int] = ()
+    ) -> Extent:
+        """Return what to name of a fault; `own` are channels that its case claims already."""
+        free = ~(self.claimed() | at.held)
+        free[list(own)] = True
+        return self._extents.extent(unit, stream, onset, at, free)
 
     def _case(self, unit: int, at: ChannelMoment) -> ChannelCase:
         test, stream, onset, odds = at.watch.leading(unit)
@@ -127,83 +122,14 @@ class ChannelCasebook:
     def _severity(self, total: NDArray[np.float64], unit: int) -> Severity:
         return Severity.PAGE if total[unit] >= self._page_at[unit] else Severity.WARNING
 
-    # Which channels it is
-
-    def _extent(
-        self, unit: int, stream: int, onset: int, at: ChannelMoment, own: Sequence[int] = ()
-    ) -> tuple[str, Level, list[int]]:
-        """Return the place to name, its level, and the channels, the one that says most first.
-
-        Single channels, a given group or a rectangle: what explains most of what has come since the
-        onset, less what it takes to name it.
-
-        Parameters
-        ----------
-        own
-            Channels that the case claims already.
-        """
-        scores = at.watch.scores(onset)
-        free = ~(self.claimed() | at.held)
-        free[list(own)] = True
-        each = np.where(free, scores[: self._n].max(1), 0.0)
-        among = at.watch.units.members(unit)
-        best = int(among[np.argmax(each[among])])
-        alone = self._single(best, each, at)
-        together = np.where(
-            free, scores[: self._n, stream], np.minimum(scores[: self._n, stream], 0)
-        )
-        found = [
-            (self._worth(channels, together, cost), place, Level.GROUP, channels)
-            for place, channels, cost in self._candidates(best, together, at)
-        ]
-        found.append((float((each[alone] - np.log(self._n)).sum()), "", Level.CHANNEL, alone))
-        _, place, level, channels = max(found, key=lambda item: item[0])
-        order = channels[np.argsort(-each[channels], kind="stable")]
-        return place or self._blocks.channels.name(int(order[0])), level, order.tolist()
-
-    def _single(self, best: int, each: NDArray[np.float64], at: ChannelMoment) -> NDArray[np.int64]:
-        """Return one to `FEW` channels that say by themselves that they fail, with the best one."""
-        pool = self._blocks.pool
-        clear = np.flatnonzero((pool == pool[best]) & (each > 2 * np.log(self._n)))
-        clear = clear[np.argsort(-each[clear], kind="stable")]
-        alike = [c for c in clear.tolist() if c != best][: FEW - 1]
-        del at
-        return np.array([best, *alike], np.int64)
-
-    def _candidates(
-        self, best: int, together: NDArray[np.float64], at: ChannelMoment
-    ) -> list[tuple[str, NDArray[np.int64], float]]:
-        """Return the given groups, and the rectangle, with the best channel, and what each costs."""
-        found = []
-        for i, name in enumerate(at.watch.units.names[: self._given]):
-            members = at.watch.units.members(self._n + i)
-            if best in members:
-                found.append((name, members, float(np.log(self._given))))
-        block = self._blocks.boundary(best, together)
-        if best in block and len(block) > FEW:
-            size = len(self._blocks.fields[int(self._blocks.pool[best])].channels)
-            cost = float(2 * np.log(size) + np.log(len(self._blocks.fields)))
-            found.append((self._blocks.names(block), block, cost))
-        return found
-
-    def _worth(
-        self, channels: NDArray[np.int64], together: NDArray[np.float64], cost: float
-    ) -> float:
-        """Return the evidence for a set of channels less its cost; none if one makes all of it."""
-        said = together[channels]
-        rest = float(said.sum() - said.max())
-        return float(said.sum()) - cost if rest >= OF_THE_REST_NATS else -np.inf
-
     # What becomes of it
 
     def _same(self, case: ChannelCase, fresh: ChannelCase) -> bool:
         """Return whether a fresh case is an open one that has spread: beside it, since then."""
-        pool = self._blocks.pool
-        near = set(pool[case.channels].tolist()) & set(pool[fresh.channels].tolist())
-        together = set(case.channels) & set(fresh.channels)
-        return bool(together) or (
-            bool(near) and abs(case.onset - fresh.onset) <= SAME_FAULT_S and case.test is fresh.test
-        )
+        if set(case.channels) & set(fresh.channels):
+            return True
+        near = bool(self._blocks.near(case.channels)[fresh.channels].any())
+        return near and abs(case.onset - fresh.onset) <= SAME_FAULT_S
 
     def _open(self, case: ChannelCase, now: int) -> ChannelChange:
         before = next(

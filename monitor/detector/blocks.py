@@ -10,12 +10,20 @@ import numpy as np
 from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from models.detector.channels import Channels
 
 TILE = 4
 """Rows and columns of a tile."""
+
+REACH = 4
+"""Rows and columns over which a fault shows in the latents of others: those of a patch of 5 x 5."""
+
+MOST_NEAR = 64
+"""Channels of a fault whose neighbours are looked for."""
 
 LEAST = 3
 """Channels of a row, a column or a tile that is looked at."""
@@ -64,6 +72,14 @@ class Blocks:
             for axis in (0, 1)
         )
         return Field(members.astype(np.int64), row.astype(np.int64), column.astype(np.int64))
+
+    def near(self, channels: Sequence[int]) -> NDArray[np.bool_]:
+        """Return the channels of a layer that share a patch with some, or are these, shape (C,)."""
+        of, out = self.channels, np.zeros(len(self.channels), bool)
+        for channel in list(channels)[:MOST_NEAR]:
+            away = np.abs(of.position - of.position[channel]) / of.size[channel]
+            out |= (away <= REACH + 0.5).all(axis=1) & (of.layer == of.layer[channel])
+        return out
 
     @cached_property
     def _seen_in(self) -> Any:

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.alarms.channel_casebook import ChannelCasebook, ChannelMoment
+from monitor.alarms.channel_casebook import ChannelCasebook
+from monitor.alarms.channel_extents import ChannelMoment
 from monitor.alarms.channel_reports import ChannelReporter
 from monitor.detector.blocks import Blocks
 from monitor.detector.tree import Level
-from monitor.display.channel_history import ChannelHistory
-from monitor.display.channel_map import ChannelMap, ChannelQuality, drawn
-from monitor.display.standing import RegionChannels
+from monitor.judging.channel_view import ChannelView
 from monitor.quality import records
 from monitor.quality.alarms import Alarm, Severity, State
 from monitor.quality.quality import Quality
+from monitor.reference.channel_constants import square_var
 from monitor.reference.live_channels import LiveChannels
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import ChannelWatch
 from monitor.verdicts.lumisections import OPEN, Span
 from monitor.windows import packing
-from monitor.windows.channel_sums import N_RINGS, NO_CHANNELS
 from monitor.windows.clock import SECOND_NS
 
 if TYPE_CHECKING:
@@ -47,12 +46,6 @@ SAME_S = 60
 
 MOST_OF_REGION = 0.25
 """A fault in more than this share of a region's channels makes the verdict on the region."""
-
-MAP_S = 5
-"""Data-seconds after which the map is drawn anew."""
-
-MOST_SQUARE_VAR = 36.0
-"""A latent within 6 deviations of mean square 1 has no larger variance of its square than 35."""
 
 
 class ChannelMonitor:
@@ -111,8 +104,7 @@ class ChannelMonitor:
         """Regions whose showers may still hold what is masked by now, shape (R,)."""
 
         self.alarms: dict[str, Alarm] = {}
-        self._history = ChannelHistory(len(channels))
-        self._map: ChannelMap | None = None
+        self.view = ChannelView(channels, places, clock, self.watch, self.live)
 
     # What comes in
 
@@ -135,7 +127,7 @@ class ChannelMonitor:
             Regions that teach nothing now, shape (R,).
         """
         self._ignore(second)
-        self._history.add(second, sums)
+        self.view.add(second, sums)
         changes: list[ChannelChange] = []
         if self.watch.step(second, sums, new=new):
             changes = self._decide(held)
@@ -333,38 +325,6 @@ class ChannelMonitor:
         """Return the newest version of every open alarm."""
         return tuple(self.alarms[case.id] for case in self.cases.open)
 
-    # What people are shown
-
-    def map(self) -> ChannelMap:
-        """Return the map, drawn anew every few data-seconds and with every alarm."""
-        alarms = self.open_alarms()
-        old = self._map
-        if old is None or not 0 <= self._clock.now - old.second < MAP_S or old.alarms != alarms:
-            constants, minutes = self.live.constants, self._history.minutes
-            old = self._map = drawn(self.watch, constants, alarms, tuple(minutes), self._clock.now)
-        return old
-
-    def regions(self) -> tuple[RegionChannels, ...]:
-        """Return how the channels of each region stand."""
-        now = self.map()
-        quality, region = now.quality, self.channels.region
-        found = []
-        for row, one in enumerate(self._places.detector.regions):
-            mine = region == row
-            which, wait = quality[mine], now.tells_s[mine]
-            waiting = wait[which == ChannelQuality.NULL]
-            found.append(
-                RegionChannels(
-                    name=one.name,
-                    channels=int(mine.sum()),
-                    telling=int((wait <= 0).sum()),
-                    faulty=int(np.isin(which, (ChannelQuality.BAD, ChannelQuality.MEDIUM)).sum()),
-                    left_out=int((which == ChannelQuality.LEFT_OUT).sum()),
-                    tells_s=float(np.median(waiting)) if len(waiting) else 0.0,
-                )
-            )
-        return tuple(found)
-
     # What a stand-by takes up
 
     def words(self) -> dict[str, Any]:
@@ -393,23 +353,3 @@ class ChannelMonitor:
         self.cases.restore(words["cases"])
         alarms = [records.from_json(values) for values in words["alarms"]]
         self.alarms = {alarm.id: alarm for alarm in alarms if isinstance(alarm, Alarm)}
-
-
-def square_var(certified: Expectation, rings: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Return the variance of the squared standardised latent of each ring, shape (3,)."""
-    v = len(rings)
-    mean, square = certified.latent_mean[:, :v], certified.latent_square[:, :v]
-    variance = np.maximum(square - np.square(mean), 1e-6)
-    # About the mean, and clipped as the sums are: the rarest latents are not part of them.
-    each = np.minimum(certified.square_var[:, :v] / np.square(variance), MOST_SQUARE_VAR)
-    worst = each.max(0)
-    found = [
-        float(worst[rings == ring].mean()) if (rings == ring).any() else 2.0
-        for ring in range(N_RINGS)
-    ]
-    return np.maximum(np.array(found), 2.0)
-
-
-def merged(sums: Iterable[ChannelSums]) -> ChannelSums:
-    """Return the sum of some."""
-    return sum(sums, NO_CHANNELS)

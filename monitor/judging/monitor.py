@@ -14,7 +14,7 @@ from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
 from monitor.judging import masks
-from monitor.judging.channel_monitor import ChannelMonitor, merged
+from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
@@ -30,6 +30,7 @@ from monitor.verdicts.attribution import Attribution
 from monitor.verdicts.lumisections import Lumisections
 from monitor.verdicts.section import Part
 from monitor.windows import packing
+from monitor.windows.channel_sums import merged
 from monitor.windows.clock import SECOND_NS, Clock
 from monitor.windows.recent_counts import RecentCounts
 from monitor.windows.rows import rows_of

@@ -78,6 +78,7 @@ class View:
             What became of injected faults.
         """
         clock, references = self.clock, self.belief.now.both
+        of = self.channels
         return Standing(
             detector=self.places.detector.name,
             data_second=clock.second,
@@ -107,8 +108,8 @@ class View:
             self_tests=self_tests,
             latents=moments(self.watch.memory.lately(), references, self.geometry),
             stream=self._stream(unknown),
-            channels=() if self.channels is None else self.channels.regions(),
-            channel_map=None if self.channels is None else self.channels.map(),
+            channels=() if of is None else of.view.regions(of.open_alarms()),
+            channel_map=None if of is None else of.view.map(of.open_alarms()),
         )
 
     def open_alarms(self) -> tuple[Alarm, ...]:

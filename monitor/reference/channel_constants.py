@@ -16,10 +16,14 @@ from monitor.windows.channel_sums import N_RINGS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.reference.expectation import Expectation
     from monitor.windows.channel_table import ChannelTable
 
 LEAST = 30
 """Accepted showers of a channel in a ring, below which nothing is believed of it."""
+
+MOST_SQUARE_VAR = 36.0
+"""A latent within 6 deviations of mean square 1 has no larger variance of its square than 35."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,3 +107,18 @@ def pooled(values: NDArray[np.float64], pool: NDArray[np.int64]) -> NDArray[np.f
     """Return the sum over its pool for each channel, shape (C,)."""
     total: NDArray[np.float64] = np.bincount(pool, values)[pool]
     return total
+
+
+def square_var(certified: Expectation, rings: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return the variance of the squared standardised latent of each ring, shape (3,)."""
+    v = len(rings)
+    mean, square = certified.latent_mean[:, :v], certified.latent_square[:, :v]
+    variance = np.maximum(square - np.square(mean), 1e-6)
+    # About the mean, and clipped as the sums are: the rarest latents are not part of them.
+    each = np.minimum(certified.square_var[:, :v] / np.square(variance), MOST_SQUARE_VAR)
+    worst = each.max(0)
+    found = [
+        float(worst[rings == ring].mean()) if (rings == ring).any() else 2.0
+        for ring in range(N_RINGS)
+    ]
+    return np.maximum(np.array(found), 2.0)

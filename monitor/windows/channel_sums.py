@@ -15,6 +15,8 @@ import numpy as np
 from models.scoring.scales import lit_threshold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from models.detector.channels import Channels
@@ -229,3 +231,8 @@ def tally_channels(
     }
     key = patch[row, cell].astype(np.int64) * N_RINGS + channels.rings[cell]
     return summed(key, columns, len(channels) * N_RINGS)
+
+
+def merged(sums: Iterable[ChannelSums]) -> ChannelSums:
+    """Return the sum of some."""
+    return sum(sums, NO_CHANNELS)
