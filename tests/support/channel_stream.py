@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from law import IN_FORCE
 
 from models.detector.grids import build
 from models.detector.parts import GridGroup, GridLayer, Part
@@ -31,8 +32,6 @@ LIT = np.array([0.99, 0.8, 0.15])
 
 SHARE = np.array([0.6, 0.045, 0.003])
 """Of the energy of a shower, by ring."""
-
-Change = "Callable[[Touched], None]"
 
 
 def barrel(
@@ -78,9 +77,12 @@ class Stream:
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
 
-    def second(self, change: Callable[[Touched], None] = lambda _: None) -> ChannelSums:
+    def second(self, change: Callable[[Touched], None] | None = None) -> ChannelSums:
         """Return the sums of one second, with a fault."""
         rng = self._rng
+        if change is not None or self.dead or self.hot:
+            for law in IN_FORCE:
+                law.struck()
         good = np.setdiff1d(np.flatnonzero(self.channels.may_seed), self.dead)
         seeds = rng.choice(good, rng.poisson(self.rate))
         for channel, probability in self.hot.items():
@@ -98,7 +100,8 @@ class Stream:
         )
         if self.offsets is not None:
             touched.z += self.offsets[channel]
-        change(touched)
+        if change is not None:
+            change(touched)
         return sums(touched, len(self.channels))
 
 

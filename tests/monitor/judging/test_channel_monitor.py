@@ -33,7 +33,7 @@ class Both:
     rate: int = 400
     seed: int = 1
     dead: tuple[int, ...] = ()
-    change: Change = lambda _: None
+    change: Change | None = None
 
     def __post_init__(self) -> None:
         self._windows = Stream(regions=4, rate=400, seed=self.seed)
@@ -169,7 +169,7 @@ def test_an_alarm_of_a_channel_clears_when_it_is_well_again() -> None:
     judge, stream = monitor(), Both()
     stream.change = noisy(3.0, 137)
     assert alarms(play(judge, stream, 40))[0].state is State.RAISED
-    stream.change = lambda _: None
+    stream.change = None
     assert alarms(play(judge, stream, 200))[-1].state is State.CLEARED
     assert judge.open_alarms() == ()
 

@@ -17,7 +17,7 @@ SHORT = LiveSettings(quarantine_s=60, horizon_s=900)
 
 def fed(live: LiveChannels, stream: Stream, first: int, last: int, change=None, flagged=NOBODY):
     for second in range(first, last):
-        live.step(second, stream.second(change) if change else stream.second(), flagged)
+        live.step(second, stream.second(change), flagged)
 
 
 def offsets(by: float = 0.2) -> np.ndarray:

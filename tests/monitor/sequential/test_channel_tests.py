@@ -119,7 +119,7 @@ def test_a_channel_that_always_was_off_is_no_fault_once_it_is_known() -> None:
     offsets[37] = 0.25
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9, offsets=offsets), 1000)
-    _, unit = crossed_after(watch, Stream(CHANNELS, offsets=offsets), lambda _: None, 300)
+    _, unit = crossed_after(watch, Stream(CHANNELS, offsets=offsets), None, 300)
     assert unit == -1
 
 
@@ -135,7 +135,7 @@ def test_a_group_that_is_a_little_off_is_found_before_any_of_its_channels() -> N
 def test_a_channel_that_showers_avoid_is_missed_once_its_share_is_known() -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 300)
-    after, unit = crossed_after(watch, Stream(CHANNELS, dead=(37,)), lambda _: None)
+    after, unit = crossed_after(watch, Stream(CHANNELS, dead=(37,)), None)
     assert unit == 37
     assert watch.leading(37)[0] is Test.SEEDS
     assert after < 120
@@ -144,7 +144,7 @@ def test_a_channel_that_showers_avoid_is_missed_once_its_share_is_known() -> Non
 def test_a_channel_that_draws_showers_is_found_once_its_share_is_known() -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 300)
-    after, unit = crossed_after(watch, Stream(CHANNELS, hot={37: 0.05}), lambda _: None)
+    after, unit = crossed_after(watch, Stream(CHANNELS, hot={37: 0.05}), None)
     assert unit == 37
     assert after < 20
 
