@@ -41,7 +41,7 @@ LONGEST = 240
 """Of such a name: Kafka's 249 less room for an ending of ours."""
 
 SERVICE = (
-    "bootstrap", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
+    "bootstrap", "prefix", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
     "http_host", "http_port", "partitions", "skip",
 )  # fmt: skip
 """Settings that a running service takes as options too; the others are variables only."""
@@ -70,6 +70,10 @@ class Settings(Judgement):
     known_bad: Path | None = None
     """CSV file of channels that are known to be bad, with from and until: `channel,from,until,cause`."""
 
+    prefix: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)
+    """What the names of this service's topics begin with, so that several services share a cluster.
+    Topic of showers and group begin with it too, unless they are given."""
+
     topic: str = Field(default=topics.SHOWERS, pattern=LEGAL, max_length=LONGEST)
     """Topic that the showers come on."""
 
@@ -92,8 +96,9 @@ class Settings(Judgement):
     emit_s: float = Field(default=0.5, gt=0, le=60)
     """Wall-clock time between ranges of windows, s."""
 
-    snapshot_s: float = Field(default=20.0, gt=0, le=3600)
-    """Wall-clock time between snapshots of the judge, s."""
+    snapshot_s: float = Field(default=60.0, gt=0, le=3600)
+    """Wall-clock time between snapshots of the judge, s: they write as much as they are often, and a
+    judge that takes over reads so much of the windows again, 34 ms a second at 64 regions."""
 
     latency_s: float = Field(default=30.0, ge=0, le=600)
     """Most that a partition or a producer may come behind the newest data and still be judged in
@@ -185,6 +190,13 @@ class Settings(Judgement):
     """For so long a process that had been let in tries again after its certificate, password or
     token is refused, with the files as they are then, s; at the start a refusal ends it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _prefixed(cls, given: Any) -> Any:
+        prefix = given.get("prefix", "")
+        named = {name: f"{prefix}{cls.model_fields[name].default}" for name in ("topic", "group")}
+        return {**(named if prefix else {}), **given}
+
     @checks("bootstrap")
     @classmethod
     def _addresses(cls, text: str) -> str:
@@ -250,7 +262,7 @@ class Settings(Judgement):
         """Return where the brokers are and how to get in, as a part of the service."""
         name = f"calodqm/{role}/{self.name}"
         if self.security_protocol == "PLAINTEXT":
-            return Connection(self.bootstrap, name=name, rack=self.rack)
+            return Connection(self.bootstrap, name=name, rack=self.rack, prefix=self.prefix)
         given = {
             "security_protocol": self.security_protocol,
             "ssl_cafile": _text(self.ssl_cafile),
@@ -272,6 +284,7 @@ class Settings(Judgement):
             {k: path for k, path in secrets.items() if path is not None},
             name=name,
             rack=self.rack,
+            prefix=self.prefix,
         )
 
 
@@ -358,7 +371,7 @@ def shown(name: str) -> str:
     default = field.default
     if isinstance(default, Path):
         return str(default.relative_to(ROOT))
-    return "none" if default is None else str(default)
+    return "none" if default in {None, ""} else str(default)
 
 
 def from_arguments(args: argparse.Namespace) -> Settings:

@@ -24,6 +24,7 @@ def lines(bench: JudgeState, stream: StreamNow) -> dict[str, Line]:
         "rejected": Line(f"{bad:,} records", worry=bad > 0),
         "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
         "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
+        "past": Line(f"{bench.owed:,} records to go" if bench.owed else "judged", bench.owed > 0),
         "answers": _answers(stream),
         "clocks and runs": _clocks(stream),
     }

@@ -11,7 +11,10 @@ import numpy as np
 
 from consumers import VERSION
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.state import JudgeState, JudgingModel, ModelMonitor, StateError, fingerprint
+from consumers.judge import state_form
+from consumers.judge.models import JudgingModel, ModelMonitor
+from consumers.judge.state import JudgeState
+from consumers.judge.state_form import StateError, fingerprint
 from consumers.kafka.log import KafkaLog
 from consumers.score.scoring import ScoringModel
 from consumers.wire import artefact_form, topics
@@ -219,7 +222,7 @@ def newest_state(
     except artefact_form.ModelAbsent as absent:
         raise UserError(str(absent)) from None
     try:
-        bench.restore(arrays, manifest)
+        state_form.restore(bench, arrays, manifest)
     except StateError as error:
         logger.warning("%s", error)
         return None

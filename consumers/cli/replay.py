@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consumers.exactly_once.appended import appended
 from consumers.exactly_once.fence import Fence
 from consumers.score.scoring import windows_of
 from consumers.wire import ranges, topics
@@ -47,7 +48,7 @@ def find(log: Log, model: str, form: WindowForm, begin: int, end: int) -> list[F
     scored again. Looked through is what was appended from `MARGIN_S` before the first second to as
     much after the last.
     """
-    since = _appended(log, (begin - MARGIN_S) * 1000)
+    since = appended(log, topics.WINDOWS, (begin - MARGIN_S) * 1000)
     fence = Fence(since=since)
     found = []
     for record in log.read_all(topics.WINDOWS, since):
@@ -74,20 +75,6 @@ def _touching(
     if not parts.get(model):
         return [Found(entry, entry.model, [])]
     return [Found(entry, model, ranges.windows(parts[model], form))]
-
-
-def _appended(log: Log, time_ms: int) -> int:
-    """Return the first offset of the windows topic that was appended at a time or later."""
-    low, high = log.bounds(topics.WINDOWS)
-    # By halves and not by the broker's own index, which not every broker has.
-    while low < high:
-        middle = (low + high) // 2
-        record = next(iter(log.read(topics.WINDOWS, middle, high)), None)
-        if record is None or record.timestamp_ms >= time_ms:
-            high = middle
-        else:
-            low = record.offset + 1
-    return low
 
 
 def _past(fence: Fence, record: Record, second: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from consumers.wire.ranges import Stream, WindowForm
     from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
+    from monitor.display.metrics.showers import ShowerCounts
     from monitor.windows.window import Window, WindowKey
 
 KEPT_PER_REGION = 2
@@ -52,6 +54,9 @@ class PendingRange:
     kept_up_at: float = -math.inf
     """Monotonic time at which the partition was last read to its end, s."""
 
+    opened_at: float = field(default_factory=time.monotonic)
+    """Monotonic time at which we came to the partition, s."""
+
     told_caught_up: bool = False
     """What the last range said."""
 
@@ -70,6 +75,9 @@ class PendingRange:
 
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
+    uncounted: int = 0
+    """Records whose producers do not count: nobody can tell whether some are missing."""
+
     records: int = 0
     newest_record: Record | None = None
     """The last that was taken, by this stretch or one before it."""
@@ -83,6 +91,9 @@ class PendingRange:
 
     strange: dict[int, list[StrangeShower]] = field(default_factory=dict)
     """Worst showers by region, worst first."""
+
+    seen: ShowerCounts | None = None
+    """What is counted in series once the range is safe; None before the first shower."""
 
     letters: list[bytes] = field(default_factory=list)
     """Dead letters that are still to be sent."""
@@ -100,11 +111,8 @@ class PendingRange:
         self.newest_record = record
         self.records += 1
 
-    def noted(self, block: Block, key: bytes | None) -> int | None:
-        """Take note of a block's time and count; return how many blocks are missing before it.
-
-        None if nobody can tell, because the producer does not count.
-        """
+    def noted(self, block: Block, key: bytes | None) -> None:
+        """Take note of a block's time, and of what its producer counts."""
         first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
         if self.follows is not None and not self.lost_ns[1]:
             self.lost_ns = (self.lost_ns[0], first)
@@ -117,7 +125,7 @@ class PendingRange:
         self.showers += block.showers.n
         missing = self.counts.missing(block, key)
         self.missing += missing or 0
-        return missing
+        self.uncounted += missing is None
 
     def count(self, window: Window) -> None:
         """Add a window."""
@@ -189,6 +197,7 @@ class PendingRange:
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
             answered_ms=self.answered_ms,
+            said_ms=int(time.time() * 1000),
             topic_id=self.stream.id,
             group=group,
             follows=self.follows,
@@ -209,6 +218,7 @@ class PendingRange:
             caught_up=self.caught_up,
             answered_ms=self.answered_ms,
             kept_up_at=self.kept_up_at,
+            opened_at=self.opened_at,
             told_caught_up=self.caught_up,
             told_at=at,
         )

@@ -219,6 +219,9 @@ class Range:
     answered_ms: Count = 0
     """How long ago the partition's broker last answered, ms: `caught_up` is as old as that."""
 
+    said_ms: Count = 0
+    """When it was said, by the worker's clock, ms since 1970 UTC; nothing is judged by it."""
+
     topic_id: str = ""
     group: str = ""
     """Consumer group of the worker."""
@@ -285,7 +288,7 @@ class _Plain:
     said: PersonSaid | None = None
 
 
-_LATER = ("answered_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
+_LATER = ("answered_ms", "said_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
 _PLAIN = TypeAdapter(_Plain)
 _RANGE = TypeAdapter(Range)
 

@@ -13,7 +13,7 @@ DETECTOR = "calodqm-detector"
 OPERATIONS = "calodqm-operations"
 
 # A fault of the cluster is none of the detector.
-NO_ANSWER = "max by (detector) (calodqm_answer_age_seconds) > 5"
+NO_ANSWER = "max by (detector) (calodqm_consumer_lag_age_seconds) > 5"
 
 STRICT = 'level="0.001"'
 """The share of good showers by which the second line counts."""

@@ -42,11 +42,14 @@ def _silence(beam: str, *, known: bool) -> list[Rule]:
         silent_region(beam),
         alert(
             "CaloPartitionUnknown", "warning",
-            "max by (detector) (calodqm_partitions_unknown) > 0", for_="15s", keep="1m",
-            summary="{{ $labels.detector }}: nobody answers for {{ $value }} partitions: their "
-            "regions are unknown",
-            description="Their brokers or workers are away or hang. What comes on them is judged "
-            "late; until then it is neither good nor silent.", board=OPERATIONS,
+            # A judge that is cut off as well hears of no partition: whoever reads says so then.
+            """max by (detector) (calodqm_partitions_unknown) > 0
+               or count by (detector) (calodqm_consumer_lag_age_seconds > 15)""",
+            for_="15s", keep="1m",
+            summary="{{ $labels.detector }}: nobody answers for {{ $value }} partitions",
+            description="Their brokers or workers are away or hang. How much is waiting there is "
+            "unknown, and so are the regions: judged late, and until then neither good nor silent.",
+            board=OPERATIONS,
         ),
     ]  # fmt: skip
 

@@ -158,7 +158,7 @@ def silent_region(beam: str) -> Rule:
         f"""(({windows}
               or on (detector, region) ({came}2m == 0 and on (detector, region)
                 ALERTS{{alertname="CaloRegionSilent",alertstate="firing"}}))
-             unless on (detector) max by (detector) (calodqm_answer_age_seconds) > 5
+             unless on (detector) max by (detector) (calodqm_consumer_lag_age_seconds) > 5
              {IN_RUN}) {PLACED}""",
         for_="1m",
         summary="{{ $labels.region }}: silent while other regions have showers",

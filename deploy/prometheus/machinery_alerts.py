@@ -135,13 +135,12 @@ def flow() -> list[Rule]:
             " and the topic lost them. The page says between when and when.", board=OPERATIONS,
         ),
         alert(
-            "CaloLagUnknown", "warning",
-            """max by (detector, topic) (calodqm_consumer_lag_age_seconds) > 15""",
-            for_="30s",
-            summary="{{ $labels.topic }}: no broker says where it ends, for "
-            "{{ $value | humanizeDuration }}",
-            description="How much is waiting is unknown; so is whether a region is silent.",
-            board=OPERATIONS,
+            "CaloRecordsUndigested", "warning",
+            """sum by (detector, topic) (increase(calodqm_records_undigested_total[5m])) > 0""",
+            keep="5m",
+            summary="{{ $labels.topic }}: {{ $value | humanize }} records could not be taken",
+            description="Each was passed over and is a dead letter: somebody writes to our topics "
+            "who should not, or two versions do not understand each other.", board=OPERATIONS,
         ),
         alert(
             "CaloLagGrowing", "warning",

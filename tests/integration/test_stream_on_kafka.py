@@ -16,15 +16,17 @@ from memory import TINY, CountingMonitor, PlainScorer
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
-from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block

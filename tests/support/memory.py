@@ -72,7 +72,7 @@ class MemoryBroker:
         records = self.topics[topic, partition or 0]
         offset = len(records)
         where = (topic, partition or 0, offset)
-        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch))
+        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch, True))
         return offset
 
     def read(self, topic: str, partition: int, begin: int | None, end: int) -> list[Record]:
@@ -198,9 +198,6 @@ class MemorySource:
             if p in self.positions
         }
 
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        return dict.fromkeys(partitions, self.away_s)
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed |= offsets
 
@@ -234,6 +231,12 @@ class CountingMonitor:
         return ()
 
     def close(self) -> tuple[()]:
+        return ()
+
+    def alarms(self) -> dict[str, Any]:
+        return {}
+
+    def acknowledge(self, act: Any) -> tuple[()]:
         return ()
 
     def standing(self) -> None:

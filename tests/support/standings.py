@@ -185,11 +185,20 @@ CARD = {
 EXPECTED_RATE = np.tile(LEVELS, (2, 1))
 
 
+def count(worker, batch, region, expected_rate, *, where, at):
+    """Let a worker count a batch."""
+    counts = worker.blank()
+    counts.add(batch, region, expected_rate, where, at)
+    worker.showers(counts)
+    worker.batch(batch.n)
+
+
 def expositions():
     """Return an exposition with a worker and a judge in it, both of which have seen data."""
     exposition = Exposition("0.1.0")
+    exposition.expect(["calo.windows.v1"])
     worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
-    worker.answered(0, 0.2)
+    worker.lag(0, 0, 0.2)
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
     Denials(exposition)
     judge.counted({})

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:

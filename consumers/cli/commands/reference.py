@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     show = part("show", "the certified one and the one in force")
     show.add_argument("--json", action="store_true", help="show it as JSON")
-    settings.add_arguments(show, "bootstrap", "detector", "artefact")
+    settings.add_arguments(show, "bootstrap", "prefix", "detector", "artefact")
     for order, text in ORDERS.items():
         command = part(order.value, text)
         if order is Order.ROLLBACK:
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="the first that has them",
             )
         options.add_who(command)
-        settings.add_arguments(command, "bootstrap")
+        settings.add_arguments(command, "bootstrap", "prefix")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
     _add_generate(part("generate", "give a model a reference that it draws itself"))
 

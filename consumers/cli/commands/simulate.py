@@ -83,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compression", choices=["lz4", "zstd", "none"], default="lz4")
     parser.add_argument("--producer", default=f"simulate-{int(time.time())}", help="its name")
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
-    settings_.add_arguments(parser, "bootstrap", "detector", "artefact", "topic", "partitions")
+    settings_.add_arguments(
+        parser, "bootstrap", "prefix", "detector", "artefact", "topic", "partitions"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -106,12 +106,13 @@ def operations() -> Json:
         "Windows open, latency waited for", (8, 8),
         query(f"max(calodqm_windows_open{{{HERE}}})", "windows"),
         query(f"max(calodqm_latency_seconds{{{HERE}}})", "latency, s", "B"),
+        query(f"max(calodqm_past_records{{{HERE}}})", "records of the past still to be judged", "C"),
         text="The latency is learnt from what is seen.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
         "For how long brokers have not answered", (8, 8),
-        query(f"max by (partition) (calodqm_answer_age_seconds{{{HERE}}})", "{{partition}}"),
-        text="By partition of the showers; below a second where all is well.", unit="s", min=0,
+        query(f"max by (topic, partition) (calodqm_consumer_lag_age_seconds{{{HERE}}})", "{{topic}} {{partition}}"),
+        text="By partition; below a second where all is well.", unit="s", min=0,
     )  # fmt: skip
     layout.lines(
         "Partitions moved, windows not taken at once", (8, 8),

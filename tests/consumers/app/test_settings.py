@@ -7,6 +7,7 @@ import pytest
 
 from consumers.app import settings
 from consumers.cli import options
+from consumers.wire import topics
 from consumers.wire.user_error import UserError
 from monitor.judging.settings import MonitorSettings
 from monitor.reference.live import LiveSettings
@@ -267,3 +268,20 @@ def test_each_setting_of_the_judgement_has_a_meaning_and_stands_in_the_guide():
         assert meaning
         default = "true" if name == "live" else value
         assert f"| `CALODQM_{name.upper()}` | {default} |" in guide
+
+
+def test_a_prefix_is_that_of_topic_and_group_unless_they_are_given():
+    given = settings.load({}, {"CALODQM_PREFIX": "ecal."})
+    assert (given.topic, given.group) == ("ecal.calo.showers.v1", "ecal.calodqm")
+    given = settings.load({"topic": "daq.showers", "group": "mine"}, {"CALODQM_PREFIX": "ecal."})
+    assert (given.topic, given.group) == ("daq.showers", "mine")
+    with pytest.raises(UserError, match="setting prefix"):
+        settings.load({"prefix": "e cal"}, {})
+
+
+def test_a_connection_calls_our_own_topics_by_the_prefix_and_no_others():
+    connection = settings.load({"prefix": "ecal."}, {}).connection()
+    assert connection.there(topics.WINDOWS) == "ecal.calo.windows.v1"
+    assert connection.there("ecal.calo.showers.v1") == "ecal.calo.showers.v1"
+    assert connection.here("ecal.calo.windows.v1") == topics.WINDOWS
+    assert connection.here("hcal.calo.windows.v1") == "hcal.calo.windows.v1"

@@ -14,6 +14,7 @@ from standings import (
     EXPECTED_RATE,
     SECOND,
     alarm,
+    count,
     expositions,
     latents,
     scored,
@@ -57,11 +58,10 @@ def filled(boost=0.0):
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
     worker.lag(3, 7, 0.2)
-    worker.answered(3, 0.4)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
-    worker.scored(batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
+    count(worker, batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
     worker.stage("score", 0.02)
     worker.published(SECOND * 10**9, 456_789, 12, SECOND + 1.5)
     judge.counted({"showers_judged": batch.n, "ranges_refused/fenced": 1, "alarms_raised/page": 1})
@@ -114,7 +114,7 @@ def test_the_expectation_follows_the_conditions_of_the_showers():
     cell = np.repeat([0, 1], [900, 100])
     rate = np.array([[0.1, 0.01, 0.001], [0.2, 0.02, 0.002]])
     region = np.zeros(1000, np.int64)
-    worker.scored(replace(batch, condition_cell=cell), region, rate, where=where, at=0.0)
+    count(worker, replace(batch, condition_cell=cell), region, rate, where=where, at=0.0)
     key = ("calodqm_expected_anomalous_showers_total", ("level", "0.01"), ("region", "A1"))
     assert values(exposition)[key] == pytest.approx(900 * 0.01 + 100 * 0.02)
 
@@ -125,8 +125,13 @@ def test_showers_without_a_finite_score_are_counted_apart():
     valid = np.arange(100) >= 30
     p = np.where(valid, batch.p_combined, np.nan)
     region = np.full(100, 5)
-    worker.scored(
-        replace(batch, valid=valid, p_combined=p), region, EXPECTED_RATE, where=where, at=0.0
+    count(
+        worker,
+        replace(batch, valid=valid, p_combined=p),
+        region,
+        EXPECTED_RATE,
+        where=where,
+        at=0.0,
     )
     seen = values(exposition)
     assert seen["calodqm_showers_unscored_total", ("region", "B2")] == 30
@@ -137,7 +142,7 @@ def test_showers_without_a_finite_score_are_counted_apart():
 def test_an_unknown_region_is_other_and_makes_no_new_series():
     exposition, worker, _ = expositions()
     before = len(values(exposition))
-    worker.scored(scored(n=3), np.array([16, 65_535, -1]), EXPECTED_RATE, where=where, at=0.0)
+    count(worker, scored(n=3), np.array([16, 65_535, -1]), EXPECTED_RATE, where=where, at=0.0)
     seen = values(exposition)
     assert seen["calodqm_showers_scored_total", ("region", "other")] == 3
     assert len(seen) == before
@@ -146,7 +151,7 @@ def test_an_unknown_region_is_other_and_makes_no_new_series():
 def test_an_empty_batch_changes_nothing_but_the_batch_count():
     exposition, worker, _ = expositions()
     empty = scored(n=0)
-    worker.scored(empty, np.zeros(0, np.int64), EXPECTED_RATE, where=where, at=0.0)
+    count(worker, empty, np.zeros(0, np.int64), EXPECTED_RATE, where=where, at=0.0)
     seen = values(exposition)
     assert seen["calodqm_showers_scored_total", ("region", "A1")] == 0
     assert seen["calodqm_batch_showers_count",] == 1
@@ -184,8 +189,8 @@ def test_a_bucket_has_an_exemplar_that_lies_in_it():
 def test_an_exemplar_too_long_for_openmetrics_is_left_out_and_costs_no_count():
     exposition, worker, _ = expositions()
     batch = scored(n=100, excess=0.5)
-    worker.scored(
-        batch, np.zeros(100, np.int64), EXPECTED_RATE,
+    count(
+        worker, batch, np.zeros(100, np.int64), EXPECTED_RATE,
         where=lambda _: {"event": "1" * EXEMPLAR_ROOM}, at=0.0,
     )  # fmt: skip
     assert not exemplars(exposition, "calodqm_anomaly_score_bucket")
@@ -426,7 +431,7 @@ def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():
     region = np.random.default_rng(1).integers(0, 16, batch.n)
     one = min(
         timeit.repeat(
-            lambda: worker.scored(batch, region, EXPECTED_RATE, where=where, at=0.0),
+            lambda: count(worker, batch, region, EXPECTED_RATE, where=where, at=0.0),
             timer=time.process_time,  # what it costs, whoever else computes meanwhile
             number=3,
             repeat=5,
