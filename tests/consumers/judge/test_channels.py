@@ -7,10 +7,12 @@ from channel_stream import barrel
 from memory import MemoryBroker, MemorySource, PlainScorer
 
 from consumers.exactly_once import quality_log
-from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import control, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
