@@ -40,7 +40,7 @@ def judge():
     made = Monitor(replace(DETECTOR, known_bad=known), GEOMETRY, reference)
     card = CHANNELS.groups[list(CHANNELS.groups)[CARD]].tolist()
     windows, gone = Stream(regions=36, rate=2000), (DEAD, *card)
-    showers = Showers(CHANNELS, rate=15_000, dead=gone)
+    showers = Showers(CHANNELS, rate=8_000, dead=gone)
     for _ in range(21):
         made.observe(replace(windows.next(), channels=showers.second(dead(*gone))))
     windows.second = START + 125  # two minutes on, so that there is a history
