@@ -21,6 +21,7 @@ from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.exactly_once.contents import Lister
 from consumers.http.acts import Acts
+from consumers.http.channels import ChannelPages
 from consumers.http.gallery import Gallery
 from consumers.http.health import Health
 from consumers.http.knocks import Knocks
@@ -165,6 +166,7 @@ class Program:
             stuck=self.health.stuck,
             acts=self._acts(),
             knocked=knocks,
+            channels=None if self.detector.channels is None else ChannelPages(self.detector),
         )
 
         def job() -> None:

@@ -27,6 +27,7 @@ from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
+from monitor.windows.channel_sums import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,7 @@ def model_of(artefact: Artefact, device: str) -> ScoringModel:
         artefact.version,
         artefact.card,
         artefact.reference.lit_rate,
+        Standard.of(artefact.reference),
     )
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
     "flags": "the good-run list",
+    "gains": "the gain of every read-out channel, with its error, as Parquet",
     "grafana": "push data source, folder and dashboards; mark alarms on them",
     "bench": "the figures of the README, on this machine",
     "plan": "disk, network, workers and memory for a detector of some size",

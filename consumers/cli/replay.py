@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from consumers.score.scoring import ScoringModel
     from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
+    from models.detector.channels import Channels
     from monitor.windows.window import Window, WindowKey
 
 logger = logging.getLogger(__name__)
@@ -89,9 +90,22 @@ def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
 
 
 def rescored(
-    log: Log, found: list[Found], model: ScoringModel, begin: int, end: int
+    log: Log,
+    found: list[Found],
+    model: ScoringModel,
+    begin: int,
+    end: int,
+    channels: Channels | None = None,
 ) -> list[Window]:
-    """Return the windows that a model makes of the showers behind ranges, as far as they are kept."""
+    """Return the windows that a model makes of the showers behind ranges, as far as they are kept.
+
+    Parameters
+    ----------
+    begin, end
+        Data-seconds [begin, end).
+    channels
+        Of the detector.
+    """
     windows: list[Window] = []
     ids = {topic: log.identity(topic) for topic in {f.entry.topic for f in found}}
     for f in found:
@@ -105,7 +119,7 @@ def rescored(
             except DecodeError:  # rejected then, rejected now
                 continue
             if not model.absent(block.showers):
-                windows += windows_of(block, model)
+                windows += windows_of(block, model, channels)
     return _merged(windows, begin, end)
 
 

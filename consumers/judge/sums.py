@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from consumers.wire.lumisection_form import Part
+from monitor.windows.channel_sums import NO_CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +67,9 @@ class Sums:
     """Newest data-second that was judged."""
 
     def add(self, windows: Iterable[Window], model: str) -> None:
-        """Add windows that a model made."""
-        for window in windows:
+        """Add windows that a model made, less their sums by channel: a year of those is too much."""
+        for whole in windows:
+            window = replace(whole, channels=NO_CHANNELS)
             second = window.key.second
             self.newest = max(self.newest, second)
             key = SumKey(window.key.run, window.key.lumisection, model)

@@ -202,8 +202,12 @@ class Taking:
         if not isinstance(act, Acknowledgement):
             return act
         cells = range(self.bench.primary.model.form.n_cells)
+        of_detector = self.bench.monitor.places.detector.channels
+        channels = range(0 if of_detector is None else len(of_detector))
         for mask in act.masks:
-            if mask.region not in regions or any(cell not in cells for cell in mask.cells):
+            absent = [cell for cell in mask.cells if cell not in cells]
+            absent += [channel for channel in mask.channels if channel not in channels]
+            if mask.region not in regions or absent:
                 raise records.RecordError(f"the detector does not have all that {act.who} masks")
         return act
 

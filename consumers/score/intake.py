@@ -13,6 +13,9 @@ from consumers.wire.codec import decode
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from consumers.score.pending_range import PendingRange
     from consumers.score.scoring import ScoringModel
     from consumers.score.settings import WorkerSettings
@@ -33,6 +36,9 @@ class Intake:
     settings: WorkerSettings
     geometry: Geometry
     detector: Detector
+
+    region_of_seed: NDArray[np.int64] | None
+    """Region id of each channel that may be a seed; None if the detector says no channels."""
 
     def block(self, record: Record, stretch: PendingRange, model: ScoringModel) -> Block | None:
         """Return a record's block, noted in its stretch; None if it is rejected there."""

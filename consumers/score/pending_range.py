@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from consumers.exactly_once.fence import Tail
+from consumers.wire import channel_columns
 from consumers.wire.ranges import MAX_WORST, Range, Worst
 from consumers.wire.record import digest
 from monitor.judging.comparison import Joint
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from consumers.score.counts import Counts
     from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
-    from consumers.wire.ranges import Stream
+    from consumers.wire.ranges import Stream, WindowForm
     from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
     from monitor.display.metrics.showers import ShowerCounts
@@ -153,11 +154,11 @@ class PendingRange:
         """Return the offset below which everything has been taken."""
         return max(self.begin or 0, self.end)
 
-    @property
-    def rows(self) -> int:
-        """Return the rows that the windows will take on the wire."""
+    def bytes(self, form: WindowForm) -> int:
+        """Return about how much memory the windows take; what is sparse is small numbers."""
         both = (*self.windows.values(), *self.shadow.values())
-        return sum(len(window.regions) for window in both)
+        rows = sum(len(window.regions) for window in both)
+        return rows * form.row_bytes + sum(channel_columns.LIMIT_BYTES * w.channels.n for w in both)
 
     def has_news(self) -> bool:
         """Return whether a range would say anything new."""

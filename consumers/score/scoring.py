@@ -11,6 +11,7 @@ import numpy as np
 from consumers.wire.ranges import WindowForm
 from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
+from monitor.windows.channel_sums import NO_CHANNELS, tally_channels
 from monitor.windows.window import WindowKey, tally
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.wire.block import Block
+    from models.detector.channels import Channels
     from models.detector.geometry import Geometry
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
+    from monitor.windows.channel_sums import ChannelSums, Standard
     from monitor.windows.window import Window
 
 
@@ -59,6 +62,8 @@ class ScoringModel:
     card: Mapping[str, Any] | None = None
     lit_rate: NDArray[np.float64] | None = None
     """Share of good showers in which a cell is lit, by condition cell, shape (K, V)."""
+    standard: Standard | None = None
+    """By which latents are standardised in sums by channel; None: there are none."""
 
     @property
     def hash(self) -> str:
@@ -120,24 +125,48 @@ class ScoringModel:
         """Return showers with no further conditions than those that the model looks at."""
         return replace(showers, conditions={n: showers.conditions[n] for n in self.conditions})
 
-    def tally(self, batch: Batch, showers: Showers, scored: Scored) -> list[tuple[int, Window]]:
-        """Return the windows of a scored batch, each with its partition."""
+    def channel_sums(
+        self, showers: Showers, scored: Scored, channels: Channels | None
+    ) -> ChannelSums:
+        """Return the sums by channel of some showers; none in a test beam."""
+        if channels is None or showers.seeds is None or self.standard is None:
+            return NO_CHANNELS
+        ok = np.flatnonzero(scored.valid)
+        return tally_channels(
+            showers.seeds[ok],
+            showers.cells[ok],
+            scored.rows(ok),
+            channels,
+            geometry=self.scorer.geometry,
+            standard=self.standard,
+        )
+
+    def tally(
+        self, batch: Batch, showers: Showers, scored: Scored, channels: Channels | None = None
+    ) -> list[tuple[int, Window]]:
+        """Return the windows of a scored batch, each with its partition.
+
+        Parameters
+        ----------
+        channels
+            Of the detector; None where it has none, or nobody asks.
+        """
         score_bins = self.scorer.score_bins(scored)
-        return [
-            (
-                partition,
-                tally(
-                    key,
-                    showers[rows],
-                    scored.rows(rows),
-                    batch.columns["region"][rows],
-                    score_bins[rows],
-                    geometry=self.scorer.geometry,
-                    shape=self.scorer.shape,
-                ),
+        found = []
+        for key, partition, rows in batch.groups:
+            its, scores = showers[rows], scored.rows(rows)
+            window = tally(
+                key,
+                its,
+                scores,
+                batch.columns["region"][rows],
+                score_bins[rows],
+                geometry=self.scorer.geometry,
+                shape=self.scorer.shape,
             )
-            for key, partition, rows in batch.groups
-        ]
+            by_channel = self.channel_sums(its, scores, channels)
+            found.append((partition, replace(window, channels=by_channel)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -148,6 +177,16 @@ class ModelsInForce:
     shadow: ScoringModel | None = None
     masked: Masked = NOTHING_MASKED
     """What is known to be bad: its cells do not count in scores."""
+
+    def masked_channels(
+        self, showers: Showers, channels: Channels | None
+    ) -> NDArray[np.bool_] | None:
+        """Return the cells of showers that are masked channels, (N, V); None if there are none."""
+        if channels is None or showers.seeds is None or not self.masked.channels:
+            return None
+        bad = np.array(self.masked.channels)
+        touched = np.isin(channels.patches(showers.seeds), bad[bad < len(channels)])
+        return touched if touched.any() else None
 
     def mask(self, region: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """Return the masked cells of showers in these regions, (N, V); None if there are none."""
@@ -186,12 +225,12 @@ class Batch:
         return cls(parts, columns, _groups(columns))
 
 
-def windows_of(block: Block, model: ScoringModel) -> list[Window]:
-    """Return the windows of one block."""
+def windows_of(block: Block, model: ScoringModel, channels: Channels | None = None) -> list[Window]:
+    """Return the windows of one block; `channels` are those of the detector."""
     showers = model.needed(block.showers)
     scored = model.scorer.score(showers)
     batch = Batch.of([Part(0, 0, block)])
-    return [window for _, window in model.tally(batch, showers, scored)]
+    return [window for _, window in model.tally(batch, showers, scored, channels)]
 
 
 def _join(parts: list[Part]) -> dict[str, NDArray[np.int64]]:

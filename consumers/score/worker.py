@@ -133,8 +133,8 @@ class Worker:
         shadow = "no shadow" if lineup.shadow is None else f"shadow {lineup.shadow.hash[:12]}"
         masked = len(lineup.masked.cells)
         logger.info(
-            "scoring by model %s, %s, cells masked in %d regions",
-            lineup.primary.hash[:12], shadow, masked,
+            "scoring by model %s, %s, cells masked in %d regions, %d channels",
+            lineup.primary.hash[:12], shadow, masked, len(lineup.masked.channels),
         )  # fmt: skip
 
     # Partitions come and go
@@ -224,18 +224,20 @@ class Worker:
         began = time.perf_counter()
         batch = Batch.of(parts)
         hidden = hidden_cells(showers, batch.columns["time_ns"], self._detector)
+        hidden = either(hidden, self._lineup.masked_channels(showers, self._detector.channels))
         mask = either(self._lineup.mask(batch.columns["region"]), hidden)
         scored = model.score(showers, mask)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
-        for partition, window in model.tally(batch, *model.stood_in(showers, scored, hidden)):
+        tallied = model.stood_in(showers, scored, hidden)
+        for partition, window in model.tally(batch, *tallied, self._detector.channels):
             self._stretches[partition].count(window)
         self._counted.scored(scored, batch, self._lineup, self._stretches)
         self._score_in_shadow(batch, scored, mask, hidden)
         for shower in strangest(showers, scored, batch.columns):
             self._stretches[shower.partition].keep(shower)
-        rows = max(stretch.rows for stretch in self._stretches.values())
-        if rows * model.form.row_bytes > self._settings.range_bytes:
+        most = max(stretch.bytes(model.form) for stretch in self._stretches.values())
+        if most > self._settings.range_bytes:
             self._emit(time.monotonic())
         self._metrics.stage("tally", time.perf_counter() - scored_at)
 
@@ -253,7 +255,8 @@ class Worker:
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
         beside = shadow.score(showers, mask)
-        for partition, window in shadow.tally(batch, *shadow.stood_in(showers, beside, hidden)):
+        tallied = shadow.stood_in(showers, beside, hidden)
+        for partition, window in shadow.tally(batch, *tallied, self._detector.channels):
             self._stretches[partition].count_shadow(window)
         for partition in np.unique(batch.columns["partition"]).tolist():
             rows = batch.columns["partition"] == partition

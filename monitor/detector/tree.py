@@ -33,6 +33,10 @@ class Level(StrEnum):
     DETECTOR = "detector"
     SECTOR = "sector"
     REGION = "region"
+    GROUP = "group"
+    """Channels that fail together."""
+
+    CHANNEL = "channel"
 
 
 class DetectorError(ValueError):

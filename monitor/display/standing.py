@@ -15,6 +15,7 @@ from monitor.quality.run_acts import RunNow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.display.channel_map import ChannelMap
     from monitor.display.latents import LatentMoments
     from monitor.quality.alarms import Alarm, ReferenceSummary, WorstShower
     from monitor.quality.self_tests import SelfTestResult
@@ -106,6 +107,25 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionChannels:
+    """How the channels of a region stand."""
+
+    name: str
+    channels: int
+    telling: int
+    """Channels with showers enough to be told dead, were they."""
+
+    faulty: int
+    """Channels of open alarms."""
+
+    left_out: int
+    """Channels that are masked or known to be bad."""
+
+    tells_s: float
+    """Data-seconds until half of the others have enough; 0 if they have, infinite: no showers."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamNow:
     """Where the stream stands: what is not known of it, and what contradicts the rest."""
 
@@ -171,6 +191,11 @@ class Standing:
 
     stream: StreamNow = StreamNow()
     run_now: RunNow = RunNow.UNSAID
+    channels: tuple[RegionChannels, ...] = ()
+    """How the channels of each region stand, where the detector has channels."""
+
+    channel_map: ChannelMap | None = None
+    """All of them, to be drawn; not part of the page's state, which would be its bulk."""
 
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""
@@ -222,7 +247,7 @@ def state(standing: Standing) -> dict[str, Any]:
     taken = {entry.alarm: entry for entry in standing.acknowledged}
     alarms = [plain(alarm) | {"taken": plain(taken.get(alarm.id))} for alarm in standing.alarms]
     # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
-    shown: dict[str, Any] = plain(replace(standing, latents=None))
+    shown: dict[str, Any] = plain(replace(standing, latents=None, channel_map=None))
     return shown | {
         "quality": quality.value,
         "headline": text,

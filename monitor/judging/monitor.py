@@ -14,6 +14,7 @@ from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
 from monitor.judging import masks
+from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
@@ -23,12 +24,14 @@ from monitor.quality.alarms import Alarm, State
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.run_acts import RunAct, RunNow, RunOrder
 from monitor.reference.expectation import Expectation, of_reference
+from monitor.sequential.budget import CHANNELS_SHARE
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
 from monitor.verdicts.lumisections import Lumisections
 from monitor.verdicts.section import Part
 from monitor.windows import packing
-from monitor.windows.clock import Clock
+from monitor.windows.channel_sums import merged
+from monitor.windows.clock import SECOND_NS, Clock
 from monitor.windows.recent_counts import RecentCounts
 from monitor.windows.rows import rows_of
 from monitor.windows.score_tables import RecentScores, ScoreTable
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
     from monitor.alarms.case import Change
+    from monitor.alarms.channel_case import ChannelChange
     from monitor.detector.tree import Detector
     from monitor.display.standing import Standing
     from monitor.quality.acknowledgements import Acknowledgement, Masked
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from monitor.reference.live import LiveReference
     from monitor.reference.references import References
     from monitor.verdicts.lumisections import Loss
+    from monitor.windows.channel_sums import ChannelSums
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
@@ -100,8 +105,10 @@ class Monitor:
         self._scores = RecentScores(None if isinstance(reference, Expectation) else reference)
         self._clock = Clock()
         self._belief = ReferencesInForce(expectation, self.places, self.settings.live, self._clock)
-        page_at = self.settings.allowance.page_at(self.places)
-        warn_at = self.settings.allowance.warn_at(self.places)
+        # Channels have a part of the one budget, where there are some.
+        part = 1.0 if detector.channels is None else 1 - CHANNELS_SHARE
+        page_at = self.settings.allowance.page_at(self.places) / part
+        warn_at = self.settings.allowance.warn_at(self.places) / part
         self.watch = Watch(
             self.places,
             self._belief.now,
@@ -134,6 +141,19 @@ class Monitor:
         """Between runs, silence says nothing."""
 
         self._crew = Crew()
+        self.channels: ChannelMonitor | None = None
+        """What watches single channels, where the detector has some."""
+
+        if detector.channels is not None:
+            self.channels = ChannelMonitor(
+                detector.channels,
+                self.places,
+                expectation,
+                self.settings,
+                self._clock,
+                self._reporter.reference,
+                detector.known_bad,
+            )
         self._said = Statements(self._cases, self._reporter, self._clock, self._crew)
         self.view = View(
             places=self.places,
@@ -149,6 +169,7 @@ class Monitor:
             reporter=self._reporter,
             belief=self._belief,
             crew=self._crew,
+            channels=self.channels,
         )
         self._put_in_force()
 
@@ -202,6 +223,9 @@ class Monitor:
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
         if present:  # what is of a past run amends its verdicts only
             all_ = sum(present[1:], present[0])
+            if self.channels is not None:
+                sums = merged(w.channels for w, mine in zip(windows, ours, strict=True) if mine)
+                out += self._test_channels(self.channels, second, sums, new=not late)
             out += self._test(second, all_, new=not late, masked=masked, whole=whole)
         self._put_in_force()
         if self.self_test is not None and not late:
@@ -216,6 +240,8 @@ class Monitor:
         says = new and whole and self._run_now is not RunNow.BETWEEN
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
+        if masked and self.channels is not None:
+            self._judge_again(self.channels.settle())
         out: list[Statement] = []
         for change in self._decide():
             out += self._tell(change)
@@ -225,10 +251,49 @@ class Monitor:
             self._put_in_force()
         return out + self._anchor()
 
+    def _test_channels(
+        self, channels: ChannelMonitor, second: int, sums: ChannelSums, *, new: bool
+    ) -> list[Statement]:
+        """Take in the sums by channel; an alarm of a region that a channel explains ends in its."""
+        diffuse = np.zeros(self.places.n_regions, bool)
+        for case in self._cases.open:
+            diffuse[case.regions] |= case.diffuse
+        out: list[Statement] = []
+        distrusted = self._cases.claimed() | self.watch.masked
+        changes = channels.step(second, sums, new=new, held=diffuse, distrusted=distrusted)
+        for change in changes:
+            for case in [c for c in self._cases.open if channels.folds(change, c)]:
+                change.case.children += [case.id, *case.children]
+                out += self._tell(self._cases.close(case, self._clock.now))
+            out += self._tell_channel(channels, change)
+        for case in [c.case for c in changes if c.state is State.CLEARED]:
+            self._judge_again(channels.reached(channels.of(case)))
+        if changes:
+            self._arrange()
+        return out
+
+    def _judge_again(self, regions: NDArray[np.bool_]) -> None:
+        """Begin anew with what was explained by a channel in some regions, shape (R,)."""
+        if regions.any():
+            self.watch.forget(np.asarray(self.places.members[:, regions].any(1)))
+            self._arrange()
+
+    def _tell_channel(self, channels: ChannelMonitor, change: ChannelChange) -> list[Statement]:
+        """Return the alarm of a change of channels, and the verdicts that it amends."""
+        alarm = channels.tell(change)
+        self._sections.left_out = channels.left_out()
+        out: list[Statement] = [alarm]
+        for row, span_ in channels.spans(change, alarm).items():
+            out += self._sections.claim([row], span_)
+        return out
+
     def _decide(self) -> list[Change]:
         """Return which cases open, change and close by the evidence of a step."""
         clock, cases = self._clock, self._cases
-        at = Moment(self.watch, self.watch.evidence.total(), clock.now, clock.run_watched)
+        total = self.watch.evidence.total()
+        if self.channels is not None:  # a channel that is at fault explains its region
+            total[~(self.places.members & ~self.channels.explained()).any(1)] = 0.0
+        at = Moment(self.watch, total, clock.now, clock.run_watched)
         changes = cases.take(at)
         if changes:
             self._arrange()
@@ -243,7 +308,12 @@ class Monitor:
     def _arrange(self, masked: NDArray[np.bool_] | None = None) -> None:
         """Let places count what is neither masked, shape (R,), nor explained by open cases."""
         masked = self.watch.masked if masked is None else masked
-        changed = self.watch.arrange(masked, self._cases.explained())
+        explained = self._cases.explained()
+        if self.channels is not None:
+            within = self.channels.explained()
+            beyond = (self.places.members & ~within).any(1)
+            explained = explained | (self.places.members & within & beyond[:, None])
+        changed = self.watch.arrange(masked, explained)
         if changed.any():
             self._cases.restart(changed)
         if self.watch.look_within(self._cases.known(), ~self._cases.struck()):
@@ -253,11 +323,15 @@ class Monitor:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
         self._recent.turn_back(second)
         self._belief.live.turn_back(second)
+        if self.channels is not None:
+            self.channels.live.turn_back(second)
         self._start_anew()
 
     def act(self, act: ReferenceAct) -> tuple[Statement, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
         told = self._belief.obey(act)
+        if self.channels is not None:
+            self.channels.obey(act)
         self._put_in_force()
         if told is not None:
             self._scores.forget()
@@ -306,6 +380,8 @@ class Monitor:
     def begin_beside(self, other: Monitor) -> None:
         """Begin under what people have said to another: the same masks, the same orders."""
         self._belief.live.frozen = other.live.frozen
+        if self.channels is not None:
+            self.channels.live.frozen = other.live.frozen
         for run, key in other.conditions.words()["starts"]:
             self._belief.conditions.order(run, key)
         for act in other.acknowledgements():
@@ -327,16 +403,22 @@ class Monitor:
         self._crew.learn(former.crew)
         changes = self._cases.succeed(former.cases, self._clock.now)
         self._said.succeed(former.alarms(), changes)
+        if self.channels is not None and former.channels is not None:
+            self.channels.succeed(former.channels)
+            self._arrange()
         return tuple(record for change in changes for record in self._tell(change))
 
     def alarms(self) -> dict[str, Alarm]:
         """Return the newest version of every alarm that is remembered, by id."""
-        return dict(self._said.alarms)
+        of_channels = {} if self.channels is None else self.channels.alarms
+        return self._said.alarms | of_channels
 
     def _tell(self, change: Change) -> list[Alarm | Verdict]:
         """Return the alarm of a change, and the verdicts that it amends."""
         alarm = self._said.alarm(change, self.median_moved())
         self._belief.flag(change.case)
+        if self.channels is not None:
+            self.channels.distrust(change.case.regions, change.case.onset)
         self._put_in_force()
         return [alarm, *self._sections.claim(change.case.regions, span(change.case, alarm))]
 
@@ -399,6 +481,8 @@ class Monitor:
         """Forget what has been gathered against every place; open cases are judged from here on."""
         self.watch.new_run()
         self._cases.restart()
+        if self.channels is not None:
+            self.channels.new_run()
         self._clock.run_watched = 0
 
     def _anchor(self) -> list[Statement]:
@@ -414,6 +498,9 @@ class Monitor:
         out: list[Statement] = [told]
         for case in list(self._cases.open):
             out += self._tell(self._cases.close(case, self._clock.now))
+        if self.channels is not None and told.since_ns is not None:
+            for moved in self.channels.anchor(told.since_ns // SECOND_NS):
+                out += self._tell_channel(self.channels, moved)
         self._arrange()
         self._scores.forget()
         self.watch.shares.forget()  # and what regions have of all showers is good as it is now
@@ -432,6 +519,8 @@ class Monitor:
         if self.watch.references is not self._belief.now:
             self.watch.adopt(self._belief.now)
             self.watch.shares.change(self._belief.conditions.key)
+        if self.channels is not None:
+            self.channels.change(self._belief.conditions.key)
         self._sections.reference = self.watch.expectation.id
 
     def _part(self, key: WindowKey, rows: Rows) -> Part:
@@ -463,13 +552,18 @@ class Monitor:
         self.watch.forget(np.asarray(self.places.members[:, found.touched].any(1)))
         self._arrange()
         self._cases.restart()
+        if self.channels is not None:
+            for change in self.channels.mask(found.channels):
+                out += self._tell_channel(self.channels, change)
+            self._sections.left_out = self.channels.left_out()
+            self._arrange()
         return out
 
     # What people are shown
 
     def open_alarms(self) -> tuple[Alarm, ...]:
         """Return the newest version of every open alarm."""
-        return self._said.open()
+        return self.view.open_alarms()
 
     def standing(self) -> Standing:
         """Return all that people are shown."""
@@ -508,6 +602,9 @@ class Monitor:
             "conditions": self._belief.words(),
             "clock": self._clock.state(),
         }
+        if self.channels is not None:
+            words["channels"] = self.channels.words()
+            out |= packing.under("channels.", self.channels.state())
         out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
         return {name: packing.small(array) for name, array in out.items()}
 
@@ -529,6 +626,10 @@ class Monitor:
         self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
         self._said.restore(words["alarms"])
         self._crew.restore(words["acks"])
+        if self.channels is not None:
+            self.channels.restore(words["channels"], packing.below("channels.", state))
+            self._sections.left_out = self.channels.left_out()
+            self._arrange()
         if self.self_test is not None and words["shadow"] is not None:
             self.self_test.restore(words["shadow"])
         for f, value in zip(fields(Clock), words["clock"], strict=True):

@@ -78,6 +78,18 @@ class RegionShare:
 
 @with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
+class ChannelShare:
+    """A read-out channel and its share of the excess."""
+
+    channel: Count
+    """Its id: the row in the detector's table."""
+
+    name: str
+    share: Real
+
+
+@with_config(SPOKEN)
+@dataclass(frozen=True, slots=True)
 class ReferenceSummary:
     """What "good" was measured against."""
 
@@ -120,7 +132,7 @@ class Alarm:
     severity: Severity
     level: Level
     place: str
-    """Name of the detector, sector or region."""
+    """Name of the detector, sector, region, group of channels or channel."""
 
     test: str
     """Which test crossed: exceedances, p-histogram, latent mean, latent spread, too few, silent..."""
@@ -170,3 +182,6 @@ class Alarm:
 
     runbook: str
     """Name of the page in monitor/display/runbooks."""
+
+    channels: tuple[ChannelShare, ...] = ()
+    """Channels that are at fault, where the detector has channels; the most telling first."""

@@ -38,6 +38,8 @@ class Test(StrEnum):
     LATENT_MEAN = "latent mean"
     LATENT_SPREAD = "latent spread"
     OCCUPANCY = "occupancy"
+    SEEDS = "showers centred on a channel"
+    ENERGY = "energy"
 
 
 UP = {
@@ -104,6 +106,16 @@ class Floors:
 
     crowd: float = 2.0
     """Times a place's usual odds among all showers that are not too many, >= 1."""
+
+    channel_mean: float = 0.04
+    """On the mean latent of a channel that is known, in standard deviations; the same as `mean`,
+    and what its constant may move in a day."""
+
+    channel_unknown: float = 0.3
+    """On the mean latent of a channel of which nothing is learnt yet, and on what may be learnt."""
+
+    channel_energy: float = 0.1
+    """Relative, on the mean energy of a channel in the core of showers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
+from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +95,9 @@ class Window:
     score_counts: NDArray[np.int64]
     """Showers in each of `score_bins`, non-zero, shape (n,)."""
 
+    channels: ChannelSums = NO_CHANNELS
+    """Of the channels that were touched, where the detector has channels and showers say a seed."""
+
     @property
     def n(self) -> int:
         """Return the number of showers seen, scored or not."""
@@ -108,13 +112,15 @@ class Window:
     def same_counts(self, other: Window) -> bool:
         """Return whether two windows hold the same counts, whatever their keys and empty regions."""
         difference = self - other
-        return not any(getattr(difference, name).any() for name in _DENSE) and not len(
-            difference.score_bins
+        return not any(getattr(difference, name).any() for name in _DENSE) and not (
+            len(difference.score_bins) or difference.channels.n
         )
 
 
 _DENSE = tuple(
-    f.name for f in fields(Window) if f.name not in {"key", "regions", "score_bins", "score_counts"}
+    f.name
+    for f in fields(Window)
+    if f.name not in {"key", "regions", "score_bins", "score_counts", "channels"}
 )
 
 
@@ -136,7 +142,15 @@ def _combine(a: Window, b: Window, sign: int) -> Window:
         np.concatenate([a.score_bins, b.score_bins]),
         np.concatenate([a.score_counts, sign * b.score_counts]),
     )
-    return Window(key=a.key, regions=regions, score_bins=bins, score_counts=counts, **dense)
+    channels = a.channels + b.channels if sign > 0 else a.channels - b.channels
+    return Window(
+        key=a.key,
+        regions=regions,
+        score_bins=bins,
+        score_counts=counts,
+        channels=channels,
+        **dense,
+    )
 
 
 def _combine_sparse(

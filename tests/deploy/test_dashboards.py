@@ -8,7 +8,7 @@ import pytest
 from deployed import DEPLOY, rules
 from prometheus.records import WALL
 from promql import Series, expressions
-from standings import CARD, alarm, expositions, standing
+from standings import CARD, CHANNEL, CHANNELS, alarm, expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}
@@ -30,7 +30,9 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 def series():
     exposition, worker, judge = expositions()
     worker.model("flux", "5f" * 32, "1", CARD)
-    judge.standing(standing(alarms=(alarm(),)))  # some series live as long as an alarm
+    judge.standing(
+        standing(alarms=(alarm(channels=(CHANNEL,)),), channels=CHANNELS)
+    )  # some series live as long as an alarm
     return Series(exposition.render()[0].decode(), rules())
 
 

@@ -12,10 +12,18 @@ from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
 from monitor.display.metrics.worker import WorkerMetrics
-from monitor.display.standing import Budget, History, RegionNow, Spectrum, Standing
+from monitor.display.standing import (
+    Budget,
+    History,
+    RegionChannels,
+    RegionNow,
+    Spectrum,
+    Standing,
+)
 from monitor.quality.alarms import (
     Alarm,
     CellShare,
+    ChannelShare,
     Kind,
     ReferenceSummary,
     RegionShare,
@@ -110,6 +118,11 @@ def latents(shift=0.0):
         ("strips", "middle", "back", "response", "shares"),
         np.full(16, 1_500), mean, square, square.mean(1), (told,),
     )  # fmt: skip
+
+
+CHANNEL = ChannelShare(7, "B2/8", 1.0)
+CHANNELS = tuple(RegionChannels(r.name, 1700, 1600, 1, 2, 30.0) for r in DETECTOR.regions)
+"""How the channels of each region stand, where a detector has some."""
 
 
 def standing(**changes):

@@ -9,7 +9,7 @@ from consumers.app import detector_files, settings, speaking
 from consumers.cli import options
 from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
-from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_mask
+from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_masks
 from monitor.quality.alarms import State
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask",
         action="append",
         default=[],
-        metavar="REGION|CELLS",
-        help="A3, or A3:middle[5,6];middle[5,7]; may be given more than once",
+        metavar="REGION|CELLS|CHANNELS",
+        help="A3, or A3:middle[5,6];middle[5,7], or channels and groups by name, EB-12/34; may be "
+        "given more than once",
     )
     parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
     parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
@@ -48,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
             who=args.who,
             cause=args.cause,
             time_ns=time.time_ns(),
-            masks=tuple(parse_mask(text, detector, geometry) for text in args.mask),
+            masks=tuple(
+                mask for text in args.mask for mask in parse_masks(text, detector, geometry)
+            ),
             until_ns=None if args.until is None else options.time_ns(args.until),
             lifted=args.lift,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "run", "lumisection", "region", "name", "quality", "version", "showers", "exceedances",
-    "expected", "reason", "model", "reference", "software",
+    "expected", "reason", "model", "reference", "software", "channels",
 )  # fmt: skip
 
 
@@ -50,7 +50,10 @@ def run(args: argparse.Namespace) -> int:
     if args.form == "csv":
         writer = csv.writer(sys.stdout)
         writer.writerow(COLUMNS)
-        writer.writerows([getattr(verdict, name) for name in COLUMNS] for verdict in verdicts)
+        writer.writerows(
+            [*(getattr(verdict, name) for name in COLUMNS[:-1]), ";".join(verdict.channels)]
+            for verdict in verdicts
+        )
     elif args.form == "verdicts":
         print(json.dumps([records.to_json(verdict) for verdict in verdicts], indent=2))
     else:

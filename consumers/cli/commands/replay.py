@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from consumers.app.settings import Settings
     from models.scoring.artefact import Artefact
+    from monitor.detector.tree import Detector
     from monitor.judging.statements import Statement
     from monitor.windows.window import Window
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("say --from and --to, or --run")
     else:
         begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
-        windows = _seconds(given, artefact, range(begin, end), rescore=args.rescore)
+        asked = range(begin, end)
+        windows = _seconds(given, artefact, detector, asked, rescore=args.rescore)
     monitor = wiring.monitor_maker(given, artefact, detector)()
     said: list[Statement] = []
     for _, second in groupby(windows, key=lambda window: window.key.second):
@@ -77,7 +79,9 @@ def _kept(given: Settings, artefact: Artefact, run: int) -> list[Window]:
     return found
 
 
-def _seconds(given: Settings, artefact: Artefact, asked: range, *, rescore: bool) -> list[Window]:
+def _seconds(
+    given: Settings, artefact: Artefact, detector: Detector, asked: range, *, rescore: bool
+) -> list[Window]:
     """Return the windows of data-seconds."""
     if not asked:
         raise UserError("--to must be later than --from")
@@ -89,7 +93,8 @@ def _seconds(given: Settings, artefact: Artefact, asked: range, *, rescore: bool
         same = all(found.model == artefact.hash for found in ranges)
         if rescore or not same:
             scorer = wiring.model_of(artefact, given.device)
-            return replay.rescored(log, ranges, scorer, asked.start, asked.stop)
+            channels = detector.channels
+            return replay.rescored(log, ranges, scorer, asked.start, asked.stop, channels)
         return replay.recorded(ranges, asked.start, asked.stop)
 
 

@@ -13,6 +13,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from monitor.detector.tree import Level
+from monitor.display.metrics.channels import channel_series
 from monitor.display.metrics.labels import MAX_REGION_LABELS
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
 from monitor.display.metrics.stream import stream_series
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from monitor.detector.tree import Detector
     from monitor.display.standing import RegionNow, Standing
     from monitor.quality.alarms import Alarm
+
+WHILE_OPEN = frozenset({Level.GROUP, Level.CHANNEL})
+"""Levels whose places have series while an alarm of theirs is open, and no longer."""
 
 
 class StandingSeries(Collector):
@@ -91,8 +95,9 @@ class StandingSeries(Collector):
     def _alarms(self, now: Standing) -> Iterable[Metric]:
         alarms = now.alarms
         loud = {alarm.id for alarm in now.unacknowledged()}
-        # Where regions are many, one has its series from its first alarm on.
-        self._places |= {(alarm.level, alarm.place) for alarm in alarms}
+        # Where regions are many, one has its series from its first alarm on; a channel or a group has
+        # some while its alarm is open, for there are too many of them.
+        self._places |= {(a.level, a.place) for a in alarms if a.level not in WHILE_OPEN}
         labels = ["level", "place", "severity"]
         opened = GaugeMetricFamily(
             "calodqm_alarms_open", "Open alarms that nobody has acknowledged.", labels=labels
@@ -100,7 +105,7 @@ class StandingSeries(Collector):
         taken = GaugeMetricFamily(
             "calodqm_alarms_acknowledged", "Open alarms in somebody's hands.", labels=labels
         )
-        for level, place in sorted(self._places):
+        for level, place in sorted(self._places | {(a.level, a.place) for a in alarms}):
             for severity in Severity:
                 here = [
                     a for a in alarms if (a.level, a.place, a.severity) == (level, place, severity)
@@ -112,6 +117,8 @@ class StandingSeries(Collector):
         yield taken
         yield from _evidence(alarms)
         yield cell_series(alarms)
+        if now is not None and now.channels:
+            yield from channel_series(now.channels, alarms)
 
 
 def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:

@@ -125,7 +125,8 @@ async function poll() {
 
 // ---- what is shown --------------------------------------------------------------------------
 
-function show({ now, service }) {
+function show({ now, service, channels }) {
+  $("to-channels").hidden = !channels;
   document.body.dataset.quality = now.quality;
   $("detector").textContent = now.detector;
   $("run").textContent = now.run;
@@ -207,7 +208,7 @@ function card(alarm, now, open) {
     make("p", alarm.text),
   ];
   const regions = alarm.regions.length > 1 ? alarm.regions : [];
-  const shares = [...regions, ...alarm.cells].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
+  const shares = [...regions, ...alarm.cells, ...(alarm.channels ?? [])].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
   if (shares.length) children.push(make("ul", null, { class: "shares" }, shares));
   children.push(alarm.taken ? taken(alarm) : acts(alarm));
   const quality = alarm.taken ? "null" : LEVEL[alarm.severity];
@@ -263,6 +264,12 @@ function ask(alarm, lift) {
   const masks = [["nothing", []]];
   if (cells.length) masks.push([`the cell ${cells[0]} of ${regions[0]}`, [`${regions[0]}:${cells[0]}`]]);
   if (cells.length > 1) masks.push([`all ${cells.length} cells named`, [`${regions[0]}:${cells.join(";")}`]]);
+  const channels = (alarm.channels ?? []).map((channel) => channel.name);
+  if (channels.length) {
+    const groups = [];   // a mask has 500 characters at most
+    for (let i = 0; i < channels.length; i += 16) groups.push(channels.slice(i, i + 16).join(";"));
+    masks.push([channels.length === 1 ? `the channel ${channels[0]}` : `all ${channels.length} channels named`, groups.slice(0, 16)]);
+  }
   if (regions.length) masks.push([regions.length === 1 ? `the region ${regions[0]}` : `all ${regions.length} regions named`, regions]);
   options($("act-mask"), masks);
   options($("act-until"), HOURS);
