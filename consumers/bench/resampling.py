@@ -127,6 +127,7 @@ def sums(
         "lit": _whole(drawn @ source.lit),
         "layer_energy": _whole(drawn @ source.energy),
         "unscored": np.bincount(region[~valid], minlength=n_regions),
+        "unknown": np.zeros(n_regions, np.int64),
     }
 
 

@@ -38,9 +38,6 @@ class Scores(Protocol):
     def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
         """Return scores and p-values; `mask` is True for cells that must not count, (N, V)."""
 
-    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
-        """Return the bin of each score, shape (N, S)."""
-
 
 @dataclass(frozen=True, eq=False)
 class ScoringModel:
@@ -108,7 +105,6 @@ class ScoringModel:
 
     def tally(self, batch: Batch, showers: Showers, scored: Scored) -> list[tuple[int, Window]]:
         """Return the windows of a scored batch, each with its partition."""
-        score_bins = self.scorer.score_bins(scored)
         return [
             (
                 partition,
@@ -117,7 +113,6 @@ class ScoringModel:
                     showers[rows],
                     scored.rows(rows),
                     batch.columns["region"][rows],
-                    score_bins[rows],
                     geometry=self.scorer.geometry,
                     shape=self.scorer.shape,
                 ),

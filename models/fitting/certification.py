@@ -13,7 +13,7 @@ from models.fitting.training import TrainingError, whole
 from models.scoring import artefact, measures, scores
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
-from models.scoring.scorer import Examiner
+from models.scoring.scorer import Examiner, Seen
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from models.scoring.reference import ReferenceTable
     from models.scoring.scored import Scored
     from models.showers.pool import Pool
+
+
+OUTSIDE_MOST = 0.5
+"""Showers to certify of which more than this share is outside of what the model knows are of
+another detector or beam."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ def certified(
     rng = np.random.default_rng([options.seed, 6])
     showers, index = every_image(pool, geometry, options, rng)
     seen = examine(showers)
+    if seen.outside.any():  # never scored, so no part of what scores are measured against
+        showers, seen, index = _known(showers, seen, index)
     score_map = scores.fit(examine.score_names, seen.raw, seen.energy)
     people = Population(
         e_rec=seen.e_rec,
@@ -67,7 +74,9 @@ def certified(
         latents=seen.latents,
         cells=showers.cells,
         shower=index,
-        weights=score_map.weights,
+        weights=score_map.both_weights,
+        conditions=seen.conditions,
+        response=seen.response,
     )
     table = build(people, geometry, options.condition_cells, "certified")
     figures = {
@@ -85,6 +94,20 @@ def certified(
         },
     }
     return score_map, table, figures
+
+
+def _known(
+    showers: Showers, seen: Seen, index: NDArray[np.int64]
+) -> tuple[Showers, Seen, NDArray[np.int64]]:
+    """Return what the model knows of showers, less those outside of its conditions."""
+    share = float(seen.outside.mean())
+    if share > OUTSIDE_MOST:
+        raise TrainingError(
+            f"{share:.0%} of the showers lie outside of the energies and conditions that the model "
+            "was trained on: train it on such showers"
+        )
+    known = ~seen.outside
+    return showers[known], Seen(*(column[known] for column in seen)), index[known]
 
 
 def recertified(

@@ -87,7 +87,9 @@ def generated_reference(
         latents=drawn.latents,
         cells=showers.cells,
         shower=np.arange(showers.n),
-        weights=artefact.score_map.weights,
+        weights=artefact.score_map.both_weights,
+        conditions=drawn.conditions,
+        response=drawn.response,
     )
     return build(people, artefact.geometry, n_cells, "generated")
 

@@ -35,6 +35,11 @@ ENOUGH = 200
 """Showers that features are fitted on, and known energies that the response is: no fewer."""
 
 
+MARGIN = 0.1
+"""How far beyond what training held a condition is still known: of the energy, this fraction of it
+(a shower reconstructs a little beside its energy); of others, of the range in training."""
+
+
 class FeatureError(ValueError):
     """Showers that features cannot be made of; the message says why."""
 
@@ -141,7 +146,10 @@ class FeatureMap:
         return clipped
 
     def __call__(
-        self, showers: Showers, dither: NDArray[np.float32] | None = None
+        self,
+        showers: Showers,
+        dither: NDArray[np.float32] | None = None,
+        key: NDArray[np.uint64] | None = None,
     ) -> tuple[Features, NDArray[np.float64]]:
         """Return the features of a batch and its reconstructed energies, MeV, shape (N,).
 
@@ -149,6 +157,8 @@ class FeatureMap:
         ----------
         dither
             Added to the cells, MeV, shape (N, V): undoes the digitisation in training.
+        key
+            `keys` of the showers, where they are there already.
         """
         import torch  # noqa: PLC0415  a judge has none and needs `typical` alone
 
@@ -156,7 +166,7 @@ class FeatureMap:
         core: NDArray[np.float32] = cells @ self.core.T
         e_rec = self._e_rec(core)
         c = self.standardised(e_rec, showers.conditions)
-        layers = self._layers(core, e_rec, c, showers)
+        layers = self._layers(core, e_rec, c, showers, key)
         y = compress(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
         powers = torch.from_numpy(basis(c[:, 0]))
         y -= powers @ torch.from_numpy(self.cell_mean)
@@ -175,14 +185,40 @@ class FeatureMap:
         clamped: NDArray[np.float32] = np.clip(standard, *self.limits).astype(np.float32)
         return clamped
 
+    def outside(self, showers: Showers, e_rec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which showers have a condition that training held nothing near to, shape (N,).
+
+        The energy is the incident one where that is known: a shower of a known energy that is
+        reconstructed far from it is strange.
+
+        Parameters
+        ----------
+        e_rec
+            Reconstructed energies, MeV, shape (N,).
+        """
+        energy = np.where(self.knows(showers), showers.e_inc, e_rec)
+        others = (showers.conditions[name] for name in self.condition_names)
+        standard = (np.column_stack([np.log(energy), *others]) - self.scale[0]) / self.scale[1]
+        margin = MARGIN * (self.limits[1] - self.limits[0])
+        margin[0] = math.log1p(MARGIN) / self.scale[1, 0]
+        within = (standard >= self.limits[0] - margin) & (standard <= self.limits[1] + margin)
+        outside: NDArray[np.bool_] = ~within.all(axis=1)
+        return outside
+
+    def knows(self, showers: Showers) -> NDArray[np.bool_]:
+        """Return which showers have a response: an incident energy, and a model that uses it."""
+        known: NDArray[np.bool_] = ~np.isnan(showers.e_inc) & self.knows_response
+        return known
+
     def _layers(
         self,
         core: NDArray[np.float32],
         e_rec: NDArray[np.float64],
         c: NDArray[np.float32],
         showers: Showers,
+        key: NDArray[np.uint64] | None,
     ) -> NDArray[np.float32]:
-        known = ~np.isnan(showers.e_inc) & self.knows_response
+        known = self.knows(showers)
         e_inc = np.where(known, showers.e_inc, 1.0).astype(np.float64)
         at = np.where(known, self._at(e_inc), 0.0).astype(np.float32)
         raw = np.arcsinh(core / self.layer_unit_mev).astype(np.float32)
@@ -194,8 +230,9 @@ class FeatureMap:
         log_scale[:, 0] = response @ self.layer_log_scale[:, 0]
         layers = (raw - mean) * np.exp(-log_scale)
         if not known.all():
-            # An unknown response is drawn from its null, so that nothing downstream is special.
-            u = uniform(keys(showers), 1)[:, 0]
+            # An unknown response is drawn from its null, so that no sum of latents is special; no
+            # p-value of a shower as a whole looks at it.
+            u = uniform(keys(showers) if key is None else key, 1)[:, 0]
             layers[:, 0] = np.where(known, layers[:, 0], normal_quantile(u))
         standard: NDArray[np.float32] = layers.astype(np.float32)
         return standard

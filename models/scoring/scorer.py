@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.flows.interface import Features, FlowOutput
-from models.scoring.reference import BINS, bins, harmonic_mean
+from models.scoring.reference import BINS, bins
 from models.scoring.scored import Scored
 from models.scoring.scores import RawScores, names
 from models.showers.batch import Showers
@@ -43,11 +43,23 @@ class Seen(NamedTuple):
     latents: NDArray[np.float32]
     """Shape (N, D)."""
 
-    energy: NDArray[np.float32]
-    """Standardised log of the reconstructed energy, shape (N,)."""
+    conditions: NDArray[np.float32]
+    """Standardised conditions, shape (N, C): log of the reconstructed energy first."""
 
     e_rec: NDArray[np.float64]
     """Reconstructed energy, MeV, shape (N,)."""
+
+    response: NDArray[np.bool_]
+    """Whether the response is known, shape (N,): else its latent is drawn."""
+
+    outside: NDArray[np.bool_]
+    """Whether a condition lies outside of what the model knows, shape (N,)."""
+
+    @property
+    def energy(self) -> NDArray[np.float32]:
+        """Return the standardised log of the reconstructed energy, shape (N,)."""
+        energy: NDArray[np.float32] = self.conditions[:, 0]
+        return energy
 
 
 class Examiner:
@@ -93,17 +105,28 @@ class Examiner:
         return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _chunk(self, showers: Showers) -> Seen:
-        features, e_rec = self.feature_map(showers)
-        energy = features.conditions[:, 0].numpy()
+        key = keys(showers)
+        features, e_rec = self.feature_map(showers, key=key)
         output = self._output(features)
-        raw = self._raw(features, output, showers, showers)
-        return Seen(raw, output.latents.cpu().numpy(), energy, e_rec)
+        raw = self._raw(features, output, showers, key)
+        return self._seen(raw, output.latents.cpu().numpy(), features, e_rec, showers)
+
+    def _seen(
+        self,
+        raw: NDArray[np.float32],
+        latents: NDArray[np.float32],
+        features: Features,
+        e_rec: NDArray[np.float64],
+        showers: Showers,
+    ) -> Seen:
+        known, outside = self.feature_map.knows(showers), self.feature_map.outside(showers, e_rec)
+        return Seen(raw, latents, features.conditions.numpy(), e_rec, known, outside)
 
     def _raw(
-        self, features: Features, output: FlowOutput, seen: Showers, showers: Showers
+        self, features: Features, output: FlowOutput, seen: Showers, key: NDArray[np.uint64]
     ) -> NDArray[np.float32]:
-        """Return raw scores of showers `seen` in the place of those that ties are drawn from."""
-        tie = uniform(keys(showers), 2)[:, 1]
+        """Return raw scores of showers; what breaks ties is drawn from their keys."""
+        tie = uniform(key, 2)[:, 1]
         raw = self.raw_scores(output, seen.cells, tie)
         if self.classifier is None:
             return raw
@@ -153,10 +176,10 @@ class Examiner:
             share = n_cells / (n_cells - n_masked).clamp(min=1)
             residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
         expected = FlowOutput(output.nll.cpu(), latents, residuals)
-        raw = self._raw(features._replace(cells=best), expected, filled, showers)
+        raw = self._raw(features._replace(cells=best), expected, filled, keys(showers))
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        return Seen(raw, latents.numpy(), features.conditions[:, 0].numpy(), e_rec)
+        return self._seen(raw, latents.numpy(), features, e_rec, filled)
 
 
 def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
@@ -184,6 +207,7 @@ class Scorer:
     ) -> None:
         self._examine = examiner
         self._score_map = score_map
+        self._weights = score_map.both_weights
         self.reference = reference
         self.geometry = geometry
         self.family = family
@@ -213,25 +237,18 @@ class Scorer:
         seen = self._examine(showers, mask)
         scores, latents = self._score_map(seen.raw, seen.energy), seen.latents
         sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
-        valid: NDArray[np.bool_] = np.abs(sums) < np.inf  # NaN is not
+        valid: NDArray[np.bool_] = (np.abs(sums) < np.inf) & ~seen.outside  # NaN is not
         cell = self.reference.condition_cell(seen.e_rec)
         position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
-        p = self.reference.p_values(position, cell)
-        combined = -np.log(harmonic_mean(p, self._score_map.weights))[:, None]
-        last = self.reference.n_scores
-        p_combined = self.reference.p_values(
-            self.reference.position(combined, cell, last), cell, last
-        )[:, 0]
+        where = bins(position)
+        p = self.reference.p_values(position, cell, seen.conditions)
+        p_combined = self.reference.combined(p, cell, self._weights, seen.response, seen.conditions)
         if not valid.all():
+            where[~valid] = 0
             for array in (scores, latents, p):
                 array[~valid] = np.nan
             p_combined[~valid] = np.nan
-        return Scored(scores, p, p_combined, latents, cell, valid)
-
-    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
-        """Return the bin of each score in the reference's histogram, shape (N, S); 0 if unscored."""
-        scores = np.where(scored.valid[:, None], scored.scores, 0.0)
-        return bins(self.reference.position(scores, scored.condition_cell))
+        return Scored(scores, p, p_combined, latents, cell, valid, seen.outside, where)
 
     def _empty(self) -> Scored:
         s, d = len(self.score_names), self._examine.n_latents
@@ -242,6 +259,8 @@ class Scorer:
             np.zeros((0, d), np.float32),
             np.zeros(0, np.int64),
             np.zeros(0, np.bool_),
+            np.zeros(0, np.bool_),
+            np.zeros((0, s), np.int64),
         )
 
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-STATE_FORM = 5
+STATE_FORM = 6
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 
@@ -415,11 +415,11 @@ class Monitor:
     def _part(self, key: WindowKey, rows: Rows) -> Part:
         showers = rows.showers.astype(np.float64)
         expected, _ = self.watch.rates.expected(showers)
-        at, seen = LEVELS.index(0.01), rows.showers.sum(1)
+        at, scored = LEVELS.index(0.01), rows.showers.sum(1)
         return Part(
             *key,
-            present=(seen + rows.unscored) > 0,
-            showers=seen,
+            present=rows.seen > 0,
+            showers=scored,
             exceedances=rows.exceedances[..., at].sum(1),
             expected=expected[:, at],
         )

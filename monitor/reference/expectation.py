@@ -177,7 +177,7 @@ def no_showers(expectation: Expectation, n_regions: int) -> Rows:
     of = expectation
     latents, layers = of.latent_mean.shape[1:], of.layer_energy.shape[1:]
     each = (
-        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (),
+        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (), (),
         latents, latents, of.lit_rate.shape[1:], layers,
     )  # fmt: skip
     return Rows(*(np.zeros((n_regions, *shape), np.int64) for shape in each))

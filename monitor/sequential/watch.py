@@ -142,7 +142,7 @@ class Watch:
         unknown
             Regions whose silence says nothing, since showers of theirs may be elsewhere, shape (R,).
         """
-        seen = rows.showers.sum(1) + rows.unscored
+        seen = rows.seen
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
         silence_says = ~unknown & new
         share = np.zeros(self._places.n)

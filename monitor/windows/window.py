@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 
@@ -32,8 +33,8 @@ __all__ = [
 ]
 
 
-TALLIED_AT_ONCE = 128
-"""Showers summed at a time."""
+TALLIED_AT_ONCE = 256
+"""Showers summed at a time: their squares of latents, below 2**19 each, add up within 32 bits."""
 
 
 class WindowKey(NamedTuple):
@@ -84,6 +85,9 @@ class Window:
     unscored: NDArray[np.int64]
     """Showers that got no finite score, shape (r,)."""
 
+    unknown: NDArray[np.int64]
+    """Showers that the model knows nothing of, `Scored.unknown`, shape (r,)."""
+
     score_bins: NDArray[np.int64]
     """Occupied bins of the score histograms, sorted, shape (n,): see `score_bin`."""
 
@@ -93,7 +97,7 @@ class Window:
     @property
     def n(self) -> int:
         """Return the number of showers seen, scored or not."""
-        return int(self.showers.sum() + self.unscored.sum())
+        return int(self.showers.sum() + self.unscored.sum() + self.unknown.sum())
 
     def __add__(self, other: Window) -> Window:
         return _combine(self, other, 1)
@@ -182,7 +186,6 @@ def tally(
     showers: Showers,
     scored: Scored,
     region: NDArray[np.int64],
-    score_bins: NDArray[np.int64],
     *,
     geometry: Geometry,
     shape: tuple[int, int, int],
@@ -193,8 +196,6 @@ def tally(
     ----------
     region
         Region id of each shower, shape (N,).
-    score_bins
-        Bin of each score in the reference's histogram, shape (N, S).
     shape
         K condition cells, S scores, H bins of the reference's histogram.
     """
@@ -208,7 +209,8 @@ def tally(
         np.bincount(place[p_all[:, -1] <= alpha], minlength=r * n_cells).reshape(r, n_cells)
         for alpha in LEVELS
     ]
-    bins, counts = np.unique(score_bin(region[ok], cell, score_bins[ok], shape), return_counts=True)
+    flat = score_bin(region[ok], cell, scored.bins[ok], shape)
+    bins, counts = np.unique(flat, return_counts=True)
     sums = _region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
     return Window(
         key=key,
@@ -216,12 +218,12 @@ def tally(
         showers=np.bincount(place, minlength=r * n_cells).reshape(r, n_cells),
         exceedances=np.stack(exceedances, axis=2),
         p_counts=_p_histograms(row_ok, p_all, r),
-        # Products of whole numbers below 2**53 are exact in float64, and BLAS is fast.
         z_sum=sums.z,
         z_square=sums.z_square,
         lit=sums.lit,
         layer_energy=sums.layer_energy,
-        unscored=np.bincount(row[~ok], minlength=r),
+        unscored=np.bincount(row[~ok & ~scored.unknown], minlength=r),
+        unknown=np.bincount(row[scored.unknown], minlength=r),
         score_bins=bins.astype(np.int64),
         score_counts=counts.astype(np.int64),
     )
@@ -245,25 +247,34 @@ def _region_sums(
 ) -> _Sums:
     """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
 
-    Products of whole numbers are exact in floating point, and BLAS is fast; a chunk at a time,
-    all of it stays in the cache of a core.
+    Showers are taken region after region, a chunk at a time, so that what is added up is in the
+    cache of a core and the cost is that of the showers, however many regions there are.
     """
     starts = [cut.start for cut in geometry.slices]
-    z = np.zeros((r, latents.shape[1]))
-    square, lit = np.zeros_like(z), np.zeros((r, geometry.n_cells))
-    energy = np.zeros((r, geometry.n_layers))
     threshold = lit_threshold(geometry)
+    widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
+    totals = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
+    order = np.argsort(row, kind="stable")
     for begin in range(0, len(row), TALLIED_AT_ONCE):
-        cut = slice(begin, begin + TALLIED_AT_ONCE)
-        member = row[cut] == np.arange(r)[:, None]
-        onehot = member.astype(np.float64)
-        quantised, squares = _quantised(latents[cut])
-        z += onehot @ quantised.astype(np.float64)
-        square += onehot @ squares.astype(np.float64)
-        lit += member.astype(np.float32) @ (cells[cut] > threshold).astype(np.float32)
-        layers = np.add.reduceat(cells[cut], starts, axis=1, dtype=np.float64)
-        energy += onehot @ np.rint(layers * 1000)
-    return _Sums(*(total.astype(np.int64) for total in (z, square, lit, energy)))
+        mine = order[begin : begin + TALLIED_AT_ONCE]
+        cut = cells[mine]
+        layers = np.add.reduceat(cut, starts, axis=1, dtype=np.float64)
+        values = (*_quantised(latents[mine]), cut > threshold, np.rint(layers * 1000))
+        _add(totals, row[mine], values)
+    return totals
+
+
+def _add(
+    totals: _Sums, row: NDArray[np.int64], values: tuple[NDArray[np.number[Any]], ...]
+) -> None:
+    """Add whole numbers of showers to the totals of their rows, which rise without a hole."""
+    ends = np.searchsorted(row, np.arange(row[0], row[-1] + 2)).astype(np.int32)
+    ones, each = np.ones(len(row), np.int32), np.arange(len(row), dtype=np.int32)
+    member = csr_matrix((ones, each, ends), shape=(len(ends) - 1, len(row)))
+    for total, value in zip(totals, values, strict=True):
+        # 32 bits hold the sums of a chunk but for the energies, and take half the time of 64.
+        kind = np.int64 if value.dtype == np.float64 else np.int32
+        total[row[0] : row[-1] + 1] += member @ value.astype(kind)
 
 
 def _quantised(

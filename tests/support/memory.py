@@ -46,10 +46,9 @@ class PlainScorer:
             latents=latents,
             condition_cell=np.zeros(showers.n, np.int64),
             valid=np.ones(showers.n, np.bool_),
+            unknown=np.zeros(showers.n, np.bool_),
+            bins=np.clip((-np.log(p) / 4).astype(np.int64), 0, 3),
         )
-
-    def score_bins(self, scored: Scored) -> np.ndarray[Any, Any]:
-        return np.clip((scored.scores / 4).astype(np.int64), 0, 3)
 
 
 @dataclass

@@ -23,7 +23,7 @@ def window(regions: list[int], seed: int) -> Window:
     bins = np.unique(rng.integers(0, 40, rng.integers(0, 8)))
     return Window(
         KEY, np.array(sorted(regions), np.int64), some(K), some(K, len(LEVELS)), some(S + 1, B),
-        some(D), some(D), some(V), some(L), some(), bins, rng.integers(1, 9, len(bins)),
+        some(D), some(D), some(V), some(L), some(), some(), bins, rng.integers(1, 9, len(bins)),
     )  # fmt: skip
 
 
