@@ -190,7 +190,7 @@ class Monitor:
             out += [*self._turn(self._attribution.labels.now[0]), *said]
             clock.tick(*self._attribution.labels.now)
         for window, mine in zip(windows, rows, strict=True):
-            self._recent.add(second, mine.showers, mine.exceedances.sum(1))
+            self._recent.add(second, mine.showers, mine.exceedances.sum(1), mine.unknown)
             self.view.add(mine)
             self._scores.add(window)
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
@@ -422,6 +422,7 @@ class Monitor:
             showers=scored,
             exceedances=rows.exceedances[..., at].sum(1),
             expected=expected[:, at],
+            outside=rows.unknown,
         )
 
     def masked(self) -> Masked:

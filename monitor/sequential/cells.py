@@ -297,6 +297,19 @@ def _moments(showers: NDArray[np.float64], reference: Expectation) -> _Moments:
     )
 
 
+def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:
+    """Return the share of showers in which a cell must be lit for an eightfold to be told.
+
+    In a cell that is rarer, the bound on what a reference of so many showers leaves possible is
+    so wide that the tests of occupancy wait for more than that.
+    """
+    each, ratio = _each(miscoverage, 2 * n_cells), LIT_RATIOS[-1]
+    counts = np.arange(1, 2000)
+    upper = (counts + 1) * gamma_quantile(counts + 1.0, 1 - each)
+    told = ratio * counts * np.log(ratio) > (ratio - 1) * upper
+    return float(min(counts[int(told.argmax())] / showers, 1.0))
+
+
 def _each(miscoverage: float, bounds: int) -> float:
     """Return what each of so many bounds, in each of three families, may fail with."""
     return miscoverage / (3 * bounds)

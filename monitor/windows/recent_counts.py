@@ -14,7 +14,7 @@ LENGTH = 600
 
 
 class RecentCounts:
-    """A ring of data-seconds: for every region, showers by condition cell and exceedances.
+    """A ring of data-seconds: for every region, showers by condition cell, exceedances, unknown.
 
     Parameters
     ----------
@@ -26,16 +26,23 @@ class RecentCounts:
         self._k = n_conditions
         self.second = np.full(LENGTH, -1, np.int64)
         """Data-second of each row; -1 where none."""
-        self._counts = np.zeros((LENGTH, n_regions, n_conditions + n_levels), np.int64)
-        self._total = np.zeros((n_regions, n_conditions + n_levels), np.int64)
+        self._last = n_conditions + n_levels
+        self._counts = np.zeros((LENGTH, n_regions, self._last + 1), np.int64)
+        self._total = np.zeros((n_regions, self._last + 1), np.int64)
         self._next = 0
 
-    def add(self, second: int, showers: NDArray[np.int64], exceedances: NDArray[np.int64]) -> None:
-        """Add counts of shapes (R, K) and (R, A), to a new data-second or to a kept one.
+    def add(
+        self,
+        second: int,
+        showers: NDArray[np.int64],
+        exceedances: NDArray[np.int64],
+        unknown: NDArray[np.int64],
+    ) -> None:
+        """Add counts of shapes (R, K), (R, A) and (R,), to a new data-second or to a kept one.
 
         What comes so late that its second is no longer kept counts with the oldest.
         """
-        counts = np.concatenate([showers, exceedances], axis=1)
+        counts = np.column_stack([showers, exceedances, unknown])
         self._total += counts
         row = self._row(second)
         if row is None:
@@ -65,23 +72,30 @@ class RecentCounts:
         """Return showers (R, K) and exceedances (R, A) from a data-second on."""
         rows = self.second >= max(second, 0)
         counts = self._counts[rows].sum(0)
-        return counts[:, : self._k], counts[:, self._k :]
+        return counts[:, : self._k], counts[:, self._k : self._last]
+
+    def unknown_since(self, second: int) -> NDArray[np.int64]:
+        """Return the showers that the model knows nothing of from a data-second on, shape (R,)."""
+        unknown: NDArray[np.int64] = self._counts[self.second >= max(second, 0), :, self._last].sum(
+            0
+        )
+        return unknown
 
     def rows(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return the newest rows in order: seconds (T,), showers (T, R, K), exceedances (T, R, A)."""
         order = np.argsort(self.second, kind="stable")
         order = order[self.second[order] >= 0][-last:]
         counts = self._counts[order]
-        return self.second[order], counts[..., : self._k], counts[..., self._k :]
+        return self.second[order], counts[..., : self._k], counts[..., self._k : self._last]
 
     @property
     def total(self) -> NDArray[np.int64]:
-        """Return showers by condition cell, then exceedances, of all time, shape (R, K + A)."""
+        """Return showers by condition cell, exceedances, unknown, of all time, (R, K + A + 1)."""
         return self._total
 
     def last_seen(self) -> NDArray[np.int64]:
         """Return the newest kept second with a shower of each region, shape (R,); -1 if none."""
-        seen = self._counts[..., : self._k].any(2)
+        seen = self._counts.any(2)
         latest: NDArray[np.int64] = np.where(seen, self.second[:, None], -1).max(0)
         return latest
 

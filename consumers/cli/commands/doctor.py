@@ -28,12 +28,15 @@ from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
 from models.showers.batch import Showers
+from monitor.judging.settings import MonitorSettings
+from monitor.sequential.cells import least_lit
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from consumers.kafka.survey import Survey
+    from models.scoring.description import Described
 
 LOOKED_AT = 8
 """Records that are looked at, in all partitions."""
@@ -119,12 +122,23 @@ def _detector(given: settings.Settings) -> Finding:
     return _tried("detector", "correct the file that --detector names", look)
 
 
+def _reach(artefact: Described) -> str:
+    """Return how large a reference is, and what it is too small to tell."""
+    n, n_cells = artefact.reference.showers, artefact.geometry.n_cells
+    share = least_lit(n, n_cells, MonitorSettings().miscoverage / 4)
+    rare = int((artefact.reference.lit_rate.max(axis=0) < share).sum())
+    text = f"reference of {n:,} showers"
+    if rare:
+        text += f", too few to tell eight times the occupancy of {rare} cells lit in less than {share:.2%}"
+    return text
+
+
 def _artefact(given: settings.Settings, part: str) -> list[Finding]:
     def look() -> str:
         artefact = wiring.description_of(given)
         return (
             f"{artefact.family} {artefact.version}, {artefact.hash[:8]}, geometry "
-            f"{artefact.geometry.name}, reference of {artefact.reference.showers:,} showers"
+            f"{artefact.geometry.name}, {_reach(artefact)}"
         )
 
     def score() -> str:

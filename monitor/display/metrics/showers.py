@@ -41,6 +41,7 @@ class Showers(Collector):
         rows, bins = len(self._names), len(SCORE_EDGES) + 1
         self._scored = np.zeros(rows, np.int64)
         self._unscored = np.zeros(rows, np.int64)
+        self._unknown = np.zeros(rows, np.int64)
         self._skipped = np.zeros((rows, len(SKIPPED)), np.int64)
         self._anomalous = np.zeros((rows, len(LEVELS)), np.int64)
         self._expected = np.zeros((rows, len(LEVELS)))
@@ -73,7 +74,9 @@ class Showers(Collector):
         exemplars = [_exemplar(where(int(index[i])), float(score[i]), at) for i in worst]
         with self._lock:
             self._scored += np.bincount(row, minlength=n_rows)
-            self._unscored += np.bincount(all_rows[~scored.valid], minlength=n_rows)
+            known = ~scored.valid & ~scored.unknown
+            self._unscored += np.bincount(all_rows[known], minlength=n_rows)
+            self._unknown += np.bincount(all_rows[scored.unknown], minlength=n_rows)
             self._anomalous += np.stack(anomalous, axis=1)
             self._expected += expected
             self._counts += np.bincount(place, minlength=n_rows * n_bins).reshape(n_rows, n_bins)
@@ -107,6 +110,7 @@ class Showers(Collector):
             tables = [
                 (_SCORED, None, self._scored.copy()),
                 (_UNSCORED, None, self._unscored.copy()),
+                (_UNKNOWN, None, self._unknown.copy()),
                 (_SKIPPED, SKIPPED, self._skipped.copy()),
                 (_EXPECTED, _LEVEL_NAMES, self._expected.copy()),
             ]
@@ -164,6 +168,11 @@ class Showers(Collector):
 _LEVEL_NAMES = tuple(f"{alpha:g}" for alpha in LEVELS)
 _SCORED = ("calodqm_showers_scored", "Showers that got a p-value.", None)
 _UNSCORED = ("calodqm_showers_unscored", "Showers whose score was not finite.", None)
+_UNKNOWN = (
+    "calodqm_showers_unknown",
+    "Showers outside of the energies and conditions that the model knows: neither good nor strange.",
+    None,
+)
 _SKIPPED = ("calodqm_showers_skipped", "Showers left out on purpose.", "reason")
 _EXPECTED = (
     "calodqm_expected_anomalous_showers",
