@@ -117,7 +117,7 @@ def rescored(
                 block = decode(record.value, model.scorer.geometry)
             except DecodeError:  # rejected then, rejected now
                 continue
-            if not model.absent(block.showers):
+            if not model.lacks(block.showers):
                 windows += windows_of(block, model)
     return _merged(windows, begin, end)
 

@@ -60,6 +60,7 @@ class ModelFollower:
         self._notices: dict[Stream, Notice] = {}
         self._read = threading.Event()
         self._lineup: ModelsInForce | None = None
+        self._learner: threading.Thread | None = None
         self._problem = f"{topics.MODELS} has not been read yet"
 
     def lineup(self) -> ModelsInForce:
@@ -134,6 +135,34 @@ class ModelFollower:
         lineup = None if primary is None else ModelsInForce(primary, shadow, masked)
         if lineup != self._lineup:
             self._lineup = lineup
+        if lineup is not None:
+            self._learn_aside(lineup)
+
+    def _learn_aside(self, lineup: ModelsInForce) -> None:
+        """Learn what to expect without masked cells in a thread: what came meanwhile is unknown."""
+        if lineup.unlearnt() and not (self._learner and self._learner.is_alive()):
+            self._learner = threading.Thread(target=self._learn, name="masks", daemon=True)
+            self._learner.start()
+
+    def _learn(self) -> None:
+        failed: list[tuple[ScoringModel, tuple[int, ...]]] = []
+        while self._lineup is not None:
+            wanted = [each for each in self._lineup.unlearnt() if each not in failed]
+            if not wanted:
+                return
+            model, cells = wanted[0]
+            began = time.monotonic()
+            try:
+                if model.good is None:
+                    raise ValueError("no certified showers (CALODQM_CERTIFIED)")  # noqa: TRY301
+                model.scorer.learn(cells, model.good())
+            except ValueError as error:  # of files, showers and tables: all are
+                failed.append(wanted[0])
+                text = "what to expect without %d masked cells is not known: %s; regions that lack them are unknown"
+                logger.error(text, len(cells), error)  # noqa: TRY400  the line says it all
+            else:
+                took = time.monotonic() - began
+                logger.info("without %d masked cells: learnt in %.1f s", len(cells), took)
 
     def _had(self, model: str) -> ScoringModel | None:
         if model in self._known:

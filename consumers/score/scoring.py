@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from consumers.wire.ranges import WindowForm
+from models.scoring.absent import Absent
 from models.showers.batch import Showers
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows.window import WindowKey, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,8 +36,14 @@ class Scores(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Return K, S, H."""
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
-        """Return scores and p-values; `mask` is True for cells that must not count, (N, V)."""
+    def score(self, showers: Showers, absent: Absent | None = None) -> Scored:
+        """Return scores and p-values; `absent` says which cells showers lack."""
+
+    def knows(self, cells: tuple[int, ...]) -> bool:
+        """Return whether it knows what to expect without some cells."""
+
+    def learn(self, cells: tuple[int, ...], good: Showers) -> None:
+        """Learn what to expect without some cells from good showers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,9 @@ class ScoringModel:
     """What people call it."""
 
     card: Mapping[str, Any] | None = None
+    good: Callable[[], Showers] | None = None
+    """Returns good showers, some thousands: what to expect of showers without some of their cells is
+    learnt from them. None where there are none."""
 
     @property
     def hash(self) -> str:
@@ -69,31 +79,7 @@ class ScoringModel:
         geometry = self.scorer.geometry
         return WindowForm(self.scorer.shape, geometry.n_cells, geometry.n_layers)
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None) -> Scored:
-        """Return scores and p-values of N showers.
-
-        Parameters
-        ----------
-        mask
-            True for cells that must not count, shape (N, V). Showers without any take the fast
-            path, which gives them the same scores whatever is beside them.
-        """
-        if mask is None:
-            return self.scorer.score(showers)
-        touched = mask.any(1)
-        parts = [np.flatnonzero(~touched), np.flatnonzero(touched)]
-        scored = [
-            self.scorer.score(showers[parts[0]]),
-            self.scorer.score(showers[parts[1]], mask[parts[1]]),
-        ]
-        order = np.argsort(np.concatenate(parts))
-        columns = {
-            f.name: np.concatenate([getattr(part, f.name) for part in scored])[order]
-            for f in fields(scored[0])
-        }
-        return type(scored[0])(**columns)
-
-    def absent(self, showers: Showers) -> str:
+    def lacks(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
         absent = [name for name in self.conditions if name not in showers.conditions]
         return absent[0] if absent else ""
@@ -130,16 +116,15 @@ class ModelsInForce:
     masked: Masked = NOTHING_MASKED
     """What is known to be bad: its cells do not count in scores."""
 
-    def mask(self, region: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Return the masked cells of showers in these regions, (N, V); None if there are none."""
-        found = None
-        for id_, cells in self.masked.cells:
-            rows = np.flatnonzero(region == id_)
-            if len(rows):
-                if found is None:
-                    found = np.zeros((len(region), self.primary.scorer.geometry.n_cells), bool)
-                found[rows[:, None], np.array(cells)] = True
-        return found
+    def absent(self, region: NDArray[np.int64]) -> Absent | None:
+        """Return which cells showers in these regions lack; None if all are whole."""
+        return Absent.of_groups(region, dict(self.masked.cells)) if self.masked.cells else None
+
+    def unlearnt(self) -> list[tuple[ScoringModel, tuple[int, ...]]]:
+        """Return the sets of masked cells that a model does not know what to expect without."""
+        models = [model for model in (self.primary, self.shadow) if model is not None]
+        sets = sorted({cells for _, cells in self.masked.cells})
+        return [(m, cells) for m in models for cells in sets if not m.scorer.knows(cells)]
 
 
 @dataclass(slots=True)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from consumers.wire.control import Notice
     from consumers.wire.ranges import Range
     from consumers.wire.record import Append, Clients, Record
+    from models.scoring.absent import Absent
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
     from monitor.detector.tree import Detector
@@ -381,13 +382,13 @@ class Worker:
         showers = concatenate([model.needed(part.block.showers) for part in parts])
         began = time.perf_counter()
         batch = Batch.of(parts)
-        mask = self._lineup.mask(batch.columns["region"])
-        scored = model.score(showers, mask)
+        absent = self._lineup.absent(batch.columns["region"])
+        scored = model.scorer.score(showers, absent)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
         for partition, window in model.tally(batch, showers, scored):
             self._stretches[partition].count(window)
-        self._score_in_shadow(batch, scored, mask)
+        self._score_in_shadow(batch, scored, absent)
         self._keep_strange(showers, scored, batch.columns)
         rows = max(stretch.rows for stretch in self._stretches.values())
         if rows * model.form.row_bytes > self._settings.range_bytes:
@@ -411,16 +412,14 @@ class Worker:
             at=time.time(),
         )
 
-    def _score_in_shadow(
-        self, batch: Batch, scored: Scored, mask: NDArray[np.bool_] | None
-    ) -> None:
+    def _score_in_shadow(self, batch: Batch, scored: Scored, absent: Absent | None) -> None:
         """Score the same showers by the shadow too, and count how alike the p-values are."""
         shadow = self._lineup.shadow
         # What it cannot score it does not say: the judge sees the gap in its windows.
-        if shadow is None or any(shadow.absent(part.block.showers) for part in batch.parts):
+        if shadow is None or any(shadow.lacks(part.block.showers) for part in batch.parts):
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
-        beside = shadow.score(showers, mask)
+        beside = shadow.scorer.score(showers, absent)
         for partition, window in shadow.tally(batch, showers, beside):
             self._stretches[partition].count_shadow(window)
         for partition in np.unique(batch.columns["partition"]).tolist():
@@ -432,13 +431,18 @@ class Worker:
         self, showers: Showers, scored: Scored, joined: Mapping[str, NDArray[np.int64]]
     ) -> None:
         p = np.where(scored.valid, scored.p_combined, 1.0)
+        names = self._lineup.primary.scorer.score_names
+        drawn = [i for i, name in enumerate(names) if name == "response"]
         for i in _worst(p, joined["partition"], joined["region"]):
+            p_scores = scored.p[i].copy()  # a view would keep the batch alive
+            if np.isnan(showers.e_inc[i]):
+                p_scores[drawn] = 1.0  # nobody knows it: nothing is to be seen there
             self._stretches[int(joined["partition"][i])].keep(
                 StrangeShower(
                     **{name: int(joined[name][i]) for name in _COORDINATES},
                     e_inc=float(showers.e_inc[i]),
                     p=float(p[i]),
-                    p_scores=scored.p[i].copy(),  # a view would keep the batch alive
+                    p_scores=p_scores,
                     cells=showers.cells[i].copy(),
                     pull=scored.latents[i, : self._geometry.n_cells].copy(),
                 )

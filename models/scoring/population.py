@@ -79,15 +79,25 @@ class Population:
 
 
 def build(
-    population: Population, geometry: Geometry, n_cells: int, origin: Origin
+    population: Population,
+    geometry: Geometry,
+    n_cells: int,
+    origin: Origin,
+    inner: NDArray[np.float64] | None = None,
 ) -> ReferenceTable:
     """Return the reference that a population makes, in condition cells of equal counts.
 
     A shower and its images (symmetries, fresh noise) stay in one fifth, and `n_cut`, `n_ref` and
     their exceedances are scaled to the number of independent showers that fluctuate as much.
+
+    Parameters
+    ----------
+    inner
+        Edges between the condition cells, MeV, shape (K - 1,), where they are given.
     """
     _, shower = np.unique(population.shower, return_inverse=True)
-    inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
+    if inner is None:
+        inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
     cell = np.searchsorted(inner, population.e_rec, side="right")
     images = len(shower) / (int(shower.max()) + 1)
     fit = partial(_Tables.fit, cell=cell, shower=shower, n_cells=n_cells, images=images)

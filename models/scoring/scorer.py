@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from models.flows.interface import Features, FlowOutput
+from models.scoring.absent import learn, mask_of
 from models.scoring.reference import BINS, bins
 from models.scoring.scored import Scored
 from models.scoring.scores import RawScores, names
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
+    from models.scoring.absent import Absent, Cells, Without
     from models.scoring.classifier import Classifier
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
@@ -208,6 +211,7 @@ class Scorer:
         self._examine = examiner
         self._score_map = score_map
         self._weights = score_map.both_weights
+        self._without: dict[Cells, Without] = {}
         self.reference = reference
         self.geometry = geometry
         self.family = family
@@ -219,48 +223,73 @@ class Scorer:
         """Return K condition cells, S scores, H bins: the shape of a window's score histogram."""
         return self.reference.n_cells, len(self.score_names), BINS
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+    def learn(self, cells: Cells, good: Showers) -> None:
+        """Learn what to expect of showers without some cells; see `models.scoring.absent.learn`."""
+        learnt = learn(self._examine, self._score_map, self.reference, self.geometry, good, cells)
+        self._without = {**self._without, cells: learnt}
+
+    def knows(self, cells: Cells) -> bool:
+        """Return whether it has learnt what to expect without some cells."""
+        return cells in self._without
+
+    def score(self, showers: Showers, absent: Absent | None = None) -> Scored:
         """Return scores, p-values and latents of a batch of N >= 0 showers.
 
         Parameters
         ----------
-        mask
-            True for cells that are known to be bad, shape (V,) or (N, V): whatever they hold,
-            they are taken to hold what the others let expect, and their latents are 0.
+        absent
+            Cells that showers lack, whatever they hold: their latents are 0. Showers without cells
+            that nothing was learnt of are unknown. The others' scores are the same to the bit,
+            whatever is beside them.
         """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
                 f"{showers.cells.shape[1]} cells a shower; the model has {self.geometry.n_cells}"
             )
-        if showers.n == 0:
-            return self._empty()
+        if absent is None or showers.n == 0:
+            return self._score(showers, ())
+        parts = list(absent.parts())
+        scored = [self._score(showers[rows], cells) for cells, rows in parts]
+        order = np.argsort(np.concatenate([rows for _, rows in parts]))
+        columns = (f.name for f in fields(Scored))
+        return Scored(*(np.concatenate([getattr(s, c) for s in scored])[order] for c in columns))
+
+    def _score(self, showers: Showers, cells: Cells) -> Scored:
+        """Return the scores of showers that lack the same cells."""
+        without = self._without.get(cells)
+        if showers.n == 0 or (cells and without is None):
+            return self._nothing(showers.n)
+        mask = mask_of(cells, self.geometry.n_cells) if cells else None
         seen = self._examine(showers, mask)
-        scores, latents = self._score_map(seen.raw, seen.energy), seen.latents
+        table = self.reference if without is None else without.table
+        cell = table.condition_cell(seen.e_rec)
+        scores = self._score_map(seen.raw, seen.energy)
+        latents = seen.latents if without is None else without.restored(seen.latents, cell)
         sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
         valid: NDArray[np.bool_] = (np.abs(sums) < np.inf) & ~seen.outside  # NaN is not
-        cell = self.reference.condition_cell(seen.e_rec)
-        position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
+        position = table.position(np.where(valid[:, None], scores, 0.0), cell)
         where = bins(position)
-        p = self.reference.p_values(position, cell, seen.conditions)
-        p_combined = self.reference.combined(p, cell, self._weights, seen.response, seen.conditions)
+        p = table.p_values(position, cell, seen.conditions)
+        whole = table.combined(p, cell, self._weights, seen.response, seen.conditions)
         if not valid.all():
             where[~valid] = 0
             for array in (scores, latents, p):
                 array[~valid] = np.nan
-            p_combined[~valid] = np.nan
-        return Scored(scores, p, p_combined, latents, cell, valid, seen.outside, where)
+            whole[~valid] = np.nan
+        return Scored(scores, p, whole, latents, cell, valid, seen.outside, where)
 
-    def _empty(self) -> Scored:
+    def _nothing(self, n: int) -> Scored:
+        """Return what is said of showers of which nothing is known."""
         s, d = len(self.score_names), self._examine.n_latents
         return Scored(
-            np.zeros((0, s), np.float32),
-            np.zeros((0, s)),
-            np.zeros(0),
-            np.zeros((0, d), np.float32),
-            np.zeros(0, np.int64),
-            np.zeros(0, np.bool_),
-            np.zeros(0, np.bool_),
-            np.zeros((0, s), np.int64),
+            np.full((n, s), np.nan, np.float32),
+            np.full((n, s), np.nan),
+            np.full(n, np.nan),
+            np.full((n, d), np.nan, np.float32),
+            np.zeros(n, np.int64),
+            np.zeros(n, np.bool_),
+            np.ones(n, np.bool_),
+            np.zeros((n, s), np.int64),
         )
 
 

@@ -13,7 +13,6 @@ from monitor.alarms.casebook import Casebook
 from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
-from monitor.judging import masks
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
@@ -205,11 +204,9 @@ class Monitor:
     def _test(
         self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool
     ) -> list[Statement]:
-        bright = self.settings.bright_cells
-        made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
         says = new and whole and not self._between
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
-        self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
+        self.watch.step(second, rows, new=new, masked=masked, unknown=unknown)
         out: list[Statement] = []
         for change in self._decide():
             out += self._tell(change)

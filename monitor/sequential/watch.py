@@ -129,16 +129,16 @@ class Watch:
         rows: Rows,
         *,
         new: bool,
-        made_up: NDArray[np.bool_] | None = None,
+        masked: bool = False,
         unknown: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take in a data-second, or what came late for one.
 
         Parameters
         ----------
-        made_up
-            Regions whose showers were scored without their masked cells, shape (R,). In the
-            others a p-value still holds what is masked: only latents count there.
+        masked
+            Whether showers were scored without the cells that are masked. Else all that is said of
+            a region with such cells still holds them, and none of it counts.
         unknown
             Regions whose silence says nothing, since showers of theirs may be elsewhere, shape (R,).
         """
@@ -149,8 +149,8 @@ class Watch:
         if seen.sum() > 0:
             usual = self.shares.usual(self.masked)
             share[self._places.first_region :] = np.where(silence_says, usual, 0.0)
-        sound = ~self._masked_cells.any(1)
-        w = self._weights * (sound if made_up is None else sound | made_up)
+        sound = ~self._masked_cells.any(1) | masked
+        w = self._weights * sound
         total = float(seen[~self.masked].sum())
         counts = Counts(
             showers=w @ rows.showers,
@@ -167,7 +167,7 @@ class Watch:
         self._rate_bank.step(self.rates.log_e(counts), int(new), second)
         if new:
             self.shares.learn(seen, self.masked, unknown)
-        self._pool(second, rows, new=new)
+        self._pool(second, rows if sound.all() else rows.of(sound), new=new)
 
     def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
         """Gather the seconds of a step of the cell tests, and take it when it is whole."""

@@ -51,6 +51,12 @@ class Rows:
         seen: NDArray[np.int64] = self.showers.sum(1) + self.unscored + self.unknown
         return seen
 
+    def of(self, regions: NDArray[np.bool_]) -> Rows:
+        """Return the counts of some regions, shape (R,), and none of the others."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = (np.where(regions.reshape(-1, *[1] * (a.ndim - 1)), a, 0) for a in parts.values())
+        return Rows(*kept)
+
     def __add__(self, other: Rows) -> Rows:
         return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 

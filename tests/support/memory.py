@@ -36,7 +36,12 @@ class PlainScorer:
     hash = "plain"
     shape = (1, 1, 4)
 
-    def score(self, showers: Showers, mask: Any = None) -> Scored:
+    def knows(self, cells: tuple[int, ...]) -> bool:
+        return True
+
+    def learn(self, cells: tuple[int, ...], good: Showers) -> None: ...
+
+    def score(self, showers: Showers, absent: Any = None) -> Scored:
         p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
         latents = np.zeros((showers.n, TINY.n_cells + TINY.n_layers), np.float32)
         return Scored(

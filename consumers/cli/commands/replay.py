@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("no windows in this range: is it data time, and still kept?")
         same = all(found.model == artefact.hash for found in ranges)
         if args.rescore or not same:
-            scorer = wiring.model_of(artefact, given.device)
+            scorer = wiring.model_of(artefact, given)
             windows = replay.rescored(log, ranges, scorer, begin, end)
         else:
             windows = replay.recorded(ranges, begin, end)

@@ -1,4 +1,4 @@
-"""Scorer: deterministic, whatever the batch; calibrated; and blind to what is masked."""
+"""Scorer: deterministic, whatever the batch; and calibrated."""
 
 from dataclasses import replace
 
@@ -99,48 +99,6 @@ def test_an_empty_batch_is_fine(scorer, good):
 def test_showers_of_another_detector_are_refused(scorer):
     with pytest.raises(ValueError, match="504"):
         scorer.score(Showers(np.zeros((1, 7), np.float32), np.ones(1, np.float32)))
-
-
-def test_a_masked_cell_has_latent_zero_and_does_not_matter(scorer, good):
-    mask = np.zeros(504, bool)
-    mask[[300, 353]] = True  # an outer and a core cell of the middle layer
-    sound = scorer.score(good, mask)
-    cells = good.cells.copy()
-    cells[:, mask] = 1e5
-    broken = scorer.score(Showers(cells, good.e_inc), mask)
-    assert (sound.latents[:, :504][:, mask] == 0).all()
-    different = np.abs(sound.scores - broken.scores).max(axis=0)
-    # What is drawn is drawn from the bytes of the shower, which do differ: ties, and the response,
-    # of which nothing is known without a core cell.
-    drawn = [scorer.score_names.index(name) for name in ("occupancy", "response")]
-    assert np.delete(different, drawn).max() < 1e-3
-
-
-def test_good_showers_stay_good_under_a_mask(scorer, good):
-    mask = np.zeros(504, bool)
-    mask[[300, 310, 353, 100]] = True
-    masked = scorer.score(good, mask)
-    assert np.mean(masked.p_combined <= 0.1) == pytest.approx(0.1, abs=0.06)
-    assert np.mean(masked.p_combined <= 0.01) < 0.05
-
-
-def test_a_second_fault_is_seen_beside_a_masked_one(scorer, good):
-    mask = np.zeros(504, bool)
-    mask[353] = True
-    cells = good.cells.copy()
-    cells[:, 300] += 200
-    p = scorer.score(Showers(cells, good.e_inc), mask).p_combined
-    assert np.median(p) < 0.01
-
-
-def test_masks_may_differ_from_shower_to_shower(scorer, good):
-    some = good[slice(0, 64)]
-    mask = np.zeros((64, 504), bool)
-    mask[::2, 353] = True
-    mixed = scorer.score(some, mask)
-    plain = scorer.score(some)
-    assert np.allclose(mixed.p_combined[1::2], plain.p_combined[1::2], rtol=1e-3)
-    assert (mixed.latents[::2, 353] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["tpu", "CUDA", ""])
