@@ -236,7 +236,8 @@ class CellTests:
 
         Of normal latents it is exactly that, down to a handful of showers.
         """
-        shape = np.square(moments.square / (n * moments.square_error))
+        error = np.maximum(n * moments.square_error, 1e-6 * moments.square)
+        shape = np.square(moments.square / error)
         highest = moments.square / np.maximum(gamma_quantile(shape, each), 1e-6)
         lowest = moments.square / gamma_quantile(shape, 1 - each)
         floor = self.floors.spread * moments.square
