@@ -112,7 +112,8 @@ class Examiner:
         features, e_rec = self.feature_map(showers, key=key)
         output = self._output(features)
         raw = self._raw(features, output, showers, key)
-        return self._seen(raw, output.latents.cpu().numpy(), features, e_rec, showers)
+        known = self.feature_map.knows(showers)
+        return self._seen(raw, output.latents.cpu().numpy(), features, e_rec, known, showers)
 
     def _seen(
         self,
@@ -120,9 +121,10 @@ class Examiner:
         latents: NDArray[np.float32],
         features: Features,
         e_rec: NDArray[np.float64],
+        known: NDArray[np.bool_],
         showers: Showers,
     ) -> Seen:
-        known, outside = self.feature_map.knows(showers), self.feature_map.outside(showers, e_rec)
+        outside = self.feature_map.outside(showers, e_rec)
         return Seen(raw, latents, features.conditions.numpy(), e_rec, known, outside)
 
     def _raw(
@@ -182,7 +184,8 @@ class Examiner:
         raw = self._raw(features._replace(cells=best), expected, filled, keys(showers))
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        return self._seen(raw, latents.numpy(), features, e_rec, filled)
+        known = self.feature_map.knows(filled)
+        return self._seen(raw, latents.numpy(), features, e_rec, known, showers)
 
 
 def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
