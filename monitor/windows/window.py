@@ -211,7 +211,8 @@ def tally(
     ]
     flat = score_bin(region[ok], cell, scored.bins[ok], shape)
     bins, counts = np.unique(flat, return_counts=True)
-    sums = _region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
+    order = np.flatnonzero(ok)[np.argsort(row_ok, kind="stable")]
+    sums = _region_sums(order, row, r, scored.latents, showers.cells, geometry)
     return Window(
         key=key,
         regions=regions.astype(np.int64),
@@ -239,42 +240,56 @@ class _Sums(NamedTuple):
 
 
 def _region_sums(
+    order: NDArray[np.int64],
     row: NDArray[np.int64],
     r: int,
     latents: NDArray[np.float32],
     cells: NDArray[np.float32],
     geometry: Geometry,
 ) -> _Sums:
-    """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
+    """Return sums of latents, lit cells and energies of showers in the rows of r regions.
 
     Showers are taken region after region, a chunk at a time, so that what is added up is in the
     cache of a core and the cost is that of the showers, however many regions there are.
+
+    Parameters
+    ----------
+    order
+        Showers that count, by rising row.
+    row
+        Of each shower, shape (N,).
     """
-    starts = [cut.start for cut in geometry.slices]
     threshold = lit_threshold(geometry)
+    of_layer = np.zeros((geometry.n_cells, geometry.n_layers))
+    for index, cut in enumerate(geometry.slices):
+        of_layer[cut, index] = 1000.0  # keV
     widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
     totals = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
-    order = np.argsort(row, kind="stable")
-    for begin in range(0, len(row), TALLIED_AT_ONCE):
+    for begin in range(0, len(order), TALLIED_AT_ONCE):
         mine = order[begin : begin + TALLIED_AT_ONCE]
-        cut = cells[mine]
-        layers = np.add.reduceat(cut, starts, axis=1, dtype=np.float64)
-        values = (*_quantised(latents[mine]), cut > threshold, np.rint(layers * 1000))
+        energies = cells[mine]
+        z, square = _quantised(latents[mine])
+        values = (
+            z.astype(np.int32),
+            square.astype(np.int32),
+            (energies > threshold).astype(np.int16),
+            np.rint(energies.astype(np.float64) @ of_layer).astype(np.int64),
+        )
         _add(totals, row[mine], values)
     return totals
 
 
 def _add(
-    totals: _Sums, row: NDArray[np.int64], values: tuple[NDArray[np.number[Any]], ...]
+    totals: _Sums, row: NDArray[np.int64], values: tuple[NDArray[np.signedinteger[Any]], ...]
 ) -> None:
-    """Add whole numbers of showers to the totals of their rows, which rise without a hole."""
+    """Add whole numbers of a chunk of showers to the totals of their rows, which rise."""
     ends = np.searchsorted(row, np.arange(row[0], row[-1] + 2)).astype(np.int32)
-    ones, each = np.ones(len(row), np.int32), np.arange(len(row), dtype=np.int32)
+    ones, each = np.ones(len(row), np.int8), np.arange(len(row), dtype=np.int32)
     member = csr_matrix((ones, each, ends), shape=(len(ends) - 1, len(row)))
     for total, value in zip(totals, values, strict=True):
-        # 32 bits hold the sums of a chunk but for the energies, and take half the time of 64.
-        kind = np.int64 if value.dtype == np.float64 else np.int32
-        total[row[0] : row[-1] + 1] += member @ value.astype(kind)
+        sums = member @ value
+        total[row[0]] += sums[0]  # the chunk before may have begun with this region
+        total[row[0] + 1 : row[-1] + 1] = sums[1:]
 
 
 def _quantised(

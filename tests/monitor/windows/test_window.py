@@ -6,8 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.detector.files import SHIPPED, load
 from models.scoring.scales import LEVELS, P_EDGES
-from monitor.windows.window import Window, WindowKey, merge
+from models.scoring.scored import Scored
+from models.showers.batch import Showers
+from monitor.windows.window import Window, WindowKey, merge, tally
 
 K, S, B, D, V, L = 2, 2, len(P_EDGES) - 1, 3, 2, 1
 KEY = WindowKey(1, 2, 3)
@@ -66,3 +69,31 @@ def test_a_sum_over_nothing_keeps_empty_histograms_empty():
     nothing = a - a
     assert len(nothing.score_bins) == 0
     assert nothing.n == 0
+
+
+def test_sums_are_those_of_every_shower_whatever_the_regions_and_their_order():
+    """By one shower at a time, with showers that have no score and regions that have none."""
+    rng = np.random.default_rng(3)
+    geometry = load(SHIPPED / "crystals-121.json")
+    n, d = 700, geometry.n_cells + geometry.n_layers
+    valid, unknown = rng.random(n) > 0.1, rng.random(n) < 0.02
+    latents = rng.normal(0, 20, (n, d)).astype(np.float32)
+    p = rng.random((n, 2))
+    scored = Scored(
+        np.zeros((n, 2), np.float32), p, p[:, 0], latents, rng.integers(0, K, n),
+        valid & ~unknown, unknown, rng.integers(0, 40, (n, 2)),
+    )  # fmt: skip
+    cells = rng.normal(2, 30, (n, geometry.n_cells)).astype(np.float32)
+    showers = Showers(cells, np.full(n, 1e3, np.float32))
+    region = rng.choice([3, 5, 6, 900, 40_000, *range(1000, 1400)], n)
+    shape = (K, 2, 40)
+    whole = tally(KEY, showers, scored, region, geometry=geometry, shape=shape)
+    rows = [np.array([i]) for i in range(n)]
+    alone = [
+        tally(KEY, showers[i], scored.rows(i), region[i], geometry=geometry, shape=shape)
+        for i in rows
+    ]
+    assert whole.same_counts(merge(alone))
+    assert whole.n == n
+    assert whole.unknown.sum() == unknown.sum()
+    assert whole.unscored.sum() == (~valid & ~unknown).sum()
