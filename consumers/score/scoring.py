@@ -15,7 +15,7 @@ from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows.window import WindowKey, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -44,6 +44,9 @@ class Scores(Protocol):
 
     def learn(self, cells: tuple[int, ...], good: Showers) -> None:
         """Learn what to expect without some cells from good showers."""
+
+    def keep(self, sets: Collection[tuple[int, ...]]) -> None:
+        """Forget what was learnt of other sets of cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,12 @@ class ScoringModel:
         """Return the shapes of its windows."""
         geometry = self.scorer.geometry
         return WindowForm(self.scorer.shape, geometry.n_cells, geometry.n_layers)
+
+    def learn(self, cells: tuple[int, ...]) -> None:
+        """Learn what to expect without some cells; raise ValueError if there is nothing to learn from."""
+        if self.good is None:
+            raise ValueError("there are no certified showers (CALODQM_CERTIFIED)")
+        self.scorer.learn(cells, self.good())
 
     def lacks(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
@@ -122,9 +131,20 @@ class ModelsInForce:
 
     def unlearnt(self) -> list[tuple[ScoringModel, tuple[int, ...]]]:
         """Return the sets of masked cells that a model does not know what to expect without."""
-        models = [model for model in (self.primary, self.shadow) if model is not None]
-        sets = sorted({cells for _, cells in self.masked.cells})
-        return [(m, cells) for m in models for cells in sets if not m.scorer.knows(cells)]
+        return [(m, c) for m in self._models for c in self._sets if not m.scorer.knows(c)]
+
+    def forget(self) -> None:
+        """Forget what was learnt of cells that are masked no longer."""
+        for model in self._models:
+            model.scorer.keep(self._sets)
+
+    @property
+    def _models(self) -> list[ScoringModel]:
+        return [model for model in (self.primary, self.shadow) if model is not None]
+
+    @property
+    def _sets(self) -> list[tuple[int, ...]]:
+        return sorted({cells for _, cells in self.masked.cells})
 
 
 @dataclass(slots=True)

@@ -17,6 +17,8 @@ from models.showers.batch import Showers
 from models.showers.hashing import keys, uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -234,6 +236,10 @@ class Scorer:
     def knows(self, cells: Cells) -> bool:
         """Return whether it has learnt what to expect without some cells."""
         return cells in self._without
+
+    def keep(self, sets: Collection[Cells]) -> None:
+        """Forget what was learnt of other sets of cells."""
+        self._without = {c: learnt for c, learnt in self._without.items() if c in sets}
 
     def score(self, showers: Showers, absent: Absent | None = None) -> Scored:
         """Return scores, p-values and latents of a batch of N >= 0 showers.

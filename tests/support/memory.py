@@ -36,10 +36,19 @@ class PlainScorer:
     hash = "plain"
     shape = (1, 1, 4)
 
-    def knows(self, cells: tuple[int, ...]) -> bool:
-        return True
+    def __init__(self) -> None:
+        self.learnt: dict[tuple[int, ...], Showers] = {}
 
-    def learn(self, cells: tuple[int, ...], good: Showers) -> None: ...
+    def knows(self, cells: tuple[int, ...]) -> bool:
+        return cells in self.learnt
+
+    def learn(self, cells: tuple[int, ...], good: Showers) -> None:
+        if good.n < 2:
+            raise ValueError("too few distinct showers")
+        self.learnt[cells] = good
+
+    def keep(self, sets: Any) -> None:
+        self.learnt = {cells: good for cells, good in self.learnt.items() if cells in sets}
 
     def score(self, showers: Showers, absent: Any = None) -> Scored:
         p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
