@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -260,13 +261,33 @@ class FeatureMap:
         low, high = (np.full(showers.n, limit) for limit in self.limits[:, 0])
         for _ in range(FILL_STEPS):
             middle = (low + high) / 2
-            filled = np.where(hidden, self._mean_energy(middle, columns), 0.0) @ factor[columns]
+            mean = self._balanced_energy(middle, columns)
+            filled = np.where(hidden, mean, 0.0) @ factor[columns]
             energy = np.maximum(rest + filled, self._floor)
             above = (np.log(energy) - self.scale[0, 0]) / self.scale[1, 0] > middle
             low, high = np.where(above, middle, low), np.where(above, high, middle)
-        mean = self._mean_energy((low + high) / 2, columns)
+        mean = self._balanced_energy((low + high) / 2, columns)
         cells[:, columns] = np.where(hidden, mean, cells[:, columns])
         return Showers(cells, showers.e_inc, showers.conditions)
+
+    def _balanced_energy(
+        self, at: NDArray[np.float64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the mean energy of some cells such that all cells together give the energy again.
+
+        Where most of a shower is missing, a percent too much in its mean is half as much again in
+        the energy that it is found at.
+        """
+        ratio = np.interp(at, *self._balance)[:, None].astype(np.float32)
+        return self._mean_energy(at, columns) * ratio
+
+    @cached_property
+    def _balance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return standardised log energies, and what means of cells are off by there."""
+        at = np.linspace(*self.limits[:, 0], 64)
+        wanted = np.exp(at * self.scale[1, 0] + self.scale[0, 0]) - self.calibration[0]
+        mean = self._mean_energy(at, np.arange(self.n_cells))
+        return at, wanted / (mean @ (self.calibration[1:] @ self.core))
 
     def _mean_energy(
         self, at: NDArray[np.float64], columns: NDArray[np.int64]
