@@ -11,9 +11,9 @@ import torch
 
 from models.fitting.training import TrainingError, whole
 from models.scoring import artefact, measures, scores
+from models.scoring.examiner import Examiner, Seen
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
-from models.scoring.scorer import Examiner, Seen
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
@@ -107,7 +107,15 @@ def _known(
             "was trained on: train it on such showers"
         )
     known = ~seen.outside
-    return showers[known], Seen(*(column[known] for column in seen)), index[known]
+    kept = Seen(
+        seen.raw[known],
+        seen.latents[known],
+        seen.conditions[known],
+        seen.e_rec[known],
+        seen.response[known],
+        seen.outside[known],
+    )
+    return showers[known], kept, index[known]
 
 
 def recertified(

@@ -18,7 +18,7 @@ from models.flows.caloflow import CaloFlow, configure
 from models.flows.flux import Flux, FluxConfig
 from models.scoring import artefact
 from models.scoring.artefact import Artefact
-from models.scoring.scorer import Examiner
+from models.scoring.examiner import Examiner
 from models.showers.pool import Pool, images
 from models.simulation import injection
 from models.simulation.faults import FaultError, parse

@@ -37,8 +37,14 @@ ENOUGH = 200
 
 
 MARGIN = 0.1
-"""How far beyond what training held a condition is still known: of the energy, this fraction of it
-(a shower reconstructs a little beside its energy); of others, of the range in training."""
+"""How far beyond its range in training a further condition is still known, of that range."""
+
+ENERGY_MARGIN = 0.05
+"""The same of the energy, of itself, where nobody knows how well it is reconstructed."""
+
+RECONSTRUCTED, INCIDENT = 2.0, 1.0
+"""Else in deviations of the response at the end of the range: a shower reconstructs beside its
+energy. What is known to be beyond is less so than what may only seem to be."""
 
 
 class FeatureError(ValueError):
@@ -201,14 +207,24 @@ class FeatureMap:
         e_rec
             Reconstructed energies, MeV, shape (N,).
         """
-        energy = np.where(self.knows(showers), showers.e_inc, e_rec)
+        known = self.knows(showers)
+        energy = np.where(known, showers.e_inc, e_rec)
         others = (showers.conditions[name] for name in self.condition_names)
         standard = (np.column_stack([np.log(energy), *others]) - self.scale[0]) / self.scale[1]
-        margin = MARGIN * (self.limits[1] - self.limits[0])
-        margin[0] = math.log1p(MARGIN) / self.scale[1, 0]
-        within = (standard >= self.limits[0] - margin) & (standard <= self.limits[1] + margin)
+        margin = np.tile(MARGIN * (self.limits[1] - self.limits[0]), (2, showers.n, 1))
+        margin[:, :, 0] = self._energy_margin[:, None] * np.where(known, INCIDENT, RECONSTRUCTED)
+        within = (standard >= self.limits[0] - margin[0]) & (standard <= self.limits[1] + margin[1])
         outside: NDArray[np.bool_] = ~within.all(axis=1)
         return outside
+
+    @cached_property
+    def _energy_margin(self) -> NDArray[np.float64]:
+        """Return a deviation of the standardised log energy at either end of its range, (2,)."""
+        deviation = np.full(2, ENERGY_MARGIN / RECONSTRUCTED)
+        if self.knows_response:
+            ends = basis(self.limits[:, 0].astype(np.float32))
+            deviation = np.exp(ends @ self.layer_log_scale[:, 0]).astype(np.float64)
+        return deviation / self.scale[1, 0]
 
     def knows(self, showers: Showers) -> NDArray[np.bool_]:
         """Return which showers have a response: an incident energy, and a model that uses it."""
@@ -284,7 +300,8 @@ class FeatureMap:
     @cached_property
     def _balance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return standardised log energies, and what means of cells are off by there."""
-        at = np.linspace(*self.limits[:, 0], 64)
+        low, high = (float(limit) for limit in self.limits[:, 0])
+        at = np.linspace(low, high, 64)
         wanted = np.exp(at * self.scale[1, 0] + self.scale[0, 0]) - self.calibration[0]
         mean = self._mean_energy(at, np.arange(self.n_cells))
         return at, wanted / (mean @ (self.calibration[1:] @ self.core))
@@ -297,7 +314,7 @@ class FeatureMap:
         What is compressed has a mean and a deviation there; the mean of its fourth power, which is
         the energy, is larger than the power of the mean wherever a cell holds more than noise.
         """
-        powers = basis(at)
+        powers = basis(at.astype(np.float32))
         mean, scale = powers @ self.cell_mean[:, columns], powers @ self.cell_log_scale[:, columns]
         root, spread = np.abs(mean) / 4 + 1, np.exp(scale) / 4
         plain = root**4 - 1

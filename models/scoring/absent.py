@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
+    from models.scoring.examiner import Examiner
     from models.scoring.reference import ReferenceTable
-    from models.scoring.scorer import Examiner
     from models.scoring.scores import ScoreMap
     from models.showers.batch import Showers
 

@@ -190,7 +190,8 @@ def gamma_quantile(shape: NDArray[np.float64], probability: float) -> NDArray[np
         np.log(np.maximum(shape, SHAPES[0])), np.log(SHAPES), _deviates(probability)
     )
     quantile = 1 + deviate / np.sqrt(np.maximum(shape, SHAPES[0]))
-    return np.maximum(quantile, 0.0)
+    above: NDArray[np.float64] = np.maximum(quantile, 0.0)
+    return above
 
 
 def allowed(

@@ -305,8 +305,8 @@ def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:
     so wide that the tests of occupancy wait for more than that.
     """
     each, ratio = _each(miscoverage, 2 * n_cells), LIT_RATIOS[-1]
-    counts = np.arange(1, 2000)
-    upper = (counts + 1) * gamma_quantile(counts + 1.0, 1 - each)
+    counts = np.arange(1, 2000, dtype=np.float64)
+    upper = (counts + 1) * gamma_quantile(counts + 1, 1 - each)
     told = ratio * counts * np.log(ratio) > (ratio - 1) * upper
     return float(min(counts[int(told.argmax())] / showers, 1.0))
 

@@ -65,8 +65,8 @@ class Section:
     def new(cls, run: int, lumisection: int, n_regions: int) -> Section:
         """Return a section of which nothing has come."""
         n = n_regions
-        zeros = [np.zeros(n, kind) for kind in (np.int64, np.int64, np.float64, np.int64)]
-        return cls(run, lumisection, *zeros)
+        showers, exceedances, outside = (np.zeros(n, np.int64) for _ in range(3))
+        return cls(run, lumisection, showers, exceedances, np.zeros(n), outside)
 
     def note(
         self, second: int, present: NDArray[np.bool_], unknown: NDArray[np.bool_] | None = None
