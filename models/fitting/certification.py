@@ -146,11 +146,11 @@ def examined(
     scorer = made.scorer(device)
     scored = scorer.score(good)
     names = (*made.score_names, "combined")
-    p_good = _p(scored)
+    p_good, known = _p(scored), scored.latents[scored.valid]
     figures: dict[str, Any] = {
         "showers": good.n,
         "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
-        "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
+        "latent_square": round(float(np.square(known, dtype=np.float64).mean()), 4),
         "exceedance": {
             str(row.cell): {
                 str(level): None if math.isnan(found.value) else round(found.value, 5)

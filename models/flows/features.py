@@ -42,9 +42,9 @@ MARGIN = 0.1
 ENERGY_MARGIN = 0.05
 """The same of the energy, of itself, where nobody knows how well it is reconstructed."""
 
-RECONSTRUCTED, INCIDENT = 2.0, 1.0
-"""Else in deviations of the response at the end of the range: a shower reconstructs beside its
-energy. What is known to be beyond is less so than what may only seem to be."""
+DEVIATIONS = 2.0
+"""Else in deviations of the response at the end of the range: a shower is reconstructed so far
+beside its energy."""
 
 
 class FeatureError(ValueError):
@@ -207,24 +207,24 @@ class FeatureMap:
         e_rec
             Reconstructed energies, MeV, shape (N,).
         """
-        known = self.knows(showers)
-        energy = np.where(known, showers.e_inc, e_rec)
+        energy = np.where(self.knows(showers), showers.e_inc, e_rec)
         others = (showers.conditions[name] for name in self.condition_names)
         standard = (np.column_stack([np.log(energy), *others]) - self.scale[0]) / self.scale[1]
-        margin = np.tile(MARGIN * (self.limits[1] - self.limits[0]), (2, showers.n, 1))
-        margin[:, :, 0] = self._energy_margin[:, None] * np.where(known, INCIDENT, RECONSTRUCTED)
+        margin = np.tile(MARGIN * (self.limits[1] - self.limits[0]), (2, 1))
+        margin[:, 0] = self._energy_margin
         within = (standard >= self.limits[0] - margin[0]) & (standard <= self.limits[1] + margin[1])
         outside: NDArray[np.bool_] = ~within.all(axis=1)
         return outside
 
     @cached_property
     def _energy_margin(self) -> NDArray[np.float64]:
-        """Return a deviation of the standardised log energy at either end of its range, (2,)."""
-        deviation = np.full(2, ENERGY_MARGIN / RECONSTRUCTED)
+        """Return how far beyond either end a standardised log energy is still known, (2,)."""
+        margin = np.full(2, ENERGY_MARGIN)
         if self.knows_response:
             ends = basis(self.limits[:, 0].astype(np.float32))
-            deviation = np.exp(ends @ self.layer_log_scale[:, 0]).astype(np.float64)
-        return deviation / self.scale[1, 0]
+            margin = DEVIATIONS * np.exp(ends @ self.layer_log_scale[:, 0]).astype(np.float64)
+        standard: NDArray[np.float64] = margin / self.scale[1, 0]
+        return standard
 
     def knows(self, showers: Showers) -> NDArray[np.bool_]:
         """Return which showers have a response: an incident energy, and a model that uses it."""

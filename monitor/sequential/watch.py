@@ -149,7 +149,8 @@ class Watch:
         if seen.sum() > 0:
             usual = self.shares.usual(self.masked)
             share[self._places.first_region :] = np.where(silence_says, usual, 0.0)
-        sound: NDArray[np.bool_] = ~self._masked_cells.any(1) | np.bool_(masked)
+        sound: NDArray[np.bool_] = ~self._masked_cells.any(1)
+        sound |= masked
         w = self._weights * sound
         total = float(seen[~self.masked].sum())
         counts = Counts(
