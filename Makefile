@@ -13,7 +13,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed compat sbom dashboards kafka apache install system clean
+.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards kafka apache chaos install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -30,9 +30,13 @@ fuzz: install
 quick: install
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "$(USUAL) and not services and not slow"
 
-suite: install system
+suite: install system renderers
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed"
 	$(BIN)/pytest -m "$(USUAL) and timed"
+
+# What renders manifests and compose file as their readers do; without Go those tests are skipped.
+renderers:
+	@command -v go > /dev/null && .ci/renderers || echo "no Go: manifests and compose file are not rendered"
 
 # It yields to the tests beside it, of which some wait for an answer in seconds.
 lint: install
@@ -73,6 +77,13 @@ dashboards: install system $(RENDER)/node_modules
 $(RENDER)/node_modules: $(RENDER)/package.json
 	npm --prefix $(RENDER) install --no-audit --no-fund --no-package-lock
 	touch $@
+
+# Brokers, workers and judges killed, stopped and paused on three Apache brokers; figures to deploy/figures.
+# `make chaos MINUTES=5 SEED=1`, or KILLS=100 for kills alone. Not a part of `make test`.
+SEED ?= 1
+KILLS ?= 0
+chaos: install kafka
+	$(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --seed $(SEED) --kills $(KILLS)
 
 # Apache Kafka's jars by their Maven coordinates: 44 MB. The tests then find them. Needs Java 17 and Maven.
 KAFKA := tests/kafka/libs

@@ -7,6 +7,7 @@ import logging
 import math
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,22 +16,26 @@ from consumers import VERSION
 from consumers.app import detector_files, speaking, trust, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
-from consumers.app.namesake import namesakes, windows_end
+from consumers.app.namesake import namesakes
 from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
+from consumers.exactly_once.contents import Lister
 from consumers.http.acts import Acts
+from consumers.http.channels import ChannelPages
 from consumers.http.gallery import Gallery
 from consumers.http.health import Health
 from consumers.http.knocks import Knocks
 from consumers.http.page import Page
 from consumers.http.server import Server
-from consumers.judge.judge import Judge, JudgeSettings
+from consumers.judge.judge import Judge
 from consumers.judge.relay import Relay
+from consumers.judge.settings import JudgeSettings
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.score.model_follower import ModelFollower
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Namesake, Refused, Unavailable
@@ -111,7 +116,7 @@ class Program:
 
         def job() -> None:
             self._begin("worker")
-            before = windows_end(self._connection) if settings.instance else 0
+            before = self._windows_end() if settings.instance else 0
             beat = partial(self.health.beat, "worker")
             follower.wait(self.stopping, beat)
             with self._clients(
@@ -133,7 +138,7 @@ class Program:
                     metrics.publish_failed()
                     raise
                 except Namesake as error:
-                    others = namesakes(clients.log, self._connection, before, settings.name)
+                    others = namesakes(clients.log, before, settings.name)
                     raise Refused(
                         f"{error} is the name of another process as well{others}"
                     ) from None
@@ -154,13 +159,14 @@ class Program:
             skip=settings.skipped(),
             latency_s=settings.latency_s,
         )
-        relay = Relay()
+        relay, lister = Relay(), Lister(self._letter_sink, self._letters)
         knocks = Knocks(metrics.token_refused)
         self._page = Page(
             shower=self._gallery.picture,
             stuck=self.health.stuck,
             acts=self._acts(),
             knocked=knocks,
+            channels=None if self.detector.channels is None else ChannelPages(self.detector),
         )
 
         def job() -> None:
@@ -169,16 +175,24 @@ class Program:
                 self._put_first(clients)
                 watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, watched, judge_settings, metrics, self._show, relay
+                    self._catalogue.standard, watched, judge_settings, metrics, show, relay
                 )
                 self._works("judge")
                 judge.run(self.stopping)
+
+        def show(standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
+            lister.in_office = role is JudgeRole.ACTIVE
+            self._show(standing, bench, role)
+
+        def list_contents(log: KafkaLog, stopping: threading.Event) -> None:
+            lister.follow(log.follow(topics.QUALITY, stopping, begin=lister.begin(log)))
 
         def follow_runs(log: KafkaLog, stopping: threading.Event) -> None:
             relay.follow(log.follow(topics.RUNS, stopping, begin=0))
 
         self._jobs.append(("judge", job))
         self._jobs.append(("runs", partial(self._with_log, follow_runs)))
+        self._jobs.append(("contents", partial(self._with_log, list_contents)))
         self._jobs.append(("gallery", partial(self._with_log, self._gallery.follow)))
 
     def _put_first(self, clients: Clients) -> None:
@@ -211,6 +225,10 @@ class Program:
         connection = self.settings.connection(role)
         return Connected(connection, topic, group, self.settings.session_s, instance)
 
+    def _windows_end(self) -> int:
+        with closing(KafkaLog(self._connection)) as log:
+            return log.bounds(topics.WINDOWS)[1]
+
     def _letter_sink(self) -> KafkaSink:
         """Return what sends the dead letters of those who only read; made with the first of them."""
         if self._sink is None:
@@ -234,11 +252,8 @@ class Program:
             self._page.trouble("broker", "; ".join(self._denials.reasons()))
 
     def _with_log(self, follow: Callable[[KafkaLog, threading.Event], None]) -> None:
-        log = KafkaLog(self._connection)
-        try:
+        with closing(KafkaLog(self._connection)) as log:
             follow(log, self.stopping)
-        finally:
-            log.close()
 
     def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")
@@ -345,11 +360,13 @@ def serve(settings: Settings, *, worker: bool, judge: bool) -> int:
     detector = detector_files.detector_of(settings)
     if worker:
         artefact = wiring.artefact_of(settings)
+        detector_files.check_patches(detector, artefact.geometry)
         wiring.check_fits(wiring.form_of(artefact), detector)
         program = Program(settings, artefact, detector)
         program.add_worker(artefact)
     else:  # without torch, which takes seconds and 670 MiB
         told = wiring.description_of(settings)
+        detector_files.check_patches(detector, told.geometry)
         wiring.check_fits(wiring.form_of(told), detector)
         program = Program(settings, told, detector)
     stop_on_signals(program.stopping)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 from pydantic import field_validator as checks
 
+from consumers.app.judgement import Judgement
 from consumers.kafka.connection import Connection
 from consumers.kafka.tokens import FileToken
 from consumers.wire import topics
@@ -41,13 +41,13 @@ LONGEST = 240
 """Of such a name: Kafka's 249 less room for an ending of ours."""
 
 SERVICE = (
-    "bootstrap", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
+    "bootstrap", "prefix", "artefact", "detector", "topic", "group", "instance", "name", "device", "threads",
     "http_host", "http_port", "partitions", "skip",
 )  # fmt: skip
 """Settings that a running service takes as options too; the others are variables only."""
 
 
-class Settings(BaseModel):
+class Settings(Judgement):
     """Every knob of the service, its unit and its default."""
 
     model_config = ConfigDict(
@@ -72,6 +72,13 @@ class Settings(BaseModel):
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
 
+    known_bad: Path | None = None
+    """CSV file of channels that are known to be bad, with from and until: `channel,from,until,cause`."""
+
+    prefix: str = Field(default="", pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)
+    """What the names of this service's topics begin with, so that several services share a cluster.
+    Topic of showers and group begin with it too, unless they are given."""
+
     topic: str = Field(default=topics.SHOWERS, pattern=LEGAL, max_length=LONGEST)
     """Topic that the showers come on."""
 
@@ -94,8 +101,9 @@ class Settings(BaseModel):
     emit_s: float = Field(default=0.5, gt=0, le=60)
     """Wall-clock time between ranges of windows, s."""
 
-    snapshot_s: float = Field(default=20.0, gt=0, le=3600)
-    """Wall-clock time between snapshots of the judge, s."""
+    snapshot_s: float = Field(default=60.0, gt=0, le=3600)
+    """Wall-clock time between snapshots of the judge, s: they write as much as they are often, and a
+    judge that takes over reads so much of the windows again, 34 ms a second at 64 regions."""
 
     latency_s: float = Field(default=30.0, ge=0, le=600)
     """Most that a partition or a producer may come behind the newest data and still be judged in
@@ -123,9 +131,6 @@ class Settings(BaseModel):
 
     threads: int = Field(default=1, ge=1, le=256)
     """CPU threads of the model."""
-
-    budget_days: float = Field(default=30.0, gt=0)
-    """Days of data-taking for which one false page is allowed."""
 
     partitions: int = Field(default=4, ge=1, le=4096)
     """Of the showers topic, where it has to be created."""
@@ -190,6 +195,13 @@ class Settings(BaseModel):
     """For so long a process that had been let in tries again after its certificate, password or
     token is refused, with the files as they are then, s; at the start a refusal ends it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _prefixed(cls, given: Any) -> Any:
+        prefix = given.get("prefix", "")
+        named = {name: f"{prefix}{cls.model_fields[name].default}" for name in ("topic", "group")}
+        return {**(named if prefix else {}), **given}
+
     @checks("bootstrap")
     @classmethod
     def _addresses(cls, text: str) -> str:
@@ -204,6 +216,12 @@ class Settings(BaseModel):
     def _line(cls, value: Any) -> Any:
         # Editors and `echo` end what they write with a newline; blanks may be meant.
         return value.rstrip("\r\n") if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _warned_first(self) -> Self:
+        if self.warning_days > self.budget_days:
+            raise ValueError("warning_days must not exceed budget_days: pages would come first")
+        return self
 
     @model_validator(mode="after")
     def _secured(self) -> Self:
@@ -249,7 +267,7 @@ class Settings(BaseModel):
         """Return where the brokers are and how to get in, as a part of the service."""
         name = f"calodqm/{role}/{self.name}"
         if self.security_protocol == "PLAINTEXT":
-            return Connection(self.bootstrap, name=name, rack=self.rack)
+            return Connection(self.bootstrap, name=name, rack=self.rack, prefix=self.prefix)
         given = {
             "security_protocol": self.security_protocol,
             "ssl_cafile": _text(self.ssl_cafile),
@@ -271,6 +289,7 @@ class Settings(BaseModel):
             {k: path for k, path in secrets.items() if path is not None},
             name=name,
             rack=self.rack,
+            prefix=self.prefix,
         )
 
 
@@ -357,7 +376,7 @@ def shown(name: str) -> str:
     default = field.default
     if isinstance(default, Path):
         return str(default.relative_to(ROOT))
-    return "none" if default is None else str(default)
+    return "none" if default in {None, ""} else str(default)
 
 
 def from_arguments(args: argparse.Namespace) -> Settings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from consumers.exactly_once import quality_log
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import topics
@@ -38,11 +37,6 @@ def opened_log(settings: Settings) -> Iterator[KafkaLog]:
             yield log
         finally:
             log.close()
-
-
-def said_so_far(log: KafkaLog) -> list[records.QualityRecord]:
-    """Return all that judges have published."""
-    return quality_log.read(log.read_all(topics.QUALITY))
 
 
 def speak(settings: Settings, record: records.QualityRecord) -> None:

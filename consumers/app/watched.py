@@ -77,10 +77,6 @@ class WatchedSource:
             self.health.idles(self.job)
         return lags
 
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        """Return for how long the broker of each partition has not answered, s."""
-        return self.source.answered(partitions)
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are."""
         self.source.commit(offsets)

@@ -12,7 +12,10 @@ import numpy as np
 from consumers import VERSION
 from consumers.app.settings import ARTEFACT
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.state import JudgeState, JudgingModel, ModelMonitor, StateError, fingerprint
+from consumers.judge import state_form
+from consumers.judge.models import JudgingModel, ModelMonitor
+from consumers.judge.state import JudgeState
+from consumers.judge.state_form import StateError, fingerprint
 from consumers.kafka.log import KafkaLog
 from consumers.score.scoring import ScoringModel
 from consumers.wire import artefact_form, topics
@@ -20,14 +23,14 @@ from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.user_error import UserError
 from models.scoring.description import HASH_FILE, ArtefactError, Description
+from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
 from models.showers import readers, shipped
 from models.showers.pool import Pool, images
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
-from monitor.judging.settings import MonitorSettings
-from monitor.sequential.budget import Allowance
+from monitor.windows.channel_sums import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from models.showers.batch import Showers
     from monitor.detector.tree import Detector
     from monitor.judging.monitor import Monitor
+    from monitor.judging.settings import MonitorSettings
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +111,8 @@ def model_of(artefact: Artefact, settings: Settings) -> ScoringModel:
         artefact.family,
         artefact.version,
         artefact.card,
+        artefact.reference.lit_rate,
+        Standard.of(artefact.reference),
         partial(good_showers, artefact, settings.certified),
     )
 
@@ -147,17 +153,13 @@ def standard_of(settings: Settings, artefact: Described, detector: Detector) -> 
         form_of(artefact),
         expected_rate(artefact.reference),
         monitor_maker(settings, artefact, detector),
+        tuple(map(str, misfits(artefact))),
     )
 
 
 def monitor_settings_of(settings: Settings, artefact: Described) -> MonitorSettings:
     """Return the settings of a judge's monitor."""
-    return MonitorSettings(
-        allowance=Allowance(days_per_page=settings.budget_days),
-        model=artefact.hash,
-        score_names=tuple(artefact.score_names),
-        software=VERSION,
-    )
+    return settings.monitor_settings(artefact.hash, tuple(artefact.score_names), VERSION)
 
 
 def monitor_maker(
@@ -176,7 +178,8 @@ def fingerprint_of(settings: Settings, artefact: Described, detector: Detector) 
         score_names=(),
         software="",
     )
-    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM)
+    channels = () if detector.channels is None else (detector.channels.digest,)
+    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM, *channels)
 
 
 @dataclass
@@ -237,7 +240,7 @@ def newest_state(
     except artefact_form.ModelAbsent as absent:
         raise UserError(str(absent)) from None
     try:
-        bench.restore(arrays, manifest)
+        state_form.restore(bench, arrays, manifest)
     except StateError as error:
         logger.warning("%s", error)
         return None

@@ -21,6 +21,7 @@ from monitor.reference.expectation import Expectation
 from monitor.sequential.bank import Bank
 from monitor.sequential.budget import DAY, Allowance
 from monitor.sequential.rates import Counts, Floors, RateTests
+from monitor.sequential.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,16 +178,16 @@ def _counts(
     n = placed[:, -1].sum(1)
     beyond = np.cumsum(placed[:, -1], axis=1)
     columns = [int(np.searchsorted(P_EDGES, level)) - 1 for level in LEVELS]
+    share = np.tile(members.mean(1), size)
     everywhere = np.repeat(n.reshape(size, n_places)[:, 0], n_places)
-    share = np.tile(np.where(members.sum(1) == 1, 1 / n_regions, 0.0), size)
+    beside = np.repeat(setting.rate * STEP_S, len(n)) * (1 - share)
     return Counts(
         showers=n[:, None],
         exceedances=beyond[:, columns],
         p_counts=placed,
         unscored=np.zeros(len(n)),
         seen=n,
-        everywhere=everywhere,
-        share=share,
+        traffic=Traffic(n, everywhere - n, np.where(share < 1, share, 0.0), beside),
     )
 
 

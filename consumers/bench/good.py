@@ -105,7 +105,7 @@ def resampled(plan: Plan, tell: Tell) -> dict[str, Any]:
         showers += seen.n
         rivals.observe(seen)
         alarms |= {said.id: said for said in judge.observe(seen) if isinstance(said, Alarm)}
-        counted.take(judge.watch.total())
+        counted.take(judge.watch.evidence.total())
         if t % HOUR == HOUR - 1:
             tell(f"{t // HOUR + 1} of {plan.hours:g} hours, {len(alarms)} alarms")
     pages = sum(alarm.severity is Severity.PAGE for alarm in alarms.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from consumers.kafka.admin import describe_topics
 from consumers.wire.block import Block, DecodeError, Expected
 from consumers.wire.codec import decode
 from consumers.wire.user_error import UserError
-from models.showers.batch import Showers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,14 +84,20 @@ class Checker:
     def of(cls, given: Settings) -> Checker:
         """Return the checker of a service's settings, or raise `UserError`."""
         artefact = wiring.artefact_of(given)
-        scorer = artefact.scorer(given.device)
-        return cls(artefact, scorer, detector_files.detector_of(given), given.earliest_ns)
+        detector = detector_files.detector_of(given)
+        detector_files.check_patches(detector, artefact.geometry)
+        return cls(artefact, artefact.scorer(given.device), detector, given.earliest_ns)
 
     @property
     def expected(self) -> Expected:
         """Return what a record must agree with."""
         names = tuple(self.artefact.feature_map.condition_names)
-        return Expected(frozenset(self.detector.by_id), names, self.earliest_ns)
+        return Expected(
+            frozenset(self.detector.by_id),
+            names,
+            self.earliest_ns,
+            region_of_seed=self.detector.region_of_seed,
+        )
 
     def check(self, name: str, value: bytes, latest_ns: int) -> Checked:
         """Return what would happen to a record."""
@@ -103,7 +108,7 @@ class Checker:
             return Checked(name, error.reason.value, error.faults, {}, None)
         names = self.artefact.feature_map.condition_names
         showers = block.showers
-        needed = Showers(showers.cells, showers.e_inc, {n: showers.conditions[n] for n in names})
+        needed = replace(showers, conditions={n: showers.conditions[n] for n in names})
         look = first_look(needed, self.artefact, self.scorer)
         return Checked(name, "", (), self._holds(block), look)
 
@@ -114,12 +119,24 @@ class Checker:
         return {
             "regions": ", ".join(f"{name} ({n})" for name, n in sorted(regions.items())),
             "data time": f"{_moment(int(block.time_ns.min()))} to {_moment(int(block.time_ns.max()))}",
+            **self._places(block),
             "run": f"{_span(block.run)}, lumisection {_span(block.lumisection)}",
             "e_inc": f"known of {len(known)}"
             + (f", {known.min():.4g} to {known.max():.4g} MeV" if len(known) else ""),
             "conditions": ", ".join(block.showers.conditions) or "none",
             "producer": counted if block.producer and block.seq is not None else UNCOUNTED,
         }
+
+    def _places(self, block: Block) -> dict[str, str]:
+        seeds, channels = block.showers.seeds, self.detector.channels
+        if seeds is None or channels is None:
+            return (
+                {} if seeds is None else {"seeds": "said, but the detector file says no channels"}
+            )
+        most, n = Counter(seeds.tolist()).most_common(1)[0]
+        edge = int((channels.patches(seeds) < 0).any(axis=1).sum())
+        text = f"{len(set(seeds.tolist()))} channels, most often {channels.name(most)} ({n})"
+        return {"seeds": text + (f", {edge} at a border" if edge else "")}
 
 
 def some_records(log: KafkaLog, given: Settings, n: int, begin: str) -> Iterator[Record]:

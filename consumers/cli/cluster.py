@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.kafka.admin import COPIES, STATE, wanted
 from consumers.wire import topics
+from consumers.wire.block import DecodeError
+from consumers.wire.ranges import Range, header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from consumers.kafka.survey import Survey, TopicFacts
+    from consumers.wire.record import Record
 
 FOR_EVER = -1
 
@@ -37,6 +41,9 @@ class Part:
     roles: tuple[str, ...]
     """Of `topics.RIGHTS`: what this user is there for."""
 
+    there: Callable[[str], str] = str
+    """Returns what the cluster calls a topic."""
+
     def rights(self) -> dict[str, frozenset[str]]:
         """Return what the part does with each topic."""
         found: dict[str, frozenset[str]] = {}
@@ -55,14 +62,15 @@ class Part:
 def findings(part: Part, seen: Survey) -> Iterator[Finding]:
     """Yield what is to be said of each topic and group."""
     for name, rights in part.rights().items():
-        what = f"topic {name}"
+        there = part.there(name)
+        what = f"topic {there}"
         facts = seen.topics.get(name)
         problems = list(
-            _absent(name, seen) if facts is None else _problems(name, part, facts, seen)
+            _absent(name, there, seen) if facts is None else _problems(name, part, facts, seen)
         )
         missing = [] if facts is None or facts.rights is None else sorted(rights - facts.rights)
         if missing:
-            problems.insert(0, _unallowed("topic", name, missing))
+            problems.insert(0, _unallowed("topic", there, missing))
         yield from (Finding(what, well=False, text=text, mend=mend) for text, mend in problems)
         if facts is not None and not problems:
             yield Finding(what, well=True, text=_described(facts))
@@ -70,6 +78,25 @@ def findings(part: Part, seen: Survey) -> Iterator[Finding]:
         if "READ" not in seen.groups.get(group, {"READ"}):
             text, mend = _unallowed("group", group, ["READ"])
             yield Finding(f"group {group}", well=False, text=text, mend=mend)
+
+
+def clocks(records: Iterable[Record]) -> dict[str, float]:
+    """Return by how much the clock of each worker is ahead of the broker's, s.
+
+    Parameters
+    ----------
+    records
+        Of the windows topic, with times of the broker's clock.
+    """
+    found: dict[str, list[float]] = {}
+    for record in records:
+        with suppress(DecodeError):
+            entry = header(record.value)
+            if isinstance(entry, Range) and entry.said_ms:
+                ahead = (entry.said_ms - record.timestamp_ms) / 1000
+                found.setdefault(entry.worker, []).append(ahead)
+    # What was long under way looks late: the least delayed tells.
+    return {worker: max(ahead) for worker, ahead in found.items()}
 
 
 def _described(facts: TopicFacts) -> str:
@@ -85,34 +112,34 @@ def _unallowed(kind: str, name: str, missing: list[str]) -> tuple[str, str]:
     )
 
 
-def _absent(name: str, seen: Survey) -> Iterator[tuple[str, str]]:
+def _absent(name: str, there: str, seen: Survey) -> Iterator[tuple[str, str]]:
     if name in seen.hidden:
-        yield _unallowed("topic", name, ["DESCRIBE"])
+        yield _unallowed("topic", there, ["DESCRIBE"])
     else:
         yield "is not there", "start `calodqm run`, which creates it, or create it by hand"
 
 
 def _problems(name: str, part: Part, facts: TopicFacts, seen: Survey) -> Iterator[tuple[str, str]]:
-    configs = wanted(topics.SHOWERS if name == part.showers else name)
+    configs, there = wanted(topics.SHOWERS if name == part.showers else name), part.there(name)
     if name != part.showers and facts.partitions != 1:
         yield (
             f"has {facts.partitions} partitions; its order is the state, so it must have one",
             f"create it anew with one partition and {_settings(configs)}",
         )
-    yield from _copies(name, facts, seen)
+    yield from _copies(name, there, facts, seen)
     for key, value in configs.items():
         now = facts.configs.get(key)
         if now is not None and not _serves(key, now, value):
-            yield f"{key} is {now}, not {value}", _configure(name, f"{key}={value}")
+            yield f"{key} is {now}, not {value}", _configure(there, f"{key}={value}")
     if facts.configs.get("retention.bytes", "-1") != "-1" and name in STATE:
         now = facts.configs["retention.bytes"]
         yield (
             f"retention.bytes is {now}: what is older than that many bytes is lost",
-            _configure(name, "retention.bytes=-1"),
+            _configure(there, "retention.bytes=-1"),
         )
 
 
-def _copies(name: str, facts: TopicFacts, seen: Survey) -> Iterator[tuple[str, str]]:
+def _copies(name: str, there: str, facts: TopicFacts, seen: Survey) -> Iterator[tuple[str, str]]:
     least = int(facts.configs.get("min.insync.replicas", 1))
     if facts.copies < min(COPIES, seen.brokers) and facts.copies:
         yield (
@@ -122,12 +149,12 @@ def _copies(name: str, facts: TopicFacts, seen: Survey) -> Iterator[tuple[str, s
     elif facts.copies > 1 and least >= facts.copies:
         yield (
             f"min.insync.replicas is {least} of {facts.copies} copies: a broker away stops us",
-            _configure(name, f"min.insync.replicas={facts.copies - 1}"),
+            _configure(there, f"min.insync.replicas={facts.copies - 1}"),
         )
     elif facts.copies >= COPIES and least < 2 and name in STATE:
         yield (
             f"min.insync.replicas is {least}: what is acknowledged may lie on one broker alone",
-            _configure(name, f"min.insync.replicas={facts.copies - 1}"),
+            _configure(there, f"min.insync.replicas={facts.copies - 1}"),
         )
 
 

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import io
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,14 +27,18 @@ COMMANDS = {
     "apply": "score a shower file, a row a shower",
     "evaluate": "measure a model on good and anomalous showers",
     "simulate": "turn a shower file into a live stream, with faults",
+    "detector": "show what a detector file says, in words and drawn",
     "records": "for authors of producers: check records, print the contract, write examples",
     "replay": "what would it have said of a past range?",
     "reference": "show, freeze, reset, roll back, anchor or make the reference; tell conditions",
+    "runs": "say that a run begins or has ended, also one with a lower number",
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
     "flags": "the good-run list",
+    "gains": "the gain of every read-out channel, with its error, as Parquet",
     "grafana": "push data source, folder and dashboards; mark alarms on them",
     "bench": "the figures of the README, on this machine",
+    "plan": "disk, network, workers and memory for a detector of some size",
     "doctor": "what is wrong here, and the mend",
 }
 """Command and its help. The module is imported only when it is called: torch takes seconds."""
@@ -77,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever reads has seen enough; Python would say more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import ipc
 
@@ -14,10 +15,11 @@ from models.showers.batch import E_MAX
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.detector.channels import Channels
     from models.detector.geometry import Geometry
     from monitor.detector.tree import Detector
 
-FORMAT = "calodqm.contract/1"
+FORMAT = "calodqm.contract/2"
 
 
 def told(
@@ -32,8 +34,9 @@ def told(
     earliest_ns
         Earliest data time that is taken, ns since 1970 UTC.
     """
-    schema = contract.schema(geometry, conditions)
-    meanings = {name: column.meaning for name, column in contract.COLUMNS.items()}
+    schema = contract.schema(geometry, conditions, seeds=True)
+    further = contract.Column(pa.float32(), "a further condition of the model, finite")
+    columns = [(field, contract.COLUMNS.get(field.name, further)) for field in schema]
     return {
         "format": FORMAT,
         "schema": block.SCHEMA,
@@ -41,9 +44,10 @@ def told(
             {
                 "name": field.name,
                 "type": contract.type_name(field.type),
-                "meaning": meanings.get(field.name, "a further condition of the model, finite"),
+                "meaning": column.meaning,
+                "needed": column.needed,
             }
-            for field in schema
+            for field, column in columns
         ],
         "metadata": [
             {"key": key, "meaning": text, "needed": key in contract.NEEDED}
@@ -77,7 +81,21 @@ def told(
                 {"id": region.id, "name": region.name, "sector": region.sector}
                 for region in detector.regions
             ],
+            "channels": None if detector.channels is None else _channels(detector.channels),
         },
+    }
+
+
+def _channels(channels: Channels) -> dict[str, Any]:
+    """Return what a producer must know of seeds; the detector file says the rest."""
+    seeds = np.flatnonzero(channels.may_seed)
+    first, last = int(seeds[0]), int(seeds[-1])
+    return {
+        "n": len(channels),
+        "seeds": len(seeds),
+        "first_seed": {"id": first, "name": channels.name(first)},
+        "last_seed": {"id": last, "name": channels.name(last)},
+        "outside": "cells of a patch that lie outside of the detector may hold anything finite",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ from monitor.quality.rejection import Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from numpy.typing import NDArray
 
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
@@ -40,16 +43,28 @@ def good(artefact: Artefact, detector: Detector, now_ns: int, n: int) -> Block:
     except ValueError as error:
         raise UserError(f"no example of this model: {error}") from None
     regions = np.array(next(iter(detector.sectors.values())), np.int64)
+    region = regions[np.arange(n) % len(regions)]
+    if detector.region_of_seed is not None:
+        showers, region = _placed(showers, detector.region_of_seed, regions)
     return Block(
         showers=showers,
         event_id=np.arange(n, dtype=np.uint64),
         time_ns=now_ns + np.arange(n) * 1000,
         run=np.ones(n, np.int64),
         lumisection=np.ones(n, np.int64),
-        region=regions[np.arange(n) % len(regions)],
+        region=region,
         producer="example",
         seq=0,
     )
+
+
+def _placed(
+    showers: Showers, region_of_seed: NDArray[np.int64], regions: NDArray[np.int64]
+) -> tuple[Showers, NDArray[np.int64]]:
+    """Return showers with seeds evenly over some regions, and the region of each."""
+    possible = np.flatnonzero(np.isin(region_of_seed, regions))
+    seeds = possible[np.linspace(0, len(possible) - 1, showers.n).astype(np.int64)]
+    return replace(showers, seeds=seeds.astype(np.uint32)), region_of_seed[seeds]
 
 
 def _typical(artefact: Artefact) -> Showers:

@@ -17,7 +17,7 @@ from models.showers.batch import concatenate
 from models.simulation import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from models.detector.geometry import Geometry
     from models.fitting.recipe import Recipe
@@ -85,15 +85,36 @@ def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
 
 
 def examined(
-    made: Artefact, good: Showers, strange: Mapping[str, Showers], device: str
+    made: Artefact,
+    good: Showers,
+    strange: Mapping[str, Showers],
+    *,
+    device: str,
+    out: Path,
+    despite: Collection[str],
 ) -> Artefact:
-    """Return an artefact whose card says what it is worth, or raise `UserError`."""
-    from models.fitting import certification  # noqa: PLC0415  torch takes seconds
+    """Return an artefact whose card says what it is worth on showers that it never met.
+
+    Parameters
+    ----------
+    out
+        Where the artefact is saved as it is if these showers are none that can be scored.
+    despite
+        As of `acceptance.accepted`: a model may fit what it was certified with, and not these.
+
+    Raises
+    ------
+    UserError
+        If the showers cannot be scored; `models.fitting.acceptance.Unfit` if they do not fit.
+    """
+    from models.fitting import acceptance, certification  # noqa: PLC0415  torch takes seconds
 
     try:
-        return certification.examined(made, good, strange, device)
+        found = certification.examined(made, good, strange, device)
     except ValueError as error:
+        made.save(out)
         raise UserError(f"{error}; the artefact is saved without figures of --test") from None
+    return acceptance.accepted(found, despite)
 
 
 def recipe(path: Path | None, **changes: Any) -> Recipe:
@@ -104,9 +125,10 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
     changes
         Fields of the recipe or of its options; None changes nothing.
     """
+    from models.fitting.checkpoint import TrainingError  # noqa: PLC0415
     from models.fitting.lessons import ClassifierOptions  # noqa: PLC0415  torch takes seconds
     from models.fitting.recipe import Recipe  # noqa: PLC0415
-    from models.fitting.training import Options, TrainingError  # noqa: PLC0415
+    from models.fitting.training import Options  # noqa: PLC0415
 
     try:
         told = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 import getpass
 import os
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from consumers.wire.user_error import UserError
-
-if TYPE_CHECKING:
-    import argparse
+from models.scoring.fitness import Unfitness
 
 
 def add_who(parser: argparse.ArgumentParser) -> None:
     """Add the option that says who speaks."""
     parser.add_argument("--who", default=_login(), metavar="NAME", help="who says so")
+
+
+def add_despite(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which somebody takes a model that does not fit."""
+    parser.add_argument(
+        "--despite",
+        type=_unfitness,
+        default=(),
+        metavar="WHAT",
+        help="take a model although this does not fit: latents, calibration or losses, with commas "
+        "between; its card, doctor and page say so, and it cannot be announced",
+    )
+
+
+def _unfitness(text: str) -> tuple[Unfitness, ...]:
+    try:
+        return tuple(Unfitness(word.strip()) for word in text.split(","))
+    except ValueError:
+        known = ", ".join(Unfitness)
+        raise argparse.ArgumentTypeError(f"{text!r}: name some of {known}") from None
 
 
 def _login() -> str:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consumers.exactly_once.appended import appended
 from consumers.exactly_once.fence import Fence
 from consumers.score.scoring import windows_of
 from consumers.wire import ranges, topics
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from consumers.score.scoring import ScoringModel
     from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
+    from models.detector.channels import Channels
     from monitor.windows.window import Window, WindowKey
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ def find(log: Log, model: str, form: WindowForm, begin: int, end: int) -> list[F
     scored again. Looked through is what was appended from `MARGIN_S` before the first second to as
     much after the last.
     """
-    since = _appended(log, (begin - MARGIN_S) * 1000)
+    since = appended(log, topics.WINDOWS, (begin - MARGIN_S) * 1000)
     fence = Fence(since=since)
     found = []
     for record in log.read_all(topics.WINDOWS, since):
@@ -75,20 +77,6 @@ def _touching(
     return [Found(entry, model, ranges.windows(parts[model], form))]
 
 
-def _appended(log: Log, time_ms: int) -> int:
-    """Return the first offset of the windows topic that was appended at a time or later."""
-    low, high = log.bounds(topics.WINDOWS)
-    # By halves and not by the broker's own index, which not every broker has.
-    while low < high:
-        middle = (low + high) // 2
-        record = next(iter(log.read(topics.WINDOWS, middle, high)), None)
-        if record is None or record.timestamp_ms >= time_ms:
-            high = middle
-        else:
-            low = record.offset + 1
-    return low
-
-
 def _past(fence: Fence, record: Record, second: int) -> bool:
     """Return whether both the log and the data of every partition are past a second."""
     if record.timestamp_ms < second * 1000 or not fence.tails:
@@ -102,9 +90,22 @@ def recorded(found: list[Found], begin: int, end: int) -> list[Window]:
 
 
 def rescored(
-    log: Log, found: list[Found], model: ScoringModel, begin: int, end: int
+    log: Log,
+    found: list[Found],
+    model: ScoringModel,
+    begin: int,
+    end: int,
+    channels: Channels | None = None,
 ) -> list[Window]:
-    """Return the windows that a model makes of the showers behind ranges, as far as they are kept."""
+    """Return the windows that a model makes of the showers behind ranges, as far as they are kept.
+
+    Parameters
+    ----------
+    begin, end
+        Data-seconds [begin, end).
+    channels
+        Of the detector.
+    """
     windows: list[Window] = []
     ids = {topic: log.identity(topic) for topic in {f.entry.topic for f in found}}
     for f in found:
@@ -118,7 +119,7 @@ def rescored(
             except DecodeError:  # rejected then, rejected now
                 continue
             if not model.lacks(block.showers):
-                windows += windows_of(block, model)
+                windows += windows_of(block, model, channels)
     return _merged(windows, begin, end)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
+    from models.simulation.whole import WholeDetector
     from monitor.detector.tree import Detector
 
 LUMISECTION_S = 23
@@ -39,6 +41,9 @@ class Beam:
     detector: Detector
     rate_hz: float
     """Showers a second in the whole detector, > 0."""
+
+    whole: WholeDetector | None = None
+    """What showers are read by, where the detector file says channels; None in a test beam."""
 
     noiseless: bool = False
     """True if the pool's cells are without noise: each draw gets its own, and a random mirror."""
@@ -111,6 +116,8 @@ class Stream:
             for rows, delay in ((~late, 0.0), (late, _delay(active))):
                 for part in _parts(region[rows], self.beam.block):
                     sent = self._record(begin, index % self.beam.partitions, sector, part, active)
+                    if sent is None:
+                        continue
                     if delay:
                         due = sent.due_s + delay
                         heapq.heappush(
@@ -126,21 +133,24 @@ class Stream:
         sector: str,
         region: NDArray[np.int64],
         active: list[Fault],
-    ) -> Sent:
-        n = len(region)
-        start = self.beam.start_ns + int(begin * 1e9)
-        time_ns = start + np.sort(self._rng.integers(0, int(TICK_S * 1e9), n))
+    ) -> Sent | None:
+        after_ns = self._rng.integers(0, int(TICK_S * 1e9), len(region))
+        showers = self._showers(region, active)
+        n = showers.n  # of a whole detector fewer may be found than there are
+        if not n:
+            return None
+        time_ns = self.beam.start_ns + int(begin * 1e9) + np.sort(after_ns[:n])
         # Lumisections count from the beginning of the stream; runs follow each other at once.
         section = (time_ns - self.beam.start_ns) // (LUMISECTION_S * 10**9)
         seq = self._seqs.get(sector, 0)
         self._seqs[sector] = seq + 1
         block = Block(
-            showers=self._showers(region, active),
+            showers=showers,
             event_id=np.arange(self._event_id, self._event_id + n).astype(np.uint64),
             time_ns=time_ns,
             run=self.beam.run + section // self.beam.lumisections_a_run,
             lumisection=1 + section % self.beam.lumisections_a_run,
-            region=region,
+            region=self._found_in(showers, region),
             producer=self.beam.producer,
             seq=seq,
         )
@@ -152,7 +162,14 @@ class Stream:
             value = value[: len(value) // 2]
         return Sent(begin + TICK_S, partition, sector, value, 0 if spoilt else n)
 
+    def _found_in(self, showers: Showers, region: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the region of each shower's seed, that where it entered in a test beam."""
+        of_seed = self.beam.detector.region_of_seed
+        return region if showers.seeds is None or of_seed is None else of_seed[showers.seeds]
+
     def _showers(self, region: NDArray[np.int64], active: list[Fault]) -> Showers:
+        if self.beam.whole is not None:
+            return self._anywhere(self.beam.whole, region, active)
         pool, rng = self.beam.pool, self._rng
         index = rng.integers(pool.n, size=len(region))
         for fault in active:
@@ -166,6 +183,33 @@ class Stream:
             if fault.kind not in STREAM:
                 showers = injection.apply(fault, showers, region, self.beam.geometry, rng, pool)
         return showers
+
+    def _anywhere(
+        self, whole: WholeDetector, region: NDArray[np.int64], active: list[Fault]
+    ) -> Showers:
+        """Return showers that enter at any seed of their regions."""
+        rng = self._rng
+        seeds = np.empty(len(region), np.uint32)
+        for one in np.unique(region).tolist():
+            rows = np.flatnonzero(region == one)
+            seeds[rows] = rng.choice(self._seeds_of[one], len(rows))
+        of_channels = tuple(fault for fault in active if fault.channel)
+        shift = next((fault for fault in active if fault.kind is FaultKind.SHIFT), None)
+        weight = None if shift is None else injection.weights(shift, self.beam.pool)
+        showers = whole.read(seeds, rng, of_channels, weight)
+        found = self._found_in(showers, region)
+        for fault in active:
+            if fault.kind not in STREAM and not fault.channel:
+                showers = injection.apply(fault, showers, found, self.beam.geometry, rng)
+        return showers
+
+    @cached_property
+    def _seeds_of(self) -> dict[int, NDArray[np.int64]]:
+        """Return the channels that may be seeds, by region."""
+        of_seed = self.beam.detector.region_of_seed
+        if of_seed is None:
+            return {}
+        return {region: np.flatnonzero(of_seed == region) for region in self.beam.detector.by_id}
 
 
 def fresh(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:

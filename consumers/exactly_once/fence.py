@@ -37,6 +37,9 @@ class Tail:
     """Digest of that record, `consumers.wire.record.digest`."""
 
 
+_NO_TAIL = Tail()
+
+
 @dataclass(slots=True)
 class Fence:
     """Latest token and accepted end of each source partition."""
@@ -83,7 +86,9 @@ class Fence:
             return "gap"
         self.tokens[stream], self.ends[stream] = entry.token, entry.end
         self.seqs[stream] = entry.seqs
-        self.tails[stream] = Tail(entry.watermark_ns, entry.epoch, entry.last)
+        # A range without showers has no time of its own.
+        watermark_ns = entry.watermark_ns or self.tails.get(stream, _NO_TAIL).watermark_ns
+        self.tails[stream] = Tail(watermark_ns, entry.epoch, entry.last)
         self.holes.discard(stream)
         return ""
 

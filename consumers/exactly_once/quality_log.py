@@ -107,6 +107,13 @@ class QualityWriter:
         self.under_way.append(self.sink.append(topics.QUALITY, value, key=key, partition=0))
         return True
 
+    def publish_once(self, said: records.QualityRecord, at: int) -> bool:
+        """Publish what another state of this judge may say as well."""
+        new = self.publish(said, at)
+        if new:
+            self.published.add(identity(said))
+        return new
+
     def settle(self) -> None:
         """Wait until all that was published is safe."""
         under_way, self.under_way = self.under_way, []

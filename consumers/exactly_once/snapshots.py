@@ -9,6 +9,7 @@ compaction keeps a whole snapshot while the next one is written.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,10 +25,12 @@ from consumers.exactly_once.places import Known, find
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
-from consumers.wire.ranges import Open, Range, header
+from consumers.wire.ranges import Open, Range, Stream, header
 from monitor.quality.bounds import TOLD, Count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from numpy.typing import NDArray
 
     from consumers.exactly_once.places import Place
@@ -38,6 +41,10 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 512 << 10
 MAX_STATE_BYTES = 1 << 30
+LOOK_FIRST, LOOK_MORE = 128, 8
+"""Records of the windows topic in which the last word on a stream is looked for first: some seconds;
+and how many times more are looked at next."""
+
 LOOK_BACK = 64
 """Records of the state topic in which the newest manifest is looked for first."""
 
@@ -78,6 +85,9 @@ class Manifest:
 
     office: int = -1
     """Token of the judge on the quality topic: what stands there under an older one is not said."""
+
+    said_until: Count = 0
+    """Offset of the windows topic before which verdicts were said by judges whose state was lost."""
 
     models: tuple[str, str, str] = ("", "", "")
     """Hashes of the model that the log began with, the one in force, and the one in shadow."""
@@ -160,7 +170,7 @@ class Snapshots:
         ]
         chunks = tuple(append.offset() for append in under_way)
         manifest = replace(plan, chunks=chunks, sha256=hashlib.sha256(packed).hexdigest())
-        told = schema.told(manifest, "windows_id", "epoch", "last", "office")
+        told = schema.told(manifest, "windows_id", "epoch", "last", "office", "said_until")
         value = orjson.dumps({"manifest": told})
         sink.append(topics.STATE, value, key=f"manifest/{turn}", partition=0).offset()
         return manifest
@@ -195,11 +205,44 @@ def fence_at(manifest: Manifest, place: Place) -> Fence:
     return fence
 
 
-def read_back(log: Log, manifest: Manifest, windows_id: str, end: int) -> Fence:
-    """Return the fence as it stands at an offset of the windows topic."""
-    place = manifest.place(log, windows_id)
-    fence = fence_at(manifest, place)
-    for record in log.read(topics.WINDOWS, place.begin, end):
+def read_back(
+    log: Log, newest: Callable[[], Manifest], end: int, wanted: Collection[Stream]
+) -> Fence:
+    """Return the fence as it stands at an offset of the windows topic, for some streams.
+
+    A worker speaks of each of its streams at every heartbeat, so the last word on a stream is near
+    the end as a rule: it is looked for there first, and only then is the state topic asked, and
+    the windows topic read ever further back.
+
+    Parameters
+    ----------
+    newest
+        Returns the newest manifest.
+    """
+    first, _ = log.bounds(topics.WINDOWS)
+    looks = (LOOK_FIRST * LOOK_MORE**n for n in itertools.count())
+    for look in itertools.takewhile(lambda look: look < end - first, itertools.islice(looks, 2)):
+        fence = _last_words(log, end - look, end, wanted)
+        if fence is not None:
+            return fence
+    manifest = newest()
+    place = manifest.place(log, log.identity(topics.WINDOWS))
+    for look in itertools.takewhile(lambda look: look < end - place.begin, looks):
+        fence = _last_words(log, end - look, end, wanted)
+        if fence is not None:
+            return fence
+    return _gone_through(log, fence_at(manifest, place), place.begin, end)
+
+
+def _last_words(log: Log, begin: int, end: int, wanted: Collection[Stream]) -> Fence | None:
+    """Return the fence out of a stretch of the windows topic, None if it lacks a stream."""
+    fence = _gone_through(log, Fence(since=begin), begin, end)
+    there = (stream in fence.ends or fence.former(stream) is not None for stream in wanted)
+    return fence if all(there) else None
+
+
+def _gone_through(log: Log, fence: Fence, begin: int, end: int) -> Fence:
+    for record in log.read(topics.WINDOWS, begin, end):
         try:
             entry = header(record.value)
         except DecodeError as error:

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, with_config
 from consumers.wire import schema
 from consumers.wire.block import DecodeError
 from consumers.wire.user_error import UserError
-from monitor.quality.acknowledgements import MAX_TEXT, Acknowledgement, MaskError, parse_mask
+from monitor.quality.acknowledgements import MAX_TEXT, Acknowledgement, MaskError, parse_masks
 from monitor.quality.bounds import SPOKEN
 
 if TYPE_CHECKING:
@@ -119,8 +119,12 @@ class Acts:
     def _act(self, request: Request, alarms: Collection[str], time_ns: int) -> Acknowledgement:
         if request.alarm not in alarms:
             raise ActError(404, "no such open alarm")
-        masks = (parse_mask(text, self.detector, self.geometry) for text in request.masks)
         try:
+            masks = [
+                mask
+                for text in request.masks
+                for mask in parse_masks(text, self.detector, self.geometry)
+            ]
             return Acknowledgement(
                 alarm=request.alarm,
                 who=request.who.strip(),

@@ -66,7 +66,9 @@ class Health:
         for (job, what), since in sorted(self._waits.copy().items(), key=lambda item: item[1]):
             if now - since > self.patience_s:
                 at = datetime.fromtimestamp(time.time() - (now - since), UTC)
-                told.append(f"{job} waits for {what} since {at:%H:%M:%S} UTC, {now - since:.0f} s")
+                told.append(
+                    f"{job} waits for {what} since {at:%Y-%m-%d %H:%M:%S} UTC, {now - since:.0f} s"
+                )
         return told
 
     def alive_reply(self) -> Reply:

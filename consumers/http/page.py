@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
 
     from consumers.http.acts import Acts
+    from consumers.http.channels import ChannelPages
     from monitor.display.pictures import ShowerPicture
     from monitor.display.standing import Standing
 
@@ -70,6 +71,9 @@ class Page:
     acts: Acts | None = None
     """What people may say over the page; None: it is for looking only."""
 
+    channels: ChannelPages | None = None
+    """What the map of channels is drawn from; None where the detector has none."""
+
     knocked: Callable[[str], None] = lambda _: None
     """Hears of every request to act without the token, with the address that it came from."""
 
@@ -108,9 +112,12 @@ class Page:
             "silent_s": self.silent_s,
             "service": lines,
             "acts": self.acts is not None,
+            "channels": self.channels is not None,
         }
         # The parts are replaced whole, so a reader in another thread needs no lock; a state one
         # show older than its times is harmless.
+        if self.channels is not None:
+            self.channels.now = standing.channel_map
         self._open = frozenset(alarm.id for alarm in standing.alarms)
         self._now = orjson.dumps(state(standing))
         self._meta = meta
@@ -125,6 +132,8 @@ class Page:
             return self._state()
         if path in _STATIC:
             return _STATIC[path]
+        if path.startswith("/api/channels") and self.channels is not None:
+            return self.channels.reply(path, query)
         if path.startswith("/pictures/"):
             return self._picture(path.removeprefix("/pictures/"), query)
         if path.startswith("/runbooks/"):

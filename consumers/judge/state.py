@@ -2,145 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-import orjson
-
-from consumers.exactly_once.fence import Fence
+from consumers.exactly_once.fence import Fence, Tail
 from consumers.exactly_once.seconds import Seconds
 from consumers.exactly_once.stands import LINK_S, SECOND_NS
+from consumers.judge.sums import Sums
 from consumers.wire import ranges
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.alarms import Alarm, WorstShower
 from monitor.verdicts import lumisections
-from monitor.windows.window import WindowKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Iterator
 
     from consumers.exactly_once.closed import ByModel, Closed
-    from consumers.exactly_once.snapshots import Manifest
-    from consumers.wire.ranges import Open, Range, WindowForm
+    from consumers.judge.losses import Loss
+    from consumers.judge.models import ModelMonitor
+    from consumers.wire.ranges import Open, Range
     from monitor.display.standing import StreamNow
     from monitor.judging.monitor import Monitor
     from monitor.judging.statements import Statement
     from monitor.quality.acknowledgements import Acknowledgement
     from monitor.quality.reference_acts import ReferenceAct
     from monitor.quality.run_acts import RunAct
-    from monitor.windows.window import Window
+    from monitor.windows.window import Window, WindowKey
 
 logger = logging.getLogger(__name__)
-
-STATE_FORM = 3
-"""Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
-
-The version of the software has no part in it, so that an upgrade takes the state over.
-"""
 
 KEPT_WORST = 8
 """Worst showers of each region that are remembered for the next alarm."""
 
 KEPT_LOSSES = 20
 """Losses of records that the page can tell of."""
-
-ROWS_A_PIECE = 512
-"""Rows of open windows in one array of a snapshot."""
-
-
-class StateError(ValueError):
-    """A snapshot that cannot be taken up; the message says why."""
-
-
-def fingerprint(*parts: object) -> str:
-    """Return a digest of what a judge's state depends on, beside the log and the models."""
-    return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Records of showers that the topic does not have any more."""
-
-    topic: str
-    partition: int
-    records: int
-    """Offsets, so that it may be some more than there were records."""
-
-    why: str
-    """`expired`: nobody had read them; `cut`: they had counted, the log became shorter;
-    `unreadable`: the record that counted them cannot be read."""
-
-    since_ns: int
-    """Newest data time before them, ns since 1970 UTC; 0 where unknown."""
-
-    until_ns: int
-    """First data time after them; 0 where nothing came yet."""
-
-    @classmethod
-    def of(cls, entry: Range) -> Loss | None:
-        """Return what a range says is gone before it, None if nothing is."""
-        why = "expired" if entry.lost else "cut"
-        records = entry.lost or entry.cut
-        if not records:
-            return None
-        return cls(entry.topic, entry.partition, records, why, *entry.lost_ns)
-
-    def __str__(self) -> str:
-        words = _GONE[self.why]
-        since, until = _moment(self.since_ns), _moment(self.until_ns)
-        where = f"{self.topic}[{self.partition}]"
-        return f"{self.records:,} records of {where} {words}, between {since} and {until}"
-
-
-_GONE = {
-    "expired": "expired unread",
-    "cut": "that had counted are gone",
-    "unreadable": "were scored, but what was said of them cannot be read",
-}
-
-
-def _moment(time_ns: int) -> str:
-    if not time_ns:
-        return "a time unknown"
-    return datetime.fromtimestamp(time_ns // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-@dataclass(frozen=True)
-class JudgingModel:
-    """A model, as far as a judge needs it."""
-
-    hash: str
-    title: str
-    """What people call it."""
-
-    form: WindowForm
-    expected_rate: NDArray[np.float64]
-    """Share of good showers beyond each level, by condition cell, shape (K, A)."""
-
-    make_monitor: Callable[[], Monitor]
-    """Returns a monitor that has seen nothing."""
-
-
-@dataclass(slots=True)
-class ModelMonitor:
-    """A model with the monitor that judges by it."""
-
-    model: JudgingModel
-    monitor: Monitor
-
-    @classmethod
-    def new(cls, model: JudgingModel) -> ModelMonitor:
-        """Return a side that has seen nothing."""
-        return cls(model, model.make_monitor())
 
 
 @dataclass(slots=True)
@@ -185,6 +84,15 @@ class JudgeState:
 
     at: int = 0
     """Offset of the windows topic up to which all is taken in."""
+
+    sums: Sums = field(default_factory=Sums)
+    """What the windows of each lumisection come to."""
+
+    owed: int = 0
+    """Records of the windows topic before `at` that another state is still taking in."""
+
+    tail: Tail = field(default_factory=Tail)
+    """Of the last record before it; blank where that is not known."""
 
     @property
     def monitor(self) -> Monitor:
@@ -284,6 +192,7 @@ class JudgeState:
         """Judge a closed data-second, or what came late for one; return what it changes."""
         model = self.primary.model.hash
         windows = [found[model] for found in closed.windows if model in found]
+        self.sums.add(windows, model)
         said = self._observe(self.monitor, windows, closed)
         self._follow_masks()
         return said
@@ -387,87 +296,6 @@ class JudgeState:
                 )
             )
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return everything as arrays; `restore` is the inverse."""
-        words = {
-            "seconds": self.seconds.to_json(),
-            "held": [[*key, since] for key, since in self.seconds.held.items()],
-            "worst": [[region, [asdict(w) for w in kept]] for region, kept in self.worst.items()],
-            "totals": dict(self.totals),
-            "tally": dict(self.tally),
-            "losses": [asdict(loss) for loss in self.losses],
-            "comparison": self.comparison.to_json(),
-            "masked": [self.masked.to_json(), self.masked_after],
-            "shed_until": self.shed_until,
-            "runs_at": self.runs_at,
-        }
-        arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
-        for name, side in self.sides():
-            state = side.monitor.state()
-            arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
-            for i, piece in enumerate(_pieces(self._open(side.model.hash), side.model.form)):
-                encoded = ranges.encode_windows(piece, side.model.form)
-                arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
-        return arrays
-
-    def _open(self, model: str) -> list[Window]:
-        return [found[model] for found in self.seconds.windows.values() if model in found]
-
-    def restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
-        """Take up what `state` returned; the sides must be of the models that it was made with.
-
-        Raises
-        ------
-        StateError
-            If it is of another form, or no state; the bench is of no more use then.
-        """
-        try:
-            self._restore(arrays, manifest)
-        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            raise StateError(
-                f"the snapshot at {manifest.at} is of another form: {error!r}"
-            ) from None
-
-    def _restore(self, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
-        words = orjson.loads(arrays["words"].tobytes())
-        self.seconds = Seconds.from_json(words["seconds"], self.seconds.latency_s)
-        opened: dict[WindowKey, dict[str, Window]] = {}
-        for name, side in self.sides():
-            side.monitor.restore(_below(f"{name}.monitor.", arrays))
-            for array in _below(f"{name}.windows.", arrays).values():
-                for window in ranges.windows(array.tobytes(), side.model.form):
-                    opened.setdefault(window.key, {})[side.model.hash] = window
-        self.seconds.windows.update(opened)
-        self.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
-        self.comparison = Comparison.from_json(words["comparison"])
-        masked, self.masked_after = words["masked"]
-        self.shed_until, self.runs_at = words["shed_until"], words["runs_at"]
-        self.masked = Masked.from_json(masked)
-        self.worst = {
-            region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
-            for region, kept in words["worst"]
-        }
-        self.totals, self.tally = Counter(words["totals"]), Counter(words["tally"])
-        self.losses.extend(Loss(**loss) for loss in words["losses"])
-        self.fence, self.at = Fence.from_json(manifest.fence), manifest.at
-
 
 def _where(entry: Range) -> tuple[int, int]:
     return entry.partition, entry.begin
-
-
-def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def _pieces(windows: list[Window], form: WindowForm) -> list[list[Window]]:
-    pieces: list[list[Window]] = []
-    # So that a piece is read back within the bounds of reading, however many cells there are.
-    rows = most = max(1, min(ROWS_A_PIECE, ranges.MAX_BYTES // 2 // form.row_bytes))
-    for window in sorted(windows, key=lambda w: w.key):
-        if rows >= most:
-            pieces.append([])
-            rows = 0
-        pieces[-1].append(window)
-        rows += len(window.regions)
-    return pieces

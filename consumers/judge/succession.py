@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from consumers.judge.state import ModelMonitor
+from consumers.judge.models import ModelMonitor
 from consumers.wire.artefact_form import ModelAbsent
 from monitor.judging.comparison import Comparison
 from monitor.quality.model_acts import ModelOrder
@@ -13,7 +13,8 @@ from monitor.quality.model_acts import ModelOrder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consumers.judge.state import JudgeState, JudgingModel
+    from consumers.judge.models import JudgingModel
+    from consumers.judge.state import JudgeState
     from monitor.judging.statements import Statement
     from monitor.quality.model_acts import ModelAct
 
@@ -62,6 +63,8 @@ def _announce(bench: JudgeState, model: str, standard_of: JudgingModelOf) -> tup
         shadow = ModelMonitor.new(standard_of(model))
     except ModelAbsent as absent:
         raise Unwilling(str(absent)) from None
+    if shadow.model.misfits:
+        raise Unwilling(f"it does not fit: {'; '.join(shadow.model.misfits)}")
     shadow.monitor.begin_beside(bench.monitor)
     bench.shadow, bench.comparison = shadow, Comparison()
     return ()

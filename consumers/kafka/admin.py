@@ -29,11 +29,18 @@ BROKER_TIME = "LogAppendTime"
 _DAY_MS = 24 * 3600 * 1000
 _CONFIGS: dict[str, dict[str, str]] = {
     topics.SHOWERS: {"retention.ms": str(2 * _DAY_MS)},
-    topics.WINDOWS: {"retention.ms": str(30 * _DAY_MS)},
+    topics.WINDOWS: {"retention.ms": str(2 * _DAY_MS)},
     topics.RUNS: {"retention.ms": str(30 * _DAY_MS)},
-    topics.STATE: {"cleanup.policy": "compact"},
+    # A segment that is still written to is not compacted, and brokers fill them to a GiB.
+    topics.STATE: {"cleanup.policy": "compact", "segment.bytes": str(64 << 20)},
     topics.MODELS: {"cleanup.policy": "compact"},
     topics.QUALITY: {"retention.ms": "-1"},
+    topics.LUMISECTIONS: {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(366 * _DAY_MS),
+        "segment.ms": str(_DAY_MS),
+    },
+    topics.CONTENTS: {"cleanup.policy": "compact", "segment.ms": str(_DAY_MS)},
     topics.ANOMALIES: {"retention.ms": str(7 * _DAY_MS)},
     topics.REJECTS: {"retention.ms": str(7 * _DAY_MS)},
 }
@@ -44,10 +51,16 @@ _ALL = {TIME_STAMPS: BROKER_TIME}
 COPIES = 3
 """Copies of a topic that are made without being told otherwise, where there are brokers enough."""
 
-STATE = {topics.WINDOWS, topics.STATE, topics.QUALITY, topics.MODELS}
+STATE = {
+    topics.WINDOWS,
+    topics.STATE,
+    topics.QUALITY,
+    topics.LUMISECTIONS,
+    topics.MODELS,
+}
 """Topics whose loss loses what was counted, judged or ordered."""
 
-_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY}
+_LARGE = {topics.WINDOWS, topics.ANOMALIES, topics.QUALITY, topics.LUMISECTIONS}
 """Topics whose records may be larger than most brokers take without being told."""
 
 
@@ -71,11 +84,13 @@ def ensure_topics(
     if showers != topics.SHOWERS:
         del names[topics.SHOWERS]
     with opened_admin(connection) as admin:
-        missing = sorted(set(names) - set(_topic_names(admin)))
+        there = set(_topic_names(admin))
+        missing = sorted(name for name in names if connection.there(name) not in there)
         copies = _copies(admin) if missing and replication is None else replication or 1
         for name in missing:
             n = partitions if name == showers else 1
-            _create(admin, _new(name, n, copies, names[name]))
+            configs = _making(name, names[name], copies)
+            _create(admin, NewTopic(connection.there(name), n, copies, topic_configs=configs))
     return missing
 
 
@@ -91,7 +106,7 @@ def opened_admin(connection: Connection) -> Iterator[Any]:
 
 
 def describe_topics(connection: Connection) -> dict[str, int]:
-    """Return the number of partitions of every topic."""
+    """Return the number of partitions of every topic, by the cluster's names."""
     with opened_admin(connection) as admin:
         found = admin.describe_topics()
     return {topic["name"]: len(topic["partitions"]) for topic in found}
@@ -103,21 +118,10 @@ _NO_ID = {"None", str(UUID(int=0))}
 def topic_id(connection: Connection, topic: str) -> str:
     """Return the id of a topic, empty where the broker has none: a topic made again has another."""
     with opened_admin(connection) as admin:
-        found = admin.describe_topics([topic])
-    ids = [str(described.get("topic_id")) for described in found if described["name"] == topic]
+        name = connection.there(topic)
+        found = admin.describe_topics([name])
+    ids = [str(described.get("topic_id")) for described in found if described["name"] == name]
     return ids[0] if ids and ids[0] not in _NO_ID else ""
-
-
-def time_stamps(connection: Connection, names: list[str]) -> dict[str, str]:
-    """Return whose clock writes the times of the records of topics, where the broker says so."""
-    with opened_admin(connection) as admin:
-        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        found = admin.describe_configs(asked, config_filter="all").get("topic", {})
-    return {
-        name: configs[TIME_STAMPS]["value"]
-        for name, configs in found.items()
-        if TIME_STAMPS in configs
-    }
 
 
 def broker_settings(connection: Connection, *names: str) -> dict[str, str]:
@@ -153,12 +157,13 @@ def wanted(name: str) -> dict[str, str]:
     return configs | ({"max.message.bytes": str(MAX_RECORD_BYTES)} if name in _LARGE else {})
 
 
-def _new(name: str, partitions: int, copies: int, given: dict[str, str]) -> NewTopic:
+def _making(name: str, given: dict[str, str], copies: int) -> dict[str, str]:
+    """Return the settings that a topic is made with."""
     configs = {"max.message.bytes": str(MAX_RECORD_BYTES), **_ALL, **given}
     if name in STATE and copies >= COPIES:
         # What is acknowledged survives the loss of a broker, and one that is away stops nobody.
         configs["min.insync.replicas"] = str(copies - 1)
-    return NewTopic(name, partitions, copies, topic_configs=configs)
+    return configs
 
 
 def _create(admin: Any, topic: NewTopic) -> None:

@@ -17,11 +17,15 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
+from consumers.kafka.unpacking import bound
+from consumers.wire import topics
 from consumers.wire.record import Denied, Namesake, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+bound()
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,
@@ -101,6 +105,18 @@ class Connection:
     rack: str = ""
     """Where we are; replicas there are read from, if the brokers are set so."""
 
+    prefix: str = ""
+    """What the names of our own topics begin with on the cluster: two services keep apart by it."""
+
+    def there(self, topic: str) -> str:
+        """Return what the cluster calls a topic: of our own, all else of us says the name alone."""
+        return self.prefix + topic if topic in topics.OURS else topic
+
+    def here(self, name: str) -> str:
+        """Return what we call a topic of the cluster."""
+        ours = name.removeprefix(self.prefix)
+        return ours if self.there(ours) == name else name
+
     def options(self) -> dict[str, Any]:
         """Return what every client needs, with the secrets as they are now."""
         return {
@@ -108,6 +124,8 @@ class Connection:
             "client_id": self.name,
             "reconnect_backoff_max_ms": 2000,
             "bootstrap_timeout_ms": 5_000,
+            # Who leads is asked again this often: a broker that hangs says nothing of its successor.
+            "metadata_max_age_ms": 5_000,
             **self.security,
             **{name: read_secret(path) for name, path in self.secrets.items()},
         }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ASK_S = 0.5
+ASK_S = 0.25
 """Time between two questions."""
 
 ANSWER_MS = 2_000
@@ -33,7 +33,7 @@ class Ends:
     """
 
     def __init__(self, connection: Connection, topic: str) -> None:
-        self._connection, self._topic = connection, topic
+        self._connection, self._topic = connection, connection.there(topic)
         self._wanted: frozenset[int] = frozenset()
         self._answers: dict[int, tuple[int, float]] = {}
         self._stopping = threading.Event()

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+from kafka.errors import KafkaTimeoutError, LogTruncationError, OffsetOutOfRangeError
 
 from consumers.kafka import admin
 from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
+from consumers.kafka.unpacking import UNREAD
 from consumers.wire.record import Displaced, Record, Unavailable
 
 if TYPE_CHECKING:
@@ -21,17 +22,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+APPENDED = 1
+"""Kafka's word for a timestamp that the broker's clock wrote."""
+
 SILENCE_S = 20.0
 """A broker that gives no records for so long, where there are some, is taken to be gone."""
 
 
-_ASK_MS = 10_000
+ASK_S = 2.0
+"""A broker that has not said for so long where a partition ends is asked again: another may lead."""
 
 
-def record_of(r: Any) -> Record:
-    """Return a record of the client as ours."""
+def record_of(r: Any, topic: str) -> Record:
+    """Return a record of the client as ours, of a topic as we call it."""
     epoch = -1 if r.leader_epoch is None else r.leader_epoch
-    return Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, epoch)
+    by_broker = r.timestamp_type == APPENDED
+    unread = dict(r.headers).get(UNREAD, b"").decode(errors="replace") if r.headers else ""
+    where = (topic, r.partition, r.offset, r.timestamp)
+    return Record(*where, r.key, r.value, epoch, by_broker, unread)
 
 
 class KafkaLog:
@@ -78,7 +86,7 @@ class KafkaLog:
                 raise Unavailable(f"{topic}[{partition}] gives no records below offset {end}")
             for r in records:
                 if r.offset < end:
-                    yield record_of(r)
+                    yield record_of(r, topic)
 
     def read_all(self, topic: str, begin: int | None = None) -> Iterator[Record]:
         """Return the records of partition 0 from `begin`, None for the oldest, to the newest."""
@@ -93,7 +101,7 @@ class KafkaLog:
                 return
             for r in records:
                 deadline = time.monotonic() + SILENCE_S
-                yield record_of(r)
+                yield record_of(r, topic)
             if time.monotonic() > deadline:
                 raise Unavailable(f"{topic}[0] gives no records")
 
@@ -106,10 +114,20 @@ class KafkaLog:
 
         The end may lie below the true one: some brokers tell where the last batch begins.
         """
-        where = TopicPartition(topic, partition)
-        with translated():
-            first = self._consumer.beginning_offsets([where], timeout_ms=_ASK_MS)[where]
-            return int(first), int(self._consumer.end_offsets([where], timeout_ms=_ASK_MS)[where])
+        where = self._where(topic, partition)
+        began = time.monotonic()
+        while True:
+            try:
+                with translated(through=(KafkaTimeoutError,)):
+                    return self._bounds(where)
+            except KafkaTimeoutError as error:
+                if time.monotonic() - began > SILENCE_S:
+                    raise Unavailable(f"{topic}[{partition}]: nobody says where it ends") from error
+
+    def _bounds(self, where: TopicPartition) -> tuple[int, int]:
+        patience_ms = int(ASK_S * 1000)
+        first = self._consumer.beginning_offsets([where], timeout_ms=patience_ms)[where]
+        return int(first), int(self._consumer.end_offsets([where], timeout_ms=patience_ms)[where])
 
     def follow(
         self, topic: str, stopping: threading.Event, *, begin: int | None = None
@@ -119,8 +137,9 @@ class KafkaLog:
         From `begin` in every partition, or from what is new if that is None.
         """
         with translated():
-            partitions = self._consumer.partitions_for_topic(topic) or {0}
-            places = [TopicPartition(topic, p) for p in sorted(partitions)]
+            name = self._connection.there(topic)
+            partitions = self._consumer.partitions_for_topic(name) or {0}
+            places = [TopicPartition(name, p) for p in sorted(partitions)]
             self._consumer.assign(places)
             if begin is None:
                 self._consumer.seek_to_end(*places)
@@ -132,7 +151,7 @@ class KafkaLog:
                 found = self._consumer.poll(timeout_ms=200)
             for records in found.values():
                 for r in records:
-                    yield record_of(r)
+                    yield record_of(r, topic)
             if not found:
                 yield None
 
@@ -143,8 +162,11 @@ class KafkaLog:
         except GONE as error:
             logger.info("closing a log: %s", error)
 
+    def _where(self, topic: str, partition: int) -> TopicPartition:
+        return TopicPartition(self._connection.there(topic), partition)
+
     def _place(self, topic: str, begin: int | None, partition: int = 0) -> TopicPartition:
-        where = TopicPartition(topic, partition)
+        where = self._where(topic, partition)
         with translated():
             self._consumer.assign([where])
             if begin is None:
@@ -155,7 +177,7 @@ class KafkaLog:
 
     def _moved_up(self, where: TopicPartition) -> bool:
         """Go to the oldest record if what we wanted has expired; return whether it had."""
-        first, _ = self.bounds(where.topic, where.partition)
+        first, _ = self.bounds(self._connection.here(where.topic), where.partition)
         if self._position(where) >= first:
             return False
         with translated():

@@ -38,6 +38,7 @@ class KafkaSink:
     """An idempotent producer that never drops in silence; see `consumers.wire.record.Sink`."""
 
     def __init__(self, connection: Connection, *, linger_ms: int = 0) -> None:
+        self._there = connection.there
         self._producer = opened(
             KafkaProducer,
             connection,
@@ -56,13 +57,14 @@ class KafkaSink:
         self, topic: str, value: bytes, *, key: str, partition: int | None = None
     ) -> _Append:
         """Send a record; it is safe only once its `offset` returned."""
-        said = partial(_too_large, topic, len(value))
+        name = self._there(topic)
+        said = partial(_too_large, name, len(value))
         meanings = {
             kafka_errors.MessageSizeTooLargeError: said,
             kafka_errors.RecordListTooLargeError: said,
         }
         with translated(meanings):
-            future = self._producer.send(topic, value, key.encode(), partition=partition)
+            future = self._producer.send(name, value, key.encode(), partition=partition)
         return _Append(future, meanings)
 
     def close(self) -> None:

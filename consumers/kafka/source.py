@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
 from typing import TYPE_CHECKING
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -30,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 UNANSWERED_S = 5.0
 """A lag is unknown if no broker has said for so long where the partition ends."""
-BUSY_S = 0.2
-"""A pause between two polls after which an answer is not taken to be new, s."""
 
 
 class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -58,7 +54,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records
             Most records that a poll returns.
         """
-        self._topic = topic
+        self._name, self._topic = topic, connection.there(topic)
         self._connection, self._group = connection, group
         self._session_s = session_s
         self._meanings = {
@@ -67,15 +63,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             kafka_errors.FencedInstanceIdError: lambda: f"CALODQM_INSTANCE={instance}",
         }
         self._max_records = max_records
-        self._ends: dict[int, int] = {}
-        """Ends of partitions, as their brokers said with the last fetch."""
-
-        self._answered: dict[int, float] = {}
-        """When that was, by the clock that only goes on, s."""
-
-        self._polled = time.monotonic()
-        """When the last poll ended."""
-
         self._came: set[int] = set()
         self._went: set[int] = set()
         self._displaced: set[int] = set()
@@ -100,14 +87,11 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_wait_ms=100,
             receive_buffer_bytes=FETCH_BYTES,
             metrics_enabled=False,
-            # Within a session a broker leaves out what did not change: no answer for a partition
-            # would then look like one.
-            enable_incremental_fetch_sessions=False,
             client_rack=connection.rack,
         )
         self._asked = Ends(connection, topic)
         with translated():
-            self._consumer.subscribe([topic], listener=self)
+            self._consumer.subscribe([self._topic], listener=self)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Hold what came until `start` says where it begins."""
@@ -122,9 +106,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note what went; it is only ever read again, from where its windows end."""
         partitions = {p.partition for p in revoked}
         self._went |= partitions - self._came
-        for partition in partitions:  # what was said of it is nothing to whoever has it again
-            self._ends.pop(partition, None)
-            self._answered.pop(partition, None)
         self._came -= partitions
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
@@ -133,7 +114,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def identity(self) -> str:
         """Return the id of the topic, empty where the broker has none."""
-        self._identity = admin.topic_id(self._connection, self._topic)
+        self._identity = admin.topic_id(self._connection, self._name)
         return self._identity
 
     def poll(self, seconds: float) -> list[Record]:
@@ -142,17 +123,13 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             away, self._displaced = self._displaced, set()
             raise Displaced(self._hold(TopicPartition(self._topic, p) for p in away))
         self._asked.want(place.partition for place in self._consumer.assignment())
-        began, before = time.monotonic(), self._polled
         wait_ms = int(seconds * 1000)
         with translated(self._meanings):
             try:
                 found = self._consumer.poll(timeout_ms=wait_ms, max_records=self._max_records)
             except (OffsetOutOfRangeError, LogTruncationError) as error:
                 raise Displaced(self._hold(places_of(error))) from None
-        self._polled = time.monotonic()
-        # What came while we were busy elsewhere may be as old as that.
-        self._note_answers(before if began - before > BUSY_S else self._polled)
-        return [record_of(r) for records in found.values() for r in records]
+        return [record_of(r, self._name) for records in found.values() for r in records]
 
     def _hold(self, places: Iterable[TopicPartition]) -> list[int]:
         """Hold partitions until `start` says where they go on."""
@@ -160,16 +137,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         if ours:
             self._consumer.pause(*ours)
         return [place.partition for place in ours]
-
-    def _note_answers(self, at: float) -> None:
-        """Note what brokers have said of the ends of partitions since the last time."""
-        subscribed = self._consumer._subscription  # noqa: SLF001 - it has no clock that is public
-        for place in self._consumer.assignment():
-            state = subscribed.assignment.get(place)
-            if state is not None and state.highwater is not None:
-                self._ends[place.partition] = int(state.highwater)
-                self._answered[place.partition] = at
-                state.highwater = None  # so that the next answer shows, though it be the same
 
     def changes(self) -> tuple[set[int], set[int]]:
         """Return the partitions that came and those that went since the last call."""
@@ -208,13 +175,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
             return UNKNOWN
         end, age = answer
         if not self._identity:  # a broker that tells where the last batch begins: no more than that
-            end = max(end, self._ends.get(where.partition, 0))
+            end = max(end, self._consumer.highwater(where) or 0)
         return Lag(max(0, end - position), age)
-
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        """Return for how long the broker of each partition has not answered, s; infinite: never."""
-        now = time.monotonic()
-        return {p: now - self._answered.get(p, -math.inf) for p in partitions}
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""

@@ -6,12 +6,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from consumers.kafka.admin import opened_admin
-from consumers.kafka.connection import translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,12 +56,16 @@ def survey(connection: Connection, names: Iterable[str], groups: Iterable[str]) 
     """Return what there is of topics and groups, or raise `Refused` or `Unavailable`."""
     with opened_admin(connection) as admin:
         brokers = len(admin.describe_cluster()["brokers"])
-        described = {topic["name"]: topic for topic in admin.describe_topics(list(names))}
+        asked = [connection.there(name) for name in names]
+        described = {topic["name"]: topic for topic in admin.describe_topics(asked)}
         kinds = {name: kafka_errors.for_code(t["error_code"]) for name, t in described.items()}
         there = {name: t for name, t in described.items() if kinds[name] is kafka_errors.NoError}
-        facts = {name: _facts(topic, _configs(admin, name)) for name, topic in there.items()}
+        facts = {
+            connection.here(name): _facts(topic, _configs(admin, name))
+            for name, topic in there.items()
+        }
         hidden = frozenset(
-            name
+            connection.here(name)
             for name, kind in kinds.items()
             if issubclass(kind, kafka_errors.AuthorizationError)
         )
@@ -71,19 +73,6 @@ def survey(connection: Connection, names: Iterable[str], groups: Iterable[str]) 
     return Survey(
         brokers, facts, hidden, {name: may for name, may in rights.items() if may is not None}
     )
-
-
-def log_bounds(connection: Connection, topic: str) -> dict[int, tuple[int, int]]:
-    """Return the oldest offset and the end of each partition of a topic."""
-    with translated():
-        consumer = KafkaConsumer(group_id=None, metrics_enabled=False, **connection.proven())
-        try:
-            numbers = consumer.partitions_for_topic(topic) or ()
-            places = [TopicPartition(topic, number) for number in numbers]
-            first, end = consumer.beginning_offsets(places), consumer.end_offsets(places)
-        finally:
-            consumer.close(autocommit=False, timeout_ms=1000)
-    return {place.partition: (int(first[place]), int(end[place])) for place in places}
 
 
 def _facts(topic: Mapping[str, Any], configs: Mapping[str, str]) -> TopicFacts:

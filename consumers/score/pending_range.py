@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from consumers.exactly_once.fence import Tail
+from consumers.wire import channel_columns
 from consumers.wire.ranges import MAX_WORST, Range, Worst
 from consumers.wire.record import digest
 from monitor.judging.comparison import Joint
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
     from consumers.score.counts import Counts
     from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
-    from consumers.wire.ranges import Stream
+    from consumers.wire.ranges import Stream, WindowForm
     from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
+    from monitor.display.metrics.showers import ShowerCounts
     from monitor.windows.window import Window, WindowKey
 
 KEPT_PER_REGION = 2
@@ -51,6 +54,9 @@ class PendingRange:
     kept_up_at: float = -math.inf
     """Monotonic time at which the partition was last read to its end, s."""
 
+    opened_at: float = field(default_factory=time.monotonic)
+    """Monotonic time at which we came to the partition, s."""
+
     told_caught_up: bool = False
     """What the last range said."""
 
@@ -69,6 +75,9 @@ class PendingRange:
 
     rejects: Counter[str] = field(default_factory=Counter)
     missing: int = 0
+    uncounted: int = 0
+    """Records whose producers do not count: nobody can tell whether some are missing."""
+
     records: int = 0
     newest_record: Record | None = None
     """The last that was taken, by this stretch or one before it."""
@@ -82,6 +91,9 @@ class PendingRange:
 
     strange: dict[int, list[StrangeShower]] = field(default_factory=dict)
     """Worst showers by region, worst first."""
+
+    seen: ShowerCounts | None = None
+    """What is counted in series once the range is safe; None before the first shower."""
 
     letters: list[bytes] = field(default_factory=list)
     """Dead letters that are still to be sent."""
@@ -99,11 +111,8 @@ class PendingRange:
         self.newest_record = record
         self.records += 1
 
-    def noted(self, block: Block, key: bytes | None) -> int | None:
-        """Take note of a block's time and count; return how many blocks are missing before it.
-
-        None if nobody can tell, because the producer does not count.
-        """
+    def noted(self, block: Block, key: bytes | None) -> None:
+        """Take note of a block's time, and of what its producer counts."""
         first, last = int(block.time_ns.min()), int(block.time_ns.argmax())
         if self.follows is not None and not self.lost_ns[1]:
             self.lost_ns = (self.lost_ns[0], first)
@@ -116,7 +125,7 @@ class PendingRange:
         self.showers += block.showers.n
         missing = self.counts.missing(block, key)
         self.missing += missing or 0
-        return missing
+        self.uncounted += missing is None
 
     def count(self, window: Window) -> None:
         """Add a window."""
@@ -145,11 +154,11 @@ class PendingRange:
         """Return the offset below which everything has been taken."""
         return max(self.begin or 0, self.end)
 
-    @property
-    def rows(self) -> int:
-        """Return the rows that the windows will take on the wire."""
+    def bytes(self, form: WindowForm) -> int:
+        """Return about how much memory the windows take; what is sparse is small numbers."""
         both = (*self.windows.values(), *self.shadow.values())
-        return sum(len(window.regions) for window in both)
+        rows = sum(len(window.regions) for window in both)
+        return rows * form.row_bytes + sum(channel_columns.LIMIT_BYTES * w.channels.n for w in both)
 
     def has_news(self) -> bool:
         """Return whether a range would say anything new."""
@@ -188,6 +197,7 @@ class PendingRange:
             shed=tuple((*place, n) for place, n in sorted(self.shed.items())),
             shed_until=self.shed_until,
             answered_ms=self.answered_ms,
+            said_ms=int(time.time() * 1000),
             topic_id=self.stream.id,
             group=group,
             follows=self.follows,
@@ -208,6 +218,7 @@ class PendingRange:
             caught_up=self.caught_up,
             answered_ms=self.answered_ms,
             kept_up_at=self.kept_up_at,
+            opened_at=self.opened_at,
             told_caught_up=self.caught_up,
             told_at=at,
         )

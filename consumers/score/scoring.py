@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from consumers.wire.ranges import WindowForm
 from models.scoring.absent import Absent
-from models.showers.batch import Showers
+from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
+from monitor.windows.channel_sums import NO_CHANNELS, tally_channels
 from monitor.windows.window import WindowKey, tally
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.wire.block import Block
+    from models.detector.channels import Channels
     from models.detector.geometry import Geometry
     from models.scoring.scored import Scored
+    from models.showers.batch import Showers
+    from monitor.windows.channel_sums import ChannelSums, Standard
     from monitor.windows.window import Window
 
 
@@ -36,8 +40,13 @@ class Scores(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Return K, S, H."""
 
-    def score(self, showers: Showers, absent: Absent | None = None) -> Scored:
-        """Return scores and p-values; `absent` says which cells showers lack."""
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
+        """Return scores and p-values; `absent` and `hidden` say which cells showers lack."""
 
     def knows(self, cells: tuple[int, ...]) -> bool:
         """Return whether it knows what to expect without some cells."""
@@ -63,6 +72,10 @@ class ScoringModel:
     """What people call it."""
 
     card: Mapping[str, Any] | None = None
+    lit_rate: NDArray[np.float64] | None = None
+    """Share of good showers in which a cell is lit, by condition cell, shape (K, V)."""
+    standard: Standard | None = None
+    """By which latents are standardised in sums by channel; None: there are none."""
     good: Callable[[], Showers] | None = None
     """Returns good showers, some thousands: what to expect of showers without some of their cells is
     learnt from them. None where there are none."""
@@ -88,6 +101,27 @@ class ScoringModel:
             raise ValueError("there are no certified showers (CALODQM_CERTIFIED)")
         self.scorer.learn(cells, self.good())
 
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
+        """Return scores and p-values of N showers; see `models.scoring.scorer.Scorer.score`."""
+        return self.scorer.score(showers, absent, hidden)
+
+    def stood_in(
+        self, showers: Showers, scored: Scored, hidden: NDArray[np.bool_] | None
+    ) -> tuple[Showers, Scored]:
+        """Return what is tallied: draws of good showers in the hidden cells, shape (N, V)."""
+        if hidden is None:
+            return showers, scored
+        threshold = lit_threshold(self.scorer.geometry)
+        rate = np.zeros((1, 1)) if self.lit_rate is None else self.lit_rate
+        from models.scoring.stand_in import stood_in  # noqa: PLC0415  torch takes seconds
+
+        return stood_in(showers, scored, hidden, rate, threshold)
+
     def lacks(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
         absent = [name for name in self.conditions if name not in showers.conditions]
@@ -95,25 +129,48 @@ class ScoringModel:
 
     def needed(self, showers: Showers) -> Showers:
         """Return showers with no further conditions than those that the model looks at."""
-        conditions = {name: showers.conditions[name] for name in self.conditions}
-        return Showers(showers.cells, showers.e_inc, conditions)
+        return replace(showers, conditions={n: showers.conditions[n] for n in self.conditions})
 
-    def tally(self, batch: Batch, showers: Showers, scored: Scored) -> list[tuple[int, Window]]:
-        """Return the windows of a scored batch, each with its partition."""
-        return [
-            (
-                partition,
-                tally(
-                    key,
-                    showers[rows],
-                    scored.rows(rows),
-                    batch.columns["region"][rows],
-                    geometry=self.scorer.geometry,
-                    shape=self.scorer.shape,
-                ),
+    def channel_sums(
+        self, showers: Showers, scored: Scored, channels: Channels | None
+    ) -> ChannelSums:
+        """Return the sums by channel of some showers; none in a test beam."""
+        if channels is None or showers.seeds is None or self.standard is None:
+            return NO_CHANNELS
+        ok = np.flatnonzero(scored.valid)
+        return tally_channels(
+            showers.seeds[ok],
+            showers.cells[ok],
+            scored.rows(ok),
+            channels,
+            geometry=self.scorer.geometry,
+            standard=self.standard,
+        )
+
+    def tally(
+        self, batch: Batch, showers: Showers, scored: Scored, channels: Channels | None = None
+    ) -> list[tuple[int, Window]]:
+        """Return the windows of a scored batch, each with its partition.
+
+        Parameters
+        ----------
+        channels
+            Of the detector; None where it has none, or nobody asks.
+        """
+        found = []
+        for key, partition, rows in batch.groups:
+            its, scores = showers[rows], scored.rows(rows)
+            window = tally(
+                key,
+                its,
+                scores,
+                batch.columns["region"][rows],
+                geometry=self.scorer.geometry,
+                shape=self.scorer.shape,
             )
-            for key, partition, rows in batch.groups
-        ]
+            by_channel = self.channel_sums(its, scores, channels)
+            found.append((partition, replace(window, channels=by_channel)))
+        return found
 
 
 @dataclass(frozen=True)
@@ -146,6 +203,16 @@ class ModelsInForce:
     def _sets(self) -> list[tuple[int, ...]]:
         return sorted({cells for _, cells in self.masked.cells})
 
+    def masked_channels(
+        self, showers: Showers, channels: Channels | None
+    ) -> NDArray[np.bool_] | None:
+        """Return the cells of showers that are masked channels, (N, V); None if there are none."""
+        if channels is None or showers.seeds is None or not self.masked.channels:
+            return None
+        bad = np.array(self.masked.channels)
+        touched = np.isin(channels.patches(showers.seeds), bad[bad < len(channels)])
+        return touched if touched.any() else None
+
 
 @dataclass(slots=True)
 class Part:
@@ -172,12 +239,12 @@ class Batch:
         return cls(parts, columns, _groups(columns))
 
 
-def windows_of(block: Block, model: ScoringModel) -> list[Window]:
-    """Return the windows of one block."""
+def windows_of(block: Block, model: ScoringModel, channels: Channels | None = None) -> list[Window]:
+    """Return the windows of one block; `channels` are those of the detector."""
     showers = model.needed(block.showers)
     scored = model.scorer.score(showers)
     batch = Batch.of([Part(0, 0, block)])
-    return [window for _, window in model.tally(batch, showers, scored)]
+    return [window for _, window in model.tally(batch, showers, scored, channels)]
 
 
 def _join(parts: list[Part]) -> dict[str, NDArray[np.int64]]:

@@ -37,7 +37,8 @@ def encode(block: Block, geometry: Geometry, *, compression: str | None = "lz4")
         None (best where the CPU is).
     """
     showers = block.showers
-    schema = contract.schema(geometry, showers.conditions)
+    seeds = [] if showers.seeds is None else [pa.array(showers.seeds)]
+    schema = contract.schema(geometry, showers.conditions, seeds=bool(seeds))
     about = {"calodqm.producer": block.producer}
     if block.seq is not None:
         about["calodqm.seq"] = str(block.seq)
@@ -49,6 +50,7 @@ def encode(block: Block, geometry: Geometry, *, compression: str | None = "lz4")
         pa.array(block.run.astype(np.uint32)),
         pa.array(block.lumisection.astype(np.uint32)),
         pa.array(block.region.astype(np.uint16)),
+        *seeds,
         pa.array(showers.e_inc),
         pa.FixedSizeListArray.from_arrays(flat, geometry.n_cells),
         *(pa.array(values) for values in showers.conditions.values()),

@@ -46,7 +46,7 @@ class DecodeError(ValueError):
         super().__init__(f"{reason}: {self.detail}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Expected:
     """What a record must agree with, beside its form and its geometry."""
 
@@ -61,6 +61,10 @@ class Expected:
 
     most_rows: int = MAX_SPREAD
     """Most rows of windows that a record may make."""
+
+    region_of_seed: NDArray[np.int64] | None = None
+    """Region id of each channel that a shower may be centred on, -1 for other channels, shape (C,);
+    None where the detector file says no channels: seeds are then taken as they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,16 +20,19 @@ CELLS = "showers"
 """The column of the cells' energies."""
 
 TIME = "time"
+SEED = "seed"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that every record has."""
+    """A column of a record."""
 
     type: Any
     """Its type in Arrow; of the cells, that of one cell."""
 
     meaning: str
+    needed: bool = True
+    """False if a record may be without it."""
 
 
 COLUMNS: dict[str, Column] = {
@@ -40,10 +43,15 @@ COLUMNS: dict[str, Column] = {
     "run": Column(pa.uint32(), "run"),
     "lumisection": Column(pa.uint32(), "lumisection"),
     "region": Column(pa.uint16(), "id of the region, as the detector file has it"),
+    SEED: Column(
+        pa.uint32(),
+        "id of the channel that the cells are centred on, as the detector file has it",
+        needed=False,
+    ),
     "e_inc": Column(pa.float32(), "incident or reference energy, MeV, > 0; NaN where unknown"),
     CELLS: Column(pa.float32(), "energy of each cell, MeV, in the order of the geometry file"),
 }
-"""What every record has; further columns are further conditions, float32."""
+"""What records have; further columns are further conditions, float32."""
 
 METADATA = {
     "calodqm.schema": f"version of the record format: {SCHEMA}",
@@ -57,9 +65,15 @@ NEEDED = {"calodqm.schema": Rejection.SCHEMA, "calodqm.geometry": Rejection.GEOM
 """Keys without which a record is refused, and why it then is."""
 
 
-def schema(geometry: Geometry, conditions: Iterable[str] = ()) -> Any:
-    """Return the Arrow schema of a record, with the metadata that do not change."""
-    types = {name: column.type for name, column in COLUMNS.items()}
+def schema(geometry: Geometry, conditions: Iterable[str] = (), *, seeds: bool = False) -> Any:
+    """Return the Arrow schema of a record, with the metadata that do not change.
+
+    Parameters
+    ----------
+    seeds
+        Whether it says the channel that each shower is centred on.
+    """
+    types = {name: column.type for name, column in COLUMNS.items() if column.needed or seeds}
     types[CELLS] = pa.list_(pa.float32(), geometry.n_cells)
     types |= dict.fromkeys(conditions, pa.float32())
     metadata = {"calodqm.schema": str(SCHEMA), "calodqm.geometry": geometry.name}
@@ -83,7 +97,8 @@ def type_name(kind: Any) -> str:
 def wrong_names(names: list[str]) -> list[str]:
     """Return what is wrong with the names of a record's columns."""
     further = [name for name in names if name not in COLUMNS]
-    found = [f"no column {name}" for name in COLUMNS if name not in names]
+    needed = [name for name, column in COLUMNS.items() if column.needed]
+    found = [f"no column {name}" for name in needed if name not in names]
     twice = sorted({name for name in names if names.count(name) > 1}) if _repeats(names) else []
     found += [f"column {name[:MAX_NAME]} twice" for name in twice]
     if len(further) > MAX_CONDITIONS:

@@ -8,7 +8,7 @@ models whose windows it carries, so workers may follow late.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import TypeAdapter, with_config
@@ -18,7 +18,7 @@ from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
 from consumers.wire.ranges import Stream
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
-from monitor.quality.bounds import TOLD, Count
+from monitor.quality.bounds import TOLD, Count, Number32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,6 +110,24 @@ class Notice:
     """Worker that opened the partition last, if it is another; empty if none is known."""
 
 
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    stream: tuple[str, str, Number32]
+    token: Count
+    why: Literal["gap", "fenced"]
+    holder: str = ""
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Noticed:
+    notice: _Told
+
+
+_NOTICE = TypeAdapter(_Noticed)
+
+
 def warn(sink: Sink, notice: Notice) -> None:
     """Tell the workers that ranges under a token do not count."""
     told = {
@@ -127,9 +145,7 @@ def notice_of(record: Record) -> Notice | None:
     if record.key is None or not record.key.startswith(NOTICE.encode()):
         return None
     try:
-        told: dict[str, Any] = orjson.loads(record.value or b"")["notice"]
-        topic, id_, partition = told["stream"]
-        stream = Stream(str(topic), str(id_), int(partition))
-        return Notice(stream, int(told["token"]), str(told["why"]), str(told["holder"]))
-    except (KeyError, TypeError, ValueError):  # the next notice on the same says it again
+        told = schema.read(_NOTICE, record.value).notice
+    except DecodeError:  # the next notice on the same says it again
         return None
+    return Notice(Stream(*told.stream), told.token, told.why, told.holder)

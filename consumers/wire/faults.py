@@ -16,7 +16,7 @@ from consumers.wire.block import (
     Block,
     DecodeError,
 )
-from consumers.wire.contract import CELLS, TIME
+from consumers.wire.contract import CELLS, SEED, TIME
 from models.showers.batch import E_MAX, Showers, ShowersError
 from monitor.quality.rejection import Rejection
 
@@ -114,7 +114,8 @@ def _made(columns: Mapping[str, NDArray[Any]], about: tuple[str, int | None]) ->
     rest = dict(columns)
     places = {name: rest.pop(name) for name in ("event_id", "run", "lumisection", "region")}
     time_ns, cells, e_inc = rest.pop(TIME), rest.pop(CELLS), rest.pop("e_inc")
-    showers = Showers(cells, e_inc, rest)
+    seeds = rest.pop(SEED, None)
+    showers = Showers(cells, e_inc, rest, None if seeds is None else seeds.astype(np.uint32))
     return Block(showers, time_ns=time_ns, producer=about[0], seq=about[1], **places)
 
 
@@ -123,8 +124,17 @@ def _agrees(block: Block, expected: Expected, latest_ns: int) -> bool:
     known = expected.regions is None or expected.regions.issuperset(block.region.tolist())
     return (
         known and expected.earliest_ns <= first and last <= latest_ns
-        and block.spread() <= expected.most_rows
+        and block.spread() <= expected.most_rows and _in_place(block, expected)
     )  # fmt: skip
+
+
+def _in_place(block: Block, expected: Expected) -> bool:
+    """Return whether each shower is in the region that its seed is in."""
+    seeds, region_of = block.showers.seeds, expected.region_of_seed
+    if seeds is None or region_of is None:
+        return True
+    known = int(seeds.max()) < len(region_of)
+    return known and bool((region_of[seeds] == block.region).all())
 
 
 def _look(
@@ -147,7 +157,25 @@ def _look(
         known = np.isin(columns["region"], list(expected.regions))
         text = "the detector has no such region"
         _look_at_numbers("region", columns["region"], known, text, faults, Rejection.REGION)
+    if SEED in columns and expected.region_of_seed is not None:
+        _look_at_seeds(columns, expected.region_of_seed, faults)
     _look_at_spread(columns, expected.most_rows, faults)
+
+
+def _look_at_seeds(
+    columns: Mapping[str, NDArray[Any]], region_of: NDArray[np.int64], faults: Faults
+) -> None:
+    seeds = columns[SEED]
+    n = len(region_of)
+    there = np.where(seeds < n, region_of[np.minimum(seeds, n - 1)], -1)
+    text = f"the detector has channels 0 to {n - 1}, and not each may be a seed"
+    _look_at_numbers(SEED, seeds, there >= 0, text, faults, Rejection.REGION)
+    if "region" in columns and len(columns["region"]) == len(seeds):
+        bad = np.flatnonzero((there >= 0) & (there != columns["region"]))
+        if len(bad):
+            row = int(bad[0])
+            text = f"region is {columns['region'][row]} in row {row}, its seed {seeds[row]} lies in"
+            faults.add(Rejection.REGION, f"{text} region {there[row]}")
 
 
 _ENERGY = f"a finite energy within {E_MAX:g} MeV is wanted"

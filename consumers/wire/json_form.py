@@ -10,7 +10,7 @@ import orjson
 
 from consumers.wire import contract
 from consumers.wire.block import LATEST_NS, MAX_NAME, MAX_SHOWERS, Block, DecodeError, Expected
-from consumers.wire.contract import CELLS, TIME
+from consumers.wire.contract import CELLS, SEED, TIME
 from consumers.wire.faults import Faults, check_geometry, check_schema, checked
 from monitor.quality.rejection import Rejection
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 4 << 20
 """Longest JSON record: parsed, it takes some eight times its length in memory."""
 
-_BOUNDS = {"event_id": 2**64, "run": 2**32, "lumisection": 2**32, "region": 2**16}
+_BOUNDS = {
+    "event_id": 2**64, "run": 2**32, "lumisection": 2**32, "region": 2**16, SEED: 2**32,
+}  # fmt: skip
 
 
 def read(value: bytes, geometry: Geometry, expected: Expected, latest_ns: int) -> Block:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import ipc
 from pydantic import Field, TypeAdapter, with_config
 
-from consumers.wire import arrow_stream, schema, topics
+from consumers.wire import arrow_stream, channel_columns, schema, topics
 from consumers.wire.block import LATEST_NS, MAX_SPREAD, DecodeError
 from consumers.wire.record import MAX_RECORD_BYTES
 from models.scoring.scales import LEVELS, P_EDGES
@@ -96,7 +96,7 @@ class WindowForm:
 
     def check(self, schema: Any) -> int:
         """Return the memory of a row, or raise `DecodeError` unless a schema is of this form."""
-        wanted = {*_KEY, "regions", *self.rows, *_SPARSE}
+        wanted = {*_KEY, "regions", *self.rows, *_SPARSE} | channel_columns.check(schema)
         names = {*schema.names, *_RARE}
         if names != wanted or len(set(schema.names)) != len(schema.names):
             raise DecodeError(Rejection.SCHEMA, f"columns {schema.names}"[:200])
@@ -226,6 +226,9 @@ class Range:
     answered_ms: Count = 0
     """How long ago the partition's broker last answered, ms: `caught_up` is as old as that."""
 
+    said_ms: Count = 0
+    """When it was said, by the worker's clock, ms since 1970 UTC; nothing is judged by it."""
+
     topic_id: str = ""
     group: str = ""
     """Consumer group of the worker."""
@@ -292,7 +295,7 @@ class _Plain:
     said: PersonSaid | None = None
 
 
-_LATER = ("answered_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
+_LATER = ("answered_ms", "said_ms", "topic_id", "group", "follows", "lost_ns", "epoch", "last")
 _PLAIN = TypeAdapter(_Plain)
 _RANGE = TypeAdapter(Range)
 
@@ -336,6 +339,7 @@ def encode_windows(
     for name in _SPARSE:
         flat = pa.array(_joined([getattr(w, name) for w in windows]))
         columns[name] = pa.ListArray.from_arrays(starts, flat)
+    columns |= channel_columns.written(windows, rows)
     metadata = {"calodqm.windows": FORMAT, **(further or {})}
     schema = pa.schema([(n, c.type) for n, c in columns.items()], metadata=metadata)
     sink = pa.BufferOutputStream()
@@ -451,7 +455,8 @@ def _windows(batch: Any, form: WindowForm) -> list[Window]:
     _check_order(keys, regions, edges)
     _check_bins(np.repeat(regions, lengths), sparse["score_bins"], math.prod(form.shape))
     found = []
-    for begin, end in zip([0, *edges], [*edges, len(keys)], strict=True):
+    channels = channel_columns.read(batch, [0, *edges.tolist()])
+    for begin, end, its in zip([0, *edges], [*edges, len(keys)], channels, strict=True):
         bins = slice(int(starts[begin]), int(starts[end]))
         found.append(
             Window(
@@ -459,6 +464,7 @@ def _windows(batch: Any, form: WindowForm) -> list[Window]:
                 regions=regions[begin:end],
                 **{name: values[begin:end] for name, values in dense.items()},
                 **{name: values[bins] for name, values in sparse.items()},
+                channels=its,
             )
         )
     return found

@@ -30,6 +30,12 @@ class Record:
     epoch: int = -1
     """Counts the leaders of the partition; it rises along a log. -1 where a broker has none."""
 
+    broker_time: bool = False
+    """Whether the broker's clock wrote the timestamp, and not the producer's."""
+
+    unread: str = ""
+    """Why what lies here could not be unpacked; empty as a rule."""
+
 
 DIGESTED = 1024
 """Bytes at either end of a record that its digest is made of: the whole would cost too much."""
@@ -129,9 +135,6 @@ class Source(Protocol):
 
     def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
         """Return how many offsets are still to be returned."""
-
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        """Return for how long the broker of each partition has not answered, s; infinite: never."""
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far we are; for lag tools alone, so nobody waits for it."""

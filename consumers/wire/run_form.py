@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import orjson
 from pydantic import BaseModel, Field, ValidationError
 
 from consumers.wire.block import DecodeError
@@ -13,6 +14,8 @@ from monitor.quality.rejection import Rejection
 from monitor.quality.run_acts import RunAct, RunOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from consumers.wire.record import Record
 
 MAX_BYTES = 1 << 20
@@ -25,6 +28,12 @@ class _Told(BaseModel):
     run: Number32
     regions: tuple[RegionId, ...] | None = None
     conditions: str | None = Field(default=None, max_length=MAX_KEY)
+
+
+def encode(what: str, run: int, regions: Sequence[int] | None, conditions: str | None) -> bytes:
+    """Return the record that says of a run that it begins or has ended; `decode` reads it."""
+    told = {"what": what, "run": run, "regions": regions, "conditions": conditions}
+    return orjson.dumps({name: value for name, value in told.items() if value is not None})
 
 
 def decode(record: Record) -> RunAct:

@@ -8,13 +8,24 @@ RUNS = "calo.runs.v1"
 """Beginnings and ends of runs, if the data acquisition says them."""
 
 QUALITY = "calo.quality.v1"
+CONTENTS = "calo.contents.v1"
+"""Where on the quality topic runs and alarms stand; compacted."""
+
+LUMISECTIONS = "calo.lumisections.v1"
+"""Sums of windows by lumisection, kept for a year; compacted."""
+
 MODELS = "calo.models.v1"
 """Artefacts in pieces, and which of them is in force; compacted."""
 
 STATE = "calo.state.v1"
 """Snapshots of the judge, compacted, so that nobody reads the windows from their beginning."""
 
-READ = (WINDOWS, ANOMALIES, QUALITY, MODELS, STATE)
+OURS = frozenset(
+    {WINDOWS, ANOMALIES, REJECTS, RUNS, QUALITY, CONTENTS, LUMISECTIONS, MODELS, STATE}
+)
+"""Topics that one service has for itself; on the cluster they begin with its prefix."""
+
+READ = (WINDOWS, ANOMALIES, QUALITY, CONTENTS, MODELS, STATE)
 """Topics of our own that services read."""
 
 RIGHTS: dict[str, dict[str, frozenset[str]]] = {
@@ -32,6 +43,8 @@ RIGHTS: dict[str, dict[str, frozenset[str]]] = {
         STATE: frozenset({"READ", "WRITE"}),
         MODELS: frozenset({"READ", "WRITE"}),
         QUALITY: frozenset({"READ", "WRITE"}),
+        CONTENTS: frozenset({"READ", "WRITE"}),
+        LUMISECTIONS: frozenset({"WRITE"}),
         ANOMALIES: frozenset({"READ"}),
         REJECTS: frozenset({"WRITE"}),
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +24,10 @@ ABSENT = -1
 
 CORE, NEAR, FAR = 0, 1, 2
 """Rings of a patch: the cell in the middle of a layer, its neighbours, the rest."""
+
+
+AXES = ("x / mm", "y / mm")
+"""What positions are along if nobody says."""
 
 
 class ChannelsError(ValueError):
@@ -58,7 +63,8 @@ class Channels:
 
     Examples
     --------
-    >>> from models.detector.grids import GridLayer, Part, build
+    >>> from models.detector.grids import build
+    >>> from models.detector.parts import GridLayer, Part
     >>> channels = build((Part("EB", (1, 2), (GridLayer("crystals", (3, 4), patch=(3, 3)),)),))
     >>> len(channels), channels.name(14), channels.find("EB2/3")
     (24, 'EB2/3', 14)
@@ -89,7 +95,7 @@ class Channels:
 
     patch_map: PatchMap
 
-    axes: tuple[str, str] = ("x / mm", "y / mm")
+    axes: tuple[str, str] = AXES
     """What positions and sizes are along, with the unit."""
 
     def __post_init__(self) -> None:
@@ -150,6 +156,10 @@ class Channels:
             raise ChannelsError(f"no channel is named {name!r}: names are like {self.names[0]}")
         return channel
 
+    def knows(self, name: str) -> bool:
+        """Return whether a channel or a group has that name."""
+        return name in self._by_name or name in self.groups
+
     def members(self, name: str) -> NDArray[np.int64]:
         """Return the channels of a group, or the one channel, of a name.
 
@@ -167,6 +177,15 @@ class Channels:
             f"no channel or group is named {name!r}: names of channels are like "
             f"{self.names[0]}{groups}"
         )
+
+    @cached_property
+    def digest(self) -> str:
+        """Return a hash of which channel is which: the same for the same file, anywhere."""
+        told = hashlib.sha256(repr((self.layers, self.names, list(self.groups))).encode())
+        columns = (self.layer, self.region, self.position, self.size, self.rings, self.may_seed)
+        for array in (*columns, *self.groups.values()):
+            told.update(np.ascontiguousarray(array).tobytes())
+        return told.hexdigest()
 
     @property
     def may_seed(self) -> NDArray[np.bool_]:

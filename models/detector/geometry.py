@@ -98,11 +98,16 @@ class Geometry:
 
     name: str
     layers: tuple[Layer, ...]
+    """From front to back; no two share any depth."""
+
     noise_mev: float
     """Electronics noise of a cell, standard deviation, MeV, >= 0."""
 
     least_count_mev: float = 0.0
     """Step of the digitisation, MeV; 0 if cells are continuous."""
+
+    zero_suppression_mev: float = 0.0
+    """Cells with less read zero, MeV; 0 if none are suppressed."""
 
     sampling_fraction: float = 1.0
     """Visible over incident energy, in (0, 1]."""
@@ -115,12 +120,21 @@ class Geometry:
         names = [layer.name for layer in self.layers]
         if not self.name or not names or len(set(names)) != len(names):
             raise GeometryError(f"geometry {self.name!r}: needs a name and distinct layers")
+        for before, after in pairwise(self.layers):
+            if after.depth_mm[0] < before.depth_mm[1]:
+                raise GeometryError(
+                    f"geometry {self.name!r}: layer {after.name!r} begins at {after.depth_mm[0]:g} "
+                    f"mm, before {before.name!r} ends at {before.depth_mm[1]:g} mm: layers go from "
+                    "front to back and share no depth"
+                )
         if not 0 < self.n_cells <= MAX_CELLS:
             raise GeometryError(
                 f"geometry {self.name!r}: {self.n_cells} cells, at most {MAX_CELLS}"
             )
         if not (0 <= self.noise_mev < math.inf and 0 <= self.least_count_mev < math.inf):
             raise GeometryError(f"geometry {self.name!r}: noise and least count must be >= 0 MeV")
+        if not 0 <= self.zero_suppression_mev < math.inf:
+            raise GeometryError(f"geometry {self.name!r}: zero_suppression_mev must be >= 0 MeV")
         if not 0 < self.sampling_fraction <= 1:
             raise GeometryError(f"geometry {self.name!r}: sampling_fraction must lie in (0, 1]")
 
@@ -165,6 +179,11 @@ class Geometry:
             "sampling_fraction": self.sampling_fraction,
             "noise_mev": self.noise_mev,
             "least_count_mev": self.least_count_mev,
+            **(
+                {"zero_suppression_mev": self.zero_suppression_mev}
+                if self.zero_suppression_mev
+                else {}
+            ),
             "materials": dict(self.materials),
             "layers": [
                 {

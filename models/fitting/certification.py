@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from models.fitting.training import TrainingError, whole
+from models.fitting.checkpoint import TrainingError
+from models.fitting.training import whole
 from models.scoring import artefact, measures, scores
 from models.scoring.examiner import Examiner, Seen
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
+from models.scoring.scorer import Scorer
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
 OUTSIDE_MOST = 0.5
 """Showers to certify of which more than this share is outside of what the model knows are of
 another detector or beam."""
+
+FINER = 3
+"""Parts of a condition cell in which the calibration is looked at."""
+
+CHECKED = 6000
+"""Showers that it is looked at with, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,9 @@ def certified(
             str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
             for a, level in enumerate(LEVELS)
         },
+        "by_energy": _by_energy(
+            Scorer(examine, score_map, table, geometry), showers[slice(0, pool.n)]
+        ),
     }
     return score_map, table, figures
 
@@ -118,6 +129,27 @@ def _known(
     return showers[known], kept, index[known]
 
 
+def _by_energy(scorer: Scorer, showers: Showers) -> list[dict[str, Any]]:
+    """Return how often p is at most 0.1, in `FINER` parts of each condition cell.
+
+    The parts are narrower than what the tables are made for: a cell whose showers change with the
+    energy is right as a whole and wrong at both ends.
+    """
+    n = min(showers.n, CHECKED)
+    chosen = showers[np.sort(np.random.default_rng(0).permutation(showers.n)[:n])]
+    scored = scorer.score(chosen)
+    e_rec = scorer.e_rec(chosen)
+    parts = []
+    for cell in range(scorer.reference.n_cells):
+        mine = np.flatnonzero(scored.valid & (scored.condition_cell == cell))
+        for rows in np.array_split(mine[np.argsort(e_rec[mine])], FINER):
+            if len(rows):
+                ends = [round(float(e_rec[row]), 1) for row in rows[[0, -1]]]
+                rate = round(float(np.mean(scored.p_combined[rows] <= LEVELS[0])), 5)
+                parts.append({"mev": ends, "showers": len(rows), "exceedance": rate})
+    return parts
+
+
 def recertified(
     made: Artefact, pool: Pool, options: CertificationOptions, card: Mapping[str, Any]
 ) -> Artefact:
@@ -132,7 +164,7 @@ def recertified(
     """
     examine = examiner(made)
     score_map, table, figures = certified(options, examine, made.geometry, pool)
-    dropped = {"held_out", "generated"}
+    dropped = {"held_out", "generated", "despite"}
     facts = {name: value for name, value in made.card.items() if name not in dropped}
     facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
     card = {**facts, **card, "certified": figures}

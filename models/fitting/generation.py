@@ -73,8 +73,10 @@ def _batches(
 ) -> Iterator[Showers]:
     feature_map, step = artefact.feature_map, artefact.geometry.least_count_mev
     for part in torch.split(conditions, BATCH):
-        drawn = artefact.flow.sample(part, generator)
+        drawn = artefact.flow.sample(part, generator, feature_map.floor(part))
         cells = feature_map.inverse(drawn.cells, part)
+        if drawn.sparse is not None:
+            cells[(drawn.sparse.draws[:, -cells.shape[1] :] < 1).numpy()] = 0
         if step > 0:
             cells = (np.rint(cells / step) * step).astype(np.float32)
         if not feature_map.knows_response:
@@ -121,7 +123,7 @@ def with_generated_reference(
 ) -> Artefact:
     """Return the same model with the reference that it generates; see `generated_reference`."""
     table = generated_reference(artefact, seen, n, seed, n_cells)
-    dropped = {"certified", "certified_with", "held_out"}
+    dropped = {"certified", "certified_with", "held_out", "despite"}
     facts = {name: value for name, value in artefact.card.items() if name not in dropped}
     card = {**facts, "generated": {"showers": n, "seed": seed, "conditions_of": seen.n}}
     return signed(replace(artefact, reference=table, card=card))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.fitting.training import Progress, TrainingError, is_whole, whole
-from models.flows.interface import Features
+from models.fitting import checkpoint
+from models.fitting.checkpoint import TrainingError
+from models.fitting.training import Progress, is_whole, whole
 from models.scoring.classifier import NAME, Classifier, ClassifierConfig
 from models.showers.batch import concatenate
 from models.simulation import injection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.fitting.training import Session
+    from models.flows.interface import Features
     from models.showers.batch import Showers
     from models.showers.pool import Pool
 
@@ -74,11 +76,7 @@ class Lesson(NamedTuple):
 
     def batch(self, index: Tensor) -> Lesson:
         """Return some of the showers."""
-        return Lesson(
-            Features(*(part[index] for part in self.features)),
-            self.latents[index],
-            self.struck[index],
-        )
+        return Lesson(self.features.rows(index), self.latents[index], self.struck[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,29 +122,60 @@ def fit(
     """Return a classifier with the weights of the best held-out loss."""
     torch.manual_seed(seed)
     check = teacher.lesson(held_out, np.random.default_rng([seed, 11]))
-    cells, layers, conditions = (part.shape[1] for part in check.features)
+    cells, layers, conditions = (part.shape[1] for part in check.features[:3])
     config = ClassifierConfig(cells, layers, conditions, options.hidden, options.faults)
-    model = Classifier(config).to(session.device)
+    model = Classifier(config)
+    path = session.checkpoint_of(NAME)
+    digest = b"" if path is None else _digest(teacher, train, config, options, seed, model)
+    model.to(session.device)
+    parameters = list(model.parameters())
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        parameters, lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    best, lowest, since_best = deepcopy(model.state_dict()), math.inf, 0
-    for epoch in range(options.epochs):
-        rng = np.random.default_rng([seed, 12, epoch])
+    place, saved = checkpoint.resume(path, digest)
+    if saved:
+        checkpoint.restore(model, optimiser, parameters, saved)
+    best = checkpoint.part(saved, "best") if saved else checkpoint.copied(model)
+    while place.epoch < options.epochs and place.since_best < options.patience:
+        rng = np.random.default_rng([seed, 12, place.epoch])
         # The rate falls to zero on a cosine, epoch by epoch.
-        rate = 0.5 * (1 + math.cos(math.pi * epoch / options.epochs))
+        rate = 0.5 * (1 + math.cos(math.pi * place.epoch / options.epochs))
         optimiser.param_groups[0]["lr"] = options.learning_rate * rate
         mean = _epoch(model, optimiser, teacher.lesson(train, rng), options.batch, rng)
         with torch.no_grad():
             loss = float(_loss(model, check))
-        since_best = 0 if loss < lowest else since_best + 1
-        if loss < lowest:
-            best, lowest = deepcopy(model.state_dict()), loss
-        session.progress(Progress(NAME, epoch + 1, options.epochs, mean, loss, lowest))
-        if since_best == options.patience:
-            break
+        if not math.isfinite(loss):
+            raise TrainingError("the held-out loss of the classifier is not finite")
+        if loss < place.best:
+            best = checkpoint.copied(model)
+        place = place.after(loss)
+        if path is not None:
+            checkpoint.save(
+                path, checkpoint.tensors(model, optimiser, parameters, best, place), digest
+            )
+        session.progress(Progress(NAME, place.epoch, options.epochs, mean, loss, place.best))
     model.load_state_dict(best)
     return model
+
+
+def _digest(
+    teacher: Teacher,
+    train: Pool,
+    config: ClassifierConfig,
+    options: ClassifierOptions,
+    seed: int,
+    model: Classifier,
+) -> bytes:
+    """Return what tells these lessons from any other: what they teach, of which showers."""
+    seen = train.showers
+    digest = hashlib.sha256(repr((config, options, seed, teacher.geometry)).encode())
+    first = [value.numpy() for value in model.state_dict().values()]
+    with torch.no_grad():
+        _, latents = teacher.see(seen[slice(0, 64)])  # of this flow, and no other
+    arrays = (seen.cells, seen.e_inc, train.clean, latents.cpu().numpy().round(2), *first)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()
 
 
 def _epoch(

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from models.fitting import lessons, training
 from models.fitting.certification import CertificationOptions, certified
-from models.fitting.training import Options, Session, TrainingError, whole
-from models.flows import features
-from models.flows.caloflow import CaloFlow, configure
-from models.flows.flux import Flux, FluxConfig
+from models.fitting.checkpoint import TrainingError
+from models.fitting.training import Losses, Options, Session, whole
+from models.fitting.twins import twins
+from models.flows import standards
+from models.flows.caloflow import CaloFlow
+from models.flows.flux import Flux
+from models.flows.shapes import FluxConfig, configure
 from models.scoring import artefact
 from models.scoring.artefact import Artefact
 from models.scoring.examiner import Examiner
@@ -31,23 +33,6 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
     from models.showers.batch import Showers
-
-
-BRIGHT = 16
-"""Cells that two showers are compared in."""
-
-NEAREST = 3
-"""Showers that each is compared with: its twin is among them where it is not lost in noise."""
-
-ROUNDING = 1e-3
-"""Cells may be stored with as few bits as leave them this exact, as a share."""
-
-EXPLAINED = 4.0
-"""Twins differ by no more than this times the variance of noise; 1 is expected. Of 4,000 real twins
-the wildest had 2.3; of pairs of other showers of one energy, the nearest 300."""
-
-DIM = 0.1
-"""Twins differ by no more than this share of their own squares: noise is not its own twin."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +120,10 @@ def prepare(
     train, held_out, certify = split(pool, recipe, certify, geometry)
     torch.manual_seed(recipe.options.seed)
     if recipe.frozen:
-        feature_map, flow = _kept(start, recipe, geometry)
+        (feature_map, flow), losses = _kept(start, recipe, geometry), _losses_of(start)
     else:
-        feature_map, flow = _fitted(recipe, geometry, train, held_out, session, start)
+        feature_map, flow, found = _fitted(recipe, geometry, train, held_out, session, start)
+        losses = {phase: _rounded(loss) for phase, loss in found.items()}
     examine = Examiner(feature_map, flow, geometry, session.device)
     known = None
     if recipe.classifier is not None:
@@ -151,6 +137,7 @@ def prepare(
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,
         "flips": list(recipe.options.flips),
+        "losses": losses,
         **({} if start is None else {"started_from": start.hash}),
     }
     told = {**facts, **(card or {}), "certified": figures}
@@ -171,13 +158,27 @@ def _fitted(
     held_out: Pool,
     session: Session,
     start: Artefact | None,
-) -> tuple[FeatureMap, Flow]:
+) -> tuple[FeatureMap, Flow, dict[str, Losses]]:
     rng = np.random.default_rng([recipe.options.seed, 4])
     seen = train.draw(np.arange(train.n), geometry, rng, images(geometry, ()))
-    feature_map = features.fit(seen, geometry, recipe.conditions)
-    flow = new_flow(recipe, seen, geometry) if start is None else _copied(start, recipe, geometry)
-    training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
-    return feature_map, flow
+    feature_map = standards.fit(seen, geometry, recipe.conditions)
+    if start is None:
+        flow = new_flow(recipe, seen, geometry, feature_map.sparse)
+    else:
+        flow = _copied(start, recipe, geometry)
+        if tuple(flow.config.get("sparse", ())) != feature_map.sparse:
+            raise TrainingError("the model to start from is of other cells that may be unlit")
+    losses = training.fit(flow, feature_map, geometry, train, held_out, recipe.options, session)
+    return feature_map, flow, losses
+
+
+def _losses_of(start: Artefact | None) -> dict[str, Any]:
+    return {} if start is None else dict(start.card.get("losses", {}))
+
+
+def _rounded(losses: Losses) -> dict[str, float]:
+    """Return losses as the card has them."""
+    return {name: float(f"{value:.6g}") for name, value in losses._asdict().items()}
 
 
 def _teacher(
@@ -205,61 +206,25 @@ def split(
     return pool[train], pool[stop], pool[aside] if certify is None else certify
 
 
-def twins(showers: Showers, others: Showers, geometry: Geometry) -> NDArray[np.bool_]:
-    """Return which showers are also among others, whether digitised anew or clean, shape (N,).
+def new_flow(
+    recipe: Recipe, showers: Showers, geometry: Geometry, sparse: tuple[int, ...] = ()
+) -> Flow:
+    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown.
 
-    Twins have the same incident energy, to the bit, or both an unknown one, and differ in their
-    brightest cells by no more than noise explains. Energies alone tell nothing in a test beam,
-    where all are equal, nor where none is known.
+    Parameters
+    ----------
+    sparse
+        Layers and cells that may be unlit; see `FeatureMap.sparse`.
     """
-    found = np.zeros(showers.n, np.bool_)
-    if not others.n:
-        return found
-    # An axis of its own for the energy: showers of another one are beyond all reach.
-    energy = np.unique(np.r_[showers.e_inc, others.e_inc], return_inverse=True)[1] * 1e6
-    mean = others.cells.mean(axis=0, dtype=np.float64)
-    cells = np.argsort(-mean)[:BRIGHT]
-    unit = np.sqrt(_variance(geometry) + np.square(ROUNDING * mean[cells])) + 1e-9
-    ours, theirs = (
-        np.column_stack([part.cells[:, cells] / unit, code])
-        for part, code in zip((showers, others), np.split(energy, [showers.n]), strict=True)
-    )
-    reach = 1.5 * np.sqrt(EXPLAINED * BRIGHT)
-    near = range(1, NEAREST + 1)
-    distance, index = cKDTree(theirs).query(ours, near, distance_upper_bound=reach)
-    for far, column in zip(distance.T, index.T, strict=True):
-        rows = np.flatnonzero(np.isfinite(far))
-        found[rows] |= _alike(showers.cells[rows], others.cells[column[rows]], geometry)
-    return found
-
-
-def _alike(
-    one: NDArray[np.float32], other: NDArray[np.float32], geometry: Geometry
-) -> NDArray[np.bool_]:
-    """Return which pairs of cells, shape (N, V), may be two readings of one shower."""
-    place = np.argpartition(-(one + other), min(BRIGHT, one.shape[1]) - 1, axis=1)[:, :BRIGHT]
-    a, b = (np.take_along_axis(c, place, 1).astype(np.float64) for c in (one, other))
-    square = (np.square(a) + np.square(b)).sum(axis=1) / 2
-    noise = EXPLAINED * (place.shape[1] * _variance(geometry) + ROUNDING**2 * square)
-    alike: NDArray[np.bool_] = np.square(a - b).sum(axis=1) <= np.minimum(noise, DIM * square)
-    return alike
-
-
-def _variance(geometry: Geometry) -> float:
-    """Return the variance of the difference of two readings of a cell, MeV²."""
-    return 2 * (geometry.noise_mev**2 + geometry.least_count_mev**2 / 12)
-
-
-def new_flow(recipe: Recipe, showers: Showers, geometry: Geometry) -> Flow:
-    """Return an untrained flow of the recipe's family; TrainingError if its options are unknown."""
     n_context = 1 + len(recipe.conditions)
+    unlit: dict[str, Any] = {"sparse": sparse} if sparse else {}
     try:
         if recipe.family == "caloflow":
-            return CaloFlow(configure(geometry, n_context, recipe.model))
+            return CaloFlow(configure(geometry, n_context, {**recipe.model, **unlit}))
         if recipe.family == "flux":
             group = _groups(showers.cells.mean(axis=0), recipe)
             shape = (geometry.n_cells, geometry.n_layers, n_context, group)
-            return Flux(FluxConfig(*shape, **recipe.model))
+            return Flux(FluxConfig(*shape, **{**recipe.model, **unlit}))
     except (TypeError, ValueError) as error:
         raise TrainingError(f"model options of {recipe.family}: {error}") from None
     raise TrainingError(f"unknown family {recipe.family!r}: flux or caloflow")

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from models.flows.interface import Features
+from models.fitting import checkpoint
+from models.fitting.checkpoint import Place, TrainingError
 from models.showers.pool import dither, images
 
 if TYPE_CHECKING:
@@ -25,15 +24,11 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.flows.features import FeatureMap
-    from models.flows.interface import Flow, Phase
+    from models.flows.interface import Features, Flow, Phase
     from models.showers.pool import Pool
 
 HELD_OUT_MIN = 50
 """Fewer held-out showers than this cannot tell when to stop."""
-
-
-class TrainingError(ValueError):
-    """Options or showers that a model cannot be trained with."""
 
 
 def whole(options: object, *names: str) -> None:
@@ -92,6 +87,18 @@ class Progress(NamedTuple):
     """Best held-out loss so far."""
 
 
+class Losses(NamedTuple):
+    """Mean losses of a trained phase."""
+
+    train: float
+    held_out: float
+    error: float
+    """Standard error of their difference."""
+
+    dimensions: int
+    """How many dimensions they are sums over."""
+
+
 CPU = torch.device("cpu")
 
 
@@ -114,14 +121,10 @@ class Session:
         if self.mixed and self.device.type != "cuda":
             raise TrainingError("mixed precision needs a CUDA device")
 
-
-class _Place(NamedTuple):
-    """All that a fit needs to go on after an epoch, but for the weights."""
-
-    phase: int
-    epoch: int
-    best: float
-    since_best: int
+    def checkpoint_of(self, part: str) -> Path | None:
+        """Return where a part that is fitted after the flow keeps its own checkpoint."""
+        path = self.checkpoint
+        return None if path is None else path.with_stem(f"{path.stem}-{part}")
 
 
 def fit(
@@ -132,22 +135,27 @@ def fit(
     held_out: Pool,
     options: Options,
     session: Session,
-) -> None:
-    """Train a flow in place to the weights with the best held-out loss of each phase."""
+) -> dict[str, Losses]:
+    """Train a flow in place to the weights with the best held-out loss of each phase.
+
+    Returns the losses of the trained flow by phase, on as many showers of either kind.
+    """
     if held_out.n < HELD_OUT_MIN:
         raise TrainingError(f"{held_out.n} held-out showers; at least {HELD_OUT_MIN} are needed")
     trainer = _Trainer(flow, feature_map, geometry, train, options, session)
     rng = np.random.default_rng([options.seed, 1])
     check = trainer.batch(held_out, np.arange(held_out.n), rng)
-    start, saved = _resume(session.checkpoint, trainer.digest)
+    start, saved = checkpoint.resume(session.checkpoint, trainer.digest)
     for number, phase in enumerate(flow.phases()):
         if number < start.phase:
             continue
-        place = _Place(number, 0, math.inf, 0)
-        if number == start.phase and saved:
-            place = start
+        place = start if number == start.phase and saved else Place(number)
         trainer.run(phase, place, saved, check)
         saved = {}
+    rng = np.random.default_rng([options.seed, 7])
+    index = rng.permutation(train.n)[: held_out.n]
+    known = trainer.batch(train, index, rng)
+    return {phase.name: trainer.losses(phase, known, check) for phase in flow.phases()}
 
 
 class _Trainer:
@@ -186,13 +194,15 @@ class _Trainer:
     def batch(self, pool: Pool, index: NDArray[np.int64], rng: np.random.Generator) -> Features:
         """Return the features of a draw, de-digitised by half a least count."""
         showers = pool.draw(index, self.geometry, rng, self.images)
-        features, _ = self.feature_map(showers, dither(showers.cells.shape, self.geometry, rng))
-        return Features(*(part.to(self.session.device) for part in features))
+        spread = dither(showers.cells.shape, self.geometry, rng)
+        own = rng.integers(1 << 63, size=showers.n).astype(np.uint64)  # new ones in every epoch
+        features, _ = self.feature_map(showers, spread, own)
+        return features.to(self.session.device)
 
     def run(
         self,
         phase: Phase,
-        place: _Place,
+        place: Place,
         saved: dict[str, Tensor],
         check: Features,
     ) -> None:
@@ -203,32 +213,28 @@ class _Trainer:
             parameters, lr=options.learning_rate, weight_decay=options.weight_decay
         )
         if saved:
-            _restore(self.module, optimiser, parameters, saved)
+            checkpoint.restore(self.module, optimiser, parameters, saved)
         else:
             rng = np.random.default_rng([options.seed, 2])
             index = rng.permutation(self.train.n)[:4096]
             phase.begin(self.batch(self.train, index, rng))
-        best = {
-            name: saved[f"best.{name}"] if saved else value.detach().clone()
-            for name, value in self.module.state_dict().items()
-        }
+        best = checkpoint.part(saved, "best") if saved else checkpoint.copied(self.module)
         while place.epoch < options.epochs and place.since_best < options.patience:
             rng = np.random.default_rng([options.seed, 3, place.phase, place.epoch])
             mean = self._epoch(phase, optimiser, parameters, place.epoch, rng)
             loss = self._loss(phase, check)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the held-out loss of {phase.name} is not finite after epoch "
+                    f"{place.epoch + 1}: lower the learning rate, or look for wild showers"
+                )
             if loss < place.best:
-                best = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
-            better = loss < place.best
-            place = _Place(
-                place.phase,
-                place.epoch + 1,
-                min(loss, place.best),
-                0 if better else place.since_best + 1,
-            )
+                best = checkpoint.copied(self.module)
+            place = place.after(loss, phase.least_gain)
             # What is told of is saved: who stops a training after a line loses nothing.
             if self.session.checkpoint is not None:
-                tensors = _tensors(self.module, optimiser, parameters, best, place)
-                _save(self.session.checkpoint, tensors, self.digest)
+                tensors = checkpoint.tensors(self.module, optimiser, parameters, best, place)
+                checkpoint.save(self.session.checkpoint, tensors, self.digest)
             self.session.progress(
                 Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
             )
@@ -264,63 +270,17 @@ class _Trainer:
             raise TrainingError(f"the loss of {phase.name} is not finite: lower the learning rate")
         return total / len(order)
 
-    @torch.no_grad()
+    def losses(self, phase: Phase, known: Features, check: Features) -> Losses:
+        """Return the losses of a phase on showers of the training and on others."""
+        train, held_out = (self._each(phase, part) for part in (known, check))
+        error = math.hypot(*(float(part.std()) / len(part) ** 0.5 for part in (train, held_out)))
+        return Losses(float(train.mean()), float(held_out.mean()), error, phase.dimensions)
+
     def _loss(self, phase: Phase, features: Features) -> float:
-        parts = zip(*(torch.split(part, 1024) for part in features), strict=True)
-        losses = torch.cat([phase.loss(Features(*part)) for part in parts])
-        return float(losses.double().mean())
+        return float(self._each(phase, features).mean())
 
-
-_STATE = ("exp_avg", "exp_avg_sq", "step")
-
-
-def _tensors(
-    module: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    parameters: list[nn.Parameter],
-    best: dict[str, Tensor],
-    place: _Place,
-) -> dict[str, Tensor]:
-    tensors = {f"now.{name}": value for name, value in module.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in best.items()}
-    for i, parameter in enumerate(parameters):
-        tensors |= {f"adam.{i}.{key}": optimiser.state[parameter][key] for key in _STATE}
-    tensors["place"] = torch.tensor(place, dtype=torch.float64)
-    return tensors
-
-
-def _save(path: Path, tensors: dict[str, Tensor], digest: bytes) -> None:
-    tensors = {**tensors, "digest": torch.tensor(list(digest), dtype=torch.uint8)}
-    partial = path.with_suffix(".partial")
-    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, partial)
-    partial.replace(path)  # a fit that is killed while it writes keeps the last whole one
-
-
-def _resume(path: Path | None, digest: bytes) -> tuple[_Place, dict[str, Tensor]]:
-    if path is None or not path.exists():
-        return _Place(0, 0, math.inf, 0), {}
-    try:
-        saved: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise TrainingError(f"{path}: not a usable checkpoint: {error}") from None
-    if "digest" not in saved or bytes(saved["digest"].tolist()) != digest:
-        raise TrainingError(
-            f"{path}: of another training: its recipe, seed, showers or start are not these"
-        )
-    phase, epoch, best, since = saved["place"].tolist()
-    return _Place(int(phase), int(epoch), best, int(since)), saved
-
-
-def _restore(
-    module: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    parameters: list[nn.Parameter],
-    saved: dict[str, Tensor],
-) -> None:
-    now = {name[4:]: value for name, value in saved.items() if name.startswith("now.")}
-    module.load_state_dict(now)
-    for i, parameter in enumerate(parameters):
-        optimiser.state[parameter] = {
-            key: saved[f"adam.{i}.{key}"].to("cpu" if key == "step" else parameter.device)
-            for key in _STATE
-        }
+    @torch.no_grad()
+    def _each(self, phase: Phase, features: Features) -> Tensor:
+        starts = range(0, len(features.cells), 1024)
+        losses = [phase.loss(features.rows(slice(i, i + 1024))) for i in starts]
+        return torch.cat(losses).double()

@@ -6,144 +6,21 @@ a simulator learns score showers with no further training.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import torch
 import zuko
 from torch import Tensor, nn
 
-from models.detector.geometry import MAX_CELLS
-from models.flows.interface import Features, FlowOutput, Phase, check_counts, products
-from models.flows.networks import calm
+from models.flows.hurdle import HALF_LOG_2PI, Hurdle, hidden
+from models.flows.interface import Features, FlowOutput, Phase, Sparse
+from models.flows.networks import Autoregressive, calm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from models.detector.geometry import Geometry
-
-PUBLISHED: Mapping[str, Any] = MappingProxyType(
-    {
-        "layer_blocks": 6,
-        "layer_hidden": (64, 64),
-        "cell_blocks": 8,
-        "cell_hidden": (378,),
-        "univariate": "spline",
-        "bins": 8,
-        "bound": 14.0,
-        "groups": 0,
-    }
-)
-"""The configuration of the paper, but for its dropout of 5 %: 37.8 M parameters for 504 cells."""
-
-MAX_BOUND = 1e6
-"""No standardised energy is beyond it."""
-
-
-@dataclass(frozen=True)
-class CaloFlowConfig:
-    """The shape of a caloflow model; the defaults suit some ten thousand showers and a CPU."""
-
-    layers: tuple[int, ...]
-    """Cells of each layer."""
-
-    n_context: int
-    layer_blocks: int = 3
-    layer_hidden: tuple[int, ...] = (64,)
-    cell_blocks: int = 2
-    cell_hidden: tuple[int, ...] = (256,)
-    univariate: Literal["affine", "spline"] = "affine"
-    """What a block does to a cell given those before. Affine: shift and scale, followed by a
-    spline of the cell's own that is the same for all showers. Spline: a whole spline, as
-    published, at twenty times the cost."""
-
-    bins: int = 8
-    """Bins of the rational-quadratic splines."""
-
-    bound: float = 8.0
-    """The splines act within ±bound and are the identity beyond."""
-
-    groups: int = 16
-    """Steps of the autoregressive order in each layer; 0: one for each cell, as published. Cells
-    of a step are independent given what comes before, another set of them in every block."""
-
-    seed: int = 1
-    """Of the orders of the blocks."""
-
-    def __post_init__(self) -> None:
-        hidden = (*self.layer_hidden, *self.cell_hidden)
-        widths = (self.n_context, self.bins, len(self.layers), *hidden)
-        blocks = (self.layer_blocks, self.cell_blocks)
-        check_counts(self.layers, widths, (*blocks, len(self.layer_hidden), len(self.cell_hidden)))
-        if not (self.n_cells <= MAX_CELLS and type(self.groups) is int and self.groups >= 0):
-            raise ValueError(f"cells must be at most {MAX_CELLS}, groups a whole number >= 0")
-        if not (0 < self.bound <= MAX_BOUND and 0 <= self.seed < 1 << 63):
-            raise ValueError(f"bound must lie in (0, {MAX_BOUND:g}], seed must be >= 0")
-        if self.univariate not in {"affine", "spline"}:
-            raise ValueError(f'univariate {self.univariate!r} must be "affine" or "spline"')
-
-    @property
-    def inputs(self) -> tuple[int, int, int]:
-        """Return V, L and C."""
-        return self.n_cells, len(self.layers), self.n_context
-
-    @property
-    def n_weights(self) -> int:
-        """Return the entries of its matrices; a dimension that is alone depends on nothing else."""
-        v, layers, c = self.inputs
-        head = layers - 1
-        each = 2 if self.univariate == "affine" else 3 * self.bins - 1
-
-        def block(width: int, given: int, hidden: tuple[int, ...]) -> int:
-            seen = given + width if width > 1 else given
-            return products(seen, *hidden, each * width)
-
-        of_layers = self.layer_blocks * block(head, c, self.layer_hidden) if head else 0
-        return of_layers + self.cell_blocks * block(v, c + head, self.cell_hidden)
-
-    @property
-    def n_cells(self) -> int:
-        """Return V."""
-        return sum(self.layers)
-
-    def orders(self) -> tuple[tuple[int, ...], ...]:
-        """Return the place of each cell in the order of each block, layer after layer.
-
-        The permutations stay within layers, every second one is the reverse of the one before.
-        """
-        generator = torch.Generator().manual_seed(self.seed)
-        orders: list[tuple[int, ...]] = []
-        for block in range(self.cell_blocks):
-            order: list[int] = []
-            for size in self.layers:
-                steps = min(self.groups or size, size)
-                first = max(order, default=-1) + 1
-                if block % 2:
-                    before = orders[-1][len(order) : len(order) + size]
-                    place = [min(before) + max(before) - p - first for p in before]
-                else:
-                    place = (torch.randperm(size, generator=generator) * steps // size).tolist()
-                order += [first + p for p in place]
-            orders.append(tuple(order))
-        return tuple(orders)
-
-
-def configure(geometry: Geometry, n_context: int, options: Mapping[str, Any]) -> CaloFlowConfig:
-    """Return the configuration for a geometry; `options` change the default, or a `preset`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the preset or an option is unknown.
-    """
-    fields = dict(options)
-    presets: dict[str, Mapping[str, Any]] = {"default": {}, "published": PUBLISHED}
-    preset = fields.pop("preset", "default")
-    if preset not in presets:
-        raise ValueError(f"preset {preset!r} must be one of {', '.join(presets)}")
-    layers = tuple(layer.n_cells for layer in geometry.layers)
-    return CaloFlowConfig(layers, n_context, **{**presets[preset], **fields})
+    from models.flows.shapes import CaloFlowConfig
 
 
 class CaloFlow(nn.Module):
@@ -168,31 +45,88 @@ class CaloFlow(nn.Module):
             else None
         )
         self.cells = _flow(list(config.orders()), c + head, config.cell_hidden, config)
+        in_layers, in_cells = config.hurdles
+        if in_layers:
+            self.layer_hurdle = Hurdle(tuple(range(head)), in_layers, c, config.layer_hidden)
+        if in_cells:
+            self.cell_hurdle = Hurdle(config.orders()[0], in_cells, c + head, config.cell_hidden)
 
     @property
     def config(self) -> dict[str, Any]:
         """Return the fields of its `CaloFlowConfig`, as JSON values."""
-        return asdict(self.shape)
+        fields = asdict(self.shape)
+        return fields if self.shape.sparse else {k: v for k, v in fields.items() if k != "sparse"}
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return the two flows; where there is one layer, the first has nothing to learn."""
-        cells = Phase("cells", _nothing, self.cells.parameters(), lambda f: -self._cells(f)[0])
-        if self.layers is None:
-            return (cells,)
-        layers = Phase("layers", _nothing, self.layers.parameters(), lambda f: -self._layers(f)[0])
-        return (layers, cells)
+        """Return the two flows, each after its hurdle; of one layer there is nothing to learn."""
+        in_layers, in_cells = self.shape.hurdles
+        head, v = len(self.shape.layers) - 1, self.shape.n_cells
+        phases = []
+        if in_layers:
+            weights = self.layer_hurdle.parameters()
+            begin = self._begin_layers
+            phases.append(Phase("layer hurdle", begin, weights, self._layer_hurdle_loss, head))
+        if self.layers is not None:
+            weights = self.layers.parameters()
+            phases.append(Phase("layers", _nothing, weights, lambda f: -self._layers(f)[0], head))
+        if in_cells:
+            weights = self.cell_hurdle.parameters()
+            begin = self._begin_cells
+            phases.append(Phase("cell hurdle", begin, weights, self._cell_hurdle_loss, v))
+        weights = self.cells.parameters()
+        return (*phases, Phase("cells", _nothing, weights, lambda f: -self._cells(f)[0], v))
+
+    def _begin_layers(self, features: Features) -> None:
+        _, floor, draws, _ = self._hurdle_of_layers(features)
+        self.layer_hurdle.begin(floor, draws)
+
+    def _begin_cells(self, features: Features) -> None:
+        _, floor, draws, _ = self._hurdle_of_cells(features)
+        self.cell_hurdle.begin(floor, draws)
+
+    def _layer_hurdle_loss(self, features: Features) -> Tensor:
+        return -self.layer_hurdle.log_prob(*self._hurdle_of_layers(features)).sum(1)
+
+    def _cell_hurdle_loss(self, features: Features) -> Tensor:
+        return -self.cell_hurdle.log_prob(*self._hurdle_of_cells(features)).sum(1)
+
+    def _hurdle_of_layers(self, features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what the hurdle of the layers sees."""
+        in_layers, _ = self.shape.hurdles
+        energies = features.layers[:, 1:]
+        sparse = hidden(features, in_layers, energies[:, list(in_layers)])
+        return energies, *sparse, features.conditions
+
+    def _hurdle_of_cells(self, features: Features) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what the hurdle of the cells sees."""
+        head = len(self.shape.layers) - 1
+        _, in_cells = self.shape.hurdles
+        at = [head + i for i in in_cells]
+        sparse = hidden(features, at, features.cells[:, list(in_cells)])
+        return features.cells, *sparse, self._given(features)
+
+    def _given(self, features: Features) -> Tensor:
+        return torch.cat([features.conditions, features.layers[:, 1:]], 1)
 
     def _layers(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return log p_I, shape (N,), and the latents of layers 1 to L - 1, shape (N, L - 1)."""
         energies = features.layers[:, 1:]
+        log_lit = energies.new_zeros(len(energies))
         if self.layers is None:
-            return energies.new_zeros(len(energies)), energies
-        return _evaluate(self.layers, energies, features.conditions)
+            return log_lit, energies
+        if self.shape.hurdles[0]:
+            log_lit, energies = _beyond(self.layer_hurdle, self._hurdle_of_layers(features))
+        log_p, latents = _evaluate(self.layers, energies, features.conditions)
+        return log_p + log_lit, latents
 
     def _cells(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return log p_II, shape (N,), and the latent of every cell, shape (N, V)."""
-        context = torch.cat([features.conditions, features.layers[:, 1:]], 1)
-        return _evaluate(self.cells, features.cells, context)
+        cells = features.cells
+        log_lit = cells.new_zeros(len(cells))
+        if self.shape.hurdles[1]:
+            log_lit, cells = _beyond(self.cell_hurdle, self._hurdle_of_cells(features))
+        log_p, latents = _evaluate(self.cells, cells, self._given(features))
+        return log_p + log_lit, latents
 
     def log_prob(self, features: Features) -> Tensor:
         """Return log p of the layer energies and of the cells given them, nats, shape (N, 2)."""
@@ -204,7 +138,9 @@ class CaloFlow(nn.Module):
         return torch.cat(parts, 1)
 
     @torch.no_grad()
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Features:
+    def sample(
+        self, conditions: Tensor, generator: torch.Generator, floor: Tensor | None = None
+    ) -> Features:
         """Return one generated shower for each row of the conditions, the response included."""
 
         def normal(width: int) -> Tensor:
@@ -212,12 +148,24 @@ class CaloFlow(nn.Module):
                 len(conditions), width, generator=generator, device=conditions.device
             )
 
-        response, energies = normal(1), normal(len(self.shape.layers) - 1)
+        head = len(self.shape.layers) - 1
+        response, energies = normal(1), normal(head)
+        draws = None if floor is None else torch.ones_like(floor)
+        in_layers, in_cells = map(list, self.shape.hurdles)
         if self.layers is not None:
             energies = self.layers(conditions).transform.inv(energies)
+        if floor is not None and draws is not None and in_layers:
+            below = floor[:, in_layers]
+            energies, lit = self.layer_hurdle.inverse(energies, below, conditions)
+            draws[:, in_layers] = torch.where(lit, 1.0, 0.5)
         given = torch.cat([conditions, energies], 1)
         cells = self.cells(given).transform.inv(normal(self.shape.n_cells))
-        return Features(cells, torch.cat([response, energies], 1), conditions)
+        if floor is not None and draws is not None and in_cells:
+            at = [head + i for i in in_cells]
+            cells, lit = self.cell_hurdle.inverse(cells, floor[:, at], given)
+            draws[:, at] = torch.where(lit, 1.0, 0.5)
+        sparse = None if floor is None or draws is None else Sparse(floor, draws)
+        return Features(cells, torch.cat([response, energies], 1), conditions, sparse)
 
     def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the evaluation of both flows in one pass."""
@@ -236,6 +184,16 @@ def _nothing(features: Features) -> None:
     """Begin a phase: the features are standardised already."""
 
 
+@torch.no_grad()
+def _beyond(hurdle: Hurdle, seen: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return log p of a hurdle, less that of its latents under a normal, and the latents.
+
+    The hurdle has a phase of its own: what comes after teaches it nothing.
+    """
+    terms, latents = hurdle(*seen)
+    return (terms + 0.5 * latents.square() + HALF_LOG_2PI).sum(1), latents
+
+
 def _flow(
     orders: list[tuple[int, ...]], context: int, hidden: tuple[int, ...], config: CaloFlowConfig
 ) -> zuko.flows.Flow:
@@ -244,21 +202,17 @@ def _flow(
     A block takes its dimensions in an order of its own instead of permuting them, so that the
     latent of a cell keeps the cell's place through all blocks.
     """
-    width = len(orders[0])
+    width, spline_blocks = len(orders[0]), config.univariate == "spline"
     blocks: list[zuko.lazy.LazyTransform] = []
     for order in orders:
-        steps = max(order) + 1
-        stretch = -(-width // steps)  # zuko divides the order by width/passes: this undoes it
         shapes = ((config.bins,), (config.bins,), (config.bins - 1,))
-        spline = {"univariate": _Spline(config.bound), "shapes": shapes}
-        block = zuko.flows.MaskedAutoregressiveTransform(
-            features=width,
-            context=context,
-            passes=steps,
-            order=torch.tensor(order) * stretch,
-            hidden_features=hidden,
-            **(spline if config.univariate == "spline" else {}),
-        )
+        spline: dict[str, Any] = {"univariate": _Spline(config.bound), "shapes": shapes}
+        if width == 1:
+            block = zuko.flows.ElementWiseTransform(
+                1, context, hidden_features=hidden, **(spline if spline_blocks else {})
+            )
+        else:
+            block = Autoregressive(order, context, hidden, **(spline if spline_blocks else {}))
         calm(block.hyper)
         blocks.append(block)
         if config.univariate == "affine":

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.flows import floors
+from models.flows.compression import LARGEST, compress, expand
 from models.flows.interface import Features
-from models.flows.polynomials import DEGREE, basis, polynomials
-from models.showers.batch import Showers
+from models.flows.polynomials import DEGREE, basis
 from models.showers.hashing import keys, normal_quantile, uniform
 
 if TYPE_CHECKING:
@@ -20,20 +21,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from models.detector.geometry import Geometry
+    from models.showers.batch import Showers
 
-CORE = 0.95
-"""The core of a layer is the fewest cells that hold this share of its mean energy."""
 
 FILL_STEPS = 26
 """Halvings of the range of energies: the last is some 1e-7 of it."""
 
 
-LARGEST = 124.0
-"""No compressed cell is larger, a million units: a wild latent must not become infinity."""
+OF_SPARSE = frozenset({"floor_mev", "cell_odds"})
+"""Arrays that maps without cells that may be unlit lack."""
 
-ENOUGH = 200
-"""Showers that features are fitted on, and known energies that the response is: no fewer."""
+MIN_BYTES = 4
+"""Numbers of fewer bytes are too coarse to reconstruct an energy with."""
+
+MAX_LOG_SCALE = 30.0
+"""Of a feature: its exponential times the largest energy is finite."""
 
 
 MARGIN = 0.1
@@ -97,11 +99,21 @@ class FeatureMap:
     condition_names: tuple[str, ...] = ()
     """Further conditions that showers must carry, C - 1 of them."""
 
+    floor_mev: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Least energy of each of layers 1 to L - 1 and of each cell where it is lit, MeV, shape (H,);
+    `ALWAYS_LIT` for what is never empty; shape (0,) if that is so of everything."""
+
+    cell_odds: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((DEGREE + 1, 0), np.float32)
+    )
+    """Coefficients of the log odds that a cell is lit, shape (P, V); (P, 0) where all always are."""
+
     def __post_init__(self) -> None:
         n_layers, n_cells = self.core.shape
         n_context, powers = 1 + len(self.condition_names), DEGREE + 1
         shapes = {
             "unit_mev": (1,),
+            "core": (n_layers, n_cells),
             "layer_unit_mev": (n_layers,),
             "calibration": (n_layers + 1,),
             "scale": (2, n_context),
@@ -110,13 +122,23 @@ class FeatureMap:
             "cell_log_scale": (powers, n_cells),
             "layer_mean": (powers, n_layers),
             "layer_log_scale": (powers, n_layers),
+            "floor_mev": (n_layers - 1 + n_cells if self.floor_mev.size else 0,),
+            "cell_odds": (powers, n_cells if self.floor_mev.size else 0),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape or not np.all(np.isfinite(array)):
                 raise FeatureError(f"{name} must be finite and of shape {shape}")
+            if array.dtype.kind != "f" or array.dtype.itemsize < MIN_BYTES:
+                raise FeatureError(f"{name} must be of float32 or float64")
         if not (np.all(self.unit_mev > 0) and np.all(self.layer_unit_mev > 0)):
             raise FeatureError("units must be > 0 MeV")
+        if not (np.all(self.scale[1] > 0) and np.all(self.limits[0] <= self.limits[1])):
+            raise FeatureError("conditions must have a deviation > 0 and limits that rise")
+        at = basis(np.linspace(self.limits[0, 0], self.limits[1, 0], 9).astype(np.float32))
+        for log_scale in (self.cell_log_scale, self.layer_log_scale):
+            if np.any(np.abs(at @ log_scale) > MAX_LOG_SCALE):
+                raise FeatureError(f"no log deviation may be beyond {MAX_LOG_SCALE:g}")
 
     @property
     def n_cells(self) -> int:
@@ -138,9 +160,16 @@ class FeatureMap:
         """Return whether training knew incident energies: else those of showers are ignored."""
         return bool(self.layer_mean[:, 0].any() or self.layer_log_scale[:, 0].any())
 
+    @property
+    def sparse(self) -> tuple[int, ...]:
+        """Return which of layers 1 to L - 1, then cells, may be unlit."""
+        return tuple(np.flatnonzero(self.floor_mev > floors.ALWAYS_LIT).tolist())
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for a file; `from_arrays` is the inverse."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "condition_names"}
+        empty = OF_SPARSE if not self.sparse else frozenset()
+        names = [f.name for f in fields(self) if f.name not in {"condition_names", *empty}]
+        return {name: getattr(self, name) for name in names}
 
     def e_rec(self, cells: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the reconstructed energy of each shower, MeV, > 0, shape (N,)."""
@@ -169,20 +198,43 @@ class FeatureMap:
         dither
             Added to the cells, MeV, shape (N, V): undoes the digitisation in training.
         key
-            `keys` of the showers, where they are there already.
+            What a shower's own numbers are drawn from; `keys` of the showers if not given.
         """
         import torch  # noqa: PLC0415  a judge has none and needs `typical` alone
 
-        cells: NDArray[np.float32] = showers.cells if dither is None else showers.cells + dither
+        cells: NDArray[np.float32] = showers.cells
+        if self.sparse:
+            key = keys(showers) if key is None else key
+            lit = floors.lit(self, cells)
+            dither = None if dither is None else dither * lit
+        cells = cells if dither is None else cells + dither
         core: NDArray[np.float32] = cells @ self.core.T
         e_rec = self._e_rec(core)
         c = self.standardised(e_rec, showers.conditions)
-        layers = self._layers(core, e_rec, c, showers, key)
+        layers = torch.from_numpy(self._layers(core, e_rec, c, showers, key))
         y = compress(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
         powers = torch.from_numpy(basis(c[:, 0]))
-        y -= powers @ torch.from_numpy(self.cell_mean)
-        y *= (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
-        return Features(y, torch.from_numpy(layers), torch.from_numpy(c)), e_rec
+        mean = powers @ torch.from_numpy(self.cell_mean)
+        slope = (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
+        y -= mean
+        y *= slope
+        found = Features(y, layers, torch.from_numpy(c))
+        if not self.sparse or key is None:
+            return found, e_rec
+        lit = np.column_stack([core[:, 1:] != 0, lit])
+        floor = floors.standard(self, mean, slope, powers)
+        return floors.hurdled(self, found, floor, lit, key), e_rec
+
+    def floor(self, c: Tensor) -> Tensor | None:
+        """Return the standardised floors at some conditions, shape (N, H); None if all are lit."""
+        import torch  # noqa: PLC0415  see `__call__`
+
+        if not self.sparse:
+            return None
+        powers = torch.from_numpy(basis(c[:, 0].cpu().numpy()))
+        mean = powers @ torch.from_numpy(self.cell_mean)
+        slope = (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
+        return floors.standard(self, mean, slope, powers)
 
     def standardised(
         self, e_rec: NDArray[np.float64], conditions: Mapping[str, NDArray[np.float32]]
@@ -284,7 +336,16 @@ class FeatureMap:
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         mean = self._balanced_energy((low + high) / 2, columns)
         cells[:, columns] = np.where(hidden, mean, cells[:, columns])
-        return Showers(cells, showers.e_inc, showers.conditions)
+        return replace(showers, cells=cells)
+
+    def _dark(
+        self, powers: NDArray[np.float32], columns: NDArray[np.int64] | slice = slice(None)
+    ) -> NDArray[np.bool_] | bool:
+        """Return which cells are rather unlit than lit at some conditions."""
+        if not self.sparse:
+            return False
+        dark: NDArray[np.bool_] = powers @ self.cell_odds[:, columns] < 0
+        return dark
 
     def _balanced_energy(
         self, at: NDArray[np.float64], columns: NDArray[np.int64]
@@ -320,6 +381,7 @@ class FeatureMap:
         plain = root**4 - 1
         wide = plain + 6 * (root * spread) ** 2 + 3 * spread**4
         energy: NDArray[np.float32] = np.where(mean > 4 * spread, wide, np.copysign(plain, mean))
+        energy = np.where(self._dark(powers, columns), np.float32(0), energy)
         return energy.astype(np.float32) * np.float32(self.unit_mev[0])
 
     def inverse(self, cells: Tensor, c: Tensor) -> NDArray[np.float32]:
@@ -343,118 +405,17 @@ class FeatureMap:
         means = zip(self.condition_names, self.scale[0, 1:], strict=True)
         conditions = {name: np.full(len(cells), mean, np.float32) for name, mean in means}
         c = self.standardised(self.e_rec(cells), conditions)
-        mean = np.clip(basis(c[:, 0]) @ self.cell_mean, -LARGEST, LARGEST)
+        powers = basis(c[:, 0])
+        mean = np.clip(powers @ self.cell_mean, -LARGEST, LARGEST)
+        mean = np.where(self._dark(powers), np.float32(0), mean)
         fourth = (np.abs(mean) / 4 + 1) ** 4 - 1  # `expand`, without torch
         energy: NDArray[np.float32] = np.copysign(fourth, mean).astype(np.float32)
         return energy * np.float32(self.unit_mev[0])
 
 
-def compress(x: Tensor) -> Tensor:
-    """Return 4 ((1 + |x|)^(1/4) - 1) with the sign of x: linear at zero, then ever slower.
-
-    Of the powers from the logarithm (asinh) to the square root this one served all faults best:
-    the logarithm hides what is added to a bright cell, the square root what is missing in one.
-    """
-    return (x.abs() + 1).sqrt_().sqrt_().sub_(1).mul_(4).copysign_(x)
-
-
-def expand(y: Tensor) -> Tensor:
-    """Return the inverse of `compress`."""
-    return (y.abs() / 4 + 1).pow_(4).sub_(1).copysign_(y)
-
-
-def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] = ()) -> FeatureMap:
-    """Return the preprocessing that a population of good showers calls for.
-
-    Raises
-    ------
-    FeatureError
-        If fewer than 200 showers are given or a condition is missing.
-    """
-    if showers.n < ENOUGH:
-        raise FeatureError(
-            f"{showers.n} showers are too few to fit features on; give {ENOUGH} or more"
-        )
-    missing = [name for name in condition_names if name not in showers.conditions]
-    if missing:
-        raise FeatureError(f"showers lack the conditions {missing}")
-    energy = showers.cells.mean(axis=0, dtype=np.float64)
-    unit = 2.0 * max(geometry.noise_mev, geometry.least_count_mev)
-    if unit == 0:  # continuous cells: what a thousandth of the mean shower is lies near zero
-        unit = 1e-3 * float(energy.sum())
-    core = _core(energy, geometry)
-    core_energy = (showers.cells @ core.T).astype(np.float64)
-    layer_unit = unit * np.sqrt(core.sum(axis=1, dtype=np.float64))
-    calibration = _calibration(core_energy, showers.e_inc, geometry)
-    e_rec = np.maximum(core_energy @ calibration[1:] + calibration[0], 1e-3 * float(energy.sum()))
-    raw = np.column_stack([np.log(e_rec), *(showers.conditions[name] for name in condition_names)])
-    scale = np.stack([raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)])
-    standard = (raw - scale[0]) / scale[1]
-    limits = np.quantile(standard, [0.001, 0.999], axis=0)
-    c = np.clip(standard[:, 0], *limits[:, 0])
-    import torch  # noqa: PLC0415  see `__call__`
-
-    y = compress(torch.from_numpy(showers.cells / np.float32(unit))).numpy()
-    cell_mean, cell_log_scale = polynomials(y, c)
-    layers = np.arcsinh(core_energy / layer_unit)
-    layer_mean, layer_log_scale = polynomials(layers, c)
-    layer_mean[:, 0] = layer_log_scale[:, 0] = 0
-    known = ~np.isnan(showers.e_inc)
-    if known.sum() >= ENOUGH:
-        e_inc = showers.e_inc[known].astype(np.float64)
-        at = np.clip((np.log(e_inc) - scale[0, 0]) / scale[1, 0], *limits[:, 0])
-        mean, log_scale = polynomials(np.log(e_rec[known] / e_inc)[:, None], at)
-        layer_mean[:, :1], layer_log_scale[:, :1] = mean, log_scale
-    return FeatureMap(
-        unit_mev=np.array([unit]),
-        core=core,
-        layer_unit_mev=layer_unit,
-        calibration=calibration,
-        scale=scale,
-        limits=limits,
-        cell_mean=cell_mean,
-        cell_log_scale=cell_log_scale,
-        layer_mean=layer_mean,
-        layer_log_scale=layer_log_scale,
-        condition_names=condition_names,
-    )
-
-
 def from_arrays(arrays: Mapping[str, NDArray[Any]], condition_names: tuple[str, ...]) -> FeatureMap:
     """Return the preprocessing of a file's numbers, or raise `FeatureError`."""
     expected = {f.name for f in fields(FeatureMap)} - {"condition_names"}
-    if set(arrays) != expected:
+    if set(arrays) not in (expected, expected - OF_SPARSE):
         raise FeatureError(f"{sorted(set(arrays) ^ expected)} are missing or unknown")
     return FeatureMap(condition_names=condition_names, **arrays)
-
-
-def _core(energy: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float32]:
-    core = np.zeros((geometry.n_layers, geometry.n_cells), np.float32)
-    for index, cells in enumerate(geometry.slices):
-        mean = np.maximum(energy[cells], 0.0)
-        order = np.argsort(-mean, kind="stable")
-        share = np.cumsum(mean[order]) / max(float(mean.sum()), 1e-12)
-        core[index, cells.start + order[: int(np.searchsorted(share, CORE)) + 1]] = 1
-    return core
-
-
-def _calibration(
-    core: NDArray[np.float64], e_inc: NDArray[np.float32], geometry: Geometry
-) -> NDArray[np.float64]:
-    """Return offset and factors that minimise the relative error of the energy."""
-    known = ~np.isnan(e_inc)
-    n_layers = geometry.n_layers
-    if known.sum() < ENOUGH:  # nothing to calibrate on: the sampling fraction of the drawing
-        return np.array([0.0] + [1 / geometry.sampling_fraction] * n_layers)
-    e = e_inc[known].astype(np.float64)
-    design = np.column_stack([np.ones_like(e), core[known]])
-    weight = 1 / np.sqrt(e * e.mean())  # the error of a sampling calorimeter grows as √E
-    # A weak ridge towards one common factor keeps layers that hold almost nothing in their place.
-    common = float(e.sum() / core[known].sum())
-    target = (e - common * core[known].sum(axis=1)) * weight
-    scaled = design * weight[:, None]
-    penalty = 1e-3 * np.diag([0.0] + [float((core[known] ** 2).mean())] * n_layers)
-    normal = scaled.T @ scaled / len(e) * e.mean() + penalty
-    solution = np.linalg.solve(normal, scaled.T @ target / len(e) * e.mean())
-    factors: NDArray[np.float64] = solution + np.array([0.0] + [common] * n_layers)
-    return factors

@@ -6,74 +6,26 @@ what the cells of a shower have in common (depth, width, ...), the flow what is 
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 import zuko
 from torch import Tensor, nn
 
-from models.flows.interface import Features, FlowOutput, Phase, check_counts, products
-from models.flows.networks import calm
+from models.flows.hurdle import HALF_LOG_2PI, SLOPE, Hurdle, hidden
+from models.flows.interface import Features, FlowOutput, Phase, Sparse
+from models.flows.networks import Autoregressive, calm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
-SLOPE = math.log(1e-3)
-"""zuko's bound on the log slope of an affine transformation: see `MonotonicAffineTransform`."""
+    from models.flows.shapes import FluxConfig
 
 
-@dataclass(frozen=True)
-class FluxConfig:
-    """The shape of a flux model."""
-
-    n_cells: int
-    n_layers: int
-    n_context: int
-    group: tuple[int, ...]
-    """Place of each cell in the autoregressive order, shape (V,); equals are independent of each
-    other given what comes before. Few groups make generation fast."""
-
-    latents: int = 8
-    """Latents of the autoencoder."""
-
-    coder_hidden: int = 64
-    hidden: tuple[int, ...] = (256,)
-
-    def __post_init__(self) -> None:
-        widths = (self.n_layers, self.n_context, self.latents, self.coder_hidden, *self.hidden)
-        check_counts((self.n_cells,), widths, (len(self.hidden),))
-        if len(self.group) != self.n_cells:
-            raise ValueError("groups must be given for every cell")
-        groups = set(self.group)
-        if groups != set(range(len(groups))):
-            raise ValueError("groups must count 0, 1, 2, ... without a hole")
-
-    @property
-    def inputs(self) -> tuple[int, int, int]:
-        """Return V, L and C."""
-        return self.n_cells, self.n_layers, self.n_context
-
-    @property
-    def n_weights(self) -> int:
-        """Return the entries of its matrices: encoder, decoder, flow."""
-        v, _, c = self.inputs
-        m, h = self.latents, self.coder_hidden
-        flow = products(self.width + c, *self.hidden, 2 * self.width)
-        return products(v + c, h, m) + products(m + c, h, v) + flow
-
-    @property
-    def width(self) -> int:
-        """Return the dimensions of the flow: L - 1 layers, the latents, V residuals."""
-        return self.n_layers - 1 + self.latents + self.n_cells
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Return the place of each dimension of the flow in its order."""
-        head = self.n_layers - 1 + self.latents
-        return (*range(head), *(head + g for g in self.group))
+CODER_GAIN = 1e-3
+"""An epoch of the autoencoder that gains less than this share counts as none: where cells are mostly
+empty there is little to gain, and what it leaves is the flow's anyway."""
 
 
 class Flux(nn.Module):
@@ -98,17 +50,11 @@ class Flux(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(m + c, h), nn.SiLU(), nn.Linear(h, v))
         self.register_buffer("latent_mean", torch.zeros(m))
         self.register_buffer("latent_scale", torch.ones(m))
-        n_groups = max(config.order) + 1
-        stretch = math.ceil(config.width / n_groups)
-        autoregressive = zuko.flows.MaskedAutoregressiveTransform(
-            features=config.width,
-            context=c,
-            passes=n_groups,
-            # zuko divides the order by width/passes: this undoes it, so that groups stay groups.
-            order=torch.tensor(config.order) * stretch,
-            hidden_features=config.hidden,
-        )
-        calm(autoregressive.hyper[-1])
+        if config.sparse:
+            self.hurdle = Hurdle(config.order, config.hurdles, c, config.hidden)
+            return
+        autoregressive = Autoregressive(config.order, c, config.hidden)
+        calm(autoregressive.hyper)
         self.flow = zuko.flows.Flow(
             [autoregressive],
             zuko.lazy.UnconditionalDistribution(
@@ -122,15 +68,19 @@ class Flux(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """Return the fields of its `FluxConfig`, as JSON values."""
-        return asdict(self.shape)
+        fields = asdict(self.shape)
+        return fields if self.shape.sparse else {k: v for k, v in fields.items() if k != "sparse"}
 
     def phases(self) -> tuple[Phase, ...]:
         """Return the two parts of a fit: the autoencoder, then the flow."""
         coder = [*self.encoder.parameters(), *self.decoder.parameters()]
         return (
-            Phase("autoencoder", lambda _: None, coder, self._coder_loss),
-            Phase("flow", self._standardise, list(self.flow.parameters()), self._flow_loss),
+            Phase("autoencoder", lambda _: None, coder, self._coder_loss, least_gain=CODER_GAIN),
+            Phase("flow", self._standardise, self._of_flow(), self._flow_loss, self.shape.width),
         )
+
+    def _of_flow(self) -> list[nn.Parameter]:
+        return list((self.hurdle if self.shape.sparse else self.flow).parameters())
 
     def _coder_loss(self, features: Features) -> Tensor:
         code = self.encoder(torch.cat([features.cells, features.conditions], 1))
@@ -143,10 +93,20 @@ class Flux(nn.Module):
         code = self.encoder(torch.cat([features.cells, features.conditions], 1))
         self.latent_mean.copy_(code.mean(0))
         self.latent_scale.copy_(code.std(0).clamp_min(1e-6))
+        if self.shape.sparse:
+            self.hurdle.begin(*self._sparse(features, self._flat(features)))
 
     def _flow_loss(self, features: Features) -> Tensor:
-        nll: Tensor = -self._density(features.conditions).log_prob(self._flat(features))
+        flat = self._flat(features)
+        if self.shape.sparse:
+            floor, draws = self._sparse(features, flat)
+            return -self.hurdle.log_prob(flat, floor, draws, features.conditions).sum(1)
+        nll: Tensor = -self._density(features.conditions).log_prob(flat)
         return nll
+
+    def _sparse(self, features: Features, flat: Tensor) -> Sparse:
+        """Return floors and draws of the dimensions of the flow that may be unlit."""
+        return hidden(features, self.shape.sparse, flat[:, self.shape.hurdles])
 
     def _density(self, conditions: Tensor) -> zuko.distributions.NormalizingFlow:
         return self.flow(conditions)
@@ -161,20 +121,22 @@ class Flux(nn.Module):
 
     def log_prob(self, features: Features) -> Tensor:
         """Return log p of the layers, the code and the cells, nats, shape (N, 3)."""
-        latents, jacobian = self._forward(features)
-        return self._stages(jacobian - 0.5 * latents.square() - HALF_LOG_2PI)
+        return self._stages(self._forward(features)[0])
 
     def latent(self, features: Features) -> Tensor:
         """Return the latents, shape (N, D): cells, the response, layers 1 to L - 1."""
-        latents, _ = self._forward(features)
-        return self._arrange(latents, features)
+        return self._arrange(self._forward(features)[1], features)
 
     def _forward(self, features: Features) -> tuple[Tensor, Tensor]:
-        """Return latents and log slope of every dimension of the flow, shape (N, width) each."""
+        """Return log p and latent of every dimension of the flow, shape (N, width) each."""
         flat = self._flat(features)
+        if self.shape.sparse:
+            sparse = self._sparse(features, flat)
+            terms, latents = self.hurdle(flat, *sparse, features.conditions)
+            return terms, latents
         (affine,) = self.flow.transform.transforms
         latents, log_scale = affine.meta(features.conditions, flat).base.call_and_ladj(flat)
-        return latents, log_scale
+        return log_scale - 0.5 * latents.square() - HALF_LOG_2PI, latents
 
     def _stages(self, terms: Tensor) -> Tensor:
         head = self.shape.n_layers - 1
@@ -188,21 +150,48 @@ class Flux(nn.Module):
         return torch.cat([latents[:, code:], features.layers[:, :1], latents[:, :head]], 1)
 
     @torch.no_grad()
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Features:
+    def sample(
+        self, conditions: Tensor, generator: torch.Generator, floor: Tensor | None = None
+    ) -> Features:
         """Return one generated shower for each row of the conditions, the response included."""
         head = self.shape.n_layers - 1
         code = head + self.shape.latents
         n = len(conditions)
         z = torch.randn(n, self.shape.width, generator=generator, device=conditions.device)
-        flat = self.flow(conditions).transform.inv(z)
+        sparse = None
+        if floor is None:
+            flat = self.flow(conditions).transform.inv(z)
+        else:
+            flat, sparse = self._unlit(z, floor, conditions)
         standard = flat[:, head:code] * self.latent_scale + self.latent_mean
         cells = flat[:, code:] + self.decoder(torch.cat([standard, conditions], 1))
         response = torch.randn(n, 1, generator=generator, device=conditions.device)
-        return Features(cells, torch.cat([response, flat[:, :head]], 1), conditions)
+        return Features(cells, torch.cat([response, flat[:, :head]], 1), conditions, sparse)
+
+    def _unlit(self, z: Tensor, floor: Tensor, conditions: Tensor) -> tuple[Tensor, Sparse]:
+        """Return generated dimensions of the flow, and which layers and cells are lit."""
+        head, at = self.shape.n_layers - 1, list(self.shape.sparse)
+        code = head + self.shape.latents
+        # The code comes before all cells, and floors of residuals are below what it stands for.
+        first, _ = self.hurdle.inverse(z, floor[:, at], conditions)
+        standard = first[:, head:code] * self.latent_scale + self.latent_mean
+        expected = self.decoder(torch.cat([standard, conditions], 1))
+        below = torch.cat([floor[:, :head], floor[:, head:] - expected], 1)
+        flat, lit = self.hurdle.inverse(z, below[:, at], conditions)
+        draws = torch.ones_like(floor)
+        draws[:, at] = torch.where(lit, 1.0, 0.5)
+        return flat, Sparse(floor, draws)
 
     def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the fast evaluation of the weights as they are now."""
-        return _Compiled(self)
+        return self._evaluated if self.shape.sparse else _Compiled(self)
+
+    @torch.inference_mode()
+    def _evaluated(self, features: Features) -> FlowOutput:
+        terms, latents = self._forward(features)
+        code = self.shape.n_layers - 1 + self.shape.latents
+        residuals = self._flat(features)[:, code:]
+        return FlowOutput(-self._stages(terms), self._arrange(latents, features), residuals)
 
 
 class _Compiled:
@@ -224,7 +213,7 @@ class _Compiled:
 
     @torch.inference_mode()
     def __call__(self, features: Features) -> FlowOutput:
-        cells, layers, conditions = features
+        cells, layers, conditions, _ = features
         code = _coder(self.encoder, torch.cat([cells, conditions], 1))
         residuals = cells - _coder(self.decoder, torch.cat([code, conditions], 1))
         flat = torch.cat([layers[:, 1:], (code - self.mean) * self.scale, residuals], 1)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from torch import Generator, Tensor, nn
+    from torch import Generator, Tensor, device, nn
 
 MAX_WIDTH = 8192
 """A config that asks for wider layers is a mistake, or made to take the memory."""
@@ -57,6 +57,19 @@ def check_counts(counts: tuple[int, ...], widths: tuple[int, ...], depths: tuple
         raise ValueError(f"no layer may be wider than {MAX_WIDTH}, nothing deeper than {MAX_DEPTH}")
 
 
+class Sparse(NamedTuple):
+    """What flows of mostly empty cells see beside the features, float32.
+
+    H = L - 1 + V dimensions may be unlit: layers 1 to L - 1, then cells.
+    """
+
+    floor: Tensor
+    """Least standardised value of each, shape (N, H): what an unlit one holds."""
+
+    draws: Tensor
+    """Where unlit, a number in (0, 1) of the shower's own; 1 where lit, shape (N, H)."""
+
+
 class Features(NamedTuple):
     """What a flow sees of N showers, float32; made by `models.flows.features.FeatureMap`."""
 
@@ -69,6 +82,22 @@ class Features(NamedTuple):
 
     conditions: Tensor
     """Standardised conditions, shape (N, C): log of the reconstructed energy first."""
+
+    sparse: Sparse | None = None
+    """Where the model is of cells that may be unlit."""
+
+    def to(self, device: device) -> Features:
+        """Return them on a device."""
+        return self._each(lambda part: part.to(device))
+
+    def rows(self, index: slice | Tensor) -> Features:
+        """Return those of some of the showers."""
+        return self._each(lambda part: part[index])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Features:
+        cells, layers, conditions = map(change, self[:3])
+        sparse = None if self.sparse is None else Sparse(*map(change, self.sparse))
+        return Features(cells, layers, conditions, sparse)
 
 
 class FlowOutput(NamedTuple):
@@ -96,6 +125,13 @@ class Phase(NamedTuple):
 
     loss: Callable[[Features], Tensor]
     """Loss of each shower, shape (N,); nats where it is a density."""
+
+    dimensions: int = 1
+    """How many dimensions the loss is a sum over."""
+
+    least_gain: float = 0.0
+    """Share of the held-out loss by which an epoch must lower it to count as better: a phase that
+    creeps ends early. For losses > 0."""
 
 
 class Flow(Protocol):
@@ -132,8 +168,16 @@ class Flow(Protocol):
         """Return log p of each stage, nats, shape (N, T), with zuko's own arithmetic."""
         ...
 
-    def sample(self, conditions: Tensor, generator: Generator) -> Features:
-        """Return one generated shower for each row of the conditions."""
+    def sample(
+        self, conditions: Tensor, generator: Generator, floor: Tensor | None = None
+    ) -> Features:
+        """Return one generated shower for each row of the conditions.
+
+        Parameters
+        ----------
+        floor
+            As in `Sparse`, if the flow is of cells that may be unlit.
+        """
         ...
 
     def compiled(self) -> Callable[[Features], FlowOutput]:

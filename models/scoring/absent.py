@@ -63,6 +63,11 @@ class Absent:
                 which[group == one] = sets.index(cells)
         return cls(sets, which) if (which >= 0).any() else None
 
+    @classmethod
+    def none(cls, n: int) -> Absent:
+        """Return what n whole showers lack."""
+        return cls((), np.full(n, -1, np.int64))
+
     def parts(self) -> Iterator[tuple[Cells, NDArray[np.int64]]]:
         """Yield each set of cells, empty for whole showers, with the rows that lack it."""
         for index in range(-1, len(self.sets)):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +20,6 @@ from models.scoring.description import FORMAT, HASH_FILE, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
@@ -72,9 +75,6 @@ class Artefact:
         where = pick_device(device)
         # The artefact's own flow stays on the CPU, whatever its scorers do.
         flow, known = deepcopy(self.flow), deepcopy(self.classifier)
-        _module(flow).to(where)
-        if known is not None:
-            known.to(where)
         examiner = Examiner(self.feature_map, flow, self.geometry, where, known)
         return Scorer(
             examiner,
@@ -86,12 +86,28 @@ class Artefact:
         )
 
     def save(self, path: Path) -> None:
-        """Write the folder; an existing artefact there is replaced."""
+        """Write the folder; an existing artefact there is replaced, once all is written.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, say; an artefact that was there is as it was.
+        """
         path.mkdir(parents=True, exist_ok=True)
         contents = _contents(self)
-        for name, content in contents.items():
-            (path / name).write_bytes(content)
-        (path / HASH_FILE).write_text(description.digest_of(contents) + "\n", encoding="ascii")
+        digest = description.digest_of(contents)
+        partial = Path(mkdtemp(prefix=".partial-", dir=path))
+        try:
+            for name, content in {**contents, HASH_FILE: f"{digest}\n".encode()}.items():
+                with (partial / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            # Nothing is written any more: a crash between two of these is found by the hash.
+            for name in (*contents, HASH_FILE):
+                (partial / name).replace(path / name)
+        finally:
+            rmtree(partial)
 
     @classmethod
     def load(cls, path: Path) -> Artefact:
@@ -207,16 +223,23 @@ def _flow(
         raise TypeError('config.json: "flow" must hold an object')
     shape_of, build = families()[family]
     shape = shape_of(**tuples(config))
-    wanted = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
-    if shape.inputs != wanted:  # before any memory is taken for it
-        raise ValueError(f"the flow is of {shape.inputs} cells, layers, conditions, not {wanted}")
-    given = sum(value.size for value in state.values())
-    if shape.n_weights > given:
-        raise ValueError(f"the flow asks for {shape.n_weights} weights, the file has {given}")
+    _check(shape, state, feature_map, "flow")
     flow = build(shape)
     tensors = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
     _module(flow).load_state_dict(tensors)
     return flow
+
+
+def _check(
+    shape: Shape, state: dict[str, NDArray[Any]], feature_map: FeatureMap, what: str
+) -> None:
+    """Raise ValueError if a network does not fit: before any memory is taken for it."""
+    wanted = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
+    if shape.inputs != wanted:
+        raise ValueError(f"the {what} is of {shape.inputs} cells, layers, conditions, not {wanted}")
+    given = sum(value.size for value in state.values() if value.dtype.kind == "f")
+    if shape.n_weights > given:
+        raise ValueError(f"the {what} asks for {shape.n_weights} weights, the file has {given}")
 
 
 def _classifier(
@@ -226,21 +249,20 @@ def _classifier(
         return None
     import torch  # noqa: PLC0415  see `_flow`
 
-    from models.scoring.classifier import Classifier  # noqa: PLC0415
+    from models.scoring.classifier import Classifier, ClassifierConfig  # noqa: PLC0415
 
-    shape = (feature_map.n_cells, feature_map.n_layers, feature_map.n_context)
-    stated = (config["n_cells"], config["n_layers"], config["n_context"])
-    if stated != shape:  # before any memory is taken for it
-        raise ValueError(f"the classifier is of {stated} inputs, not {shape}")
-    known = Classifier.from_config(config)
+    shape = ClassifierConfig(**tuples(config))
+    _check(shape, state, feature_map, "classifier")
+    known = Classifier(shape)
     known.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
     return known
 
 
 def families() -> dict[str, tuple[Callable[..., Shape], Callable[[Any], Flow]]]:
     """Return the config of each model family, and what builds a flow of one, by name."""
-    from models.flows.caloflow import CaloFlow, CaloFlowConfig  # noqa: PLC0415  see `_flow`
-    from models.flows.flux import Flux, FluxConfig  # noqa: PLC0415
+    from models.flows.caloflow import CaloFlow  # noqa: PLC0415  see `_flow`
+    from models.flows.flux import Flux  # noqa: PLC0415
+    from models.flows.shapes import CaloFlowConfig, FluxConfig  # noqa: PLC0415
 
     return {"flux": (FluxConfig, Flux), "caloflow": (CaloFlowConfig, CaloFlow)}
 

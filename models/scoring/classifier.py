@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from models.flows.interface import tuples
+from models.flows.interface import check_counts, products
 
 if TYPE_CHECKING:
     from models.flows.interface import Features
@@ -22,8 +22,6 @@ NAME = "classifier"
 
 LIMIT = 10.0
 """Inputs are clamped to it: what is wilder than anything in training says no more."""
-
-MAX_WIDTH = 8192
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,19 @@ class ClassifierConfig:
     """What it was trained on, in the form of `models.simulation.faults.parse`."""
 
     def __post_init__(self) -> None:
-        counts = (*self.inputs, *self.hidden)
-        if min(counts) < 1 or max(self.n_context, *self.hidden) > MAX_WIDTH:
-            raise ValueError(f"counts {counts} must be >= 1, and no layer wider than {MAX_WIDTH}")
+        check_counts(
+            (self.n_cells,), (self.n_layers, self.n_context, *self.hidden), (len(self.hidden) + 1,)
+        )
 
     @property
     def inputs(self) -> tuple[int, int, int]:
         """Return V, L and C."""
         return self.n_cells, self.n_layers, self.n_context
+
+    @property
+    def n_weights(self) -> int:
+        """Return the entries of its matrices."""
+        return products(self.width, *self.hidden, 1)
 
     @property
     def width(self) -> int:
@@ -68,13 +71,8 @@ class Classifier(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs, as JSON values."""
+        """Return the fields of its `ClassifierConfig`, as JSON values."""
         return asdict(self.shape)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Classifier:
-        """Return an untrained one of a file's config; ValueError or TypeError if it is none."""
-        return cls(ClassifierConfig(**tuples(config)))
 
     def forward(self, features: Features, latents: Tensor) -> Tensor:
         """Return the log odds of N showers, shape (N,).

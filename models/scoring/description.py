@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.scoring.reference import ReferenceTable
 
-FORMAT = "calodqm.artefact/1"
+FORMAT = "calodqm.artefact/2"
+"""Of what is written: 2 may hold floors of cells that may be unlit, which 1 does not know."""
+
+READ = ("calodqm.artefact/1", FORMAT)
+"""Formats that are read."""
+
 FILES = (
     "config.json",
     "geometry.json",
@@ -150,8 +155,8 @@ def checked(
 def parse(contents: Mapping[str, bytes], digest: str) -> Description:
     """Return the description of files whose hash is right; what is wrong raises what it may."""
     config = json.loads(contents["config.json"])
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise ValueError(f'config.json: "format" must be "{FORMAT}"')
+    if not isinstance(config, dict) or config.get("format") not in READ:
+        raise ValueError(f'config.json: "format" must be one of {", ".join(READ)}')
     card = json.loads(contents["card.json"])
     if not isinstance(card, dict):
         raise TypeError("card.json must hold an object")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import torch
 
 from models.flows.interface import Features, FlowOutput
 from models.scoring.scores import RawScores, names
-from models.showers.batch import Showers
 from models.showers.hashing import keys, uniform
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
     from models.scoring.classifier import Classifier
+    from models.showers.batch import Showers
 
 SCORED_AT_ONCE = 256
 """Showers evaluated at a time: what they need stays in the cache of a core."""
@@ -59,7 +60,10 @@ class Seen(NamedTuple):
 
 
 class Examiner:
-    """Features, flow and raw scores: the part of scoring that needs no reference."""
+    """Features, flow and raw scores: the part of scoring that needs no reference.
+
+    Its networks are moved to its device.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,9 @@ class Examiner:
         self.feature_map = feature_map
         self.device = device
         self.raw_scores = RawScores(geometry)
+        for network in (flow, classifier):
+            if network is not None:
+                network.to(device)  # type: ignore[union-attr]  # every flow is a module
         self.evaluate = flow.compiled()
         self.classifier = classifier
         self.n_latents = geometry.n_cells + geometry.n_layers
@@ -128,7 +135,7 @@ class Examiner:
         raw = self.raw_scores(output, seen.cells, tie)
         if self.classifier is None:
             return raw
-        there = Features(*(part.to(self.device) for part in features))
+        there = features.to(self.device)
         with torch.inference_mode():
             odds = self.classifier(there, output.latents.to(self.device))
         return np.column_stack([raw, odds.cpu().numpy()])
@@ -138,15 +145,16 @@ class Examiner:
         parts = []
         for start in range(0, showers.n, SCORED_AT_ONCE):
             features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
-            there = Features(*(part.to(self.device) for part in features))
-            parts.append((*there, self.evaluate(there).latents.clone()))
+            there = features.to(self.device)
+            # What else is in them no classifier looks at.
+            parts.append((*there[:3], self.evaluate(there).latents.clone()))
         cells, layers, conditions, latents = (
             torch.cat(column) for column in zip(*parts, strict=True)
         )
         return Features(cells, layers, conditions), latents
 
     def _output(self, features: Features) -> FlowOutput:
-        return self.evaluate(Features(*(part.to(self.device) for part in features)))
+        return self.evaluate(features.to(self.device))
 
     def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
         """Return what is seen with masked cells where the flow expects them: latent 0.
@@ -158,13 +166,16 @@ class Examiner:
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]
-        before = torch.where(hidden, 0.0, features.cells)
+        moved = hidden
+        if features.sparse is not None:  # what is expected to be unlit stays so
+            moved = hidden & (features.sparse.draws[:, -n_cells:] >= 1)
+        before = torch.where(moved, 0.0, features.cells)
         z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
-        now = torch.where(hidden, -z_before.clamp(-5, 5), before)
+        now = torch.where(moved, -z_before.clamp(-5, 5), before)
         z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
         step = z_now - z_before
         slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
-        best = torch.where(hidden, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
+        best = torch.where(moved, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
         output = self._output(features._replace(cells=best))
         latents = output.latents.cpu().clone()
         latents[:, :n_cells][hidden] = 0.0
@@ -188,4 +199,4 @@ def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32
     """
     guessed = mask[:, core.any(axis=0)].any(axis=1)
     e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
-    return Showers(showers.cells, e_inc, showers.conditions)
+    return replace(showers, e_inc=e_inc)

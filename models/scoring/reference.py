@@ -134,12 +134,35 @@ class ReferenceTable:
     def _check_values(self) -> None:
         if not (self.n_cells >= 1 and np.all(np.diff(self.edges) > 0)):
             raise ReferenceTableError("edges must rise")
-        if not (np.all(self.mad > 0) and np.all(self.counts >= 0)):
-            raise ReferenceTableError("MAD must be > 0 and counts >= 0")
+        if not np.all(self.mad > 0):
+            raise ReferenceTableError("MAD must be > 0")
         if not (np.all(self.log_tail <= 0) and np.all(np.diff(self.log_tail) <= 0)):
             raise ReferenceTableError("log_tail must fall from 0")
+        self._check_counts()
         if self.origin not in {"certified", "generated", "live"}:
             raise ReferenceTableError(f"unknown origin {self.origin!r}")
+
+    def _check_counts(self) -> None:
+        """Raise `ReferenceTableError` unless the numbers can be those of a population."""
+        counted = (self.counts, self.n_cut, self.cut_counts, self.n_ref, self.count_counts)
+        if any(array.dtype.kind not in "iu" for array in (*counted, self.p_counts)):
+            raise ReferenceTableError("counts must be whole numbers")
+        for showers, beyond in ((self.n_cut, self.cut_counts), (self.n_ref, self.count_counts)):
+            rising = np.column_stack([showers, beyond, np.zeros_like(showers)])
+            if not (np.all(showers >= 1) and np.all(np.diff(rising) <= 0)):
+                raise ReferenceTableError("exceedances must be >= 0, fewer the smaller the level")
+        if not (np.all(self.p_counts >= 0) and np.all(self.p_counts.sum(axis=1) >= 1)):
+            raise ReferenceTableError("p-values must be counted, and counts >= 0")
+        if not (np.all(self.counts >= 0) and np.all(self.counts.sum(axis=2) >= 1)):
+            raise ReferenceTableError("scores must be counted, and counts >= 0")
+        if not (
+            np.all((self.lit_rate >= 0) & (self.lit_rate <= 1)) and np.all(self.layer_var >= 0)
+        ):
+            raise ReferenceTableError("lit_rate must lie in [0, 1] and layer_var be >= 0")
+        z, square, _, fourth = self.latent_moments
+        rounding = 1e-2 * (1 + square)  # windows quantise them
+        if np.any(square < z**2 - rounding) or np.any(fourth < square**2 - rounding * (1 + square)):
+            raise ReferenceTableError("latent_moments are those of no population")
 
     @property
     def n_cells(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from models.scoring.absent import learn, mask_of
+from models.scoring.absent import Absent, learn, mask_of
 from models.scoring.reference import BINS, bins
 from models.scoring.scored import Scored
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
-    from models.scoring.absent import Absent, Cells, Without
+    from models.scoring.absent import Cells, Without
     from models.scoring.examiner import Examiner
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
@@ -35,8 +35,8 @@ class Scorer:
         reference: ReferenceTable,
         geometry: Geometry,
         *,
-        family: str,
-        hash: str,  # noqa: A002  the artefact's own word
+        family: str = "",
+        hash: str = "",  # noqa: A002  the artefact's own word
     ) -> None:
         self._examine = examiner
         self._score_map = score_map
@@ -47,6 +47,10 @@ class Scorer:
         self.family = family
         self.hash = hash
         self.score_names = score_map.names
+
+    def e_rec(self, showers: Showers) -> NDArray[np.float64]:
+        """Return the reconstructed energy of each shower, MeV, shape (N,)."""
+        return self._examine.feature_map.e_rec(showers.cells)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,34 +70,49 @@ class Scorer:
         """Forget what was learnt of other sets of cells."""
         self._without = {c: learnt for c, learnt in self._without.items() if c in sets}
 
-    def score(self, showers: Showers, absent: Absent | None = None) -> Scored:
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
         """Return scores, p-values and latents of a batch of N >= 0 showers.
+
+        Showers get the same scores to the bit, whatever is beside them.
 
         Parameters
         ----------
         absent
             Cells that showers lack, whatever they hold: their latents are 0. Showers without cells
-            that nothing was learnt of are unknown. The others' scores are the same to the bit,
-            whatever is beside them.
+            that nothing was learnt of are unknown.
+        hidden
+            True for further cells that must not count, too many sets of them to learn of each,
+            shape (N, V): what is expected of the others stays what it is.
         """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
                 f"{showers.cells.shape[1]} cells a shower; the model has {self.geometry.n_cells}"
             )
-        if absent is None or showers.n == 0:
-            return self._score(showers, ())
-        parts = list(absent.parts())
-        scored = [self._score(showers[rows], cells) for cells, rows in parts]
-        order = np.argsort(np.concatenate([rows for _, rows in parts]))
+        if showers.n == 0 or (absent is None and hidden is None):
+            return self._score(showers, (), None)
+        parts = [
+            (cells, rows, None if hidden is None or not hidden[rows].any() else hidden[rows])
+            for cells, every in (absent or Absent.none(showers.n)).parts()
+            for rows in _apart(every, hidden)
+        ]
+        scored = [self._score(showers[rows], cells, mask) for cells, rows, mask in parts]
+        order = np.argsort(np.concatenate([rows for _, rows, _ in parts]))
         columns = (f.name for f in fields(Scored))
         return Scored(*(np.concatenate([getattr(s, c) for s in scored])[order] for c in columns))
 
-    def _score(self, showers: Showers, cells: Cells) -> Scored:
+    def _score(self, showers: Showers, cells: Cells, hidden: NDArray[np.bool_] | None) -> Scored:
         """Return the scores of showers that lack the same cells."""
         without = self._without.get(cells)
         if showers.n == 0 or (cells and without is None):
             return self._nothing(showers.n)
         mask = mask_of(cells, self.geometry.n_cells) if cells else None
+        if hidden is not None:
+            mask = hidden if mask is None else hidden | mask
         seen = self._examine(showers, mask)
         table = self.reference if without is None else without.table
         cell = table.condition_cell(seen.e_rec)
@@ -125,6 +144,14 @@ class Scorer:
             np.ones(n, np.bool_),
             np.zeros((n, s), np.int64),
         )
+
+
+def _apart(rows: NDArray[np.int64], hidden: NDArray[np.bool_] | None) -> list[NDArray[np.int64]]:
+    """Return rows with hidden cells and rows without apart: the latter take the fast path."""
+    if hidden is None:
+        return [rows]
+    touched = hidden[rows].any(axis=1)
+    return [part for part in (rows[~touched], rows[touched]) if len(part)]
 
 
 def pick_device(name: str) -> torch.device:

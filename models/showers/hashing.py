@@ -37,9 +37,15 @@ def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def uniform(key: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
-    """Return n numbers in (0, 1) of each key, shape (N, n): the same for the same key, always."""
-    steps = np.arange(1, n + 1, dtype=np.uint64) * GOLDEN
+def uniform(key: NDArray[np.uint64], n: int, first: int = 0) -> NDArray[np.float64]:
+    """Return n numbers in (0, 1) of each key, shape (N, n): the same for the same key, always.
+
+    Parameters
+    ----------
+    first
+        How many of the key's numbers are left out: those are for something else.
+    """
+    steps = np.arange(first + 1, first + n + 1, dtype=np.uint64) * GOLDEN
     bits = mix(key[:, None] + steps)
     return (np.asarray(bits >> np.uint64(11), np.float64) + 0.5) * 2.0**-53
 

@@ -57,13 +57,19 @@ class Pool:
 def digitise(
     cells: NDArray[np.float32], geometry: Geometry, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return cells with the geometry's noise and least count, MeV, shape (N, V)."""
+    """Return cells with the geometry's noise, least count and suppression, MeV, shape (N, V)."""
     noisy = cells + rng.normal(0, 1, cells.shape).astype(np.float32) * np.float32(
         geometry.noise_mev
     )
     step = np.float32(geometry.least_count_mev)
     digital: NDArray[np.float32] = np.rint(noisy / step) * step if step > 0 else noisy
-    return digital
+    return suppressed(digital, geometry)
+
+
+def suppressed(cells: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
+    """Return cells, MeV, with those that the read-out leaves out at zero."""
+    least = np.float32(geometry.zero_suppression_mev)
+    return np.where(cells < least, np.float32(0), cells) if least > 0 else cells
 
 
 def images(geometry: Geometry, flips: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:

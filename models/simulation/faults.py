@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class FaultError(ValueError):
@@ -101,6 +101,14 @@ WHOLE_LAYER = frozenset({FaultKind.NOISE, FaultKind.PEDESTAL, FaultKind.BURST})
 OF_NOISE = WHOLE_LAYER | {FaultKind.HOT}
 """Kinds whose `x` counts in units of the noise: where there is none they are nothing."""
 
+OF_CHANNELS = frozenset(
+    {
+        FaultKind.DEAD, FaultKind.HOT, FaultKind.NOISE, FaultKind.PEDESTAL, FaultKind.GAIN,
+        FaultKind.TRIP, FaultKind.SWAP, FaultKind.SPIKE, FaultKind.BURST,
+    }
+)  # fmt: skip
+"""Kinds that may strike channels of a detector, wherever showers are."""
+
 _PLACELESS = frozenset({FaultKind.SECOND, FaultKind.PILE_UP}) | STREAM
 """Kinds that name no cells."""
 
@@ -136,6 +144,10 @@ class Fault:
     length: float = math.inf
     """Seconds, > 0."""
 
+    channel: tuple[str, ...] = ()
+    """Names of channels, or of groups of them, that are struck wherever a shower is: for detectors
+    whose file says channels."""
+
     def __post_init__(self) -> None:
         allowed = KEYS[self.kind]
         unknown = set(self.magnitudes) - set(allowed)
@@ -170,8 +182,15 @@ class Fault:
             raise FaultError(f"{self.kind}: name cells or a layer, not both")
         if (self.cells or self.layer) and self.kind in _PLACELESS:
             raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not cells or layer")
-        if self.kind is FaultKind.SWAP and 2 not in {len(self.cells), len(self.region)}:
-            raise FaultError("swap needs two regions (region=3+4) or two cells (cells=200+201)")
+        if self.channel and (self.cells or self.layer or self.region):
+            raise FaultError(f"{self.kind}: name channels or places of the patch, not both")
+        if self.channel and self.kind not in OF_CHANNELS:
+            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not channel")
+        pairs = {len(self.cells), len(self.region), len(self.channel)}
+        if self.kind is FaultKind.SWAP and 2 not in pairs:
+            raise FaultError(
+                "swap needs two regions (region=3+4), two cells (cells=200+201) or two channels"
+            )
 
     def active(self, seconds: float) -> bool:
         """Return whether the fault is there at a second of stream time."""
@@ -182,6 +201,7 @@ class Fault:
             "region": "+".join(map(str, self.region)),
             "cells": "+".join(map(str, self.cells)),
             "layer": self.layer,
+            "channel": "+".join(self.channel),
             **{name: f"{value:g}" for name, value in self.magnitudes.items()},
         }
         given = ",".join(f"{name}={value}" for name, value in parts.items() if value)
@@ -192,6 +212,7 @@ class Fault:
 
 def _keys(kind: FaultKind) -> str:
     places = ["region"] if kind in _PLACELESS else ["region", "cells", "layer"]
+    places += ["channel"] if kind in OF_CHANNELS else []
     return ", ".join([*places, *KEYS[kind]])
 
 
@@ -200,7 +221,11 @@ _FORM = re.compile(
 )
 
 
-def parse(text: str, regions: Mapping[str, int] | None = None) -> Fault:
+def parse(
+    text: str,
+    regions: Mapping[str, int] | None = None,
+    channels: Callable[[str], bool] | None = None,
+) -> Fault:
     """Return the fault of the form KIND:KEY=VALUE,...@START+LENGTH.
 
     All but KIND may be left out; START and LENGTH are seconds of stream time; lists are joined by
@@ -210,6 +235,8 @@ def parse(text: str, regions: Mapping[str, int] | None = None) -> Fault:
     ----------
     regions
         Ids of the regions by name, so that both may be written.
+    channels
+        Whether the detector has a channel or a group of that name; None if it has no channels.
 
     Raises
     ------
@@ -235,13 +262,14 @@ def parse(text: str, regions: Mapping[str, int] | None = None) -> Fault:
     region = _whole(values.pop("region", ""), "region", regions or {})
     cells = _whole(values.pop("cells", ""), "cells", {})
     layer = values.pop("layer", "")
+    channel = _names(values.pop("channel", ""), channels)
     unknown = set(values) - set(KEYS[kind])
     if unknown:
         raise FaultError(f"{text!r}: {kind} takes {_keys(kind)}, not {', '.join(sorted(unknown))}")
     start = _number(match["start"] or "0", "START")
     length = _number(match["length"] or "inf", "LENGTH")
     magnitudes = {name: _number(value, name) for name, value in values.items()}
-    return Fault(kind, region, cells, layer, magnitudes, start, length)
+    return Fault(kind, region, cells, layer, magnitudes, start, length, channel)
 
 
 def _number(text: str, name: str) -> float:
@@ -251,9 +279,29 @@ def _number(text: str, name: str) -> float:
         raise FaultError(f"{name} must be a number, not {text!r}") from None
 
 
+def _names(text: str, known: Callable[[str], bool] | None) -> tuple[str, ...]:
+    if text and known is None:
+        raise FaultError(f"channel={text}: the detector file says no channels")
+    names = tuple(_split(text, known or bool))
+    for name in names:
+        if known is not None and not known(name):
+            raise FaultError(f"channel: no channel or group is named {name!r}")
+    return names
+
+
+def _split(text: str, known: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what is joined by +, which may also be in the names that are known."""
+    parts = text.split("+") if text else []
+    while parts:
+        joined = ["+".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        part = next((name for name in joined if known(name)), parts[0])
+        yield part
+        parts = parts[part.count("+") + 1 :]
+
+
 def _whole(text: str, name: str, known: Mapping[str, int]) -> tuple[int, ...]:
     numbers: list[int] = []
-    for part in text.split("+") if text else []:
+    for part in _split(text, known.__contains__):
         if part in known:
             numbers.append(known[part])
             continue

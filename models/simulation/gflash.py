@@ -14,6 +14,7 @@ from scipy.special import gammainc
 
 from models.detector.materials import Medium, medium
 from models.showers.batch import Showers
+from models.showers.pool import suppressed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +45,21 @@ class Profile(NamedTuple):
     beta: NDArray[np.float64]
     """Rate, 1 / X0, shape (N,)."""
 
-    mean_depth: NDArray[np.float64]
-    """Depth of the mean profile <t>, X0, shape (N,)."""
-
     mean_alpha: NDArray[np.float64]
     """exp <ln α> of the mean profile, shape (N,)."""
 
     start: NDArray[np.float64]
     """Depth at which the shower begins, X0: photons convert late, shape (N,)."""
+
+    def tau(self, depth: NDArray[np.float64], shower: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return depths, X0, of some showers as the radial profile takes them: section 3.3.
+
+        In units of the shower's own centre of gravity, so that one that ends early is wide early.
+        """
+        own = self.alpha[shower] / self.beta[shower]
+        tau = np.maximum(depth - self.start[shower], 0) / own
+        mean = self.mean_alpha[shower]
+        return np.asarray(tau * mean / np.maximum(mean - 1, 0.1))
 
 
 def simulate_showers(
@@ -62,6 +70,7 @@ def simulate_showers(
     *,
     sampling_term: float | None = None,
     noise: bool = True,
+    axis_mm: NDArray[np.float64] | None = None,
 ) -> Showers:
     """Return showers of particles that enter along the axis, as the cells read them.
 
@@ -74,6 +83,9 @@ def simulate_showers(
         if they have none. Not used where the calorimeter is homogeneous.
     noise
         Add electronics noise and digitise; without it cells are continuous.
+    axis_mm
+        Where each particle enters, from the middle of each layer, mm, shape (N, L, 2); in the
+        middle if not given.
 
     Raises
     ------
@@ -89,8 +101,15 @@ def simulate_showers(
         raise ValueError("the parametrisation holds from 100 MeV on; give one energy a shower")
     if sampling_term is None:
         sampling_term = float(dict(geometry.materials).get("sampling_term", SAMPLING_TERM))
+    axis = np.zeros((len(energy), geometry.n_layers, 2)) if axis_mm is None else axis_mm
     parts = [
-        _visible(geometry, energy[i : i + LARGEST_BATCH], rng, particle, sampling_term)
+        _visible(
+            geometry,
+            Particles(energy[i : i + LARGEST_BATCH], axis[i : i + LARGEST_BATCH]),
+            rng,
+            particle,
+            sampling_term,
+        )
         for i in range(0, len(energy), LARGEST_BATCH)
     ]
     cells = np.concatenate(parts) if parts else np.zeros((0, geometry.n_cells))
@@ -98,18 +117,19 @@ def simulate_showers(
         cells = cells + rng.normal(0, geometry.noise_mev, cells.shape)
         step = geometry.least_count_mev
         cells = np.rint(cells / step) * step if step else cells
-    return Showers(cells.astype(np.float32), energy.astype(np.float32))
+    read = cells.astype(np.float32)
+    return Showers(suppressed(read, geometry) if noise else read, energy.astype(np.float32))
 
 
 def _visible(
     geometry: Geometry,
-    energy: NDArray[np.float64],
+    particles: Particles,
     rng: np.random.Generator,
     particle: str,
     sampling_term: float,
 ) -> NDArray[np.float64]:
     """Return the visible energy of every cell without noise, MeV, shape (N, V)."""
-    stuff = medium(geometry)
+    stuff, energy = medium(geometry), particles.energy
     shape = profile(stuff, energy, rng, particle)
     slices = deposits(shape, energy, _edges(geometry, stuff))
     if stuff.sampling_frequency is not None:
@@ -118,7 +138,7 @@ def _visible(
         slices = np.where(slices > 0, rng.gamma(np.maximum(slices, 1e-9) / unit, unit), 0.0)
     slices *= geometry.sampling_fraction
     spots = np.minimum(_n_spots(stuff, energy, sampling_term), SPOTS)
-    return _spread(geometry, stuff, shape, energy, slices, spots, rng)
+    return _spread(geometry, stuff, shape, particles, slices, spots, rng)
 
 
 def profile(
@@ -144,10 +164,9 @@ def profile(
     t = np.maximum(np.exp(mean_t + spread_t * (c1 * z1 + c2 * z2)), 1.0)
     alpha = np.maximum(np.exp(mean_a + spread_a * (c1 * z1 - c2 * z2)), 1.1)
     mean_alpha = np.exp(mean_a)
-    mean_depth = mean_alpha * np.exp(mean_t) / np.maximum(mean_alpha - 1, 0.1)
     # A photon goes 9/7 of a radiation length before it becomes a pair.
     start = rng.exponential(9 / 7, len(energy)) if particle == "gamma" else np.zeros(len(energy))
-    return Profile(alpha, (alpha - 1) / t, mean_depth, mean_alpha, start)
+    return Profile(alpha, (alpha - 1) / t, mean_alpha, start)
 
 
 def deposits(
@@ -163,6 +182,16 @@ def deposits(
     t = np.maximum(edges[None] - shape.start[:, None], 0.0)
     below = gammainc(shape.alpha[:, None], shape.beta[:, None] * t)
     return np.asarray(energy[:, None] * np.diff(below, axis=1))
+
+
+class Particles(NamedTuple):
+    """What enters: N particles."""
+
+    energy: NDArray[np.float64]
+    """MeV, shape (N,)."""
+
+    axis_mm: NDArray[np.float64]
+    """Where, from the middle of each layer, shape (N, L, 2)."""
 
 
 class Radii(NamedTuple):
@@ -205,12 +234,13 @@ def _spread(
     geometry: Geometry,
     stuff: Medium,
     shape: Profile,
-    energy: NDArray[np.float64],
+    particles: Particles,
     slices: NDArray[np.float64],
     spots: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Return the energy of slices (N, slices) put into cells as spots around the axis, (N, V)."""
+    energy, axis = particles
     n, edges = len(energy), _edges(geometry, stuff)
     # Spots of a shower go where its energy is, one at least to every slice with energy.
     share = slices / np.maximum(slices.sum(axis=1, keepdims=True), 1e-12)
@@ -220,18 +250,16 @@ def _spread(
     )
     weight = slices[shower, slice_] / count[shower, slice_]
     depth = edges[slice_] + (edges[slice_ + 1] - edges[slice_]) * rng.random(len(shower))
-    # Depth in the shower's own mean depth: section 3.3 of the paper, equation for tau.
-    tau = np.maximum(depth - shape.start[shower], 0) / shape.mean_depth[shower]
-    tau *= shape.mean_alpha[shower] / np.maximum(shape.mean_alpha[shower] - 1, 0.1)
-    core, tail, core_share = radii(stuff, tau, energy[shower])
+    core, tail, core_share = radii(stuff, shape.tau(depth, shower), energy[shower])
     size = np.where(rng.random(len(shower)) < core_share, core, tail) * stuff.moliere_mm
     u = rng.random(len(shower))
     r, phi = size * np.sqrt(u / (1 - u)), rng.uniform(0, 2 * math.pi, len(shower))
     x, y, z = r * np.cos(phi), r * np.sin(phi), depth * stuff.x0_mm
     cells = np.zeros((n, geometry.n_cells))
-    for layer, where in zip(geometry.layers, geometry.slices, strict=True):
+    for index, (layer, where) in enumerate(zip(geometry.layers, geometry.slices, strict=True)):
         here = (z >= layer.depth_mm[0]) & (z < layer.depth_mm[1])
-        cell = _cell(layer, x[here], y[here])
+        x0, y0 = axis[shower[here], index].T
+        cell = _cell(layer, x[here] + x0, y[here] + y0)
         inside = cell >= 0
         place = shower[here][inside] * layer.n_cells + cell[inside]
         total = np.bincount(place, weight[here][inside], minlength=n * layer.n_cells)

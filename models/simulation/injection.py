@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.detector.materials import MaterialError, lateral_cumulative, medium
-from models.showers.batch import Showers
+from models.showers.pool import suppressed
 from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, FaultKind
 
 if TYPE_CHECKING:
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry, Layer
+    from models.showers.batch import Showers
 
 
 def check(fault: Fault, geometry: Geometry) -> None:
     """Raise `FaultError` if a fault has no place in a geometry, or can do nothing there."""
+    if fault.channel:
+        raise FaultError(f"{fault.kind}: channels are there in a whole detector, not in a patch")
     if fault.cells and max(fault.cells) >= geometry.n_cells:
         raise FaultError(
             f"{fault.kind}: geometry {geometry.name} has cells 0 to "
@@ -127,7 +131,7 @@ def apply(
     else:
         where = np.ix_(rows, struck(fault, geometry))
         cells[where] = _digitise(_misread(fault, cells[where], geometry, rng), geometry)
-    return Showers(cells, showers.e_inc, showers.conditions)
+    return replace(showers, cells=cells)
 
 
 def weights(fault: Fault, showers: Showers) -> NDArray[np.float64]:
@@ -139,7 +143,8 @@ def weights(fault: Fault, showers: Showers) -> NDArray[np.float64]:
 
 def _digitise(energy: NDArray[np.floating], geometry: Geometry) -> NDArray[np.float32]:
     step = geometry.least_count_mev
-    return (np.rint(energy / step) * step if step else energy).astype(np.float32)
+    read = (np.rint(energy / step) * step if step else energy).astype(np.float32)
+    return suppressed(read, geometry)
 
 
 def _misread(

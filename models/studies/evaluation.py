@@ -24,10 +24,19 @@ def injected(geometry: Geometry) -> dict[str, Fault]:
     """Return the faults that every evaluation injects into the good showers, by name.
 
     A hot cell is injected twice: in the core, under the shower, and in a quiet cell beside it.
-    What a geometry cannot show is left out: faults counted in noise where there is none.
+    What a geometry cannot show is left out: see `left_out`.
     """
+    return {name: fault for name, fault in _wanted(geometry).items() if _has_place(fault, geometry)}
+
+
+def left_out(geometry: Geometry) -> tuple[str, ...]:
+    """Return the faults that a geometry cannot show: those counted in noise where there is none."""
+    return tuple(n for n, fault in _wanted(geometry).items() if not _has_place(fault, geometry))
+
+
+def _wanted(geometry: Geometry) -> dict[str, Fault]:
     (quiet,) = injection.quiet_cell(geometry, geometry.n_layers // 2)
-    wanted = {
+    return {
         **{f"second photon {mm} mm": parse(f"second:mm={mm},x=0.3") for mm in (5, 10, 20, 40)},
         "dead core cell": parse("dead"),
         **{f"hot quiet cell {x}σ": parse(f"hot:cells={quiet},x={x},share=1") for x in (5, 10, 50)},
@@ -35,7 +44,6 @@ def injected(geometry: Geometry) -> dict[str, Fault]:
         **{f"noise × {x} in a layer": parse(f"noise:x={x}") for x in (2, 5)},
         **{f"gain +{x} %": parse(f"gain:x={x / 100}") for x in (1, 2, 5, 10)},
     }
-    return {name: fault for name, fault in wanted.items() if _has_place(fault, geometry)}
 
 
 def _has_place(fault: Fault, geometry: Geometry) -> bool:

@@ -40,7 +40,8 @@ DASHES = ("-", "--", ":")
 """Ten colours with each of these: curves beyond the tenth are dashed, beyond the twentieth dotted."""
 
 
-def _style(i: int) -> dict[str, Any]:
+def style(i: int) -> dict[str, Any]:
+    """Return how curve number i is drawn."""
     return {"color": COLOURS[i % 10], "linestyle": DASHES[i // 10 % 3]}
 
 
@@ -73,7 +74,7 @@ def _roc(scorings: Sequence[Trial]) -> Figure:
     for i, scoring in enumerate(strange):
         p = scoring.scored.p_combined[scoring.scored.valid]
         fpr, tpr = roc(good.scored.p_combined[good.scored.valid], p)
-        axes.plot(fpr, tpr, **_style(i), drawstyle="steps-post", label=scoring.name)
+        axes.plot(fpr, tpr, **style(i), drawstyle="steps-post", label=scoring.name)
     x = np.geomspace(1 / good.scored.n, 1, 50)
     axes.plot(x, x, "k:", lw=1, label="no separation")
     axes.set(xscale="log", xlim=(x[0], 1), ylim=(0, 1.02))
@@ -217,7 +218,7 @@ def _power(curves: Sequence[Curve]) -> Figure:
     for i, curve in enumerate(curves):
         if curve.name in at_once:
             continue
-        axes.plot(curve.sizes, curve.power, marker="o", ms=3, **_style(i), label=curve.name)
+        axes.plot(curve.sizes, curve.power, marker="o", ms=3, **style(i), label=curve.name)
     axes.axhline(FALSE_ALARMS, color="k", ls=":", lw=1)
     axes.set(xscale="log", ylim=(-0.03, 1.05))
     axes.set(xlabel="showers in the window", ylabel="share of windows in which it is found")

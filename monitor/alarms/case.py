@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from monitor.quality.alarms import Severity
+from monitor.quality.alarms import Kind, Severity
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Case:
     once_in: float
     """Data-seconds after which chance alone would bring as much, the largest so far."""
 
+    kind: Kind = Kind.UNKNOWN
+    """Likely kind, as people were told last."""
+
     version: int = 0
     peak: float = 0.0
     """Largest log likelihood ratio of the stream that found it."""
@@ -56,6 +59,9 @@ class Case:
     """Data-second of the newest version."""
 
     closed: int | None = None
+    paged: bool = False
+    """Whether it has ever paged, before it came back too."""
+
     children: list[str] = field(default_factory=list)
 
     def shared(self, other: Case) -> int:
@@ -68,12 +74,17 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""
-        return asdict(self) | {"severity": self.severity.value, "test": self.test.value}
+        words = {name: getattr(self, name).value for name in ("severity", "test", "kind")}
+        return asdict(self) | words
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Case:
         """Return the case of plain values."""
-        named = {"severity": Severity(values["severity"]), "test": Test(values["test"])}
+        named = {
+            "severity": Severity(values["severity"]),
+            "test": Test(values["test"]),
+            "kind": Kind(values["kind"]),
+        }
         return cls(**(values | named))
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from monitor.sequential.watch import Watch
 
 REOPEN_S = 600
-"""A place that crosses again this soon after it cleared goes on with the same alarm."""
+"""A place that crosses again this soon after it cleared, with the same kind of fault, goes on with
+the same alarm: the same id, another span of time."""
 
 CLEAR_AFTER_S = 45
 """An alarm clears when so many data-seconds, or as many as it took to find, speak against it."""
@@ -54,9 +55,13 @@ class Casebook:
     def take(self, at: Moment) -> list[Change]:
         """Open the case that the evidence of a step makes, if it makes one, or fold it."""
         place = self._crossings.crossing(at, self.open)
-        if place is None:
-            return []
-        fresh = self._crossings.case(place, at, self.claimed())
+        if place is not None:
+            fresh = self._crossings.case(place, at, self.claimed())
+        else:
+            beside = self._crossings.lacking(at, self.open)
+            if beside is None:
+                return []
+            fresh = beside
         same = [case for case in self.open if self._crossings.same(case, fresh)]
         return self._fold(same, fresh, at.now) if same else [self._open(fresh, at.now)]
 
@@ -77,6 +82,7 @@ class Casebook:
                 left.remove(same)
                 case.id, case.onset, case.raised = same.id, same.onset, same.raised
                 case.version, case.children = same.version, list(same.children)
+                case.paged = same.paged
                 if same.severity is Severity.PAGE:
                     case.severity = same.severity
                 changes.append(self._say(case, State.UPDATED, now))
@@ -92,10 +98,35 @@ class Casebook:
             changes.append(self._say(case, State.CLEARED, now))
         return changes
 
-    def restart(self) -> None:
-        """Judge open cases by what comes from now on: their evidence has been started anew."""
+    def restart(self, places: NDArray[np.bool_] | None = None) -> None:
+        """Judge open cases by what comes from now on: their evidence has been started anew.
+
+        Parameters
+        ----------
+        places
+            Of those whose evidence is that of one of these, shape (P,); by default of all.
+        """
         for case in self.open:
-            case.heard, case.checked_path = 0, 0.0
+            if places is None or places[self._rows(case)].any():
+                case.heard, case.checked_path, case.peak = 0, 0.0, 0.0
+
+    def known(self) -> dict[str, NDArray[np.bool_]]:
+        """Return the regions of open cases of whole places, by id, shape (R,): the outermost ones."""
+        found: dict[str, NDArray[np.bool_]] = {}
+        every = np.arange(self._places.n_regions)
+        for case in sorted(self.open, key=lambda case: -len(case.regions)):
+            regions = np.isin(every, case.regions)
+            if case.diffuse and not any((regions & other).any() for other in found.values()):
+                found[case.id] = regions
+        return found
+
+    def struck(self) -> NDArray[np.bool_]:
+        """Return the regions of open cases that are not of a whole place, shape (R,)."""
+        rows = np.zeros(self._places.n_regions, bool)
+        for case in self.open:
+            if not case.diffuse:
+                rows[case.regions] = True
+        return rows
 
     def explained(self) -> NDArray[np.bool_]:
         """Return the regions that each place must not count, shape (P, R)."""
@@ -109,10 +140,6 @@ class Casebook:
             out[beyond] |= claimed
         return out
 
-    def share(self, case: Case) -> float:
-        """Return the share of the budget of a case's place."""
-        return float(self._shares[case.place])
-
     def claimed(self) -> NDArray[np.bool_]:
         """Return the regions that open cases claim, shape (R,)."""
         rows = np.zeros(self._places.n_regions, bool)
@@ -121,11 +148,13 @@ class Casebook:
         return rows
 
     def _open(self, case: Case, now: int) -> Change:
+        case.kind = self._crossings.kind(case)
         before = next(
             (
                 old
                 for old in self.closed
                 if old.place == case.place
+                and old.kind is case.kind
                 and old.closed is not None
                 and case.onset - old.closed <= REOPEN_S
             ),
@@ -134,9 +163,9 @@ class Casebook:
         if before is not None:  # the same trouble again: one alarm, not a flicker
             self.closed.remove(before)
             case.id, case.version, case.children = before.id, before.version, before.children
-            case.onset, case.raised = before.onset, before.raised
-        else:
-            self.pages += case.severity is Severity.PAGE
+            case.paged = before.paged
+        if case.severity is Severity.PAGE:
+            self._count(case)
         self.open.append(case)
         return self._say(case, State.RAISED, now)
 
@@ -149,13 +178,14 @@ class Casebook:
             case.closed = now
             first.children += [case.id, *case.children]
             changes.append(self._say(case, State.CLEARED, now))
+        wide = max(len(case.regions) for case in same)
         rows = np.zeros(self._places.n_regions, bool)
         for case in (*same, fresh):
             rows[case.regions] = True
         first.place, regions, first.diffuse = self._crossings.extent(rows)
         first.regions = np.flatnonzero(regions).tolist()
         self._upgrade(first, fresh.severity)
-        if fresh.odds > first.odds:
+        if fresh.odds > first.odds or len(fresh.regions) > wide:  # it is what goes on everywhere
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
             first.peak, first.heard, first.checked_path = fresh.odds, 0, 0.0
         first.once_in = max(first.once_in, fresh.once_in)
@@ -172,12 +202,13 @@ class Casebook:
             once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
             best = max(rows, key=lambda row: float(total[row]))
-            case.odds = max(case.odds, watch.leading(best)[3])
+            case.odds = max(case.odds, watch.evidence.leading(best)[3])
             if self._crossings.severity(total, rows) is not case.severity is Severity.WARNING:
                 self._upgrade(case, Severity.PAGE)
                 yield self._say(case, State.UPDATED, now)
             elif self._over(case, watch, now):
                 yield self.close(case, now)
+                self.restart(self.inside(case))  # those inside go on by evidence of their own
             elif _due(case, now):
                 yield self._say(case, State.UPDATED, now)
 
@@ -200,10 +231,10 @@ class Casebook:
         knows whether there are, nothing speaks against it.
         """
         rows = self._rows(case)
-        path = float(watch.path(case.test, case.stream)[rows].sum())
+        path = float(watch.evidence.path(case.test, case.stream)[rows].sum())
         if path > case.peak:
             case.peak, case.peak_at = path, now
-        case.heard += bool(watch.heard[rows].any())
+        case.heard += bool(watch.heard(case.test)[rows].any())
         if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False
         over = path <= max(case.checked_path, 0.0)
@@ -220,7 +251,12 @@ class Casebook:
     def _upgrade(self, case: Case, severity: Severity) -> None:
         if severity is Severity.PAGE and case.severity is not Severity.PAGE:
             case.severity = severity
-            self.pages += 1
+            self._count(case)
+
+    def _count(self, case: Case) -> None:
+        """Count a page, once for each case however often it comes back."""
+        self.pages += not case.paged
+        case.paged = True
 
     def _say(self, case: Case, state: State, now: int) -> Change:
         case.version += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +34,11 @@ SURE_KIND = 1.0
 LISTED_FALSE = 0.05
 """Share of a list of regions, or of cells, that may be there by chance."""
 
-WIDE = 0.5
-"""A fault in more than this share of a place's regions is one of the place."""
+ALIKE = 0.25
+"""Share of the evidence of the regions that are listed with which another has the fault too."""
 
-STANDS_OUT = 1e6
-"""Evidence over the median of its neighbours with which a region is a fault of its own."""
+TRAFFIC = frozenset({Test.SILENT, Test.CROWDED})
+"""Tests whose evidence grows by so much a second at most: what fails together crosses together."""
 
 LEAST_WATCHED_S = 60
 """A run that began less long ago is taken to be this old."""
@@ -96,20 +96,38 @@ class Crossings:
     def _held(self, place: int, at: Moment, open_: Sequence[Case]) -> bool:
         """Return whether an open case explains what crosses at a place.
 
-        A case of a whole place explains its regions, unless one began later and stands far out.
+        Inside of a case of a whole place, what is watched is what the case does not explain.
         """
         rows = self._places.members[place]
         for case in open_:
             claimed = np.isin(np.arange(self._places.n_regions), case.regions)
             if (rows & ~claimed).any():
                 continue
-            if not case.diffuse or place < self._places.first_region:
-                return True
-            others = float(np.median(at.total[self._places.first_region :][claimed]))
-            later = at.watch.leading(place)[2] > case.raised
-            if not (later and at.total[place] > STANDS_OUT * others):
+            if (
+                not case.diffuse
+                or rows.sum() == claimed.sum()
+                or not at.watch.evidence.inside(place)
+            ):
                 return True
         return False
+
+    def lacking(self, at: Moment, open_: Sequence[Case]) -> Case | None:
+        """Return the case of a region that lacks showers, or has too many, beside another fault.
+
+        A case of its cells explains neither; all the evidence of the region is taken up by it.
+        """
+        first, told = self._places.first_region, at.watch.evidence.traffic_total()
+        ratio = (told / self._warn_at)[first:]
+        for case in open_:
+            if case.test in TRAFFIC:
+                ratio[case.regions] = 0
+        row = int(np.argmax(ratio))
+        if ratio[row] < 1:
+            return None
+        place = first + row
+        said = at.watch.evidence.leading(place, TRAFFIC)
+        none = np.zeros(self._places.n_regions, bool)
+        return self._case(place, none, replace(at, total=told), said)
 
     def case(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> Case:
         """Return the case of a place that crosses.
@@ -119,34 +137,74 @@ class Crossings:
         claimed
             Regions that open cases claim, shape (R,).
         """
-        found = self._case(place, self._suspects(place, at, claimed), at)
+        suspects = self._suspects(place, at, claimed)
+        test, stream, onset, _ = at.watch.evidence.leading(place)
+        if test in TRAFFIC:
+            suspects |= self._together(place, stream, onset, at) & ~claimed
+        elif suspects.any():
+            suspects |= (
+                self._alike(place, suspects, at.watch.evidence.path(test, stream)) & ~claimed
+            )
+        found = self._case(place, suspects, at)
         return self._first_of_several(found, at)
+
+    def _alike(
+        self, place: int, suspects: NDArray[np.bool_], path: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Return the regions of a place that show what those that stand out do, shape (R,)."""
+        of_region = path[self._places.first_region :]
+        usual = float(np.median(of_region[suspects]))
+        rows: NDArray[np.bool_] = self._places.members[place] & (of_region > ALIKE * usual)
+        return rows if usual > 0 else suspects
+
+    def _together(self, place: int, stream: int, onset: int, at: Moment) -> NDArray[np.bool_]:
+        """Return the regions of which the same is said since the same time, shape (R,)."""
+        first, test = self._places.first_region, at.watch.evidence.leading(place)[0]
+        path = at.watch.evidence.path(test, stream)[first:]
+        near = np.abs(at.watch.evidence.onsets(test, stream)[first:] - onset) <= SAME_FAULT_S
+        most = float(path[self._places.members[place]].max())
+        rows: NDArray[np.bool_] = near & (path > ALIKE * most)
+        return rows
 
     def same(self, case: Case, fresh: Case) -> bool:
         """Return whether a fresh case is an open one that has spread."""
-        return (
-            abs(case.onset - fresh.onset) <= SAME_FAULT_S
-            and case.test is not Test.SILENT
-            and not self._apart(case, fresh)
-        )
+        if TRAFFIC & {case.test, fresh.test} and case.test is not fresh.test:
+            return False
+        near = abs(case.onset - fresh.onset) <= SAME_FAULT_S
+        return near and not self._apart(case, fresh)
+
+    def kind(self, case: Case) -> Kind:
+        """Return the likely kind of a case."""
+        return self._kind_of(case)[0]
 
     def extent(self, rows: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name for some regions, its regions, and whether it is all of them."""
-        members = self._places.members
         named = self._places.smallest(rows)
-        if rows[members[named]].mean() > WIDE and rows.sum() > 1:
-            return named, members[named], True
-        return named, rows, False
+        whole = bool(rows[self._places.members[named]].all()) and rows.sum() > 1
+        return named, rows, whole
 
     def severity(self, total: NDArray[np.float64], places: list[int]) -> Severity:
         """Return what the evidence of some places calls for."""
         pages = bool((total[places] >= self._page_at[places]).any())
         return Severity.PAGE if pages else Severity.WARNING
 
-    def _case(self, place: int, suspects: NDArray[np.bool_], at: Moment) -> Case:
-        """Return the case of a place that crosses, where these regions stand out."""
+    def _case(
+        self,
+        place: int,
+        suspects: NDArray[np.bool_],
+        at: Moment,
+        said: tuple[Test, int, int, float] | None = None,
+    ) -> Case:
+        """Return the case of a place that crosses, where these regions stand out.
+
+        Parameters
+        ----------
+        said
+            What says so: test, stream, onset and log odds; by default what says most.
+        """
+        said = at.watch.evidence.leading(place) if said is None else said
         named, regions, diffuse = self._locate(place, suspects)
-        test, stream, onset, odds = at.watch.leading(place)
+        test, stream, onset, odds = said
         once_in = float(at.total[place] * self._shares[place])
         return Case(
             id=f"{self._places.names[named]}-{at.now}",
@@ -200,9 +258,9 @@ class Crossings:
         self, place: int, suspects: NDArray[np.bool_]
     ) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name, its regions, and whether no region stands out."""
-        members = self._places.members
-        if place >= self._places.first_region:
-            return place, members[place], False
-        if not suspects.any():
-            return place, members[place], True
-        return self.extent(suspects)
+        members = self._places.members[place]
+        if place < self._places.first_region:
+            return self.extent(suspects) if suspects.any() else (place, members, True)
+        if (suspects & ~members).any():  # others failed with it
+            return self.extent(suspects | members)
+        return place, members, False

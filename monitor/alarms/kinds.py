@@ -29,6 +29,8 @@ def likely(symptoms: Symptoms, geometry: Geometry) -> tuple[Kind, float]:
     """Return the likely kind of fault, and the log10 odds over the next likely one."""
     if symptoms.test is Test.SILENT:
         return Kind.SILENT, SURE
+    if symptoms.test is Test.CROWDED:
+        return Kind.CROWDED, SURE
     if symptoms.test is Test.UNSCORED:
         return Kind.TRANSPORT, SURE
     scores = log_odds(symptoms, geometry)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.scoring.scales import LEVELS
-from monitor.alarms import kinds, wording
+from monitor.alarms import findings, kinds, wording
 from monitor.alarms.crossings import LEAST_WATCHED_S, LISTED_FALSE
 from monitor.alarms.symptoms import Symptoms, information
 from monitor.quality.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, State
 from monitor.sequential.bank import e_benjamini_hochberg
-from monitor.sequential.rates import DOWN, UP, Test
+from monitor.sequential.rates import Test
 from monitor.windows.clock import SECOND_NS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from monitor.alarms.case import Case
+    from monitor.alarms.findings import Finding
     from monitor.detector.places import Places
     from monitor.sequential.watch import Watch
     from monitor.windows.clock import Clock
@@ -47,6 +48,8 @@ class Reporter:
         The evidence, the counts and the time, as they stand when a report is made.
     model
         Content hash of the artefact that scores.
+    scores
+        Names of its scores.
     """
 
     def __init__(
@@ -57,40 +60,35 @@ class Reporter:
         recent: RecentCounts,
         clock: Clock,
         model: str,
+        scores: tuple[str, ...] = (),
     ) -> None:
         self._places, self._geometry = places, geometry
         self._watch, self._recent, self._clock = watch, recent, clock
-        self._model = model
+        self._model, self._scores = model, scores
 
-    def reference(self) -> ReferenceSummary:
-        """Return what "good" is measured against now."""
-        expectation = self._watch.expectation
+    def reference(self, regions: list[int] | None = None) -> ReferenceSummary:
+        """Return what "good" is measured against now, in some regions or everywhere."""
+        watch = self._watch
+        expectation = watch.expectation if regions is None else watch.tests(regions).expectation
         return ReferenceSummary(expectation.id, expectation.origin, expectation.n, self._model)
 
-    def alarm(self, case: Case, state: State, share: float, moved: float) -> Alarm:
+    def alarm(self, case: Case, state: State, moved: float) -> Alarm:
         """Return the record of a case as it stands.
 
         Parameters
         ----------
-        share
-            Of the budget, that the case's place has.
         moved
             Largest move of a score's median, in MADs of the reference.
         """
-        showers, exceedances = self._recent.since(case.onset)
-        rows = np.array(case.regions)
-        level = self._level(case)
-        mix = showers[rows].sum(0, keepdims=True).astype(np.float64)
-        expected, uncertainty = self._watch.rates.expected(mix)
-        observed = exceedances[rows].sum(0)
+        counts = self._recent.since(case.onset)
+        finding = self._finding(case, counts)
         symptoms = self._symptoms(case)
         kind, margin = kinds.likely(symptoms, self._geometry)
         cells = self._cells(symptoms, kind)
-        regions = self._regions(case, showers, exceedances)
+        regions = self._regions(case, *counts)
         place = self._places.names[case.place]
         names = tuple(share.name for share in regions)
-        at = LEVELS.index(level)
-        reference = self.reference()
+        reference = self.reference(case.regions)
         alarm = Alarm(
             id=case.id,
             version=case.version,
@@ -104,10 +102,10 @@ class Reporter:
             now_ns=self._clock.now_ns,
             run=self._clock.run,
             lumisection=self._clock.lumisection,
-            showers=int(mix.sum()),
-            observed=float(observed[at]),
-            expected=float(expected[0, at]),
-            expected_sd=float(uncertainty[0, at]),
+            showers=finding.showers,
+            observed=finding.observed,
+            expected=finding.expected,
+            expected_sd=finding.expected_sd,
             log10_odds=float(case.odds / np.log(10)),
             reference=reference,
             kind=kind,
@@ -120,8 +118,7 @@ class Reporter:
             text="",
             runbook=kind.value.replace(" ", "-"),
         )
-        chance = max(case.once_in, float(np.exp(min(case.odds, 700.0))) * share)
-        text = wording.text(alarm, level, chance)
+        text = wording.text(alarm, finding.words, case.once_in)
         if moved > ANCHOR_MAD:
             text += (
                 f" A score's median has moved by {moved:.1f} MAD: this reference no longer fits, "
@@ -138,14 +135,26 @@ class Reporter:
             return f"{level.value.capitalize()} {place}: too few strange showers"
         return wording.summary(place, level, regions, kind, cells)
 
-    def _level(self, case: Case) -> float:
-        """Return the α at which the case's excess is counted."""
-        if case.test not in {Test.EXCEEDANCES, Test.TOO_FEW}:
-            return 0.01
-        grid = UP if case.test is Test.EXCEEDANCES else DOWN
-        levels = [level for level, ratios in grid.items() for _ in ratios]
-        offset = 0 if case.test is Test.EXCEEDANCES else sum(len(r) for r in UP.values())
-        return levels[case.stream - offset]
+    def _finding(self, case: Case, counts: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Finding:
+        """Return the statistic that crossed, since the onset."""
+        watch, tests = self._watch, self._watch.tests(case.regions)
+        if case.test in {Test.EXCEEDANCES, Test.TOO_FEW}:
+            return findings.exceedances(case, counts, tests)
+        if case.test in {Test.SILENT, Test.CROWDED}:
+            return findings.traffic(case, counts[0].sum(1), watch)
+        rows = watch.memory.since(case.onset)
+        if case.test is Test.UNSCORED:
+            return findings.unscored(case, rows, watch.rates.floors.unscored)
+        if case.test is Test.P_HISTOGRAM:
+            return findings.p_values(case, rows, tests, self._scores)
+        sums = watch.sums_of(rows, self._weights(case), tests)
+        effects = tests.cells.effects(sums)
+        return findings.latent(case, sums, effects, tests, self._geometry)
+
+    def _weights(self, case: Case) -> NDArray[np.float64]:
+        weights = np.zeros((1, self._places.n_regions))
+        weights[0, case.regions] = 1
+        return weights
 
     def likely(self, case: Case) -> tuple[Kind, float]:
         """Return the likely kind of a case, and the log10 odds over the next likely one."""
@@ -156,14 +165,13 @@ class Reporter:
         at = LEVELS.index(0.01)
         rows = np.array(case.regions)
         seen, exceedances = (array[rows].sum(0) for array in self._recent.since(case.onset))
-        expected, _ = self._watch.rates.expected(seen[None].astype(np.float64))
+        tests = self._watch.tests(case.regions)
+        expected, _ = tests.rates.expected(seen[None].astype(np.float64))
         total = self._watch.memory.since(case.onset)
-        weights = np.zeros((1, self._places.n_regions))
-        weights[0, case.regions] = 1
-        sums = self._watch.sums_of(total, weights)
+        sums = self._watch.sums_of(total, self._weights(case), tests)
         showers = sums.showers
-        effects = self._watch.cells.effects(sums)
-        lit_expected = (showers @ self._watch.expectation.lit_rate)[0] / max(showers.sum(), 1)
+        effects = tests.cells.effects(sums)
+        lit_expected = (showers @ tests.expectation.lit_rate)[0] / max(showers.sum(), 1)
         return Symptoms(
             test=case.test,
             showers=float(showers.sum()),
@@ -183,9 +191,9 @@ class Reporter:
         """Return the cells whose own evidence stands out, by e-BH, shape (V,)."""
         place = case.place
         if not case.diffuse:
-            total = self._watch.total()[self._places.first_region :]
+            total = self._watch.evidence.total()[self._places.first_region :]
             place = self._places.first_region + max(case.regions, key=lambda row: float(total[row]))
-        evidence_ = self._watch.latent_evidence(place)[: self._watch.cells.n_cells]
+        evidence_ = self._watch.evidence.latent_evidence(place)[: self._watch.cells.n_cells]
         return e_benjamini_hochberg(
             evidence_ / max(self._clock.run_watched, LEAST_WATCHED_S), LISTED_FALSE
         )
@@ -193,7 +201,7 @@ class Reporter:
     def _cells(self, symptoms: Symptoms, kind: Kind) -> tuple[CellShare, ...]:
         """Return the cells that carry the evidence, with their shares of what all cells say."""
         listed = kinds.carriers(symptoms, kind)
-        if kind in {Kind.SILENT, Kind.TRANSPORT} or not listed.any():
+        if kind in {Kind.SILENT, Kind.CROWDED, Kind.TRANSPORT} or not listed.any():
             return ()
         said = np.where(listed, information(symptoms), 0.0)
         share = said / max(float(said.sum()), 1e-9)
@@ -208,12 +216,13 @@ class Reporter:
         self, case: Case, showers: NDArray[np.int64], exceedances: NDArray[np.int64]
     ) -> tuple[RegionShare, ...]:
         """Return the regions of a case with their shares of its excess, the largest first."""
-        at = LEVELS.index(self._level(case))
-        expected, _ = self._watch.rates.expected(showers.astype(np.float64))
+        at = LEVELS.index(findings.level_of(case))
+        rates = self._watch.tests(case.regions).rates
+        expected, _ = rates.expected(showers.astype(np.float64))
         excess = np.abs(exceedances[:, at] - expected[:, at])[case.regions]
         if case.test not in {Test.EXCEEDANCES, Test.TOO_FEW}:
             rows = self._places.first_region + np.array(case.regions)
-            excess = np.log1p(self._watch.total()[rows])
+            excess = np.log1p(self._watch.evidence.total()[rows])
         share = excess / max(float(excess.sum()), 1e-9)
         regions = self._places.detector.regions
         return tuple(

@@ -23,6 +23,7 @@ ACTION = {
     Kind.CONDITIONS: "Ask the run coordinator what changed in beam, trigger or material.",
     Kind.MODEL: "Call the data-quality expert: the model no longer fits.",
     Kind.SILENT: "Call the data-acquisition expert: no data come from there.",
+    Kind.CROWDED: "Call the trigger expert: far more showers come from there than usual.",
     Kind.TRANSPORT: "Call the data-quality expert: the model can make no sense of these showers.",
     Kind.UNKNOWN: "Call the detector expert and look at the worst showers.",
 }
@@ -39,6 +40,7 @@ PHRASE = {
     Kind.CONDITIONS: "conditions have changed",
     Kind.MODEL: "the model no longer fits",
     Kind.SILENT: "silent",
+    Kind.CROWDED: "too many showers",
     Kind.TRANSPORT: "showers without a finite score",
     Kind.UNKNOWN: "strange showers",
 }
@@ -64,29 +66,28 @@ def summary(
     return f"{where}: {what}"
 
 
-def text(alarm: Alarm, alpha: float, once_in_s: float) -> str:
+def text(alarm: Alarm, finding: str, once_in_s: float) -> str:
     """Return the evidence of an alarm in a few sentences.
 
     Parameters
     ----------
     alarm
         With everything but its text.
-    alpha
-        Level at which its exceedances are counted.
+    finding
+        The statistic that crossed, in words.
     once_in_s
-        Data-seconds after which chance alone would bring as much, somewhere in the detector.
+        Data-seconds in which chance alone brings as much at most once, somewhere in the detector.
     """
     reference = alarm.reference
     lines = [
         (
-            f"{alarm.place}, since {clock(alarm.onset_ns // 1_000_000_000)}: "
-            f"{alarm.observed:,.0f} anomalies at p ≤ {alpha:g} in {alarm.showers:,} showers, "
-            f"{alarm.expected:,.1f} ± {alarm.expected_sd:,.1f} expected "
+            f"{alarm.place}, since {clock(alarm.onset_ns // 1_000_000_000)}: {finding} "
             f"({reference.origin} reference of {reference.showers:,} showers)."
         ),
         (
-            f"Found by {alarm.test}; odds 1 to {power(alarm.log10_odds)} against a healthy "
-            f"detector; chance alone would do this once in {duration(once_in_s)}."
+            f"Found by {alarm.test}: chance alone would do this at most once in "
+            f"{duration(once_in_s)}. Since the likeliest onset the data are "
+            f"{power(alarm.log10_odds)} times likelier with a fault than without."
         ),
     ]
     if len(alarm.regions) > 1:
@@ -101,12 +102,12 @@ def text(alarm: Alarm, alpha: float, once_in_s: float) -> str:
 
 
 def clock(second: int) -> str:
-    """Return a data-second as people say it.
+    """Return a data-second as people say it, with its date: what is read may be of any day.
 
     >>> clock(1_700_000_000)
-    '22:13:20 UTC'
+    '2023-11-14 22:13:20 UTC'
     """
-    return datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S UTC")
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def power(log10: float) -> str:

@@ -6,14 +6,25 @@ import tomllib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.detector import channel_files
+from models.detector.channels import ChannelsError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from models.detector.channels import Channels
+    from models.detector.known_bad import KnownBad
 
 MAX_REGIONS = 1024
+
+ELSEWHERE = "other"
+"""What regions that the detector does not have are counted as."""
 
 
 class Level(StrEnum):
@@ -22,6 +33,10 @@ class Level(StrEnum):
     DETECTOR = "detector"
     SECTOR = "sector"
     REGION = "region"
+    GROUP = "group"
+    """Channels that fail together."""
+
+    CHANNEL = "channel"
 
 
 class DetectorError(ValueError):
@@ -54,8 +69,11 @@ class Detector:
 
     name: str
     regions: tuple[Region, ...]
-    channels: Channels | None = field(default=None, compare=False)
+    channels: Channels | None = field(default=None, compare=False, repr=False)
     """Its read-out channels, with regions by their index here; None where nothing is said."""
+
+    known_bad: KnownBad | None = field(default=None, compare=False, repr=False)
+    """Channels that are known to be bad; None where nothing is said."""
 
     def __post_init__(self) -> None:
         ids = [region.id for region in self.regions]
@@ -70,10 +88,30 @@ class Detector:
         if not all(name.isprintable() for name in (self.name, *names, *sectors)):
             # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
             raise DetectorError("names of detector, sectors and regions must be of one line")
-        if self.channels is not None and self.channels.region.max() >= len(ids):
-            raise DetectorError(
-                f"a channel names region {self.channels.region.max()} of {len(ids)}"
-            )
+        if ELSEWHERE in {*names, *sectors}:
+            raise DetectorError(f"{ELSEWHERE!r} is what regions of no detector are counted as")
+        if self.channels is not None:
+            self._check_channels(self.channels)
+
+    def _check_channels(self, channels: Channels) -> None:
+        last = int(channels.region.max())
+        if last >= len(self.regions):
+            raise DetectorError(f"a channel names region {last} of {len(self.regions)}")
+        nowhere = np.flatnonzero(channels.may_seed & (channels.region < 0))
+        if len(nowhere):
+            name = channels.name(int(nowhere[0]))
+            raise DetectorError(f"channel {name} may be a seed but is in no region")
+
+    @cached_property
+    def region_of_seed(self) -> NDArray[np.int64] | None:
+        """Return the region id of each channel that may be a seed, -1 for others, shape (C,).
+
+        None if the detector says no channels.
+        """
+        if self.channels is None:
+            return None
+        ids = np.array([region.id for region in self.regions])
+        return np.where(self.channels.may_seed, ids[self.channels.region], -1)
 
     @cached_property
     def by_id(self) -> dict[int, Region]:
@@ -107,7 +145,11 @@ def _letters(index: int) -> str:
 
 
 def load(path: Path) -> Detector:
-    """Return the detector of a TOML file: `name`, and one `[[region]]` table a region.
+    """Return the detector of a TOML file.
+
+    It has a `name` and one `[[region]]` table a region. With read-out channels in rows and columns
+    it has `[[part]]` tables instead, whose modules are the regions (`models.detector.grids`);
+    with channels in tables, `[channels]` beside the regions (`models.detector.channel_tables`).
 
     Raises
     ------
@@ -116,9 +158,35 @@ def load(path: Path) -> Detector:
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        regions = tuple(Region(**region) for region in fields.pop("region"))
-        return Detector(regions=regions, **fields)
+        about = {key: fields.pop(key) for key in channel_files.KEYS if key in fields}
+        told = fields.pop("region") if "part" not in about else fields.pop("region", None)
+        if not about:
+            return Detector(regions=_regions(told), **fields)
+        return _with_channels(fields, about, told, path.parent)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise DetectorError(f"{path}: {error}") from None
-    except DetectorError as error:
+    except (DetectorError, ChannelsError) as error:
         raise DetectorError(f"{path}: {error}") from None
+
+
+def _regions(told: list[dict[str, Any]]) -> tuple[Region, ...]:
+    return tuple(Region(**region) for region in told)
+
+
+def _with_channels(
+    fields: dict[str, Any], about: dict[str, Any], told: Any, folder: Path
+) -> Detector:
+    axes = about.get("axes")
+    if "part" not in about:
+        if "channels" not in about:
+            raise DetectorError("axes say nothing without [[part]] or [channels]")
+        regions = _regions(told)
+        names = [region.name for region in regions]
+        channels = channel_files.of_tables(about["channels"], axes, folder, names)
+        return Detector(regions=regions, channels=channels, **fields)
+    if told is not None or "channels" in about:
+        raise DetectorError("the regions of [[part]] are its modules: no [[region]], no [channels]")
+    parts = channel_files.parts(about["part"])
+    modules = [module for part in parts for module in part.regions]
+    regions = tuple(Region(i, name, sector) for i, (name, sector) in enumerate(modules))
+    return Detector(regions=regions, channels=channel_files.of_parts(parts, axes), **fields)

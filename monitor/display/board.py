@@ -48,6 +48,7 @@ def regions(
     expected, _ = watch.rates.expected(showers.astype(np.float64))
     at = LEVELS.index(0.01)
     outside, last = recent.unknown_since(now - MINUTE + 1), recent.last_seen()
+    in_run = watch.shares.expected
     board = []
     for row, region in enumerate(detector.regions):
         quality, reason = sections.current(row, now)
@@ -69,6 +70,7 @@ def regions(
                 expected=float(expected[row, at]) if n else 0.0,
                 last_second=int(last[row]) if last[row] >= 0 else None,
                 masked=row in sections.masked,
+                in_run=in_run is None or bool(in_run[row]),
             )
         )
     return tuple(board)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,18 @@ import numpy as np
 from models.scoring.scales import Z_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
     from monitor.reference.expectation import Expectation
     from monitor.windows.rows import Rows
+
+
+MAX_LAYERS = 6
+"""Groups of cells; with more layers than that, those side by side are one: each is paid for by
+every region."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +33,7 @@ class LatentMoments:
     """
 
     groups: tuple[str, ...]
-    """Cells of each layer, then the response, then the shares of the layers, if there are any."""
+    """Cells of each layer, or of layers side by side, then the response, then the shares of the layers, if there are any."""
 
     showers: NDArray[np.int64]
     """Showers behind them by region, shape (R,)."""
@@ -49,7 +55,7 @@ class ReferenceMoments:
     """What a reference expects for the energies that came, over the whole detector."""
 
     origin: str
-    """certified, generated or live."""
+    """certified, generated, anchored or live."""
 
     mean: NDArray[np.float64]
     """Shape (G,)."""
@@ -70,9 +76,18 @@ def groups_of(geometry: Geometry) -> dict[str, slice]:
     ['strips', 'middle', 'back', 'response', 'shares']
     """
     v, layers = geometry.n_cells, geometry.n_layers
-    cells = {layer.name: at for layer, at in zip(geometry.layers, geometry.slices, strict=True)}
+    cells = dict(_blocks(geometry))
     rest = {"response": slice(v, v + 1), "shares": slice(v + 1, v + layers)}
     return cells | {name: at for name, at in rest.items() if at.stop > at.start}
+
+
+def _blocks(geometry: Geometry) -> Iterator[tuple[str, slice]]:
+    """Yield the cells of layers that are told together."""
+    ends = np.linspace(0, geometry.n_layers, min(geometry.n_layers, MAX_LAYERS) + 1).round()
+    for first, end in pairwise(ends.astype(int).tolist()):
+        names = list(dict.fromkeys([geometry.layers[first].name, geometry.layers[end - 1].name]))
+        cells = slice(geometry.slices[first].start, geometry.slices[end - 1].stop)
+        yield " to ".join(names), cells
 
 
 def moments(

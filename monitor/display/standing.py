@@ -10,10 +10,12 @@ import numpy as np
 
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunNow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.display.channel_map import ChannelMap
     from monitor.display.latents import LatentMoments
     from monitor.quality.alarms import Alarm, ReferenceSummary, WorstShower
     from monitor.quality.self_tests import SelfTestResult
@@ -44,6 +46,8 @@ class RegionNow:
     """Newest data-second with a shower, s since 1970 UTC; None before the first."""
 
     masked: bool = False
+    in_run: bool = True
+    """Whether it takes part, as far as the data acquisition has said."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +107,25 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionChannels:
+    """How the channels of a region stand."""
+
+    name: str
+    channels: int
+    telling: int
+    """Channels with showers enough to be told dead, were they."""
+
+    faulty: int
+    """Channels of open alarms."""
+
+    left_out: int
+    """Channels that are masked or known to be bad."""
+
+    tells_s: float
+    """Data-seconds until half of the others have enough; 0 if they have, infinite: no showers."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamNow:
     """Where the stream stands: what is not known of it, and what contradicts the rest."""
 
@@ -155,6 +178,9 @@ class Standing:
     reference_distance: float | None = None
     """Distance of the live reference from the certified one; None where there is no live one."""
 
+    reference_awaited: str = ""
+    """What an ordered centre waits for, in words; empty where none is ordered."""
+
     spectra: tuple[Spectrum, ...] = ()
     self_tests: tuple[SelfTestResult, ...] = ()
     worst: tuple[WorstShower, ...] = ()
@@ -164,6 +190,12 @@ class Standing:
     """Of the last half minute; None before there are any."""
 
     stream: StreamNow = StreamNow()
+    run_now: RunNow = RunNow.UNSAID
+    channels: tuple[RegionChannels, ...] = ()
+    """How the channels of each region stand, where the detector has channels."""
+
+    channel_map: ChannelMap | None = None
+    """All of them, to be drawn; not part of the page's state, which would be its bulk."""
 
     def unacknowledged(self) -> tuple[Alarm, ...]:
         """Return the open alarms that nobody has taken in hand."""
@@ -185,6 +217,8 @@ def headline(standing: Standing) -> tuple[Quality, str]:
         return (Quality.BAD if paged else Quality.MEDIUM), first.summary + more
     if standing.data_second is None:
         return Quality.NULL, "No data yet"
+    if all(row.masked for row in standing.board):
+        return Quality.NULL, "All regions are masked: nothing is watched"
     worst = max((row.quality for row in standing.board if not row.masked), key=RANK.__getitem__)
     silent = standing.stream.silent
     if silent and RANK[worst] <= RANK[Quality.NULL]:
@@ -213,7 +247,7 @@ def state(standing: Standing) -> dict[str, Any]:
     taken = {entry.alarm: entry for entry in standing.acknowledged}
     alarms = [plain(alarm) | {"taken": plain(taken.get(alarm.id))} for alarm in standing.alarms]
     # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
-    shown: dict[str, Any] = plain(replace(standing, latents=None))
+    shown: dict[str, Any] = plain(replace(standing, latents=None, channel_map=None))
     return shown | {
         "quality": quality.value,
         "headline": text,

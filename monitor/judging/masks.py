@@ -29,6 +29,9 @@ class Masks:
     causes: dict[int, str]
     """Why, by row of a region that is masked wholly."""
 
+    channels: tuple[int, ...] = ()
+    """Read-out channels that are masked."""
+
     @property
     def touched(self) -> NDArray[np.bool_]:
         """Return the regions of which something is masked, shape (R,)."""
@@ -42,16 +45,18 @@ def in_force(acts: Iterable[Acknowledgement], now_ns: int, places: Places, n_lat
     regions = np.zeros(places.n_regions, bool)
     cells = np.zeros((places.n_regions, n_latents), bool)
     causes: dict[int, str] = {}
+    channels: set[int] = set()
     for act in acts:
         if not act.holds(now_ns):
             continue
         for mask in act.masks:
             row = row_of[mask.region]
+            channels.update(mask.channels)
             if mask.cells:
                 cells[row, list(mask.cells)] = True
-            else:
+            elif mask.whole:
                 regions[row], causes[row] = True, f"{act.cause} ({act.who})"
-    return Masks(regions, cells, causes)
+    return Masks(regions, cells, causes, tuple(sorted(channels)))
 
 
 def ended(acts: Iterable[Acknowledgement], now_ns: int) -> list[Acknowledgement]:

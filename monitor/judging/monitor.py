@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from monitor.alarms.casebook import Casebook
 from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
+from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.settings import MonitorSettings
@@ -20,14 +21,16 @@ from monitor.judging.statements import Statement, Statements, span
 from monitor.judging.view import View
 from monitor.quality.alarms import Alarm, State
 from monitor.quality.reference_acts import Order, ReferenceAct
-from monitor.quality.run_acts import RunAct, RunOrder
+from monitor.quality.run_acts import RunAct, RunNow, RunOrder
 from monitor.reference.expectation import Expectation, of_reference
+from monitor.sequential.budget import CHANNELS_SHARE
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
 from monitor.verdicts.lumisections import Lumisections
 from monitor.verdicts.section import Part
 from monitor.windows import packing
-from monitor.windows.clock import Clock
+from monitor.windows.channel_sums import merged
+from monitor.windows.clock import SECOND_NS, Clock
 from monitor.windows.recent_counts import RecentCounts
 from monitor.windows.rows import rows_of
 from monitor.windows.score_tables import RecentScores, ScoreTable
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
     from monitor.alarms.case import Change
+    from monitor.alarms.channel_case import ChannelChange
     from monitor.detector.tree import Detector
     from monitor.display.standing import Standing
     from monitor.quality.acknowledgements import Acknowledgement, Masked
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from monitor.reference.live import LiveReference
     from monitor.reference.references import References
     from monitor.verdicts.lumisections import Loss
+    from monitor.windows.channel_sums import ChannelSums
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
@@ -99,8 +104,10 @@ class Monitor:
         self._scores = RecentScores(None if isinstance(reference, Expectation) else reference)
         self._clock = Clock()
         self._belief = ReferencesInForce(expectation, self.places, self.settings.live, self._clock)
-        page_at = self.settings.allowance.page_at(self.places)
-        warn_at = self.settings.allowance.warn_at(self.places)
+        # Channels have a part of the one budget, where there are some.
+        part = 1.0 if detector.channels is None else 1 - CHANNELS_SHARE
+        page_at = self.settings.allowance.page_at(self.places) / part
+        warn_at = self.settings.allowance.warn_at(self.places) / part
         self.watch = Watch(
             self.places,
             self._belief.now,
@@ -112,7 +119,13 @@ class Monitor:
         self.self_test: SelfTest | None = None
         self._recent = RecentCounts(self.places.n_regions, len(expectation.showers), len(LEVELS))
         self._reporter = Reporter(
-            self.places, geometry, self.watch, self._recent, self._clock, self.settings.model
+            self.places,
+            geometry,
+            self.watch,
+            self._recent,
+            self._clock,
+            self.settings.model,
+            self.settings.score_names,
         )
         crossings = Crossings(self.places, page_at, warn_at, self._reporter.likely)
         self._cases = Casebook(self.places, crossings)
@@ -123,11 +136,24 @@ class Monitor:
         self._unknown = np.zeros(self.places.n_regions, bool)
         """Regions of which nobody knows whether they lacked showers in the newest data-second."""
 
-        self._between = False
-        """Whether the run has ended, so that silence says nothing."""
+        self._run_now = RunNow.UNSAID
+        """Between runs, silence says nothing."""
 
         self._crew = Crew()
-        self._said = Statements(self._cases, self._reporter, self._clock)
+        self.channels: ChannelMonitor | None = None
+        """What watches single channels, where the detector has some."""
+
+        if detector.channels is not None:
+            self.channels = ChannelMonitor(
+                detector.channels,
+                self.places,
+                expectation,
+                self.settings,
+                self._clock,
+                self._reporter.reference,
+                detector.known_bad,
+            )
+        self._said = Statements(self._cases, self._reporter, self._clock, self._crew)
         self.view = View(
             places=self.places,
             geometry=geometry,
@@ -142,6 +168,7 @@ class Monitor:
             reporter=self._reporter,
             belief=self._belief,
             crew=self._crew,
+            channels=self.channels,
         )
         self._put_in_force()
 
@@ -195,6 +222,9 @@ class Monitor:
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
         if present:  # what is of a past run amends its verdicts only
             all_ = sum(present[1:], present[0])
+            if self.channels is not None:
+                sums = merged(w.channels for w, mine in zip(windows, ours, strict=True) if mine)
+                out += self._test_channels(self.channels, second, sums, new=not late)
             out += self._test(second, all_, new=not late, masked=masked, whole=whole)
         self._put_in_force()
         if self.self_test is not None and not late:
@@ -204,21 +234,63 @@ class Monitor:
     def _test(
         self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool
     ) -> list[Statement]:
-        says = new and whole and not self._between
+        says = new and whole and self._run_now is not RunNow.BETWEEN
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
         self.watch.step(second, rows, new=new, masked=masked, unknown=unknown)
+        if masked and self.channels is not None:
+            self._judge_again(self.channels.settle())
         out: list[Statement] = []
         for change in self._decide():
             out += self._tell(change)
+        self._recent.look_back(case.onset for case in self._cases.open)
         if new:  # what is late may be of a fault that is over: it teaches nothing
             self._belief.step(second, rows, self._cases.claimed() | self.watch.untrusted)
             self._put_in_force()
         return out + self._anchor()
 
+    def _test_channels(
+        self, channels: ChannelMonitor, second: int, sums: ChannelSums, *, new: bool
+    ) -> list[Statement]:
+        """Take in the sums by channel; an alarm of a region that a channel explains ends in its."""
+        diffuse = np.zeros(self.places.n_regions, bool)
+        for case in self._cases.open:
+            diffuse[case.regions] |= case.diffuse
+        out: list[Statement] = []
+        distrusted = self._cases.claimed() | self.watch.masked
+        changes = channels.step(second, sums, new=new, held=diffuse, distrusted=distrusted)
+        for change in changes:
+            for case in [c for c in self._cases.open if channels.folds(change, c)]:
+                change.case.children += [case.id, *case.children]
+                out += self._tell(self._cases.close(case, self._clock.now))
+            out += self._tell_channel(channels, change)
+        for case in [c.case for c in changes if c.state is State.CLEARED]:
+            self._judge_again(channels.reached(channels.of(case)))
+        if changes:
+            self._arrange()
+        return out
+
+    def _judge_again(self, regions: NDArray[np.bool_]) -> None:
+        """Begin anew with what was explained by a channel in some regions, shape (R,)."""
+        if regions.any():
+            self.watch.forget(np.asarray(self.places.members[:, regions].any(1)))
+            self._arrange()
+
+    def _tell_channel(self, channels: ChannelMonitor, change: ChannelChange) -> list[Statement]:
+        """Return the alarm of a change of channels, and the verdicts that it amends."""
+        alarm = channels.tell(change)
+        self._sections.left_out = channels.left_out()
+        out: list[Statement] = [alarm]
+        for row, span_ in channels.spans(change, alarm).items():
+            out += self._sections.claim([row], span_)
+        return out
+
     def _decide(self) -> list[Change]:
         """Return which cases open, change and close by the evidence of a step."""
         clock, cases = self._clock, self._cases
-        at = Moment(self.watch, self.watch.total(), clock.now, clock.run_watched)
+        total = self.watch.evidence.total()
+        if self.channels is not None:  # a channel that is at fault explains its region
+            total[~(self.places.members & ~self.channels.explained()).any(1)] = 0.0
+        at = Moment(self.watch, total, clock.now, clock.run_watched)
         changes = cases.take(at)
         if changes:
             self._arrange()
@@ -233,17 +305,30 @@ class Monitor:
     def _arrange(self, masked: NDArray[np.bool_] | None = None) -> None:
         """Let places count what is neither masked, shape (R,), nor explained by open cases."""
         masked = self.watch.masked if masked is None else masked
-        self.watch.arrange(masked, self._cases.explained())
+        explained = self._cases.explained()
+        if self.channels is not None:
+            within = self.channels.explained()
+            beyond = (self.places.members & ~within).any(1)
+            explained = explained | (self.places.members & within & beyond[:, None])
+        changed = self.watch.arrange(masked, explained)
+        if changed.any():
+            self._cases.restart(changed)
+        if self.watch.look_within(self._cases.known(), ~self._cases.struck()):
+            self._cases.restart()
 
     def _turn_back(self, second: int) -> None:
         """Go on at an earlier data-second: the clock of the stream was wrong, and is mended."""
         self._recent.turn_back(second)
         self._belief.live.turn_back(second)
+        if self.channels is not None:
+            self.channels.live.turn_back(second)
         self._start_anew()
 
     def act(self, act: ReferenceAct) -> tuple[Statement, ...]:
         """Take in an order about references and conditions; return what it changes at once."""
         told = self._belief.obey(act)
+        if self.channels is not None:
+            self.channels.obey(act)
         self._put_in_force()
         if told is not None:
             self._scores.forget()
@@ -254,9 +339,11 @@ class Monitor:
         """Take in that a run begins or has ended; return what it changes at once."""
         run, _ = self._attribution.labels.now
         if act.order is RunOrder.END:
-            self._between = act.run == run
-            return tuple(self._sections.close()) if self._between else ()
-        self._between = False
+            if act.run != run:
+                return ()
+            self._run_now = RunNow.BETWEEN
+            return tuple(self._sections.close())
+        self._run_now = RunNow.ON
         self._attribution.labels.ordered = act.run if act.run != run else None
         shares = self.watch.shares
         shares.expected = None
@@ -283,12 +370,15 @@ class Monitor:
 
     def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
         """Take in an act of the crew; return what it changes."""
-        self._crew.take(act)
+        severity = {case.id: case.severity for case in self._cases.open}.get(act.alarm)
+        self._crew.take(act, severity)
         return tuple(self._mask())
 
     def begin_beside(self, other: Monitor) -> None:
         """Begin under what people have said to another: the same masks, the same orders."""
         self._belief.live.frozen = other.live.frozen
+        if self.channels is not None:
+            self.channels.live.frozen = other.live.frozen
         for run, key in other.conditions.words()["starts"]:
             self._belief.conditions.order(run, key)
         for act in other.acknowledgements():
@@ -307,18 +397,25 @@ class Monitor:
         self._clock.watched = former.watched
         self._sections.succeed(former.sections)
         self._attribution.restore(former.attribution.state())
+        self._crew.learn(former.crew)
         changes = self._cases.succeed(former.cases, self._clock.now)
         self._said.succeed(former.alarms(), changes)
+        if self.channels is not None and former.channels is not None:
+            self.channels.succeed(former.channels)
+            self._arrange()
         return tuple(record for change in changes for record in self._tell(change))
 
     def alarms(self) -> dict[str, Alarm]:
         """Return the newest version of every alarm that is remembered, by id."""
-        return dict(self._said.alarms)
+        of_channels = {} if self.channels is None else self.channels.alarms
+        return self._said.alarms | of_channels
 
     def _tell(self, change: Change) -> list[Alarm | Verdict]:
         """Return the alarm of a change, and the verdicts that it amends."""
         alarm = self._said.alarm(change, self.median_moved())
         self._belief.flag(change.case)
+        if self.channels is not None:
+            self.channels.distrust(change.case.regions, change.case.onset)
         self._put_in_force()
         return [alarm, *self._sections.claim(change.case.regions, span(change.case, alarm))]
 
@@ -336,6 +433,11 @@ class Monitor:
     def live(self) -> LiveReference:
         """Return what the stream has taught, under the conditions of the run."""
         return self._belief.live
+
+    @property
+    def crew(self) -> Crew:
+        """Return what people have said of alarms."""
+        return self._crew
 
     @property
     def cases(self) -> Casebook:
@@ -362,7 +464,8 @@ class Monitor:
         """Start anew if a run begins; return what ends by itself at this time."""
         changed: list[Statement] = []
         if run != self._clock.run:
-            self._between = False
+            if self._run_now is RunNow.BETWEEN:
+                self._run_now = RunNow.ON
             self._start_anew()
             self._clock.run_since = self._clock.now
             if self._belief.changes_with(run):
@@ -375,6 +478,8 @@ class Monitor:
         """Forget what has been gathered against every place; open cases are judged from here on."""
         self.watch.new_run()
         self._cases.restart()
+        if self.channels is not None:
+            self.channels.new_run()
         self._clock.run_watched = 0
 
     def _anchor(self) -> list[Statement]:
@@ -390,8 +495,12 @@ class Monitor:
         out: list[Statement] = [told]
         for case in list(self._cases.open):
             out += self._tell(self._cases.close(case, self._clock.now))
+        if self.channels is not None and told.since_ns is not None:
+            for moved in self.channels.anchor(told.since_ns // SECOND_NS):
+                out += self._tell_channel(self.channels, moved)
         self._arrange()
         self._scores.forget()
+        self.watch.shares.forget()  # and what regions have of all showers is good as it is now
         self._start_anew()
         return out
 
@@ -407,6 +516,8 @@ class Monitor:
         if self.watch.references is not self._belief.now:
             self.watch.adopt(self._belief.now)
             self.watch.shares.change(self._belief.conditions.key)
+        if self.channels is not None:
+            self.channels.change(self._belief.conditions.key)
         self._sections.reference = self.watch.expectation.id
 
     def _part(self, key: WindowKey, rows: Rows) -> Part:
@@ -439,18 +550,23 @@ class Monitor:
         self.watch.forget(np.asarray(self.places.members[:, found.touched].any(1)))
         self._arrange()
         self._cases.restart()
+        if self.channels is not None:
+            for change in self.channels.mask(found.channels):
+                out += self._tell_channel(self.channels, change)
+            self._sections.left_out = self.channels.left_out()
+            self._arrange()
         return out
 
     # What people are shown
 
     def open_alarms(self) -> tuple[Alarm, ...]:
         """Return the newest version of every open alarm."""
-        return self._said.open()
+        return self.view.open_alarms()
 
     def standing(self) -> Standing:
         """Return all that people are shown."""
         tests = self.self_test.results() if self.self_test is not None else ()
-        return self.view.standing(self._unknown, tests)
+        return replace(self.view.standing(self._unknown, tests), run_now=self._run_now)
 
     def measure_by(self, references: References) -> None:
         """Test against these references from now on."""
@@ -476,7 +592,7 @@ class Monitor:
             "cases": self._cases.state(),
             "sections": self._sections.state(),
             "attribution": self._attribution.state(),
-            "between": self._between,
+            "run now": self._run_now,
             "unknown": np.flatnonzero(self._unknown).tolist(),
             "alarms": self._said.state(),
             "shadow": self.self_test.state() if self.self_test is not None else None,
@@ -484,6 +600,9 @@ class Monitor:
             "conditions": self._belief.words(),
             "clock": self._clock.state(),
         }
+        if self.channels is not None:
+            words["channels"] = self.channels.words()
+            out |= packing.under("channels.", self.channels.state())
         out["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
         return {name: packing.small(array) for name, array in out.items()}
 
@@ -501,10 +620,14 @@ class Monitor:
         self._cases.restore(words["cases"])
         self._sections.restore(words["sections"])
         self._attribution.restore(words["attribution"])
-        self._between = words["between"]
+        self._run_now = RunNow(words["run now"])
         self._unknown = np.isin(np.arange(self.places.n_regions), words["unknown"])
         self._said.restore(words["alarms"])
         self._crew.restore(words["acks"])
+        if self.channels is not None:
+            self.channels.restore(words["channels"], packing.below("channels.", state))
+            self._sections.left_out = self.channels.left_out()
+            self._arrange()
         if self.self_test is not None and words["shadow"] is not None:
             self.self_test.restore(words["shadow"])
         for f, value in zip(fields(Clock), words["clock"], strict=True):

@@ -83,8 +83,9 @@ class ReferencesInForce:
             self.live.forget(self._clock.run_since)
             return self.change(run)
         self.live.obey(act)
-        self.now = replace(self.now, certified=self.live.centre)
-        self.take_up()
+        if act.order in {Order.RESET, Order.ROLLBACK}:  # the others change nothing that is in force
+            self.now = replace(self.now, certified=self.live.centre)
+            self.take_up()
         return None
 
     def changes_with(self, run: int) -> bool:

@@ -132,6 +132,9 @@ class SelfTesting:
         self._judge, self._schedule = judge, schedule
         self._round = 0
         self._age = 0
+        self._since: int | None = None
+        """Age at which the fault was first injected: not while its region has no data, or an alarm."""
+
         self._injected: dict[str, int] = defaultdict(int)
         self._delays: dict[str, deque[int]] = defaultdict(_delays)
         self._found: dict[str, int] = defaultdict(int)
@@ -158,23 +161,24 @@ class SelfTesting:
         self._age += 1
         row = self._row(window)
         if self._age > CLEAN_S and row is not None:
-            if self._age == CLEAN_S + 1:
-                self._injected[self.fault.name] += 1
+            self._since = self._age if self._since is None else self._since
             rng = np.random.default_rng([second, self._round])
             cell = (self._round * 97) % self._judge.geometry.n_cells
             window = self.fault.change(window, row, cell, rng)
         region = self._region()
         if any(_finds(said, region) for said in self._copy.observe(window, unknown=unknown)):
-            if self._age > CLEAN_S:
-                self._delays[self.fault.name].append(self._age - CLEAN_S)
+            if self._since is not None:
+                self._delays[self.fault.name].append(self._age - self._since + 1)
                 self._found[self.fault.name] += 1
             self._next()
         elif self._age >= CLEAN_S + FAULT_S:
             self._next()
 
     def _next(self) -> None:
+        """Go on to the next fault; the one that is over counts as injected if it ever was."""
+        self._injected[self.fault.name] += self._since is not None
         self._round += 1
-        self._age = 0
+        self._age, self._since = 0, None
         self._copy = self._fresh()
 
     def _region(self) -> int:
@@ -211,7 +215,7 @@ class SelfTesting:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
-        self._round, self._age = int(state["round"]), 0
+        self._round, self._age, self._since = int(state["round"]), 0, None
         self._injected = defaultdict(int, state["injected"])
         self._found = defaultdict(int, state["found"])
         self._delays = defaultdict(_delays)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.alarms.case import Case, Change
     from monitor.alarms.casebook import Casebook
     from monitor.alarms.reports import Reporter
+    from monitor.judging.crew import Crew
     from monitor.windows.clock import Clock
 
 Statement = Alarm | Verdict | ReferenceAct
@@ -43,10 +44,12 @@ class Statements:
         Writes an alarm.
     clock
         The time, as it stands.
+    crew
+        What people have said; of alarms that nobody remembers it is forgotten.
     """
 
-    def __init__(self, cases: Casebook, reporter: Reporter, clock: Clock) -> None:
-        self._cases, self._reporter, self._clock = cases, reporter, clock
+    def __init__(self, cases: Casebook, reporter: Reporter, clock: Clock, crew: Crew) -> None:
+        self._cases, self._reporter, self._clock, self._crew = cases, reporter, clock, crew
         self.alarms: dict[str, Alarm] = {}
 
     def alarm(self, change: Change, moved: float) -> Alarm:
@@ -55,10 +58,13 @@ class Statements:
         if change.state is State.CLEARED and case.id in self.alarms:
             alarm = self._cleared(case)
         else:
-            alarm = self._reporter.alarm(case, change.state, self._cases.share(case), moved)
+            alarm = self._reporter.alarm(case, change.state, moved)
+            case.kind = alarm.kind
         self.alarms[case.id] = alarm
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
-        self.alarms = {id_: known for id_, known in self.alarms.items() if id_ in kept}
+        for gone in self.alarms.keys() - kept:
+            del self.alarms[gone]
+            self._crew.forget(gone)
         return alarm
 
     def _cleared(self, case: Case) -> Alarm:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from monitor.alarms.casebook import Casebook
     from monitor.alarms.reports import Reporter
     from monitor.detector.places import Places
+    from monitor.judging.channel_monitor import ChannelMonitor
     from monitor.judging.crew import Crew
     from monitor.judging.references_in_force import ReferencesInForce
     from monitor.judging.settings import MonitorSettings
     from monitor.judging.statements import Statements
-    from monitor.quality.alarms import ReferenceSummary
+    from monitor.quality.alarms import Alarm, ReferenceSummary
     from monitor.quality.self_tests import SelfTestResult
     from monitor.reference.expectation import Expectation
     from monitor.sequential.watch import Watch
@@ -54,6 +55,7 @@ class View:
     reporter: Reporter
     belief: ReferencesInForce
     crew: Crew
+    channels: ChannelMonitor | None = None
     spectra: deque[NDArray[np.int64]] = field(
         default_factory=lambda: deque(maxlen=board.SPECTRUM_S), init=False
     )
@@ -76,6 +78,7 @@ class View:
             What became of injected faults.
         """
         clock, references = self.clock, self.belief.now.both
+        of = self.channels
         return Standing(
             detector=self.places.detector.name,
             data_second=clock.second,
@@ -90,21 +93,29 @@ class View:
                 self.settings.min_showers,
                 unknown,
             ),
-            alarms=self.statements.open(),
+            alarms=self.open_alarms(),
             cleared=self.statements.cleared(),
             acknowledged=tuple(
                 Acknowledged(act.alarm, act.who, act.cause, act.until_ns)
-                for act in self.crew.holding(clock.now_ns)
+                for act in self.crew.in_hand(clock.now_ns, self.statements.open())
             ),
             history=board.history(self.recent, self.watch),
             budget=self.budget(),
             reference=self.reference(),
             reference_distance=self.belief.live.distance(),
+            reference_awaited=self.belief.live.awaited(),
             spectra=self._spectrum(references),
             self_tests=self_tests,
             latents=moments(self.watch.memory.lately(), references, self.geometry),
             stream=self._stream(unknown),
+            channels=() if of is None else of.view.regions(of.open_alarms()),
+            channel_map=None if of is None else of.view.map(of.open_alarms()),
         )
+
+    def open_alarms(self) -> tuple[Alarm, ...]:
+        """Return the newest version of every open alarm, those of channels last."""
+        of_channels = () if self.channels is None else self.channels.open_alarms()
+        return (*self.statements.open(), *of_channels)
 
     def _stream(self, unknown: NDArray[np.bool_]) -> StreamNow:
         strays = {**self.attribution.labels.strays, "beyond": self.attribution.beyond}
@@ -127,7 +138,8 @@ class View:
     def budget(self) -> Budget:
         """Return the false pages allowed, the time watched and the pages raised."""
         days = self.settings.allowance.days_per_page
-        return Budget(days, self.clock.watched / DAY, self.cases.pages)
+        of_channels = 0 if self.channels is None else self.channels.cases.pages
+        return Budget(days, self.clock.watched / DAY, self.cases.pages + of_channels)
 
     def state(self) -> NDArray[Any]:
         """Return the spectra of late, an array."""

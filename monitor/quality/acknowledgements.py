@@ -30,13 +30,22 @@ class MaskError(ValueError):
 @with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A region, or cells of a region, that leave tests and references."""
+    """A region, or cells or channels of a region, that leave tests and references."""
 
     region: Whole
     """Region id."""
 
     cells: tuple[Whole, ...]
-    """Cells, sorted; empty means the whole region, which must be said: there is no default."""
+    """Cells, sorted; without cells and channels the whole region is meant, which must be said:
+    there is no default."""
+
+    channels: tuple[Count, ...] = ()
+    """Read-out channels of the detector, sorted."""
+
+    @property
+    def whole(self) -> bool:
+        """Return whether the whole region is meant."""
+        return not (self.cells or self.channels)
 
 
 @with_config(TOLD)
@@ -50,28 +59,38 @@ class Masked:
     cells: tuple[tuple[Whole, tuple[Whole, ...]], ...] = ()
     """Ids of further regions, sorted, each with its masked cells, sorted."""
 
+    channels: tuple[Count, ...] = ()
+    """Read-out channels that are masked, sorted."""
+
     @classmethod
     def of(cls, masks: Iterable[Mask]) -> Masked:
         """Return what some masks come to together."""
         found: dict[int, set[int]] = {}
-        whole = set()
+        whole: set[int] = set()
+        channels: set[int] = set()
         for mask in masks:
-            found.setdefault(mask.region, set()).update(mask.cells)
-            if not mask.cells:
+            if mask.cells:
+                found.setdefault(mask.region, set()).update(mask.cells)
+            channels.update(mask.channels)
+            if mask.whole:
                 whole.add(mask.region)
         cells = tuple(
             (region, tuple(sorted(found[region]))) for region in sorted(found.keys() - whole)
         )
-        return cls(tuple(sorted(whole)), cells)
+        return cls(tuple(sorted(whole)), cells, tuple(sorted(channels)))
 
     @cached_property
     def digest(self) -> str:
-        """Return what names the masked cells, the same for the same cells; empty for none."""
-        return hashlib.sha256(repr(self.cells).encode()).hexdigest()[:16] if self.cells else ""
+        """Return what names the masked cells and channels, the same for the same; empty for none."""
+        if not self.cells and not self.channels:
+            return ""
+        what = (self.cells, self.channels) if self.channels else self.cells
+        return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""
-        return {"regions": list(self.regions), "cells": [[r, list(c)] for r, c in self.cells]}
+        values = {"regions": list(self.regions), "cells": [[r, list(c)] for r, c in self.cells]}
+        return values | ({"channels": list(self.channels)} if self.channels else {})
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Masked:
@@ -110,6 +129,38 @@ class Acknowledgement:
     def holds(self, time_ns: int) -> bool:
         """Return whether it holds at a data time."""
         return not self.lifted and (self.until_ns is None or time_ns < self.until_ns)
+
+
+def parse_masks(text: str, detector: Detector, geometry: Geometry) -> tuple[Mask, ...]:
+    """Return the masks that people write: what `parse_mask` reads, or channels by name.
+
+    The name of a channel, `EB-12/34`, or of a group of channels; more of them after a `;`. A group
+    may reach over several regions.
+
+    Raises
+    ------
+    MaskError
+        If there is no such region, cell, channel or group.
+    """
+    if detector.channels is None or _named(text, detector)[0] in _regions(detector):
+        return (parse_mask(text, detector, geometry),)
+    members: set[int] = set()
+    for word in filter(None, (word.strip() for word in text.split(";"))):
+        try:
+            members.update(detector.channels.members(word).tolist())
+        except ValueError as error:
+            raise MaskError(f"{error}; nor is there a region of that name") from None
+    if not members:
+        raise MaskError("a mask names a region, cells, channels or a group")
+    by_region: dict[int, list[int]] = {}
+    for channel in sorted(members):
+        by_region.setdefault(int(detector.channels.region[channel]), []).append(channel)
+    ids = [region.id for region in detector.regions]
+    return tuple(Mask(ids[max(row, 0)], (), tuple(found)) for row, found in by_region.items())
+
+
+def _regions(detector: Detector) -> frozenset[str]:
+    return frozenset(region.name for region in detector.regions)
 
 
 def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     CONDITIONS = "conditions"
     MODEL = "model"
     SILENT = "silent"
+    CROWDED = "crowded"
     TRANSPORT = "transport"
     UNKNOWN = "unknown"
 
@@ -77,12 +78,24 @@ class RegionShare:
 
 @with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
+class ChannelShare:
+    """A read-out channel and its share of the excess."""
+
+    channel: Count
+    """Its id: the row in the detector's table."""
+
+    name: str
+    share: Real
+
+
+@with_config(SPOKEN)
+@dataclass(frozen=True, slots=True)
 class ReferenceSummary:
     """What "good" was measured against."""
 
     id: str
     origin: str
-    """certified, generated or live."""
+    """certified, generated, anchored or live."""
 
     showers: Count
     model: str
@@ -119,7 +132,7 @@ class Alarm:
     severity: Severity
     level: Level
     place: str
-    """Name of the detector, sector or region."""
+    """Name of the detector, sector, region, group of channels or channel."""
 
     test: str
     """Which test crossed: exceedances, p-histogram, latent mean, latent spread, too few, silent..."""
@@ -139,14 +152,16 @@ class Alarm:
     """Showers seen at this place since the onset."""
 
     observed: Real
-    """What was counted since the onset (exceedances, or the test's own statistic)."""
+    """What the test that crossed looks at, since the onset: exceedances counted, a mean of latents,
+    showers of a place that should have more. `text` says which."""
 
     expected: Real
     expected_sd: Real
     """Uncertainty of the expectation, from the finite reference."""
 
     log10_odds: Real
-    """Evidence against "nothing is wrong", log10 of the e-value."""
+    """Log10 of how much likelier the data since the onset are under a fault than without one. The
+    onset is the likeliest, so this is no false-alarm rate; see `text` for that."""
 
     reference: ReferenceSummary
     kind: Kind
@@ -167,3 +182,6 @@ class Alarm:
 
     runbook: str
     """Name of the page in monitor/display/runbooks."""
+
+    channels: tuple[ChannelShare, ...] = ()
+    """Channels that are at fault, where the detector has channels; the most telling first."""

@@ -37,7 +37,12 @@ class RecordError(ValueError):
 def to_json(record: QualityRecord) -> dict[str, Any]:
     """Return plain values with the record's type under `type`; `from_json` is the inverse."""
     name = _NAMES[type(record)]
-    return {"type": name, **_ADAPTERS[name].dump_python(record, mode="json")}
+    values = {"type": name, **_ADAPTERS[name].dump_python(record, mode="json")}
+    # Where there are no channels a record is what it was before there were any.
+    for part in (values, *values.get("masks", ())):
+        if part.get("channels") == []:
+            del part["channels"]
+    return values
 
 
 def from_json(values: dict[str, Any]) -> QualityRecord:

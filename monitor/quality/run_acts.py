@@ -18,6 +18,16 @@ class RunOrder(StrEnum):
     END = "end"
 
 
+class RunNow(StrEnum):
+    """What the data acquisition says of the run."""
+
+    UNSAID = "unsaid"
+    """It says nothing of runs."""
+
+    ON = "on"
+    BETWEEN = "between"
+
+
 @with_config(SPOKEN)
 @dataclass(frozen=True, slots=True)
 class RunAct:

@@ -43,3 +43,6 @@ class Verdict:
     software: str
     skipped: Count = 0
     """Showers that were counted and not scored, because more came than could be."""
+
+    channels: tuple[str, ...] = ()
+    """Names of channels, and of groups of them, that are not to be used though the region is."""

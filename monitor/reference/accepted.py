@@ -69,7 +69,7 @@ def nothing(expectation: Expectation) -> Accepted:
     )
 
 
-def moved_to(taken: Accepted, centre: Expectation, name: str) -> Expectation:
+def moved_to(taken: Accepted, centre: Expectation, name: str, origin: str = "live") -> Expectation:
     """Return what some showers of the stream expect.
 
     Exceedances and p counts are theirs. For the latents the centre gives the dependence on
@@ -91,6 +91,6 @@ def moved_to(taken: Accepted, centre: Expectation, name: str) -> Expectation:
         square_var=centre.square_var * np.square(np.maximum(square, 1e-3)),
         latent_showers=np.maximum(n * each / each.sum(), 1.0),
         lit_rate=np.clip(centre.lit_rate * lit, 0.0, 1.0),
-        origin="live",
+        origin=origin,
         id=f"{centre.id}+{name}",
     )

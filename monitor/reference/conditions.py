@@ -64,10 +64,13 @@ class Conditions:
         return fresh() if found is None else found
 
     def flag(self, onset: int) -> None:
-        """Forget what was set aside after a fault had begun: it cannot be taken out any more."""
+        """Forget what was accepted after a fault had begun: it cannot be taken out any more.
+
+        A centre that was moved by order stays: people have said that it is good.
+        """
         for live in self._aside.values():
             if live.last is not None and live.last > onset:
-                live.reset()
+                live.forget(onset)
 
     def words(self) -> dict[str, Any]:
         """Return what is no array of all that changes, as JSON values."""

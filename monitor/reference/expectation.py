@@ -55,7 +55,7 @@ class Expectation:
     """Mean energy of each layer, MeV, shape (K, L)."""
 
     origin: str
-    """certified, generated or live."""
+    """certified, generated, anchored or live."""
 
     id: str
 

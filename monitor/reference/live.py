@@ -70,6 +70,9 @@ class Chunk:
     counted: NDArray[np.bool_]
     """Regions that have been accepted, shape (R,)."""
 
+    barred: bool = False
+    """Nothing of it is ever accepted: the reference was frozen when it came."""
+
 
 class LiveReference:
     """What has been accepted of the stream, with its provenance.
@@ -106,14 +109,16 @@ class LiveReference:
         """What the certified reference has been moved to, by order."""
 
         self.anchor_since: int | None = None
-        """Data-second from which on all is good, where there is not enough of it yet."""
+        """Data-second from which on all is good, where there is not enough of it yet.
+
+        The order waits while other conditions hold, and is carried out frozen or not."""
 
     @property
     def centre(self) -> Expectation:
         """Return the reference that bounds what the live one may believe."""
         if self.anchor is None:
             return self.certified
-        return moved_to(self.anchor, self.certified, f"anchored-{self.anchor.n}")
+        return moved_to(self.anchor, self.certified, f"anchored-{self.anchor.n}", "anchored")
 
     def anchored(self, leave_out: NDArray[np.bool_]) -> bool:
         """Move the centre if that was ordered and there is enough to move it to; return whether.
@@ -134,10 +139,22 @@ class LiveReference:
         self.anchor = total
         return True
 
+    def awaited(self) -> str:
+        """Return what an ordered centre waits for, in words; empty where none is ordered."""
+        since = self.anchor_since
+        if since is None:
+            return ""
+        chunks = [chunk for chunk in self.chunks if chunk.start >= since]
+        seconds = self._newest - chunks[0].start if chunks else 0
+        n = sum(int(chunk.rows.showers.sum()) for chunk in chunks)
+        return (
+            f"a new centre is ordered: {seconds} of {ANCHOR_S} s of data and {n:,} of "
+            f"{LEAST / LEVELS[-1]:,.0f} showers have come"
+        )
+
     def set_aside(self) -> None:
         """Keep what is accepted while other conditions hold; what is in quarantine never will be."""
         self.chunks.clear()
-        self.anchor_since = None
         if self.total.n < self.taken.n:  # what has been taken out must not come back
             self.take_up()
 
@@ -149,7 +166,8 @@ class LiveReference:
         flagged
             Regions that an alarm claims or a mask covers now, shape (R,).
         """
-        if not self.settings.enabled or self.frozen:
+        learns = self.settings.enabled and not self.frozen
+        if not learns and self.anchor_since is None:
             return None
         self._newest = max(self._newest, second)
         newest = self.chunks[-1] if self.chunks else None
@@ -158,6 +176,10 @@ class LiveReference:
         else:
             newest.rows += rows
             newest.flagged |= flagged
+        self._forget_old(second)
+        if not learns:  # it is kept for the new centre alone
+            self.chunks[-1].barred = True
+            return None
         self._accept(second)
         if self.total.n >= max(GROWTH * self.taken.n, self._least()):
             return self.take_up()
@@ -179,12 +201,12 @@ class LiveReference:
         return min(0.2 * self.centre.n, LEAST / LEVELS[1])
 
     def _accept(self, now: int) -> None:
-        """Accept what has served its quarantine; forget what can no longer be taken out."""
-        quarantine = self.settings.quarantine_s if self.settings.guarded else 0
+        """Accept what has served its quarantine."""
+        quarantine = self._quarantine
         for chunk in self.chunks:
             if chunk.start + CHUNK_S + quarantine > now:
                 break
-            good = ~chunk.counted
+            good = ~chunk.counted & (not chunk.barred)
             if self.settings.guarded:
                 good &= ~chunk.flagged
             if good.any():
@@ -192,9 +214,16 @@ class LiveReference:
                 chunk.counted |= good
                 self.first = chunk.start if self.first is None else self.first
                 self.last = chunk.start + CHUNK_S
-        keep = quarantine + self.settings.horizon_s
+
+    def _forget_old(self, now: int) -> None:
+        """Forget what can no longer be taken out."""
+        keep = self._quarantine + self.settings.horizon_s
         while self.chunks and self.chunks[0].start + CHUNK_S + keep < now:
             self.chunks.popleft()
+
+    @property
+    def _quarantine(self) -> int:
+        return self.settings.quarantine_s if self.settings.guarded else 0
 
     def flag(self, regions: Iterable[int], onset: int) -> bool:
         """Take an alarm's regions out from its onset on; return whether anything was accepted."""
@@ -282,6 +311,7 @@ class LiveReference:
             arrays = [getattr(chunk.rows, f.name) for chunk in self.chunks]
             out[f"rows.{f.name}"] = np.stack(arrays) if arrays else np.zeros(0, np.int64)
         out["start"] = np.array([chunk.start for chunk in self.chunks], np.int64)
+        out["barred"] = np.array([chunk.barred for chunk in self.chunks], bool)
         out["flagged"] = np.array([chunk.flagged for chunk in self.chunks], bool)
         out["counted"] = np.array([chunk.counted for chunk in self.chunks], bool)
         times = [-1 if s is None else s for s in (self.first, self.last, self.anchor_since)]
@@ -302,6 +332,7 @@ class LiveReference:
                 Rows(*(state[f"rows.{f.name}"][i].astype(np.int64) for f in fields(Rows))),
                 state["flagged"][i].copy(),
                 state["counted"][i].copy(),
+                bool(state["barred"][i]),
             )
             for i, start in enumerate(state["start"].tolist())
         )

@@ -50,8 +50,8 @@ class Bank:
         """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
         self.path: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
-        self.onset = np.zeros(shape, np.int64)
-        """Most likely onset of each stream, data-second, shape (P, F)."""
+        self.onset = np.zeros(shape, np.uint32)
+        """Most likely onset of each stream, data-second, shape (P, F): enough until 2106."""
 
     def step(self, log_e: NDArray[np.floating[Any]], seconds: int, since: int) -> None:
         """Take in one step.
@@ -77,6 +77,10 @@ class Bank:
     def total(self) -> NDArray[np.float64]:
         """Return the weighted sum over the streams of each place, data-seconds, shape (P,)."""
         return np.asarray(np.dot(self.evidence, self.weights), np.float64)
+
+    def at(self, place: int) -> float:
+        """Return the weighted sum over the streams of a place, data-seconds."""
+        return float(np.dot(self.evidence[place], self.weights))
 
     def best_onset(self, place: int) -> int:
         """Return the most likely onset at a place: that of the stream with the most to say."""
@@ -105,7 +109,7 @@ class Bank:
         """Take up what `state` returned."""
         self.evidence = state["evidence"].astype(self.evidence.dtype)
         self.path = state["path"].astype(self.path.dtype)
-        self.onset = state["onset"].astype(np.int64)
+        self.onset = state["onset"].astype(np.uint32)
 
 
 def log_ratio_bet(

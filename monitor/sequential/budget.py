@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
+    from monitor.sequential.channel_units import ChannelUnits
 
 DAY = 86_400.0
 LEVEL_SHARE = {"detector": 0.40, "sector": 0.10, "region": 0.50}
 """Share of the budget of each level; regions are many and most faults are there, while a faint
 change of everything has the detector alone to be found by."""
+
+CHANNELS_SHARE = 0.3
+"""Share of the whole budget for single channels and their groups, where a detector has channels;
+the places then keep the rest, in proportion."""
+
+GROUPS_PART = 1 / 3
+"""Part of that for the groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,15 @@ class Allowance:
         """Return the evidence at which each place warns, data-seconds, shape (P,)."""
         days = min(self.days_per_warning, 1e290)  # infinite evidence would not add up
         needed: NDArray[np.float64] = days * DAY / shares(places)
+        return needed
+
+    def channels_at(self, units: ChannelUnits, *, warn: bool = False) -> NDArray[np.float64]:
+        """Return the evidence at which each channel and group pages, data-seconds, shape (U,)."""
+        days = min(self.days_per_warning, 1e290) if warn else self.days_per_page
+        groups = GROUPS_PART if units.groups else 0.0
+        each = np.full(units.n, CHANNELS_SHARE * groups / max(len(units.groups), 1))
+        each[: units.n_channels] = CHANNELS_SHARE * (1 - groups) / units.n_channels
+        needed: NDArray[np.float64] = days * DAY / each
         return needed
 
 

@@ -13,11 +13,15 @@ from scipy.special import ndtri
 from models.scoring.scales import LEVELS, P_EDGES
 from monitor.reference.expectation import allowed, lower_rate, mixed_rate, upper_rate
 from monitor.sequential.bank import log_ratio_bet
+from monitor.sequential.traffic import CROWDED_RATIOS, SILENT_RATIOS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Amount = float | NDArray[np.float64]
+
     from monitor.reference.expectation import Expectation
+    from monitor.sequential.traffic import Traffic
 
 
 class Test(StrEnum):
@@ -30,9 +34,12 @@ class Test(StrEnum):
     P_HISTOGRAM = "p-value histogram"
     UNSCORED = "unscored showers"
     SILENT = "silent region"
+    CROWDED = "too many showers"
     LATENT_MEAN = "latent mean"
     LATENT_SPREAD = "latent spread"
     OCCUPANCY = "occupancy"
+    SEEDS = "showers centred on a channel"
+    ENERGY = "energy"
 
 
 UP = {
@@ -53,20 +60,17 @@ BULGES = (0.15, 0.4)
 """How far the p density bends, to both ends or to the middle."""
 
 UNSCORED_RATIOS = (3.0, 30.0, 300.0, 800.0)
-SILENT_RATIOS = (0.02, 0.2)
 
 UP_BOUNDS = 0.5
 """Share of the miscoverage of the upper bounds on exceedance rates, which faults are found by."""
 
-TRANSPORT_CAP = 2.0
-"""Log evidence that one second of silence may give: data that come late are not a fault yet."""
-
 FAMILY_SHARE = {
-    Test.EXCEEDANCES: 0.55,
+    Test.EXCEEDANCES: 0.53,
     Test.TOO_FEW: 0.05,
-    Test.P_HISTOGRAM: 0.25,
+    Test.P_HISTOGRAM: 0.24,
     Test.UNSCORED: 0.05,
-    Test.SILENT: 0.10,
+    Test.SILENT: 0.08,
+    Test.CROWDED: 0.05,
 }
 """How the weight of the tests of this file is shared."""
 
@@ -76,29 +80,42 @@ class Floors:
     """Systematic floors: how wrong a reference may be before that is a fault.
 
     They are part of the null hypotheses: a detector that differs from its reference by less
-    keeps the budget.
+    keeps the budget. Where an amount is an array it is one a level, a latent or a cell.
     """
 
-    tail: float = 0.05
+    tail: Amount = 0.05
     """Relative, on the probability of an exceedance."""
 
     density: float = 0.03
     """Relative, on the probability of every bin of p."""
 
-    mean: float = 0.03
+    mean: Amount = 0.03
     """On the mean of a latent, in its standard deviations."""
 
-    spread: float = 0.06
+    spread: Amount = 0.06
     """Relative, on the mean square of a latent."""
 
-    lit: float = 0.05
+    lit: Amount = 0.05
     """Relative, on the fraction of showers in which a cell is lit; also added to it is 1e-4."""
 
     unscored: float = 1e-3
     """Fraction of showers without a finite score."""
 
     share: float = 0.5
-    """Relative, on a region's share of all showers."""
+    """Relative, on a place's share of all showers, for too few."""
+
+    crowd: float = 2.0
+    """Times a place's usual odds among all showers that are not too many, >= 1."""
+
+    channel_mean: float = 0.04
+    """On the mean latent of a channel that is known, in standard deviations; the same as `mean`,
+    and what its constant may move in a day."""
+
+    channel_unknown: float = 0.3
+    """On the mean latent of a channel of which nothing is learnt yet, and on what may be learnt."""
+
+    channel_energy: float = 0.1
+    """Relative, on the mean energy of a channel in the core of showers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,11 +137,8 @@ class Counts:
     seen: NDArray[np.float64]
     """Showers, scored or not, shape (P,)."""
 
-    everywhere: NDArray[np.float64]
-    """Showers of the whole detector that a place's share is held against, shape (P,)."""
-
-    share: NDArray[np.float64]
-    """Usual share of them, shape (P,); 0 where it is not known."""
+    traffic: Traffic
+    """Showers here and beside, whose share is watched."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,8 @@ class RateTests:
         kinds += [Test.TOO_FEW for level in DOWN for _ in DOWN[level]]
         kinds += [Test.P_HISTOGRAM] * (n_scores * len(_bets()))
         kinds += [Test.UNSCORED] * len(UNSCORED_RATIOS)
-        return (*kinds, *[Test.SILENT] * len(SILENT_RATIOS))
+        kinds += [Test.SILENT] * len(SILENT_RATIOS)
+        return (*kinds, *[Test.CROWDED] * len(CROWDED_RATIOS))
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
@@ -182,7 +197,8 @@ class RateTests:
                 )
         parts.append(self._histogram(counts))
         parts.append(self._unscored(counts))
-        parts.append(self._silent(counts))
+        parts.append(counts.traffic.silence(self.floors.share))
+        parts.append(counts.traffic.crowding(self.floors.crowd))
         return np.concatenate(parts, axis=1)
 
     def exceedance_bounds(
@@ -245,11 +261,6 @@ class RateTests:
     def _unscored(self, counts: Counts) -> NDArray[np.float64]:
         bound = np.full(len(counts.seen), self.floors.unscored)
         return log_ratio_bet(counts.unscored, counts.seen, bound, np.array(UNSCORED_RATIOS))
-
-    def _silent(self, counts: Counts) -> NDArray[np.float64]:
-        bound = counts.share * self.floors.share
-        log_e = log_ratio_bet(counts.seen, counts.everywhere, bound, np.array(SILENT_RATIOS))
-        return np.where(counts.share[:, None] > 0, np.minimum(log_e, TRANSPORT_CAP), 0.0)
 
 
 def _bets() -> NDArray[np.float64]:

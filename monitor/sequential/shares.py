@@ -24,7 +24,7 @@ DOUBT = 20.0
 KEPT = 8
 """Conditions whose shares are kept; beyond, those that were set aside first are forgotten."""
 
-_NAMES = ("own", "whole", "gap", "gap_s", "learnt")
+_NAMES = ("own", "whole", "gap", "gap_s", "learnt", "rate")
 
 
 class Shares:
@@ -58,18 +58,35 @@ class Shares:
         while len(self._aside) > KEPT:
             del self._aside[next(iter(self._aside))]
 
+    @property
+    def rate(self) -> float:
+        """Return the showers that all regions usually have in a data-second."""
+        return float(self._now["rate"][0])
+
+    def forget(self) -> None:
+        """Learn anew what is usual under the conditions that hold: people have said that it changed."""
+        self._now = self._fresh()
+
     def usual(self, masked: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return each region's share of the regions that are not masked, shape (R,); 0: not known."""
         share = np.where(masked, 0.0, self._share())
         total = share.sum()
         if total <= 0:
             return share
-        known = self._now["learnt"] >= LEARN_S
+        known = self.learnt
         if self.expected is not None:
             least = share[known & (share > 0)].min(initial=1.0) if known.any() else 0.0
-            share = np.where(self.expected & ~known & ~masked, least, share)
-            known = self.expected
+            # Of what is told to be there and has never been seen, no more is known.
+            never = self.expected & (self._now["learnt"] == 0) & ~masked
+            share = np.where(never, least, share)
+            known = self.expected & (known | never)
         return np.where(known, share / total, 0.0)
+
+    @property
+    def learnt(self) -> NDArray[np.bool_]:
+        """Return the regions whose share has been learnt, shape (R,)."""
+        known: NDArray[np.bool_] = self._now["learnt"] >= LEARN_S
+        return known
 
     def _share(self) -> NDArray[np.float64]:
         now = self._now
@@ -86,6 +103,8 @@ class Shares:
         there = share[taught & ~silent].sum() / max(share.sum(), 1e-300)
         # What all regions would have had, were those that are silent or unknown as usual.
         full = n.sum() / max(there, 0.1) if share.sum() > 0 else n.sum()
+        fade = min(1 / FADE_S, 1.0)
+        now["rate"] += (full - now["rate"]) * (fade if now["rate"][0] > 0 else 1.0)
         now["gap"][taught] += full
         now["gap_s"][taught] += 1
         present = n > 0

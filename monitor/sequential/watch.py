@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from models.scoring.scales import Z_UNIT
 from monitor.reference.expectation import no_showers
-from monitor.sequential.bank import Bank
 from monitor.sequential.cells import CellTests, Sums
-from monitor.sequential.rates import FAMILY_SHARE as RATE_FAMILIES
+from monitor.sequential.evidence import RATES_SHARE, Evidence
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
 from monitor.sequential.shares import Shares
+from monitor.sequential.traffic import nowhere, traffic
+from monitor.sequential.within import Tests, Within
 from monitor.windows import packing
 from monitor.windows.step_history import StepHistory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
     from monitor.reference.expectation import Expectation
     from monitor.reference.references import References
+    from monitor.sequential.traffic import Traffic
     from monitor.windows.rows import Rows
-
-RATES_SHARE = 0.5
-"""Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
 
 class Watch:
@@ -55,18 +57,19 @@ class Watch:
         miscoverage: float,
         cell_seconds: int,
     ) -> None:
-        self._places = places
+        self._places, self._needed = places, needed
         self._floors, self._miscoverage = floors, miscoverage
+        self._trusted = np.ones(places.n_regions, bool)
         self.adopt(references)
-        self._rate_bank = Bank(places.n, self.rates.weights * RATES_SHARE, needed)
-        self._cell_bank = Bank(places.n, self.cells.weights * (1 - RATES_SHARE), needed, np.float32)
+        self.evidence = Evidence(places, needed, self.rates, self.cells)
         self.memory = StepHistory(cell_seconds, no_showers(references.certified, places.n_regions))
         self.shares = Shares(places.n_regions)
-        self.heard = np.zeros(places.n, bool)
-        """Places of which the last step said something, by showers or by their absence, (P,)."""
+        self._heard = np.zeros((2, places.n), bool)
+        """Places of which the last step said something by showers, or of the lack of them, (2, P)."""
 
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
         self._members = places.members
+        self._all_members = csr_array(places.members.astype(np.float64))
         self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
 
     def adopt(self, references: References) -> None:
@@ -77,12 +80,52 @@ class Watch:
         self.cells = CellTests(tested, self._floors)
 
     @property
+    def _outer(self) -> Tests:
+        return Tests(self.expectation, self.rates, self.cells)
+
+    def look_within(
+        self, known: Mapping[str, NDArray[np.bool_]], trusted: NDArray[np.bool_]
+    ) -> bool:
+        """Test what lies inside of known faults against what these show; return what changed.
+
+        Parameters
+        ----------
+        known
+            Regions of each known fault of a whole place, by its name, shape (R,).
+        trusted
+            Regions that no other fault has, shape (R,).
+        """
+        self._trusted = trusted
+        before = {name: one.regions.tobytes() for name, one in self.evidence.within.items()}
+        changed = before != {name: regions.tobytes() for name, regions in known.items()}
+        self.evidence.within = {
+            name: self.evidence.within[name]
+            if before.get(name) == regions.tobytes()
+            else self._new_within(regions)
+            for name, regions in known.items()
+        }
+        return changed
+
+    def _new_within(self, regions: NDArray[np.bool_]) -> Within:
+        shares = RATES_SHARE, 1 - RATES_SHARE
+        return Within(regions, self._outer, self._needed, self._places.members, shares)
+
+    def tests(self, regions: list[int]) -> Tests:
+        """Return what some regions are tested against."""
+        rows = np.isin(np.arange(self._places.n_regions), regions)
+        for within in self.evidence.within.values():
+            inside = not (rows & ~within.regions).any() and rows.sum() < within.regions.sum()
+            if inside and within.tests is not None:
+                return within.tests
+        return self._outer
+
+    @property
     def expectation(self) -> Expectation:
         """Return the newest reference in force."""
         return self.references.newest
 
-    def arrange(self, masked: NDArray[np.bool_], explained: NDArray[np.bool_]) -> None:
-        """Set which regions count where.
+    def arrange(self, masked: NDArray[np.bool_], explained: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Set which regions count where; return the places that began anew by it, shape (P,).
 
         Parameters
         ----------
@@ -93,10 +136,11 @@ class Watch:
         """
         self.masked = masked
         members = self._places.members & ~masked & ~explained
-        changed = (members != self._members).any(1)
+        changed = np.asarray((members != self._members).any(1))
         self._members = members
-        self._weights = members.astype(np.float64)
+        self._weights = csr_array(members.astype(np.float64))
         self.forget(changed)
+        return changed
 
     @property
     def untrusted(self) -> NDArray[np.bool_]:
@@ -115,8 +159,7 @@ class Watch:
 
     def forget(self, places: NDArray[np.bool_] | slice = slice(None)) -> None:
         """Start anew at some places."""
-        self._rate_bank.reset(places)
-        self._cell_bank.reset(places)
+        self.evidence.forget(places)
 
     def new_run(self) -> None:
         """Start anew everywhere; what is usual of a region outlives runs."""
@@ -144,103 +187,110 @@ class Watch:
         """
         seen = rows.seen
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
-        silence_says = ~unknown & new
-        share = np.zeros(self._places.n)
-        if seen.sum() > 0:
-            usual = self.shares.usual(self.masked)
-            share[self._places.first_region :] = np.where(silence_says, usual, 0.0)
-        sound: NDArray[np.bool_] = ~self._masked_cells.any(1)
-        sound |= masked
-        w = self._weights * sound
-        total = float(seen[~self.masked].sum())
+        doubted = self.evidence.crowded() & self.shares.learnt
+        counted: NDArray[np.bool_] = ~self._masked_cells.any(1)
+        counted |= masked
+
+        def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
+            flat = values.reshape(len(seen), -1) * counted[:, None]
+            sums: NDArray[np.float64] = self._weights @ flat
+            return sums.reshape(len(sums), *values.shape[1:])
+
         counts = Counts(
-            showers=w @ rows.showers,
-            exceedances=w @ rows.exceedances.sum(1),
-            p_counts=(w @ rows.p_counts.reshape(len(seen), -1)).reshape(
-                len(w), *rows.p_counts.shape[1:]
-            ),
+            showers=at_places(rows.showers),
+            exceedances=at_places(rows.exceedances.sum(1)),
+            p_counts=at_places(rows.p_counts),
             unscored=self._weights @ rows.unscored,
             seen=self._weights @ seen,
-            everywhere=np.full(len(w), total),
-            share=share,
+            traffic=self._traffic(seen, ~unknown & new, doubted),
         )
-        self.heard = ((counts.seen > 0) | (share > 0)) & new
-        self._rate_bank.step(self.rates.log_e(counts), int(new), second)
+        self._heard = np.stack([counts.seen > 0, counts.traffic.share > 0]) & new
+        self.evidence.counts.step(self.rates.log_e(counts), int(new), second)
+        for within in self.evidence.within.values():
+            within.step(counts, int(new), second)
+            if new:
+                trusted = self._trusted & ~self.untrusted
+                within.gather(rows, trusted, self._floors, self._miscoverage / 4)
+            if within.tests is None:
+                self._heard &= ~within.places
         if new:
-            self.shares.learn(seen, self.masked, unknown)
-        self._pool(second, rows if sound.all() else rows.of(sound), new=new)
+            self.shares.learn(seen, self.masked, unknown | doubted)
+        self._pool(second, rows if counted.all() else rows.of(counted), new=new)
+
+    def _traffic(
+        self, seen: NDArray[np.int64], says: NDArray[np.bool_], doubted: NDArray[np.bool_]
+    ) -> Traffic:
+        if not seen.any():  # nobody has any: that is for others to tell
+            return nowhere(self._places.n)
+        usual, rate = self.shares.usual(self.masked), self.shares.rate
+        return traffic(self._all_members, self._weights, seen, usual, says, doubted, rate)
 
     def _pool(self, second: int, rows: Rows, *, new: bool) -> None:
         """Gather the seconds of a step of the cell tests, and take it when it is whole."""
         step = self.memory.add(second, rows, new=new)
         if step is not None:
             log_e = self.cells.log_e(self.sums(step.rows))
-            self._cell_bank.step(log_e, self.memory.step_s, step.since)
+            self.evidence.latents.step(log_e, self.memory.step_s, step.since)
+            for within in self.evidence.within.values():
+                sums = self.sums_of(step.rows, self._weights, within.tests)
+                within.step_cells(sums, self.memory.step_s, step.since)
 
     def sums(self, rows: Rows) -> Sums:
         """Return the sums over the showers of every place."""
         return self.sums_of(rows, self._weights)
 
-    def sums_of(self, rows: Rows, weights: NDArray[np.float64]) -> Sums:
+    def sums_of(self, rows: Rows, weights: NDArray[np.float64], tests: Tests | None = None) -> Sums:
         """Return the sums over regions with these weights, shape (P, R), masked cells left out."""
+        expectation = self.expectation if tests is None else tests.expectation
         z = rows.z * Z_UNIT
         square = rows.z_square * Z_UNIT
         lit = rows.lit.astype(np.float64)
         if self._masked_cells.any():  # a masked cell shows exactly what is expected
-            mean = rows.showers @ self.expectation.latent_mean
+            mean = rows.showers @ expectation.latent_mean
             z = np.where(self._masked_cells, mean, z)
-            expected = rows.showers @ self.expectation.latent_square
+            expected = rows.showers @ expectation.latent_square
             square = np.where(self._masked_cells, expected, square)
             masked = self._masked_cells[:, : lit.shape[1]]
-            lit = np.where(masked, rows.showers @ self.expectation.lit_rate, lit)
+            lit = np.where(masked, rows.showers @ expectation.lit_rate, lit)
         return Sums(weights @ rows.showers, weights @ z, weights @ square, weights @ lit)
 
-    def total(self) -> NDArray[np.float64]:
-        """Return the evidence against each place, data-seconds, shape (P,)."""
-        return self._rate_bank.total() + self._cell_bank.total()
-
-    def leading(self, place: int) -> tuple[Test, int, int, float]:
-        """Return the test and the stream that say most, the onset, and the log odds since then."""
-        by_rates = self._rate_bank.total()[place] >= self._cell_bank.total()[place]
-        bank, tests = (
-            (self._rate_bank, self.rates.kinds) if by_rates else (self._cell_bank, self.cells.kinds)
-        )
-        stream = bank.leading(place)
-        odds = np.logaddexp(self._rate_bank.log_odds(place), self._cell_bank.log_odds(place))
-        return tests[stream], stream, bank.best_onset(place), float(odds)
-
-    def path(self, test: Test, stream: int) -> NDArray[np.float64]:
-        """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""
-        bank = self._rate_bank if test in RATE_FAMILIES else self._cell_bank
-        return np.maximum(bank.path[:, stream].astype(np.float64), 0.0)
-
-    def latent_evidence(self, place: int) -> NDArray[np.float64]:
-        """Return the evidence of each latent at a place, data-seconds, shape (D,)."""
-        return np.bincount(
-            self.cells.latent,
-            self._cell_bank.evidence[place] * self.cells.weights,
-            minlength=self.cells.n_latents,
-        ) / np.bincount(self.cells.latent, self.cells.weights, minlength=self.cells.n_latents)
+    def heard(self, test: Test) -> NDArray[np.bool_]:
+        """Return the places of which the last step said something to a test, shape (P,)."""
+        heard: NDArray[np.bool_] = self._heard[int(test in {Test.SILENT, Test.CROWDED})]
+        return heard
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
         out: dict[str, NDArray[Any]] = {}
-        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
-            out |= {f"{name}.{key}": value for key, value in bank.state().items()}
+        for name, bank in self.evidence.banks:
+            out |= packing.under(f"{name}.", bank.state())
         out |= self.memory.state()
         out |= packing.under("shares.", self.shares.state())
-        return (
-            out
-            | {"members": self._members}
-            | {"masked": self.masked, "masked_cells": self._masked_cells}
-        )
+        for i, within in enumerate(self.evidence.within.values()):
+            out |= packing.under(f"within.{i}.", within.state())
+        known = [within.regions for within in self.evidence.within.values()]
+        out["known"] = np.array(known, bool).reshape(len(known), self._places.n_regions)
+        out["known_names"] = np.frombuffer("\0".join(self.evidence.within).encode(), np.uint8)
+        return out | {
+            "members": self._members,
+            "masked": self.masked,
+            "masked_cells": self._masked_cells,
+            "trusted": self._trusted,
+        }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self._masked_cells = state["masked_cells"].astype(bool)
         members = state["members"].astype(bool)
         self.arrange(state["masked"].astype(bool), self._places.members & ~members)
-        for name, bank in (("rates", self._rate_bank), ("cells", self._cell_bank)):
-            bank.restore({k: state[f"{name}.{k}"] for k in ("evidence", "path", "onset")})
+        for name, bank in self.evidence.banks:
+            bank.restore(packing.below(f"{name}.", state))
         self.memory.restore(state)
         self.shares.restore(packing.below("shares.", state))
+        names = state["known_names"].astype(np.uint8).tobytes().decode().split("\0")
+        known = dict(zip(names, state["known"].astype(bool), strict=False))
+        self.evidence.within = {}
+        self.look_within(known, state["trusted"].astype(bool))
+        for i, within in enumerate(self.evidence.within.values()):
+            mine = packing.below(f"within.{i}.", state)
+            within.restore(mine, self._floors, self._miscoverage / 4)

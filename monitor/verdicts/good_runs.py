@@ -69,8 +69,10 @@ def listing(verdicts: Iterable[Verdict], usable: frozenset[Quality] = USABLE) ->
     -------
     values
         `good`: {run: [[first, last lumisection], ...]}, as CMS and ATLAS lists have it;
-        `regions`: the same by name of the region; `verdicts`: a row for every region and
-        lumisection that is not usable, with reason, version, segments and provenance.
+        `regions`: the same by name of the region; `channels`: the same by name of each channel or
+        group of channels that is not to be used there, though the rest of its region is;
+        `verdicts`: a row for every region and lumisection that is not usable, with reason, version,
+        segments and provenance.
     """
     chosen = list(verdicts)
     whole: dict[tuple[int, int], bool] = {}
@@ -86,11 +88,37 @@ def listing(verdicts: Iterable[Verdict], usable: frozenset[Quality] = USABLE) ->
         "usable": sorted(quality.value for quality in usable),
         "good": good,
         "regions": segments(chosen, usable),
+        "channels": bad_channels(chosen),
         "verdicts": [_row(verdict) for verdict in chosen if verdict.quality not in usable],
         "models": sorted({verdict.model for verdict in chosen}),
         "references": sorted({verdict.reference for verdict in chosen}),
         "software": sorted({verdict.software for verdict in chosen}),
     }
+
+
+def bad_channels(verdicts: Iterable[Verdict]) -> dict[str, list[list[int]]]:
+    """Return the lumisections in which each channel, or group, is not to be used: [first, last].
+
+    Parameters
+    ----------
+    verdicts
+        The newest of one run, as `newest` returns them.
+
+    Examples
+    --------
+    >>> bad_channels([])
+    {}
+    """
+    found: dict[str, set[int]] = {}
+    for verdict in verdicts:
+        for name in verdict.channels:
+            found.setdefault(name, set()).add(verdict.lumisection)
+    closed: dict[str, list[list[int]]] = {}
+    for name in sorted(found):
+        closed[name] = []
+        for lumisection in sorted(found[name]):
+            _extend(closed[name], lumisection)
+    return closed
 
 
 def _extend(ranges: list[list[int]], lumisection: int) -> None:

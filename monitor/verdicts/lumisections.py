@@ -39,7 +39,7 @@ OUTSIDE = "outside of the energies and conditions that the model knows"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time that an alarm claims of a region."""
+    """A time that an alarm claims of a region; one that came back has several, by their starts."""
 
     alarm: str
     start: int
@@ -50,6 +50,8 @@ class Span:
 
     quality: Quality
     reason: str
+    channels: tuple[str, ...] = ()
+    """Names of the channels or groups that it is about; empty: it is about the whole region."""
 
 
 MOST_BETWEEN = 40
@@ -94,6 +96,9 @@ class Lumisections:
         self._losses: list[Loss] = []
         self.masked: dict[int, str] = {}
         """Cause by row of the region."""
+
+        self.left_out: dict[int, tuple[str, ...]] = {}
+        """Names of channels that are masked or known to be bad, by row of the region."""
 
     def turn(self, run: int, lumisection: int) -> list[Verdict]:
         """Put a lumisection in force; return verdicts on all that were before."""
@@ -231,8 +236,9 @@ class Lumisections:
         """Set what an alarm claims of these rows, and return the verdicts that it amends."""
         changed: list[Verdict] = []
         for row in regions:
-            spans = [old for old in self._spans.get(row, []) if old.alarm != span.alarm]
-            before = [old for old in self._spans.get(row, []) if old.alarm == span.alarm]
+            known = self._spans.get(row, [])
+            before = [old for old in known if (old.alarm, old.start) == (span.alarm, span.start)]
+            spans = [old for old in known if old not in before]
             self._spans[row] = [*spans, span]
             changed += [
                 self._verdict(section, row)
@@ -277,13 +283,14 @@ class Lumisections:
 
     def current(self, row: int, second: int) -> tuple[Quality, str]:
         """Return the quality of a region now, for the board."""
-        open_spans = [s for s in self._spans.get(row, []) if s.start <= second < s.end]
+        claims = [s for s in self._spans.get(row, []) if s.start <= second < s.end]
+        open_spans = [s for s in claims if not s.channels]
         if open_spans:
             worst = max(open_spans, key=lambda span: span.quality is Quality.BAD)
             return worst.quality, worst.reason
         if row in self.masked:
             return Quality.NULL, f"masked: {self.masked[row]}"
-        return Quality.GOOD, ""
+        return Quality.GOOD, "; ".join(s.reason for s in claims)
 
     def _verdict(self, section: Section, row: int) -> Verdict:
         window = section.span
@@ -311,19 +318,27 @@ class Lumisections:
             expected=float(section.expected[row]),
             known=tuple(section.known(row)),
             active=tuple(union(active)),
-            alarms=tuple(s.alarm for s in spans),
+            alarms=tuple(dict.fromkeys(s.alarm for s in spans)),
             reason=reason,
             model=self._model,
             reference=self.reference,
             software=self._software,
             skipped=skipped,
+            channels=self._channels(row, spans),
         )
+
+    def _channels(self, row: int, spans: list[Span]) -> tuple[str, ...]:
+        """Return the channels and groups that are not to be used, by name."""
+        claimed = (name for span in spans for name in span.channels)
+        return tuple(sorted({*claimed, *self.left_out.get(row, ())}))
 
     def _quality(self, section: Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
         seconds, outside = section.unknown_s(row), int(section.outside[row])
         missing = f"{seconds} s without an answer for all of its partitions" if seconds else ""
         if outside:
             missing += f"{'; ' if missing else ''}{outside} showers {OUTSIDE}"
+        parts = "; ".join(span.reason for span in spans if span.channels)
+        spans = [span for span in spans if not span.channels]
         bad = [span for span in spans if span.quality is Quality.BAD]
         if bad or spans:
             worst = (bad or spans)[0]
@@ -334,7 +349,7 @@ class Lumisections:
         if n < self._min_showers or n < outside:
             few = f"{n} showers: too few to say" if n else "no data"
             return Quality.NULL, f"{UNKNOWN}: {missing}" if missing else few
-        return Quality.GOOD, missing
+        return Quality.GOOD, "; ".join(word for word in (missing, parts) if word)
 
     def state(self) -> dict[str, Any]:
         """Return all that changes, as JSON values."""
@@ -344,7 +359,9 @@ class Lumisections:
             "skipped": [[*key, n] for key, n in self._skipped.items()],
             "masked": {str(row): cause for row, cause in self.masked.items()},
             "spans": {
-                str(row): [[s.alarm, s.start, s.end, s.quality.value, s.reason] for s in spans]
+                str(row): [
+                    [s.alarm, s.start, s.end, s.quality.value, s.reason, s.channels] for s in spans
+                ]
                 for row, spans in self._spans.items()
             },
             "sections": [section.to_json() for section in self._sections.values()],
@@ -357,7 +374,7 @@ class Lumisections:
         self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
         self.masked = {int(row): cause for row, cause in state["masked"].items()}
         self._spans = {
-            int(row): [Span(s[0], s[1], s[2], Quality(s[3]), s[4]) for s in spans]
+            int(row): [Span(s[0], s[1], s[2], Quality(s[3]), s[4], tuple(s[5])) for s in spans]
             for row, spans in state["spans"].items()
         }
         sections = [Section.from_json(s, self._places.n_regions) for s in state["sections"]]
@@ -368,8 +385,8 @@ def _touches(section: Section, spans: list[Span], before: list[Span]) -> bool:
     """Return whether a change of a claim changes what was said of a lumisection."""
     start, end = section.span
 
-    def part(span: Span) -> tuple[int, int, Quality] | None:
-        inside = (max(span.start, start), min(span.end, end), span.quality)
+    def part(span: Span) -> tuple[int, int, Quality, tuple[str, ...]] | None:
+        inside = (max(span.start, start), min(span.end, end), span.quality, span.channels)
         return inside if inside[0] < inside[1] else None
 
     return part(spans[-1]) != (part(before[0]) if before else None)

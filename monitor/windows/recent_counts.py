@@ -1,16 +1,25 @@
-"""Recent counts: the counts of the last minutes, data-second by data-second, to look back at."""
+"""Recent counts: the last minutes, data-second by data-second, and what is counted since a time."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 LENGTH = 600
-"""Data-seconds that are kept."""
+"""Data-seconds that are kept one by one."""
+
+COARSE_S = 60
+"""Beyond, what had been counted is kept as often as this,"""
+
+SPARSE = 0.1
+"""and where it is older, as often as this share of its age."""
 
 
 class RecentCounts:
@@ -30,6 +39,11 @@ class RecentCounts:
         self._counts = np.zeros((LENGTH, n_regions, self._last + 1), np.int64)
         self._total = np.zeros((n_regions, self._last + 1), np.int64)
         self._next = 0
+        self._before: dict[int, NDArray[np.int64]] = {}
+        """What had been counted before data-seconds that are looked back at, shape (R, K + A)."""
+
+        self._past: dict[int, NDArray[np.int64]] = {}
+        """The same at data-seconds of long ago, the older the sparser."""
 
     def add(
         self,
@@ -43,14 +57,20 @@ class RecentCounts:
         What comes so late that its second is no longer kept counts with the oldest.
         """
         counts = np.column_stack([showers, exceedances, unknown])
-        self._total += counts
+        for kept in (self._before, self._past):
+            for since in kept:
+                if second < since:
+                    kept[since] = kept[since] + counts
         row = self._row(second)
         if row is None:
             row = self._next
+            if self.second[row] >= 0 and self.second[row] % COARSE_S == 0:
+                self._note_past(int(self.second[row]), second)
             self.second[row] = second
             self._counts[row] = 0
             self._next = (row + 1) % LENGTH
         self._counts[row] += counts
+        self._total += counts
 
     def _row(self, second: int) -> int | None:
         newest = self.second.max()
@@ -65,13 +85,26 @@ class RecentCounts:
     def turn_back(self, second: int) -> None:
         """Forget the data-seconds from one on: they were none."""
         gone = self.second >= second
+        none = self._counts[gone].sum(0)
+        self._total -= none
+        self._past = {since: n for since, n in self._past.items() if since < second}
         self.second[gone] = -1
         self._counts[gone] = 0
 
+    def look_back(self, seconds: Iterable[int]) -> None:
+        """Count exactly since these data-seconds from now on, however long ago they will be."""
+        self._before = {
+            second: self._before[second] if second in self._before else self._counted_before(second)
+            for second in set(seconds)
+        }
+
     def since(self, second: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return showers (R, K) and exceedances (R, A) from a data-second on."""
-        rows = self.second >= max(second, 0)
-        counts = self._counts[rows].sum(0)
+        """Return showers (R, K) and exceedances (R, A) from a data-second on.
+
+        Exact for what is kept and looked back at; of longer ago about as many.
+        """
+        before = self._before.get(second)
+        counts = self._total - (self._counted_before(second) if before is None else before)
         return counts[:, : self._k], counts[:, self._k : self._last]
 
     def unknown_since(self, second: int) -> NDArray[np.int64]:
@@ -80,6 +113,23 @@ class RecentCounts:
             0
         )
         return unknown
+
+    def _counted_before(self, second: int) -> NDArray[np.int64]:
+        oldest = np.where(self.second < 0, np.iinfo(np.int64).max, self.second).min()
+        if second < oldest and self._past:
+            return self._past[min(self._past, key=lambda since: abs(since - second))]
+        before: NDArray[np.int64] = self._total - self._counts[self.second >= second].sum(0)
+        return before
+
+    def _note_past(self, second: int, now: int) -> None:
+        """Keep what had been counted before a data-second that is left out next."""
+        self._past[second] = self._counted_before(second)
+        kept: list[int] = []
+        times = sorted(self._past)
+        for since, following in pairwise(times):
+            if not kept or following - kept[-1] > SPARSE * (now - kept[-1]):
+                kept.append(since)
+        self._past = {since: self._past[since] for since in (*kept, times[-1])}
 
     def rows(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return the newest rows in order: seconds (T,), showers (T, R, K), exceedances (T, R, A)."""
@@ -106,6 +156,13 @@ class RecentCounts:
             "counts": self._counts,
             "total": self._total,
             "next": np.array(self._next),
+        } | {
+            f"{name}.{part}": array
+            for name, kept in (("before", self._before), ("past", self._past))
+            for part, array in (
+                ("second", np.array(list(kept), np.int64)),
+                ("counts", np.array(list(kept.values()), np.int64)),
+            )
         }
 
     def restore(self, state: dict[str, NDArray[np.int64]]) -> None:
@@ -114,3 +171,12 @@ class RecentCounts:
         self._counts = state["counts"].astype(np.int64)
         self._total = state["total"].astype(np.int64)
         self._next = int(state["next"])
+        self._before, self._past = (
+            {
+                int(second): counts.astype(np.int64)
+                for second, counts in zip(
+                    state[f"{name}.second"], state[f"{name}.counts"], strict=True
+                )
+            }
+            for name in ("before", "past")
+        )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.windows import packing
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Counts of every region of the detector, present in a window or not; int64."""
+    """Counts of every region of the detector, present in a window or not; int64 unless packed."""
 
     showers: NDArray[np.int64]
     """Shape (R, K)."""
@@ -58,7 +60,16 @@ class Rows:
         return Rows(*kept)
 
     def __add__(self, other: Rows) -> Rows:
-        return Rows(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Rows(
+            *(
+                np.add(getattr(self, f.name), getattr(other, f.name), dtype=np.int64)
+                for f in fields(self)
+            )
+        )
+
+    def packed(self) -> Rows:
+        """Return the same counts in the smallest types that hold them, to be kept; sums are int64."""
+        return Rows(*(packing.small(getattr(self, f.name)) for f in fields(self)))
 
 
 def rows_of(window: Window, places: Places) -> Rows:

@@ -67,7 +67,7 @@ class StepHistory:
     def add(self, second: int, rows: Rows, *, new: bool) -> Spell | None:
         """Take in a data-second, or what came late for one; return a step that is whole."""
         if new:
-            self.past = remembered(self.past, Spell(second, 1, rows))
+            self.past = remembered(self.past, Spell(second, 1, rows.packed()))
         else:
             self.past = _amended(self.past, second, rows)
         gathered = self._step
@@ -98,7 +98,9 @@ class StepHistory:
         """Return all that changes, as arrays."""
         spells = [*self.past, self._step]
         out: dict[str, NDArray[Any]] = {
-            f"spells.{f.name}": np.stack([getattr(spell.rows, f.name) for spell in spells])
+            f"spells.{f.name}": np.stack(
+                [getattr(spell.rows, f.name).astype(np.int64) for spell in spells]
+            )
             for f in fields(Rows)
         }
         return out | {"spells": np.array([[s.since, s.seconds] for s in spells], np.int64)}
@@ -113,6 +115,7 @@ class StepHistory:
             )
             for i, (since, seconds) in enumerate(state["spells"].tolist())
         )
+        self.past = [replace(spell, rows=spell.rows.packed()) for spell in self.past]
 
 
 def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
@@ -126,7 +129,7 @@ def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
         first = same[0]
         if seconds < LONGEST_S:
             a, b = kept[first], kept[first + 1]
-            kept[first] = Spell(a.since, a.seconds + b.seconds, a.rows + b.rows)
+            kept[first] = Spell(a.since, a.seconds + b.seconds, (a.rows + b.rows).packed())
             del kept[first + 1]
         else:
             del kept[first]
@@ -138,5 +141,6 @@ def _amended(past: list[Spell], second: int, rows: Rows) -> list[Spell]:
     """Return the past with what came late for a data-second, if it is still remembered."""
     at = sum(spell.since <= second for spell in past) - 1
     return [
-        replace(spell, rows=spell.rows + rows) if i == at else spell for i, spell in enumerate(past)
+        replace(spell, rows=(spell.rows + rows).packed()) if i == at else spell
+        for i, spell in enumerate(past)
     ]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
+from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,10 @@ __all__ = [
 
 
 TALLIED_AT_ONCE = 256
-"""Showers summed at a time: their squares of latents, below 2**19 each, add up within 32 bits."""
+"""Showers summed at a time."""
+
+ADDED_AT_ONCE = 64
+"""Showers of a region that are added in single precision: their squares are at most 2**18 each."""
 
 
 class WindowKey(NamedTuple):
@@ -94,6 +98,9 @@ class Window:
     score_counts: NDArray[np.int64]
     """Showers in each of `score_bins`, non-zero, shape (n,)."""
 
+    channels: ChannelSums = NO_CHANNELS
+    """Of the channels that were touched, where the detector has channels and showers say a seed."""
+
     @property
     def n(self) -> int:
         """Return the number of showers seen, scored or not."""
@@ -108,13 +115,15 @@ class Window:
     def same_counts(self, other: Window) -> bool:
         """Return whether two windows hold the same counts, whatever their keys and empty regions."""
         difference = self - other
-        return not any(getattr(difference, name).any() for name in _DENSE) and not len(
-            difference.score_bins
+        return not any(getattr(difference, name).any() for name in _DENSE) and not (
+            len(difference.score_bins) or difference.channels.n
         )
 
 
 _DENSE = tuple(
-    f.name for f in fields(Window) if f.name not in {"key", "regions", "score_bins", "score_counts"}
+    f.name
+    for f in fields(Window)
+    if f.name not in {"key", "regions", "score_bins", "score_counts", "channels"}
 )
 
 
@@ -136,7 +145,15 @@ def _combine(a: Window, b: Window, sign: int) -> Window:
         np.concatenate([a.score_bins, b.score_bins]),
         np.concatenate([a.score_counts, sign * b.score_counts]),
     )
-    return Window(key=a.key, regions=regions, score_bins=bins, score_counts=counts, **dense)
+    channels = a.channels + b.channels if sign > 0 else a.channels - b.channels
+    return Window(
+        key=a.key,
+        regions=regions,
+        score_bins=bins,
+        score_counts=counts,
+        channels=channels,
+        **dense,
+    )
 
 
 def _combine_sparse(
@@ -211,8 +228,7 @@ def tally(
     ]
     flat = score_bin(region[ok], cell, scored.bins[ok], shape)
     bins, counts = np.unique(flat, return_counts=True)
-    order = np.flatnonzero(ok)[np.argsort(row_ok, kind="stable")]
-    sums = _region_sums(order, row, r, scored.latents, showers.cells, geometry)
+    sums = region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
     return Window(
         key=key,
         regions=regions.astype(np.int64),
@@ -239,57 +255,68 @@ class _Sums(NamedTuple):
     layer_energy: NDArray[np.int64]
 
 
-def _region_sums(
-    order: NDArray[np.int64],
+def region_sums(
     row: NDArray[np.int64],
     r: int,
     latents: NDArray[np.float32],
     cells: NDArray[np.float32],
     geometry: Geometry,
 ) -> _Sums:
-    """Return sums of latents, lit cells and energies of showers in the rows of r regions.
+    """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
 
-    Showers are taken region after region, a chunk at a time, so that what is added up is in the
-    cache of a core and the cost is that of the showers, however many regions there are.
-
-    Parameters
-    ----------
-    order
-        Showers that count, by rising row.
-    row
-        Of each shower, shape (N,).
+    A sparse matrix adds every shower to its region alone, so that the cost follows showers, however
+    many regions there are; a chunk at a time, all of it stays in the cache of a core. Sums of whole
+    numbers below 2**24 are exact in single precision: no more than `ADDED_AT_ONCE` are added so.
     """
-    threshold = lit_threshold(geometry)
-    of_layer = np.zeros((geometry.n_cells, geometry.n_layers))
-    for index, cut in enumerate(geometry.slices):
-        of_layer[cut, index] = 1000.0  # keV
+    starts = [cut.start for cut in geometry.slices]
     widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
-    totals = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
-    for begin in range(0, len(order), TALLIED_AT_ONCE):
-        mine = order[begin : begin + TALLIED_AT_ONCE]
-        energies = cells[mine]
-        z, square = _quantised(latents[mine])
-        values = (
-            z.astype(np.int32),
-            square.astype(np.int32),
-            (energies > threshold).astype(np.int16),
-            np.rint(energies.astype(np.float64) @ of_layer).astype(np.int64),
+    sums = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
+    threshold = lit_threshold(geometry)
+    order = np.argsort(row, kind="stable")
+    for begin in range(0, len(row), TALLIED_AT_ONCE):
+        chosen = order[begin : begin + TALLIED_AT_ONCE]
+        adding = _Adding.of(row[chosen])
+        of_chosen = cells[chosen]
+        layers = np.add.reduceat(of_chosen, starts, axis=1, dtype=np.float64)
+        lit = (of_chosen > threshold).astype(np.float32)
+        for total, values in zip(
+            sums, (*_quantised(latents[chosen]), lit, np.rint(layers * 1000)), strict=True
+        ):
+            adding.into(total, values)
+    return sums
+
+
+class _Adding(NamedTuple):
+    """Adds the showers of a chunk, which are sorted by region, to the rows of their regions."""
+
+    member: csr_array
+    """Showers of each group, shape (G, n)."""
+
+    rows: NDArray[np.int64]
+    """Row of each group, shape (G,)."""
+
+    once: bool
+    """Whether every row has one group."""
+
+    @classmethod
+    def of(cls, row: NDArray[np.int64]) -> _Adding:
+        """Return what adds showers whose rows are these, sorted."""
+        n = len(row)
+        first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+        place = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
+        groups = np.flatnonzero(place % ADDED_AT_ONCE == 0)
+        member = csr_array(
+            (np.ones(n, np.float32), np.arange(n), np.append(groups, n)), shape=(len(groups), n)
         )
-        _add(totals, row[mine], values)
-    return totals
+        return cls(member, row[groups], len(groups) == len(first))
 
-
-def _add(
-    totals: _Sums, row: NDArray[np.int64], values: tuple[NDArray[np.signedinteger[Any]], ...]
-) -> None:
-    """Add whole numbers of a chunk of showers to the totals of their rows, which rise."""
-    ends = np.searchsorted(row, np.arange(row[0], row[-1] + 2)).astype(np.int32)
-    ones, each = np.ones(len(row), np.int8), np.arange(len(row), dtype=np.int32)
-    member = csr_matrix((ones, each, ends), shape=(len(ends) - 1, len(row)))
-    for total, value in zip(totals, values, strict=True):
-        sums = member @ value
-        total[row[0]] += sums[0]  # the chunk before may have begun with this region
-        total[row[0] + 1 : row[-1] + 1] = sums[1:]
+    def into(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
+        """Add the values of each shower, whole numbers of shape (n, X), to their rows of a total."""
+        sums = (self.member @ values).astype(np.int64)
+        if self.once:
+            total[self.rows] += sums
+        else:
+            np.add.at(total, self.rows, sums)
 
 
 def _quantised(

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from deployed import DEPLOY, rules
+from prometheus.records import WALL
 from promql import Series, expressions
-from standings import CARD, alarm, expositions, standing
+from standings import CARD, CHANNEL, CHANNELS, alarm, expositions, standing
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}
@@ -29,7 +30,9 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 def series():
     exposition, worker, judge = expositions()
     worker.model("flux", "5f" * 32, "1", CARD)
-    judge.standing(standing(alarms=(alarm(),)))  # some series live as long as an alarm
+    judge.standing(
+        standing(alarms=(alarm(channels=(CHANNEL,)),), channels=CHANNELS)
+    )  # some series live as long as an alarm
     return Series(exposition.render()[0].decode(), rules())
 
 
@@ -157,7 +160,37 @@ def test_a_wall_dashboard_answers_from_afar():
     board = json.loads((DEPLOY / "grafana" / "dashboards" / "calodqm-shift.json").read_text())
     first = board["panels"][0]
     assert (first["type"], first["options"]["colorMode"]) == ("stat", "background")
-    texts = json.dumps(first["fieldConfig"]["defaults"]["mappings"], ensure_ascii=False)
-    for word in ("GOOD", "BAD", "NO JUDGE"):
-        assert word in texts
     assert first["gridPos"]["y"] == 0
+
+
+GREEN, AMBER, RED, GREY, DARK = "#00795a", "#f0a33a", "#c22f10", "#93a0ac", "#55606c"
+
+
+def test_every_word_on_the_wall_has_its_colour_and_its_code():
+    board = json.loads((DEPLOY / "grafana" / "dashboards" / "calodqm-shift.json").read_text())
+    [by_code, special] = board["panels"][0]["fieldConfig"]["defaults"]["mappings"]
+    told = [(o["text"], o["color"]) for o in by_code["options"].values()]
+    assert list(by_code["options"]) == [str(code) for code in range(len(WALL))]
+    assert dict(zip(WALL, told, strict=True)) == {
+        "good": ("✓ GOOD", GREEN),
+        "null": ("? NO DATA", GREY),
+        "medium": ("! MEDIUM", AMBER),
+        "bad": ("✕ BAD", RED),
+        "in hand": ("IN HAND", DARK),
+        "stale": ("? STALE", GREY),
+        "no judge": ("? NO JUDGE", GREY),
+        "no run": ("– NO RUN", GREY),
+    }
+    assert special["options"]["result"] == {"text": "? NO JUDGE", "color": GREY}
+
+
+def test_big_numbers_are_of_now():
+    boards = [json.loads(path.read_text()) for path in FILES]
+    stats = [p for board in boards for p in board["panels"] if p["type"] == "stat"]
+    assert len(stats) > 10
+    for panel in stats:
+        assert panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+        assert [(t["instant"], t["range"]) for t in panel["targets"]] == [(True, False)] * len(
+            panel["targets"]
+        )
+        assert panel["fieldConfig"]["defaults"]["noValue"] in {"?", "? NO JUDGE", "–"}

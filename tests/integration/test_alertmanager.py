@@ -37,7 +37,27 @@ def send(url, several):
 
 
 def page(detector, region):
-    return alert(detector, "CaloAlarmPage", region=region, place=region, level="region")
+    return of_region(detector, "CaloAlarmPage", region, "page")
+
+
+def in_hand(detector, region, was="page"):
+    return of_region(detector, "CaloAlarmInHand", region, was)
+
+
+def of_region(detector, name, region, alarm):
+    return alert(detector, name, region=region, place=region, level="region", alarm=alarm)
+
+
+def of_sector(detector, name, sector, alarm):
+    return alert(detector, name, sector=sector, place=sector, level="sector", alarm=alarm)
+
+
+def second_line(detector, name, region):
+    return alert(detector, name, region=region, sector=region[0], level="0.001")
+
+
+def over(one):
+    return one | {"endsAt": datetime.now(UTC).isoformat()}
 
 
 def causes():
@@ -45,7 +65,13 @@ def causes():
         *(alert("storm", "CaloAnomalyElevated", region=f"R{i}") for i in range(200)),
         *(page("many", f"R{i}") for i in range(20)),
         page("lines", "B2"),
-        alert("sector", "CaloAlarmPage", place="B", level="sector"),
+        of_sector("sector", "CaloAlarmPage", "B", "page"),
+        alert("detector", "CaloAlarmPage", place="calo", level="detector", alarm="page"),
+        in_hand("held", "B2"),
+        in_hand("held warning", "B2", was="warning"),
+        of_region("warned", "CaloAlarmWarning", "B2", "warning"),
+        of_sector("warned sector", "CaloAlarmWarning", "B", "warning"),
+        alert("no workers", "CaloWorkersAbsent"),
         alert("absent", "CaloMonitorAbsent"),
     ]
 
@@ -54,12 +80,24 @@ def symptoms():
     return [
         alert("lines", "CaloAnomalySpike", region="B2"),
         alert("lines", "CaloAnomalySpike", region="C1"),
-        *(alert("sector", "CaloAnomalySpike", region=f"B{i}") for i in range(1, 5)),
+        *(second_line("sector", "CaloAnomalySpike", f"B{i}") for i in range(1, 5)),
+        second_line("sector", "CaloAnomalyFlood", "D4"),
+        second_line("sector", "CaloRegionSilent", "D3"),
+        second_line("detector", "CaloAnomalyFlood", "D4"),
+        *(second_line("held", f"CaloAnomaly{how}", "B2") for how in ("Flood", "Spike", "Elevated")),
+        second_line("held", "CaloRegionSilent", "B2"),
+        second_line("held", "CaloAnomalyFlood", "C1"),
+        second_line("held warning", "CaloAnomalyFlood", "B2"),
+        second_line("warned", "CaloAnomalyFlood", "B2"),
+        second_line("warned", "CaloRegionSilent", "B2"),
+        second_line("warned", "CaloAnomalyElevated", "B2"),
+        second_line("warned sector", "CaloAnomalyFlood", "B2"),
+        *(alert("no workers", name) for name in ("CaloNoData", "CaloDataStale", "CaloJudgeBehind")),
         *(alert("absent", name) for name in ("CaloJudgeDown", "CaloProcessDown", "CaloDataStale")),
         alert("silenced", "CaloAnomalySpike", region="B2"),
         alert("silenced", "CaloAnomalySpike", region="C1"),
         alert("budget", "CaloBudgetSpent"),
-        alert("", "Watchdog"),
+        alert("", "CaloWatchdog"),
     ]
 
 
@@ -115,8 +153,37 @@ def test_the_first_line_keeps_the_second_quiet_for_its_region_only(night):
     }
 
 
-def test_an_alarm_of_a_sector_explains_its_regions(night):
-    assert calls(night, "sector") == [[("CaloAlarmPage", "")]]
+def rung(night, detector):
+    return {pair for call in calls(night, detector) for pair in call}
+
+
+def test_an_alarm_of_a_sector_explains_its_own_regions_and_no_other(night):
+    assert rung(night, "sector") == {
+        ("CaloAlarmPage", ""),
+        ("CaloAnomalyFlood", "D4"),
+        ("CaloRegionSilent", "D3"),
+    }
+
+
+def test_an_alarm_of_the_detector_explains_all_its_regions(night):
+    assert rung(night, "detector") == {("CaloAlarmPage", "")}
+
+
+def test_what_an_alarm_in_hand_explains_stays_quiet(night):
+    assert rung(night, "held") == {("CaloAnomalyFlood", "C1")}
+    assert "[IN HAND] held: summary of CaloAlarmInHand" in chats(night, "held")
+    assert not [title for title in chats(night, "held") if "Elevated" in title]
+
+
+def test_a_warning_keeps_no_page_quiet(night):
+    assert rung(night, "warned") == {("CaloAnomalyFlood", "B2"), ("CaloRegionSilent", "B2")}
+    assert not [title for title in chats(night, "warned") if "Elevated" in title]
+    assert rung(night, "held warning") == {("CaloAnomalyFlood", "B2")}
+    assert rung(night, "warned sector") == {("CaloAnomalyFlood", "B2")}
+
+
+def test_that_no_worker_scores_is_the_one_call(night):
+    assert rung(night, "no workers") == {("CaloWorkersAbsent", "")}
 
 
 def test_nobody_watching_is_the_only_message(night):
@@ -144,10 +211,45 @@ def test_what_is_over_is_called_off(crew, night):
     url, _ = crew
     send(url, [page("brief", "B2")])
     wait_until(lambda: calls(night, "brief"))
-    send(url, [page("brief", "B2") | {"endsAt": datetime.now(UTC).isoformat()}])
+    send(url, [over(page("brief", "B2"))])
     wait_until(lambda: len(calls(night, "brief")) == 2)
     states = [b["status"] for _, b in night.on("/phone") if b["groupLabels"]["detector"] == "brief"]
     assert states == ["firing", "resolved"]
     assert wait_until(lambda: chats(night, "brief")[1:]) == [
         "[OVER] brief: summary of CaloAlarmPage"
     ]
+
+
+def test_taking_a_page_in_hand_ends_the_call_and_the_chat_says_in_hand_until_it_is_over(
+    crew, night
+):
+    url, _ = crew
+    flood = second_line("taken", "CaloAnomalyFlood", "B2")
+    send(url, [page("taken", "B2")])
+    send(url, [flood])
+    wait_until(lambda: calls(night, "taken"))
+    send(url, [over(page("taken", "B2")), in_hand("taken", "B2"), flood])
+    wait_until(lambda: len(chats(night, "taken")) == 2)
+    wait_until(lambda: len(calls(night, "taken")) == 2)
+    states = [b["status"] for _, b in night.on("/phone") if b["groupLabels"]["detector"] == "taken"]
+    assert states == ["firing", "resolved"]
+    assert rung(night, "taken") == {("CaloAlarmPage", "B2")}
+    time.sleep(8)  # longer than a group_interval
+    send(url, [over(in_hand("taken", "B2")), over(flood)])
+    wait_until(lambda: len(chats(night, "taken")) == 3)
+    assert chats(night, "taken") == [
+        "[PAGE] taken: summary of CaloAlarmPage",
+        "[IN HAND] taken: summary of CaloAlarmInHand",
+        "[OVER] taken: summary of CaloAlarmInHand",
+    ]
+    assert rung(night, "taken") == {("CaloAlarmPage", "B2")}
+
+
+def test_a_second_fault_at_a_place_in_hand_rings(crew, night):
+    url, _ = crew
+    send(url, [in_hand("again", "B2")])
+    wait_until(lambda: chats(night, "again"))
+    send(url, [over(in_hand("again", "B2")), page("again", "B2")])
+    wait_until(lambda: calls(night, "again"))
+    assert rung(night, "again") == {("CaloAlarmPage", "B2")}
+    wait_until(lambda: chats(night, "again")[1:] == ["[PAGE] again: summary of CaloAlarmPage"])

@@ -7,9 +7,10 @@ import pytest
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
-from consumers.kafka.admin import BROKER_TIME, ensure_topics, time_stamps
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.source import KafkaSource
+from consumers.kafka.survey import survey
 from consumers.wire import topics
 
 
@@ -24,7 +25,7 @@ def test_a_broker_that_hangs_has_not_answered_and_one_that_has_nothing_new_has()
             source.poll(0.2)
             came, _ = source.changes()
             source.start(dict.fromkeys(came))
-            return [*source.answered([0, 1]).values()]
+            return [lag.age_s for lag in source.lag([0, 1]).values()]
 
         try:
             wait_until(lambda: max(ages()) < 1, 60, "both partitions to be answered for")
@@ -48,4 +49,5 @@ def test_the_brokers_clock_writes_the_times_of_records_on_every_topic_of_ours():
         connection = Connection(broker.bootstrap)
         made = ensure_topics(connection, partitions=2)
         assert topics.RUNS in made
-        assert time_stamps(connection, made) == dict.fromkeys(made, BROKER_TIME)
+        whose = {n: t.configs[TIME_STAMPS] for n, t in survey(connection, made, ()).topics.items()}
+        assert whose == dict.fromkeys(made, BROKER_TIME)

@@ -15,6 +15,7 @@ from consumers.app import settings, speaking
 from consumers.app.embedded import EmbeddedBroker
 from consumers.cli.command import main
 from consumers.cli.commands.demo import SOURCE
+from consumers.exactly_once import quality_log
 from consumers.wire import topics
 from monitor.quality.acknowledgements import Acknowledgement
 from monitor.quality.reference_acts import ReferenceAct
@@ -105,7 +106,7 @@ def test_an_acknowledgement_reaches_the_judge_and_is_published(ask, stream):
 
 def heard(stream, kind, who):
     with speaking.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
-        said = speaking.said_so_far(log)
+        said = quality_log.read(log.read_all(topics.QUALITY))
     return [record for record in said if isinstance(record, kind) and record.who == who]
 
 

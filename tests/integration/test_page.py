@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import requests
 from chromium import chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
-from standings import DETECTOR, alarm, expositions, history, spectra, standing, with_quality
+from standings import DETECTOR, SECOND, alarm, expositions, history, spectra, standing, with_quality
 from waiting import wait_until
 
 from consumers.http.acts import Acts
@@ -190,10 +191,27 @@ def test_a_page_whose_script_dies_covers_itself(page):
     wait_until(lambda: page.execute_script(hidden) == "visible", 12)
 
 
+def test_what_cannot_be_drawn_is_not_called_fresh(page, show):
+    nameless = replace(alarm().worst[0], p=float("nan"))
+    show.put(standing(worst=(nameless,)))
+    warned(page, "cannot draw")
+    show.put()
+    wait_until(lambda: not stale(page))
+
+
 def test_old_data_are_called_old_but_not_stale(page, show):
     show.put(behind=7_200)
     wait_until(lambda: text(page, "#behind") == "2 h 0 min, old data")
     assert not stale(page)
+
+
+def test_a_time_of_another_day_has_its_date_beside_it(page, show):
+    show.put(standing(alarms=(alarm(),)), behind=172_800)
+    wait_until(lambda: page.find_elements(By.CSS_SELECTOR, ".when"))
+    onset = datetime.fromtimestamp(SECOND - 41, UTC)
+    assert f"Since {onset:%Y-%m-%d %H:%M:%S} UTC" in text(page, ".when")
+    ended = datetime.fromtimestamp(time.time() - 172_800, UTC)
+    assert text(page, "#clock").startswith(f"{ended:%Y-%m-%d}")
 
 
 def test_names_from_outside_are_text_and_never_markup(page, show):

@@ -52,7 +52,7 @@ def test_rates_and_expectations_come_through_and_agree(crew, detector):
     burn = 'avg(region:calodqm_anomaly_burn:ratio_rate5m{level="0.1"})'
     [(_, value)] = wait_until(lambda: stack.ask(url, f"{burn} > 0"))
     assert value == pytest.approx(1.0, abs=0.15)
-    assert "Watchdog" in wait_until(lambda: firing(url))
+    assert "CaloWatchdog" in wait_until(lambda: firing(url))
 
 
 # No alarm is open, no fault is injected, nothing failed: these have nothing to show.

@@ -16,15 +16,17 @@ from memory import TINY, CountingMonitor, PlainScorer
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
-from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -100,7 +102,7 @@ def produce(connection, n):
 class Service:
     """A worker and a judge in threads of this process."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, **told):
         self._connection = connection
         self._stopping = threading.Event()
         exposition = Exposition("test")
@@ -118,7 +120,7 @@ class Service:
         self.judge = Judge(
             lambda _: standard,
             self._clients(topics.WINDOWS, "judges"),
-            JudgeSettings("j", "plain", "f", snapshot_s=0.5, show_s=0.2),
+            JudgeSettings("j", "plain", "f", snapshot_s=0.5, show_s=0.2, **told),
             JudgeMetrics(exposition, DETECTOR, topic=topics.WINDOWS),
             lambda *_: None,
         )
@@ -136,10 +138,10 @@ class Service:
 
     @property
     def judged(self):
-        return self.judge._bench.totals["showers"]
+        return self.judge._whole.totals["showers"]
 
     def tally(self, name):
-        return self.judge._bench.tally[name]
+        return self.judge._whole.tally[name]
 
     def start(self):
         for thread in self._threads:
@@ -154,8 +156,8 @@ class Service:
 
 
 @contextmanager
-def serving(connection):
-    service = Service(connection)
+def serving(connection, **told):
+    service = Service(connection, **told)
     service.start()
     try:
         yield service
@@ -262,6 +264,35 @@ def test_windows_that_expired_cost_a_judge_with_a_snapshot_nothing(connection):
     first += produce(connection, 10)
     with serving(connection) as service:
         judged(service, first)
+
+
+@pytest.mark.parametrize("lost", [topics.STATE, None])
+def test_a_judge_with_much_before_it_is_live_by_a_deputy_and_comes_to_the_same(
+    connection, lost, caplog
+):
+    with serving(connection) as service:
+        first = produce(connection, 20)
+        judged(service, first)
+        time.sleep(3)  # heartbeats
+        if lost is None:  # the judge alone is away
+            service.judge._writer = None
+            service.judge._source.start({})
+            service.judge._take_all = lambda _: None
+            first += produce(connection, 20)
+            time.sleep(3)
+    if lost is not None:
+        admin = KafkaAdminClient(bootstrap_servers=connection.bootstrap)
+        delete(admin, lost)
+        admin.close()
+        make(connection)
+    with serving(connection, behind=3, live_s=0.5) as service:
+        first += produce(connection, 10)
+        judged(service, first)
+        wait_until(lambda: service.judge._deputy is None, 20, "the deputy to leave")
+        wait_until(
+            lambda: sum(service.judge._whole.monitor.showers.values()) == first, 30, "all seconds"
+        )
+    assert "judging live from offset" in caplog.text
 
 
 def test_lag_is_what_lies_on_the_broker_and_unknown_while_it_hangs(broker, connection):

@@ -152,6 +152,12 @@ class Cluster:
         child.send_signal(signal.SIGKILL)
         child.wait()
 
+    def pid(self, i: int) -> int:
+        """Return the process id of a broker that runs."""
+        child = self._children[i]
+        assert child is not None
+        return child.pid
+
     def tool(self, name: str, *arguments: str) -> str:
         """Return what one of Kafka's own tools prints."""
         return self._run(name, "--bootstrap-server", self.inside, *arguments)

@@ -4,7 +4,7 @@ import threading
 import time
 
 import numpy as np
-from standings import CARD, DETECTOR, EXPECTED_RATE, expositions, scored, standing
+from standings import CARD, DETECTOR, EXPECTED_RATE, count, expositions, scored, standing
 
 from consumers.http.health import Health
 from consumers.http.server import Server
@@ -43,8 +43,13 @@ class Detector:
                 batch = scored(
                     1000, seed=int(rng.integers(2**31)), excess=self.strange.get(region.name, 0)
                 )
-                self.worker.scored(
-                    batch, np.full(batch.n, region.id), EXPECTED_RATE, where=where, at=now
+                count(
+                    self.worker,
+                    batch,
+                    np.full(batch.n, region.id),
+                    EXPECTED_RATE,
+                    where=where,
+                    at=now,
                 )
             self.worker.consumed(1)
             self.worker.published(int(now * 1e9), 456_789, 12, now)

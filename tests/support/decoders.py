@@ -16,18 +16,34 @@ import golden
 import hostile
 import orjson
 import poison
-from memory import TINY
+import spoken
+from memory import TINY, MemoryBroker, MemorySink
 from spoken import FORM
 from standings import DETECTOR
 
 from consumers.exactly_once.quality_log import QualityReader
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.http.acts import ActError, Acts
-from consumers.wire import artefact_form, codec, control, letters, ranges, strange
+from consumers.wire import (
+    artefact_form,
+    codec,
+    contents_form,
+    control,
+    letters,
+    lumisection_form,
+    ranges,
+    run_form,
+    strange,
+    topics,
+)
 from consumers.wire.block import DecodeError
-from consumers.wire.ranges import PersonSaid, Range
+from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry
+from consumers.wire.control import Notice
+from consumers.wire.lumisection_form import Part
+from consumers.wire.ranges import PersonSaid, Range, Stream
 from consumers.wire.record import Record
 from monitor.quality import records
+from monitor.quality.alarms import State
 from monitor.quality.records import RecordError
 
 if TYPE_CHECKING:
@@ -96,6 +112,30 @@ def models(value: bytes) -> None:
     artefact_form.card_of(Record("t", 0, 0, 0, CARD_KEY, value))
 
 
+def notices(value: bytes) -> None:
+    """Read what a judge may tell a worker."""
+    control.notice_of(Record("t", 0, 0, 0, f"{control.NOTICE}t/0".encode(), value))
+
+
+def contents(value: bytes) -> None:
+    """Read an entry of the list of contents."""
+    with suppress(DecodeError):
+        contents_form.decode(value)
+
+
+def lumisections(value: bytes) -> None:
+    """Read a part of a lumisection."""
+    for form in (FORM, golden.SHADOW):
+        with suppress(DecodeError):
+            lumisection_form.window(value, form)
+
+
+def runs(value: bytes) -> None:
+    """Read what a data acquisition may say of a run."""
+    with suppress(DecodeError):
+        run_form.decode(Record("t", 0, 3, 0, None, value))
+
+
 def quality(value: bytes) -> None:
     """Read a line of the quality topic."""
     QualityReader().take(Record("t", 0, 9, 0, b"k", value))
@@ -116,7 +156,9 @@ def acts(value: bytes) -> None:
 DECODERS: dict[str, Callable[[bytes], None]] = {
     decoder.__name__: decoder
     for decoder in (
-        showers, windows, anomalies, manifest, snapshot, models, quality, rejects, acts,
+        showers, windows, anomalies, manifest, snapshot, models, notices, quality, contents, lumisections,
+        runs,
+        rejects, acts,
     )
 }  # fmt: skip
 
@@ -133,6 +175,34 @@ def _acts() -> Iterator[bytes]:
     }  # fmt: skip
     yield orjson.dumps(good)
     yield from (orjson.dumps({**good, field: [1]}) for field in good)
+
+
+def _runs() -> Iterator[bytes]:
+    good = {"what": "start", "run": 311, "regions": [0, 1], "conditions": "1200 V"}
+    yield orjson.dumps(good)
+    yield orjson.dumps({"what": "end", "run": 311})
+    yield from (orjson.dumps({**good, field: [-1]}) for field in good)
+
+
+def _contents() -> Iterator[bytes]:
+    for entry in (RunEntry(311, 5, 99), AlarmEntry("B2-1", State.RAISED, "hot"), Reached(99, 2)):
+        good = contents_form.encode(entry, "id")
+        yield from (good, good[:-2], good.replace(b"99", b"-1"))
+
+
+def _lumisections() -> Iterator[bytes]:
+    part = Part(311, 4, "a" * 64, 17, 5, 9, 3)
+    good = lumisection_form.encode(part, spoken.window(3, 5, (0, 2)), FORM)
+    yield from (good, good[:-20], good.replace(b'"at":17', b'"at":-7'))
+
+
+def _notices() -> Iterator[bytes]:
+    for holder in ("", "w1"):
+        sink = MemorySink(MemoryBroker())
+        control.warn(sink, Notice(Stream("calo.showers.v1", "id", 3), 17, "fenced", holder))
+        (said,) = sink.broker.topics[topics.MODELS, 0]
+        good = said.value or b""
+        yield from (good, good[:-2], good.replace(b"17", b"[]"))
 
 
 def _values(*payloads: poison.Payloads) -> Iterator[bytes | None]:
@@ -152,6 +222,10 @@ SEEDS: dict[str, Callable[[], Iterable[bytes | None]]] = {
         *golden.models_topic().values(),
         *(value for _, _, value in poison.models_topic()),
     ],
+    "notices": _notices,
+    "contents": _contents,
+    "runs": _runs,
+    "lumisections": _lumisections,
     "quality": lambda: [*golden.quality_topic().values(), *_values(poison.quality_topic())],
     "rejects": lambda: [golden.further()["letter"]],
     "acts": _acts,

@@ -14,8 +14,12 @@ VERSIONS = tomllib.loads((DEPLOY / "versions.toml").read_text())
 sys.path.append(str(DEPLOY))  # as if `python deploy/generate.py` were run
 
 import generate
+from prometheus.site import Site
 
-__all__ = ["DEPLOY", "RULES", "VERSIONS", "alerts", "generate", "rules"]
+SITE = Site.load(generate.SITE)
+"""The site whose rules are committed."""
+
+__all__ = ["DEPLOY", "RULES", "SITE", "VERSIONS", "Site", "alerts", "generate", "rules"]
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from monitor.quality.records import to_json
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.rejection import Rejection
 from monitor.quality.verdicts import Verdict
+from monitor.windows.channel_sums import ChannelSums
 
 if TYPE_CHECKING:
     from monitor.quality import records
@@ -39,6 +41,9 @@ SHADOW = WindowForm((2, 3, 8), TINY.n_cells, TINY.n_layers)
 ACTS: dict[str, records.QualityRecord] = {
     "acknowledgement": Acknowledgement(
         "A2-1", "Ada", "noisy cell", 17, (Mask(1, ()), Mask(2, (3, 5))), 10**18, lifted=True
+    ),
+    "acknowledgement-channels": Acknowledgement(
+        "EB-12/34-1", "Ada", "dead crystal", 17, (Mask(11, (), (18_734, 18_735)),)
     ),
     "acknowledgement-short": Acknowledgement("A2-1", "Ada", "noise", 17),
     "order-rollback": ReferenceAct(Order.ROLLBACK, "Ada", 17, since_ns=5),
@@ -101,9 +106,18 @@ def windows_topic() -> dict[str, bytes]:
         "range": ranges.encode_range(entry(), [window(0, 0, [1, 4]), window(1, 1, [2])], FORM),
         "range-shadow": ranges.encode_range(full, [window(0, 0, [1, 4])], FORM, beside),
     }
+    by_channel = replace(window(0, 0, [1, 4]), channels=channel_sums())
+    found["range-channels"] = ranges.encode_range(entry(), [by_channel], FORM)
     for name, act in ACTS.items():
         found[f"said-{name}"] = ranges.encode_said(PersonSaid("record", to_json(act)))
     return found
+
+
+def channel_sums() -> ChannelSums:
+    """Return sums of some channels."""
+    key = np.array([0, 4, 5, 56_202, 183_599])
+    columns = [np.arange(5) * step + 1 for step in (1, -70, 90, 1, 300, 40_000)]
+    return ChannelSums(key, *columns)
 
 
 def state_topic() -> dict[str, bytes]:

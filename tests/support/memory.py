@@ -50,7 +50,7 @@ class PlainScorer:
     def keep(self, sets: Any) -> None:
         self.learnt = {cells: good for cells, good in self.learnt.items() if cells in sets}
 
-    def score(self, showers: Showers, absent: Any = None) -> Scored:
+    def score(self, showers: Showers, absent: Any = None, hidden: Any = None) -> Scored:
         p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
         latents = np.zeros((showers.n, TINY.n_cells + TINY.n_layers), np.float32)
         return Scored(
@@ -85,7 +85,7 @@ class MemoryBroker:
         records = self.topics[topic, partition or 0]
         offset = len(records)
         where = (topic, partition or 0, offset)
-        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch))
+        records.append(Record(*where, self.now_ms, key.encode(), value, self.epoch, True))
         return offset
 
     def read(self, topic: str, partition: int, begin: int | None, end: int) -> list[Record]:
@@ -211,9 +211,6 @@ class MemorySource:
             if p in self.positions
         }
 
-    def answered(self, partitions: Iterable[int]) -> dict[int, float]:
-        return dict.fromkeys(partitions, self.away_s)
-
     def commit(self, offsets: Mapping[int, int]) -> None:
         self.committed |= offsets
 
@@ -247,6 +244,12 @@ class CountingMonitor:
         return ()
 
     def close(self) -> tuple[()]:
+        return ()
+
+    def alarms(self) -> dict[str, Any]:
+        return {}
+
+    def acknowledge(self, act: Any) -> tuple[()]:
         return ()
 
     def standing(self) -> None:

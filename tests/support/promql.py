@@ -6,6 +6,16 @@ import promql_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 TARGET_LABELS = {"job", "instance", "detector"}
+ELSEWHERE = {
+    "kafka_topic_partition_replicas": {"job", "instance", "topic", "partition"},
+    "kafka_topic_partition_in_sync_replica": {"job", "instance", "topic", "partition"},
+    "prometheus_rule_evaluation_failures_total": {"job", "instance", "rule_group"},
+    "prometheus_notifications_errors_total": {"job", "instance", "alertmanager"},
+    "prometheus_notifications_dropped_total": {"job", "instance"},
+    "alertmanager_notifications_failed_total": {"job", "instance", "integration", "reason"},
+}
+"""What Prometheus, Alertmanager and kafka_exporter tell, by their documents."""
+
 COUNTERS_LIVE_IN = {"rate", "increase", "irate", "resets", "changes"}
 
 
@@ -31,18 +41,33 @@ class Series:
 
     def __init__(self, scrape, rules=()):
         self.labels, self.counters = exported(scrape)
+        self.labels |= {"up": set(TARGET_LABELS), "ALERTS": None} | ELSEWHERE
+        self.labels["process_resident_memory_bytes"] = set(TARGET_LABELS)
         for rule in rules:
             if "record" in rule:
-                self.labels[rule["record"]] = self._left(rule["expr"])
-        self.labels |= {"up": set(TARGET_LABELS), "ALERTS": None}
-        self.labels["process_resident_memory_bytes"] = set(TARGET_LABELS)
+                left = self._left(promql_parser.parse(rule["expr"]))
+                self.labels[rule["record"]] = left | set(rule.get("labels", {}))
 
-    def _left(self, expression):
-        """Return the labels that a recording rule leaves: those it sums by, or of what it divides."""
-        by = re.search(r"\bby \(([^)]*)\)", expression)
-        if by:
-            return set(by[1].replace(",", " ").split())
-        return self.labels[re.search(r"[\w:]+", expression)[0]]
+    def _left(self, node):
+        """Return the labels that the series of an expression may have."""
+        kind = type(node).__name__
+        if kind == "VectorSelector":
+            return set(self.labels[node.name] or ())
+        if kind == "AggregateExpr" and str(node.op) != "topk":
+            return set(node.modifier.labels) if node.modifier else set()
+        if kind == "BinaryExpr":
+            return self._joined(node)
+        if kind == "Call" and node.func.name == "label_replace":
+            return self._left(node.args[0]) | {node.args[1].val}
+        parts = [getattr(node, name, None) for name in ("expr", "vector_selector")]
+        parts = [*parts, *getattr(node, "args", [])] if kind == "Call" else parts
+        return set().union(*(self._left(part) for part in parts if part is not None))
+
+    def _joined(self, node):
+        left, right = self._left(node.lhs), self._left(node.rhs)
+        if str(node.op) == "or" or type(node.lhs).__name__ == "NumberLiteral":
+            return left | right
+        return left | set(getattr(node.modifier, "group_labels", None) or ())
 
     def faults(self, expression):
         """Return what is wrong with an expression, as lines."""

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import requests
 import yaml
 from aiosmtpd.controller import Controller
-from deployed import DEPLOY, generate
+from deployed import DEPLOY, Site, generate
 from waiting import wait_until
 
 from consumers.app.embedded import free_port
@@ -138,7 +138,7 @@ def prometheus(folder, targets, alertmanager_url=None, scale=SCALE):
         "evaluation_interval": "1s",
         "external_labels": {"page_url": "http://page", "grafana_url": "http://grafana"},
     }
-    (folder / "calodqm.rules.yml").write_text(generate.rule_file(scale))
+    (folder / "calodqm.rules.yml").write_text(generate.rule_file(Site(), scale))
     (folder / "targets.json").write_text(
         json.dumps([{"targets": targets, "labels": {"detector": "calo"}}])
     )

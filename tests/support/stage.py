@@ -6,10 +6,12 @@ import numpy as np
 from memory import TINY, CountingMonitor, MemoryBroker, MemorySource, PlainScorer
 
 from consumers.exactly_once import quality_log
-from consumers.judge.judge import Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import control, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -108,9 +110,10 @@ class Stage:
                 key = (1, 1, int(t // SECOND_NS))
                 self.sent[key] = self.sent.get(key, 0) + 1
 
-    def start_worker(self):
+    def start_worker(self, **told):
         source = MemorySource(self.broker, topics.SHOWERS)
-        settings = WorkerSettings(f"w{len(self.workers)}", emit_s=0.0, heartbeat_s=1e9)
+        given = {"name": f"w{len(self.workers)}", "emit_s": 0.0, "heartbeat_s": 1e9} | told
+        settings = WorkerSettings(**given)
         clients = self.broker.clients(source)
         worker = Worker(
             Following(self), DETECTOR, clients, settings, self.worker_metrics,
@@ -130,7 +133,7 @@ class Stage:
         source.give(partition)
         self.owner[partition] = source
 
-    def start_judge(self):
+    def start_judge(self, **told):
         source = MemorySource(self.broker, topics.WINDOWS, most=5)
         source.give(0)
 
@@ -140,7 +143,8 @@ class Stage:
         def standard_of(model):
             return JudgingModel(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
 
-        settings = JudgeSettings("j", FIRST, "f", snapshot_s=1e9, show_s=1e9, shadow_s=1)
+        given = {"fingerprint": "f", "snapshot_s": 1e9, "show_s": 1e9, "shadow_s": 1} | told
+        settings = JudgeSettings("j", FIRST, **given)
         clients = self.broker.clients(source)
         self.judge = Judge(standard_of, clients, settings, self.judge_metrics, lambda *_: None)
 

@@ -12,10 +12,18 @@ from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
 from monitor.display.metrics.worker import WorkerMetrics
-from monitor.display.standing import Budget, History, RegionNow, Spectrum, Standing
+from monitor.display.standing import (
+    Budget,
+    History,
+    RegionChannels,
+    RegionNow,
+    Spectrum,
+    Standing,
+)
 from monitor.quality.alarms import (
     Alarm,
     CellShare,
+    ChannelShare,
     Kind,
     ReferenceSummary,
     RegionShare,
@@ -112,6 +120,11 @@ def latents(shift=0.0):
     )  # fmt: skip
 
 
+CHANNEL = ChannelShare(7, "B2/8", 1.0)
+CHANNELS = tuple(RegionChannels(r.name, 1700, 1600, 1, 2, 30.0) for r in DETECTOR.regions)
+"""How the channels of each region stand, where a detector has some."""
+
+
 def standing(**changes):
     """Return a monitor's standing on a good day."""
     board = tuple(
@@ -174,11 +187,20 @@ CARD = {
 EXPECTED_RATE = np.tile(LEVELS, (2, 1))
 
 
+def count(worker, batch, region, expected_rate, *, where, at):
+    """Let a worker count a batch."""
+    counts = worker.blank()
+    counts.add(batch, region, expected_rate, where, at)
+    worker.showers(counts)
+    worker.batch(batch.n)
+
+
 def expositions():
     """Return an exposition with a worker and a judge in it, both of which have seen data."""
     exposition = Exposition("0.1.0")
+    exposition.expect(["calo.windows.v1"])
     worker = WorkerMetrics(exposition, DETECTOR, topic="calo.showers.v1")
-    worker.answered(0, 0.2)
+    worker.lag(0, 0, 0.2)
     judge = JudgeMetrics(exposition, DETECTOR, topic="calo.windows.v1")
     Denials(exposition)
     judge.counted({})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from law import IN_FORCE
 
 from models.detector.geometry import Geometry, Layer
 from models.scoring.scales import LEVELS, P_EDGES, Z_UNIT
@@ -80,6 +81,9 @@ class Stream:
     dull: dict[int, float] = field(default_factory=dict)
     """Share of showers that become the dullest by region."""
 
+    rates: float = LIT
+    """Fraction of showers in which a cell is lit, of good ones."""
+
     unscored: dict[int, float] = field(default_factory=dict)
     silent: set[int] = field(default_factory=set)
 
@@ -98,7 +102,16 @@ class Stream:
         self.second += 1
         return window
 
+    @property
+    def well(self) -> bool:
+        """Return whether nothing is wrong with it now."""
+        faults = (self.shift, self.spread, self.lit, self.strange, self.dull, self.unscored)
+        return not any(faults) and not self.silent
+
     def window(self, second: int) -> Window:
+        if not self.well:
+            for law in IN_FORCE:
+                law.struck()
         rng, r, k = self.rng, self.regions, CONDITIONS
         d = GEOMETRY.n_cells + GEOMETRY.n_layers
         n = rng.poisson(self.rate / r, r)
@@ -143,9 +156,9 @@ class Stream:
 
     def _lit(self, region: int, showers: int) -> np.ndarray:
         """Draw the lit cells of a region; one rate for all is drawn three times as fast."""
-        rates = _row(self.lit, region, GEOMETRY.n_cells, LIT)
-        same = (rates == LIT).all()
-        return self.rng.binomial(showers, LIT if same else rates, GEOMETRY.n_cells)
+        rates = _row(self.lit, region, GEOMETRY.n_cells, self.rates)
+        same = (rates == self.rates).all()
+        return self.rng.binomial(showers, self.rates if same else rates, GEOMETRY.n_cells)
 
 
 def _row(changes, region, length, usual):

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from consumers.app import detector_files, settings, speaking
 from consumers.cli import options
+from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
-from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_mask
-from monitor.quality.alarms import Alarm, State
+from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_masks
+from monitor.quality.alarms import State
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
+
+    from consumers.wire.contents_form import AlarmEntry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mask",
         action="append",
         default=[],
-        metavar="REGION|CELLS",
-        help="A3, or A3:middle[5,6];middle[5,7]; may be given more than once",
+        metavar="REGION|CELLS|CHANNELS",
+        help="A3, or A3:middle[5,6];middle[5,7], or channels and groups by name, EB-12/34; may be "
+        "given more than once",
     )
     parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
     parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,29 +42,29 @@ def run(args: argparse.Namespace) -> int:
     given = settings.from_arguments(args)
     detector, geometry = detector_files.detector_of(given), detector_files.geometry_of(given)
     with speaking.opened_log(given) as log:
-        said = speaking.said_so_far(log)
-    alarm = _find(args.alarm, [record for record in said if isinstance(record, Alarm)])
+        alarm = _find(args.alarm, contents.read(log).alarms)
     try:
         act = Acknowledgement(
-            alarm=alarm.id,
+            alarm=alarm.alarm,
             who=args.who,
             cause=args.cause,
             time_ns=time.time_ns(),
-            masks=tuple(parse_mask(text, detector, geometry) for text in args.mask),
+            masks=tuple(
+                mask for text in args.mask for mask in parse_masks(text, detector, geometry)
+            ),
             until_ns=None if args.until is None else options.time_ns(args.until),
             lifted=args.lift,
         )
     except (MaskError, ValueError) as error:
         raise UserError(str(error)) from None
     speaking.speak(given, act)
-    print(f"{'lifted' if args.lift else 'acknowledged'} {alarm.id}: {alarm.summary}")
+    print(f"{'lifted' if args.lift else 'acknowledged'} {alarm.alarm}: {alarm.summary}")
     return 0
 
 
-def _find(text: str, alarms: list[Alarm]) -> Alarm:
-    newest = {alarm.id: alarm for alarm in alarms}
+def _find(text: str, newest: Mapping[str, AlarmEntry]) -> AlarmEntry:
     found = [alarm for id_, alarm in newest.items() if id_.startswith(text)]
-    exact = [alarm for alarm in found if alarm.id == text]
+    exact = [alarm for alarm in found if alarm.alarm == text]
     if len(exact or found) == 1:
         return (exact or found)[0]
     still = [id_ for id_, alarm in newest.items() if alarm.state is not State.CLEARED]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 
 from consumers.app import children, detector_files, settings, wiring
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
 
     from consumers.cli.demo_screen import Teller
+    from monitor.detector.tree import Detector
 
 SOURCE = shipped.DEMO
 BYTES_A_SHOWER = 1600
@@ -59,12 +61,13 @@ def run(args: argparse.Namespace) -> int:
     """Play good data, then a fault, until told to stop; 1 if an alarm was missed or false."""
     detector = detector_files.detector_of(settings.load({}))
     regions = {region.name: region.id for region in detector.regions}
+    channels = detector.channels
+    knows = None if channels is None else channels.knows
     try:
-        fault = None if args.no_fault else faults.parse(args.fault, regions)
+        fault = None if args.no_fault else faults.parse(args.fault, regions, knows)
     except faults.FaultError as error:
         raise UserError(str(error)) from None
-    names = {region.id: region.name for region in detector.regions}
-    struck = [names[region] for region in fault.region if region in names] if fault else []
+    struck = _struck(fault, detector) if fault else []
     scene = Scene(
         struck,
         args.fault_at if fault else float("inf"),
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         }
         service = settings.load(given)
         artefact = wiring.artefact_of(service)
+        detector_files.check_patches(detector, artefact.geometry)
         program = Program(service, artefact, detector)
         stop_on_signals(program.stopping)
         program.on_show = scene.show
@@ -102,6 +106,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(scene.report()))
     return scene.verdict(args)
+
+
+def _struck(fault: faults.Fault, detector: Detector) -> list[str]:
+    """Return the names of the regions that a fault strikes; empty for the whole detector."""
+    names = {region.id: region.name for region in detector.regions}
+    if detector.channels is None or not fault.channel:
+        return [names[region] for region in fault.region if region in names]
+    members = [detector.channels.members(name) for name in fault.channel]
+    rows = np.unique(detector.channels.region[np.concatenate(members)])
+    return [detector.regions[row].name for row in rows.tolist() if row >= 0]
 
 
 def _play(

@@ -15,18 +15,20 @@ from rich.text import Text
 
 from consumers.app import children, detector_files, settings, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
-from consumers.cli import checking
+from consumers.cli import checking, cluster
 from consumers.cli.cluster import Finding, Part, findings
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, time_stamps, topic_id
+from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, topic_id
 from consumers.kafka.log import KafkaLog
-from consumers.kafka.survey import log_bounds, survey
+from consumers.kafka.survey import survey
 from consumers.wire import topics
 from consumers.wire.codec import decode
 from consumers.wire.ranges import Stream
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
+from models.scoring.fitness import misfits
+from models.scoring.scales import LEVELS
 from models.showers.batch import Showers
 from monitor.judging.settings import MonitorSettings
 from monitor.sequential.cells import least_lit
@@ -45,6 +47,9 @@ CLOCK_S = 5.0
 """A clock that is further off than this from the broker's puts data into the wrong place."""
 
 
+CLOCKED = 300
+"""Newest records of the windows topic whose workers' clocks are looked at."""
+
 PARTS = {"score": ("score",), "judge": ("judge",), "run": ("score", "judge")}
 """Parts of the service that may have users of their own, and what those are there for."""
 
@@ -56,13 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", choices=tuple(PARTS), default="run", help="whose rights on the topics to look at"
     )
-    settings.add_arguments(parser, "bootstrap", "artefact", "detector", "topic", "device")
+    settings.add_arguments(parser, "bootstrap", "prefix", "artefact", "detector", "topic", "device")
 
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything that has to be right; 1 if something is not."""
     given = settings.from_arguments(args)
     found = [_packages(), _embedded(), _detector(given), *_artefact(given, args.part), _port(given)]
+    if "judge" in PARTS[args.part]:
+        found += _judgement(given)
     if not args.no_broker:
         page = () if given.page_token is None or args.part == "score" else ("page",)
         found += _broker(given, (*PARTS[args.part], *page))
@@ -117,7 +124,11 @@ def _embedded() -> Finding:
 def _detector(given: settings.Settings) -> Finding:
     def look() -> str:
         detector = detector_files.detector_of(given)
-        return f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
+        told = f"{detector.name}: {len(detector.regions)} regions, {len(detector.sectors)} sectors"
+        if detector.channels is None:
+            return told
+        detector_files.check_patches(detector, detector_files.geometry_of(given))
+        return f"{told}, {len(detector.channels):,} channels"
 
     return _tried("detector", "correct the file that --detector names", look)
 
@@ -131,6 +142,21 @@ def _reach(artefact: Described) -> str:
     if rare:
         text += f", too few to tell eight times the occupancy of {rare} cells lit in less than {share:.2%}"
     return text
+
+
+def _judgement(given: settings.Settings) -> list[Finding]:
+    """Return how the judge judges: what is set, and what that means."""
+    told = {f"{settings.PREFIX}{name.upper()}": said for name, said in given.told().items()}
+    told[f"{settings.PREFIX}LATENCY_S"] = (
+        f"{given.latency_s:g}",
+        "most that a partition or a producer may come behind the newest data and be judged in time, s",
+    )
+    levels = ", ".join(f"{level:g}" for level in LEVELS)
+    fixed = "a shower is strange at these p-values; references and windows count at them, so they are fixed"
+    told["levels"] = (levels, fixed)
+    return [
+        Finding(name, well=True, text=f"{value}: {text}") for name, (value, text) in told.items()
+    ]
 
 
 def _artefact(given: settings.Settings, part: str) -> list[Finding]:
@@ -153,10 +179,18 @@ def _artefact(given: settings.Settings, part: str) -> list[Finding]:
         scorer.score(showers)
         return f"{1024 / (time.perf_counter() - began):,.0f} showers/s on {given.device}"
 
-    found = _tried("artefact", "name another with --artefact, or train one", look)
+    def fit() -> str:
+        if unfit := misfits(wiring.description_of(given)):
+            raise ValueError("; ".join(map(str, unfit)))
+        return "latents, calibration and losses are those of a model that fits its showers"
+
+    found = [_tried("artefact", "name another with --artefact, or train one", look)]
+    if found[0].well:
+        mend = "train longer, with more showers, or certify with showers of this detector"
+        found.append(_tried("fit of the model", mend, fit))
     if part == "judge":  # which scores nothing, and may have no torch
-        return [found]
-    return [found, _tried("scoring", "choose another --device", score)]
+        return found
+    return [*found, _tried("scoring", "choose another --device", score)]
 
 
 def _port(given: settings.Settings) -> Finding:
@@ -174,7 +208,7 @@ def _port(given: settings.Settings) -> Finding:
 
 
 def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
-    part = Part(given.topic, given.group, roles)
+    part = Part(given.topic, given.group, roles, given.connection().there)
     found: list[Survey] = []
 
     def reach() -> str:
@@ -194,33 +228,20 @@ def _broker(given: settings.Settings, roles: tuple[str, ...]) -> list[Finding]:
     return [
         reached,
         *findings(part, found[0]),
-        _time_stamps(given, sorted(found[0].topics)),
         *([_producers(given)] if readable(given.topic) else ()),
-        *(_state(given) if readable(topics.STATE) else ()),
+        *([_clocks(given, found[0])] if readable(topics.WINDOWS) else ()),
+        *(_state(given, found[0]) if readable(topics.STATE) else ()),
     ]
 
 
-def _time_stamps(given: settings.Settings, names: list[str]) -> Finding:
-    def look() -> str:
-        found = time_stamps(given.connection(), names)
-        others = sorted(name for name, whose in found.items() if whose != BROKER_TIME)
-        if others:
-            raise UserError(f"the producers' clocks write those of {', '.join(others)}")
-        return "the broker's clock writes them" if found else "the broker does not say whose"
-
-    mend = (
-        f"kafka-configs.sh --alter --entity-type topics --entity-name TOPIC "
-        f"--add-config {TIME_STAMPS}={BROKER_TIME}"
-    )
-    return _tried("times of records", mend, look)
-
-
-def _counted(given: settings.Settings) -> str:
+def _counted(given: settings.Settings, seen: Survey) -> str:
     """Return that what is counted fits what the topic holds, or raise `UserError`."""
+    facts = seen.topics.get(given.topic)
     with speaking.opened_log(given) as log:
         ends = Fence.from_json(Snapshots(log).newest().fence).ends
         id_ = topic_id(given.connection("doctor"), given.topic)
-    for partition, (first, end) in log_bounds(given.connection("doctor"), given.topic).items():
+        held = [log.bounds(given.topic, p) for p in range(facts.partitions if facts else 0)]
+    for partition, (first, end) in enumerate(held):
         counted = ends.get(Stream(given.topic, id_, partition), first)
         # A broker without ids of topics tells where the last batch begins, not where it ends.
         if counted < first or (id_ and counted > end):
@@ -245,7 +266,26 @@ def _producers(given: settings.Settings) -> Finding:
     return _tried("records", "see `calodqm records check --topic`", look)
 
 
-def _state(given: settings.Settings) -> list[Finding]:
+def _clocks(given: settings.Settings, seen: Survey) -> Finding:
+    """Return whether the clocks of the workers agree with the broker's."""
+
+    def look() -> str:
+        if seen.topics[topics.WINDOWS].configs.get(TIME_STAMPS) != BROKER_TIME:
+            return "cannot be compared: the times of records are not known to be the broker's"
+        with speaking.opened_log(given) as log:
+            first, end = log.bounds(topics.WINDOWS)
+            off = cluster.clocks(log.read(topics.WINDOWS, max(first, end - CLOCKED), end))
+        wrong = {worker: s for worker, s in off.items() if abs(s) > CLOCK_S}
+        if wrong:
+            worst = max(wrong, key=lambda worker: abs(wrong[worker]))
+            ahead = "ahead of" if wrong[worst] > 0 else "behind"
+            raise UserError(f"that of {worst} is {abs(wrong[worst]):.0f} s {ahead} the broker's")
+        return f"those of {len(off)} agree with the broker's" if off else "none has spoken yet"
+
+    return _tried("clocks of workers", "set the clock of its machine (NTP)", look)
+
+
+def _state(given: settings.Settings, seen: Survey) -> list[Finding]:
     def look() -> str:
         log = KafkaLog(given.connection("doctor"))
         try:
@@ -258,7 +298,7 @@ def _state(given: settings.Settings) -> list[Finding]:
         return f"snapshot {manifest.turn}: {showers:,} showers judged"
 
     def clock() -> str:
-        if time_stamps(given.connection(), [topics.STATE]).get(topics.STATE) != BROKER_TIME:
+        if seen.topics[topics.STATE].configs.get(TIME_STAMPS) != BROKER_TIME:
             # Ours, perhaps: a wrong clock must not be compared with itself.
             return "cannot be compared: the times of records are not known to be the broker's"
         with speaking.opened_log(given) as log:
@@ -274,7 +314,7 @@ def _state(given: settings.Settings) -> list[Finding]:
         _tried(
             "showers",
             "expired before they were counted, or the topic was made anew",
-            partial(_counted, given),
+            partial(_counted, given, seen),
         ),
         _tried("clock", "set the clock of this machine (NTP)", clock),
     ]

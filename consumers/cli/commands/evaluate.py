@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Calibration
     from models.showers.batch import Showers
     from models.studies import mutability
+    from models.studies.energies import Likeness, Linearity
     from models.studies.evaluation import Row
     from models.studies.power import Curve
+
+SIMULATED = 1500
+"""Showers of the fast simulation that the good ones are compared with, for the plots."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from models.scoring import measures  # noqa: PLC0415  torch takes seconds
-    from models.studies import evaluation, power  # noqa: PLC0415
+    from models.studies import energies, evaluation, power  # noqa: PLC0415
 
     artefact = inputs.artefact(args.artefact)
     good = inputs.showers(args.good, artefact.geometry)
@@ -104,24 +109,64 @@ def _run(args: argparse.Namespace) -> int:
     else:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
+    linear = energies.linearity(artefact.feature_map, good)
     _print(artefact, good.n, rows, calibrations, curves)
+    _print_energies(linear)
+    if not args.no_faults:
+        _print_left_out(artefact.geometry)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
         facts = _facts(artefact, args, good.n, rows, calibrations, curves)
+        facts["energies"] = _plain([asdict(row) for row in linear])
         if agreement is not None:
             facts["mutability"] = _plain(asdict(agreement))
         text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
-        from models.studies import report  # noqa: PLC0415
+        from models.studies import energy_plots, report  # noqa: PLC0415
 
         plots = report.figures(
             artefact.geometry, names, [first, *strange], rows, calibrations, curves
         )
+        plots |= energy_plots.of_energies(linear, _likeness(artefact.geometry, good, rng))
         title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
+
+
+def _print_left_out(geometry: Geometry) -> None:
+    from models.studies import evaluation  # noqa: PLC0415  torch takes seconds
+
+    if missing := evaluation.left_out(geometry):
+        print(f"not injected, for {geometry.name} cannot show it: {', '.join(missing)}")
+
+
+def _likeness(geometry: Geometry, good: Showers, rng: np.random.Generator) -> tuple[Likeness, ...]:
+    """Return the good showers beside the fast simulation; nothing where that cannot make such."""
+    from models.studies import energies  # noqa: PLC0415  torch takes seconds
+
+    try:
+        return energies.likeness(good[slice(0, SIMULATED)], geometry, rng)
+    except ValueError:  # no materials, or energies too low
+        return ()
+
+
+def _print_energies(linear: Sequence[Linearity]) -> None:
+    table = Table(title="Energy by the calibration of the layers, and by the plain sum", box=None)
+    for head in ("energy, GeV", "showers", "response", "σ/E", "plain response", "plain σ/E"):
+        table.add_column(head, justify="right")
+    for row in linear:
+        table.add_row(
+            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}",
+            str(row.showers),
+            f"{row.response:.3f}",
+            f"{row.spread:.2%}",
+            f"{row.plain_response:.3f}",
+            f"{row.plain_spread:.2%}",
+        )
+    if linear:
+        Console(width=None if sys.stdout.isatty() else 132).print(table)
 
 
 def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibration, ...]:

@@ -8,10 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from consumers.app import settings, speaking
+from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
 from monitor.quality import records
 from monitor.quality.quality import Quality
-from monitor.quality.verdicts import Verdict
 from monitor.verdicts import good_runs
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "run", "lumisection", "region", "name", "quality", "version", "showers", "exceedances",
-    "expected", "reason", "model", "reference", "software",
+    "expected", "reason", "model", "reference", "software", "channels",
 )  # fmt: skip
 
 
@@ -35,22 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the same as a table",
     )
     parser.add_argument("--medium", action="store_true", help="take MEDIUM for usable too")
-    settings.add_arguments(parser, "bootstrap")
+    settings.add_arguments(parser, "bootstrap", "prefix")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the good-run list; 1 if the run has no verdicts."""
     given = settings.from_arguments(args)
     with speaking.opened_log(given) as log:
-        said = speaking.said_so_far(log)
-    verdicts = good_runs.newest((v for v in said if isinstance(v, Verdict)), args.number)
+        listed = contents.read(log)
+        verdicts = good_runs.newest(contents.verdicts(log, listed, args.number), args.number)
     if not verdicts:
-        runs = sorted({v.run for v in said if isinstance(v, Verdict)})
+        runs = sorted(listed.runs)
         raise UserError(f"no verdicts on run {args.number}; there are runs {runs}")
     if args.form == "csv":
         writer = csv.writer(sys.stdout)
         writer.writerow(COLUMNS)
-        writer.writerows([getattr(verdict, name) for name in COLUMNS] for verdict in verdicts)
+        writer.writerows(
+            [*(getattr(verdict, name) for name in COLUMNS[:-1]), ";".join(verdict.channels)]
+            for verdict in verdicts
+        )
     elif args.form == "verdicts":
         print(json.dumps([records.to_json(verdict) for verdict in verdicts], indent=2))
     else:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--page", default=PAGE, help="the judge's page, as browsers reach it")
     parser.add_argument("--json", action="store_true", help="say what was done as JSON")
-    settings.add_arguments(parser, "bootstrap")
+    settings.add_arguments(parser, "bootstrap", "prefix")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from consumers.kafka.sink import KafkaSink
 from consumers.wire import artefact_form, control, topics
 from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.user_error import UserError
+from models.scoring.fitness import misfits
 from monitor.quality.model_acts import ModelAct, ModelOrder
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
 def _put(given: settings.Settings, folder: Path) -> str:
     """Put an artefact on the models topic and return its hash."""
     artefact = wiring.artefact_of(given.model_copy(update={"artefact": folder}))
+    if found := misfits(artefact):
+        raise UserError(f"{folder}: it does not fit: {'; '.join(map(str, found))}")
     try:
         artefact_form.check_geometry(artefact, detector_files.geometry_of(given))
         with speaking.broker_errors(given):

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--from", dest="begin", choices=["newest", "oldest"], default="newest")
     check.add_argument("--records", type=int, default=8, metavar="N", help="of the topic")
     check.add_argument("--json", action="store_true", help="an object a record, one a line")
-    settings.add_arguments(check, "bootstrap", "artefact", "detector", "device")
+    settings.add_arguments(check, "bootstrap", "prefix", "artefact", "detector", "device")
     schema = part("schema", "print the contract for a machine")
     schema.add_argument("--form", choices=["json", "arrow"], default="json", help="default: json")
     settings.add_arguments(schema, "artefact", "detector")

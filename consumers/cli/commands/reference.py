@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     show = part("show", "the certified one and the one in force")
     show.add_argument("--json", action="store_true", help="show it as JSON")
-    settings.add_arguments(show, "bootstrap", "detector", "artefact")
+    settings.add_arguments(show, "bootstrap", "prefix", "detector", "artefact")
     for order, text in ORDERS.items():
         command = part(order.value, text)
         if order is Order.ROLLBACK:
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="the first that has them",
             )
         options.add_who(command)
-        settings.add_arguments(command, "bootstrap")
+        settings.add_arguments(command, "bootstrap", "prefix")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
     _add_generate(part("generate", "give a model a reference that it draws itself"))
 
@@ -70,6 +70,7 @@ def _add_certify(parser: argparse.ArgumentParser) -> None:
         "(noise_mev = 0) get it in every draw",
     )
     _add_model(parser)
+    options.add_despite(parser)
     parser.add_argument("--draws", type=int, default=2, help="of noise, for each image; default: 2")
     parser.add_argument("--test", type=Path, metavar="FILE", help="good showers, for the card")
     parser.add_argument(
@@ -125,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _certify(args: argparse.Namespace) -> int:
-    from models.fitting import certification  # noqa: PLC0415  torch takes seconds
+    from models.fitting import acceptance, certification  # noqa: PLC0415  torch takes seconds
 
     made = inputs.artefact(args.artefact)
     if args.anomaly and args.test is None:
@@ -135,18 +136,21 @@ def _certify(args: argparse.Namespace) -> int:
     strange = inputs.named(args.anomaly, made.geometry, "--anomaly")
     card = {"certified_with": [path.name for path in args.showers]}
     try:
-        options = certification.CertificationOptions(
+        how = certification.CertificationOptions(
             condition_cells=_condition_cells(args, made),
             draws=args.draws,
             seed=made.card.get("seed", 1),
             flips=tuple(made.card.get("flips", ())),
         )
-        new = certification.recertified(made, pool, options, card)
+        new = certification.recertified(made, pool, how, card)
+        new = acceptance.accepted(new, args.despite)
+        if test is not None:
+            of_test = {"device": "auto", "out": args.out, "despite": args.despite}
+            new = inputs.examined(new, test, strange, **of_test)
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(str(error)) from None
-    if test is not None:
-        new.save(args.out)  # what comes now may fail, for its showers
-        new = inputs.examined(new, test, strange, "auto")
     return _saved(new, args.out)
 
 
@@ -184,6 +188,7 @@ def _show(wanted: settings.Settings, *, as_json: bool) -> int:
         standing = bench.monitor.standing()
         told["in force"] = asdict(standing.reference)
         told["distance"] = standing.reference_distance
+        told["awaited"] = standing.reference_awaited or None
     if as_json:
         print(json.dumps(told, indent=2))
         return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from consumers.app import detector_files, settings, speaking, wiring
-from consumers.cli import options, replay
+from consumers.cli import kept, options, replay
 from consumers.wire.user_error import UserError
 from monitor.quality import records
 from monitor.quality.alarms import Alarm
@@ -18,37 +18,42 @@ from monitor.quality.verdicts import Verdict
 if TYPE_CHECKING:
     import argparse
 
+    from consumers.app.settings import Settings
+    from models.scoring.artefact import Artefact
+    from monitor.detector.tree import Detector
     from monitor.judging.statements import Statement
+    from monitor.windows.window import Window
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm replay`."""
-    parser.add_argument("--from", dest="begin", required=True, metavar="TIME", help="data time")
-    parser.add_argument("--to", dest="end", required=True, metavar="TIME", help="data time")
+    parser.add_argument("--from", dest="begin", metavar="TIME", help="data time")
+    parser.add_argument("--to", dest="end", metavar="TIME", help="data time")
+    parser.add_argument(
+        "--run", type=int, dest="number", metavar="N",
+        help="a whole run, by the sums of its lumisections that are kept for a year",
+    )  # fmt: skip
     parser.add_argument(
         "--rescore", action="store_true", help="score the showers again with the same model"
     )
     parser.add_argument("--json", action="store_true", help="every record, one a line")
-    settings.add_arguments(parser, "bootstrap", "artefact", "detector", "topic", "threads")
+    settings.add_arguments(
+        parser, "bootstrap", "prefix", "artefact", "detector", "topic", "threads"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge a past range again; 1 if it raises an alarm."""
     given = settings.from_arguments(args)
-    begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
-    if end <= begin:
-        raise UserError("--to must be later than --from")
     artefact, detector = wiring.artefact_of(given), detector_files.detector_of(given)
-    with speaking.opened_log(given) as log:
-        ranges = replay.find(log, artefact.hash, wiring.form_of(artefact), begin, end)
-        if not ranges:
-            raise UserError("no windows in this range: is it data time, and still kept?")
-        same = all(found.model == artefact.hash for found in ranges)
-        if args.rescore or not same:
-            scorer = wiring.model_of(artefact, given)
-            windows = replay.rescored(log, ranges, scorer, begin, end)
-        else:
-            windows = replay.recorded(ranges, begin, end)
+    if args.number is not None:
+        windows = _kept(given, artefact, args.number)
+    elif args.begin is None or args.end is None:
+        raise UserError("say --from and --to, or --run")
+    else:
+        begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
+        asked = range(begin, end)
+        windows = _seconds(given, artefact, detector, asked, rescore=args.rescore)
     monitor = wiring.monitor_maker(given, artefact, detector)()
     said: list[Statement] = []
     for _, second in groupby(windows, key=lambda window: window.key.second):
@@ -60,6 +65,37 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(said, sum(window.n for window in windows))
     return 1 if any(isinstance(record, Alarm) for record in said) else 0
+
+
+def _kept(given: Settings, artefact: Artefact, run: int) -> list[Window]:
+    """Return the sums of the lumisections of a run."""
+    with speaking.opened_log(given) as log:
+        parts = kept.parts(log, run)
+    found = kept.windows(parts, artefact.hash, wiring.form_of(artefact))
+    if not found:
+        models = sorted({part.model[:12] for part, _ in parts.values()})
+        by = f"its lumisections are by model {', '.join(models)}" if models else "nothing is kept"
+        raise UserError(f"run {run}: {by}")
+    return found
+
+
+def _seconds(
+    given: Settings, artefact: Artefact, detector: Detector, asked: range, *, rescore: bool
+) -> list[Window]:
+    """Return the windows of data-seconds."""
+    if not asked:
+        raise UserError("--to must be later than --from")
+    with speaking.opened_log(given) as log:
+        form = wiring.form_of(artefact)
+        ranges = replay.find(log, artefact.hash, form, asked.start, asked.stop)
+        if not ranges:
+            raise UserError("no windows in this range: is it data time, and still kept?")
+        same = all(found.model == artefact.hash for found in ranges)
+        if rescore or not same:
+            scorer = wiring.model_of(artefact, given)
+            channels = detector.channels
+            return replay.rescored(log, ranges, scorer, asked.start, asked.stop, channels)
+        return replay.recorded(ranges, asked.start, asked.stop)
 
 
 def _tell(said: list[Statement], showers: int) -> None:

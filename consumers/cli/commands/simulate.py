@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 
 from consumers.app import settings as settings_
-from consumers.app.detector_files import detector_of, geometry_of
+from consumers.app.detector_files import check_patches, detector_of, geometry_of
 from consumers.app.ending import stop_on_signals
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import describe_topics, ensure_topics
@@ -21,12 +24,19 @@ from consumers.kafka.sink import KafkaSink
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
 from models.showers import readers
-from models.simulation import faults, injection, sources
+from models.showers.batch import Showers
+from models.simulation import channel_faults, faults, injection, sources
+from models.simulation.canvas import Home
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
     from consumers.wire.record import Append
+    from models.detector.channels import Channels
+    from models.detector.geometry import Geometry
+    from models.simulation.whole import Constants, WholeDetector
+    from monitor.detector.tree import Detector
 
 UNDER_WAY = 256
 """Records that may be on their way: the producer's memory is bounded by this."""
@@ -55,10 +65,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-number", type=int, default=1, metavar="N")
     parser.add_argument("--lumisections", type=int, default=200, metavar="N", help="in a run")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--spread",
+        default="",
+        metavar="gain=0.01,noise=0.1,pedestal=0.1",
+        help="how much the channels of the detector differ; default: not at all",
+    )
+    parser.add_argument(
+        "--seeding",
+        choices=["largest", "entered"],
+        default="largest",
+        help="the seed: the channel that reads most, or the one entered; default: largest",
+    )
+    parser.add_argument(
+        "--truth", type=Path, metavar="FILE", help="write each channel's constants (Parquet)"
+    )
     parser.add_argument("--compression", choices=["lz4", "zstd", "none"], default="lz4")
     parser.add_argument("--producer", default=f"simulate-{int(time.time())}", help="its name")
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
-    settings_.add_arguments(parser, "bootstrap", "detector", "artefact", "topic", "partitions")
+    settings_.add_arguments(
+        parser, "bootstrap", "prefix", "detector", "artefact", "topic", "partitions"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,12 +124,14 @@ def run(args: argparse.Namespace) -> int:
 def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
     """Return the beam that a command line asks for, or raise `UserError`."""
     geometry, detector = geometry_of(settings), detector_of(settings)
-    regions = {region.name: region.id for region in detector.regions}
+    check_patches(detector, geometry)
     try:
-        pool = sources.read(args.source, geometry)
-        wanted = tuple(faults.parse(text, regions) for text in args.fault)
-        for fault in wanted:
-            injection.check(fault, geometry)
+        wanted = told_faults(args.fault, detector, geometry)
+        whole = _whole(args, geometry, detector)
+        if whole is None:
+            pool = sources.read(args.source, geometry)
+        else:
+            pool = Showers(whole.pool.cells, whole.pool.e_inc, whole.pool.conditions)
     except (readers.ReaderError, faults.FaultError) as error:
         raise UserError(str(error)) from None
     if not args.rate > 0 or not args.seconds > 0 or not 0 < args.block <= 1024:
@@ -112,6 +141,7 @@ def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
         geometry=geometry,
         detector=detector,
         rate_hz=args.rate,
+        whole=whole,
         noiseless=_noiseless(args.source),
         faults=wanted,
         run=args.run_number,
@@ -124,6 +154,51 @@ def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
         seed=args.seed,
         compression=None if args.compression == "none" else args.compression,
     )
+
+
+def told_faults(
+    texts: Iterable[str], detector: Detector, geometry: Geometry
+) -> tuple[faults.Fault, ...]:
+    """Return the faults of some texts, or raise `FaultError` if one has no place there."""
+    regions = {region.name: region.id for region in detector.regions}
+    channels = detector.channels
+    found = []
+    for text in texts:
+        fault = faults.parse(text, regions, None if channels is None else channels.knows)
+        if fault.channel and channels is not None:
+            channel_faults.struck(fault, channels)
+        else:
+            injection.check(fault, geometry)
+        found.append(fault)
+    return tuple(found)
+
+
+def _whole(
+    args: argparse.Namespace, geometry: Geometry, detector: Detector
+) -> WholeDetector | None:
+    """Return what showers are read by, None if the detector file says no channels."""
+    from models.simulation import whole  # noqa: PLC0415  scipy takes a second
+
+    spread = whole.spread(args.spread)
+    channels = detector.channels
+    if channels is None:
+        if args.spread or args.truth or args.seeding != "largest":
+            raise faults.FaultError("spread, truth and seeding need a detector file with channels")
+        return None
+    pool = sources.canvas_pool(args.source, geometry, channels, clean=_noiseless(args.source))
+    own = whole.constants(len(channels), geometry, spread, args.seed)
+    sectors = list(detector.sectors)
+    sector = np.array([sectors.index(region.sector) for region in detector.regions])
+    home = Home(sector[channels.region], largest=args.seeding == "largest")
+    if args.truth is not None:
+        write_truth(args.truth, channels, own)
+    return whole.WholeDetector(channels, geometry, pool, own, home)
+
+
+def write_truth(path: Path, channels: Channels, own: Constants) -> None:
+    """Write what is true of each channel: `channel`, `name`, `gain`, `noise_mev`, `pedestal_mev`."""
+    columns = {"channel": np.arange(len(channels), dtype=np.uint32), "name": list(channels.names)}
+    parquet.write_table(pa.table({**columns, **vars(own)}), path)
 
 
 def play(

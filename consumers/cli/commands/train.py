@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from consumers.cli import inputs
+from consumers.cli import inputs, options
 from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from models.detector.geometry import GeometryError
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep features and flow of --start: make only classifier, reference and card",
     )
+    options.add_despite(parser)
     parser.add_argument("--geometry", type=Path, metavar="FILE", help="default: the shipped Pb/LAr")
     parser.add_argument("--family", choices=["flux", "caloflow"], help="default: flux")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a recipe, TOML")
@@ -74,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
     import torch  # noqa: PLC0415  takes seconds
 
     from models.fitting import recipe as recipes  # noqa: PLC0415
-    from models.fitting.training import Session, TrainingError  # noqa: PLC0415
+    from models.fitting.acceptance import Unfit, accepted  # noqa: PLC0415
+    from models.fitting.checkpoint import TrainingError  # noqa: PLC0415
+    from models.fitting.training import Session  # noqa: PLC0415
     from models.scoring.scorer import pick_device  # noqa: PLC0415
 
     _check(args)
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
-        checkpoint.unlink(missing_ok=True)
+        _drop(args.out)
     bar, progress = _progress()
     try:
         with bar:
@@ -103,15 +106,27 @@ def run(args: argparse.Namespace) -> int:
                 start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
+            made = accepted(made, args.despite)
+            if test is not None:
+                of_test = {"device": args.device, "out": args.out, "despite": args.despite}
+                made = inputs.examined(made, test, anomalies, **of_test)
+    except Unfit as error:
+        kept = f"; with --resume it need not be trained again: {checkpoint}"
+        raise UserError(f"{error}{kept}") from None
+    except UserError:
+        raise
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None
-    made.save(args.out)  # what comes now may fail, for its showers
-    checkpoint.unlink(missing_ok=True)
-    if test is not None:
-        made = inputs.examined(made, test, anomalies, args.device)
-        made.save(args.out)
+    made.save(args.out)
+    _drop(args.out)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _drop(folder: Path) -> None:
+    """Remove the checkpoints of a training that is over, or begins anew."""
+    for left in folder.glob("checkpoint*.safetensors"):
+        left.unlink()
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -77,4 +77,32 @@ def detector() -> Json:
         text="Known faults are injected into a copy of the stream. Below 0.8 the monitor "
         "would miss real ones.", unit="percentunit", min=0, max=1,
     )  # fmt: skip
+    layout.lines(
+        "Read-out channels at fault, by region", (12, 8),
+        query(f"max by (region) (calodqm_channels_faulty{{{REGION}}})", "{{region}}"),
+        text="Channels of open alarms, where the detector file says channels. The judge's page has "
+        "their map (channels.html).", unit="none", min=0,
+    )  # fmt: skip
+    layout.lines(
+        "Read-out channels of open alarms", (12, 8),
+        query(f"max by (place, channel) (calodqm_alarm_channel_share{{{HERE}}})",
+              "{{place}}: {{channel}}"),
+        text="Share of an alarm's evidence that a channel carries. Only channels of open alarms "
+        "have series.", unit="percentunit", min=0, max=1,
+    )  # fmt: skip
+    layout.lines(
+        "Read-out channels that can be told dead", (12, 8),
+        query(f"""max by (region) (calodqm_channels_telling{{{REGION}}})
+                  / max by (region) (calodqm_channels{{{REGION}}})""", "{{region}}"),
+        text="Share of the channels with showers enough in this run. The others are neither good "
+        "nor bad yet.", unit="percentunit", min=0, max=1,
+    )  # fmt: skip
+    layout.lines(
+        "Read-out channels left out, and how long others must wait", (12, 8),
+        query(f"max by (region) (calodqm_channels_left_out{{{REGION}}})", "{{region}}: left out"),
+        query(f"max by (region) (calodqm_channels_wait_seconds{{{REGION}}})",
+              "{{region}}: wait, s", ref="B"),
+        text="Masked or known to be bad; and the data-seconds until half of those that cannot be "
+        "told dead yet can be.", unit="none", min=0,
+    )  # fmt: skip
     return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)

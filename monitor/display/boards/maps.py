@@ -13,7 +13,7 @@ HISTORY: Json = {
     "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
     "tooltip": {"mode": "single", "sort": "none"},
 }
-REFERENCE = f'max by (group) (calodqm_reference_latent_{{moment}}{{{{{HERE},origin="certified"}}}})'
+REFERENCE = f'max by (group) (calodqm_reference_latent_{{moment}}{{{{{HERE},origin!="live"}}}})'
 
 
 def history(

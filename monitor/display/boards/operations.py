@@ -75,10 +75,12 @@ def operations() -> Json:
         text="Batches grow under load: that is where the speed comes from.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
-        "Records rejected", (8, 8),
+        "Records rejected, missing, not counted", (8, 8),
         query(f"sum by (reason) (rate(calodqm_records_rejected_total{{{HERE}}}[5m]))", "{{reason}}"),
-        query(f"sum(rate(calodqm_blocks_missing_total{{{HERE}}}[5m]))", "missing blocks", "B"),
-        text="Kept on calo.rejects.v1 with reason and coordinates.", unit="none", min=0,
+        query(f"sum(rate(calodqm_blocks_missing_total{{{HERE}}}[5m]))", "missing", "B"),
+        query(f"sum(rate(calodqm_records_uncounted_total{{{HERE}}}[5m]))", "not counted by their producer", "C"),
+        text="Rejected ones are kept on calo.rejects.v1 with reason and coordinates. Of records that "
+        "their producer does not count, a loss cannot be seen.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
         "Showers left out on purpose", (8, 8),
@@ -104,12 +106,13 @@ def operations() -> Json:
         "Windows open, latency waited for", (8, 8),
         query(f"max(calodqm_windows_open{{{HERE}}})", "windows"),
         query(f"max(calodqm_latency_seconds{{{HERE}}})", "latency, s", "B"),
+        query(f"max(calodqm_past_records{{{HERE}}})", "records of the past still to be judged", "C"),
         text="The latency is learnt from what is seen.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
         "For how long brokers have not answered", (8, 8),
-        query(f"max by (partition) (calodqm_answer_age_seconds{{{HERE}}})", "{{partition}}"),
-        text="By partition of the showers; below a second where all is well.", unit="s", min=0,
+        query(f"max by (topic, partition) (calodqm_consumer_lag_age_seconds{{{HERE}}})", "{{topic}} {{partition}}"),
+        text="By partition; below a second where all is well.", unit="s", min=0,
     )  # fmt: skip
     layout.lines(
         "Partitions moved, windows not taken at once", (8, 8),

@@ -127,7 +127,9 @@ class Layout:
         self._x += width
 
     def stat(self, title: str, width: int, *targets: Json, height: int = 5, **more: Any) -> None:
-        """Add big numbers."""
+        """Add big numbers: of now, for the last hour's best is no answer."""
+        targets = tuple(target | {"range": False, "instant": True} for target in targets)
+        more.setdefault("noValue", "?")
         options = STAT | more.pop("options", {})
         self.add("stat", title, (width, height), *targets, options=options, **more)
 

@@ -121,7 +121,7 @@ def loudest(layout: Layout, size: tuple[int, int]) -> None:
         text="Open pages: place, likely kind, and the start of the fault. Grey: somebody has it "
         "in hand.",
         unit="time:HH:mm:ss",
-        noValue="no open page",
+        noValue="–",
         color={"mode": "fixed", "fixedColor": BAD},
         overrides=[
             {

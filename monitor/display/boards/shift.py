@@ -6,6 +6,7 @@ from monitor.display.boards.frame import dashboard
 from monitor.display.boards.panels import (
     BAD,
     GOOD,
+    HELD,
     HERE,
     MEDIUM,
     NULL,
@@ -18,20 +19,32 @@ from monitor.display.boards.panels import (
 )
 from monitor.display.boards.parts import alarm_table, burn, loudest, quality_timeline
 
+WALL = (
+    ("0", "✓ GOOD", GOOD),
+    ("1", "? NO DATA", NULL),
+    ("2", "! MEDIUM", MEDIUM),
+    ("3", "✕ BAD", BAD),
+    ("4", "IN HAND", HELD),
+    ("5", "? STALE", NULL),
+    ("6", "? NO JUDGE", NULL),
+    ("7", "– NO RUN", NULL),
+)
+"""What the codes of the recorded `detector:calodqm_wall:code` say from afar."""
+
 
 def shift() -> Json:
     """Return what hangs on the wall: is it bad, where, since when, what do I do."""
     layout = Layout()
-    bad = f'calodqm_region_quality{{{REGION},calodqm_region_quality="bad"}}'
     layout.stat(
-        "Detector", 8, query(f"sum(max by (region) ({bad}))"), height=6,
-        text="Regions whose verdict is BAD.", unit="none",
+        "Detector", 8,
+        query(f"max by (detector) (detector:calodqm_wall:code{{{HERE}}})", "{{detector}}"),
+        height=6, text="The gravest that is to be said now. Grey: nobody can say that it is good.",
+        unit="none", noValue="? NO JUDGE",
         mappings=[
-            *mapped((("0", "✓ GOOD", GOOD),)),
+            *mapped(WALL),
             {"type": "special", "options": {"match": "null+nan", "result": {"text": "? NO JUDGE", "color": NULL}}},
-            {"type": "range", "options": {"from": 1, "to": 1e6, "result": {"text": "✕ BAD", "color": BAD}}},
         ],
-        thresholds=steps((None, GOOD), (1, BAD)),
+        thresholds=steps((None, NULL)),
     )  # fmt: skip
     loudest(layout, (16, 6))
     for title, severity, colour in (

@@ -44,6 +44,10 @@ class JudgeMetrics:
         )
         self._lag, self._lag_age = new.lag, new.lag_age
         self.lag(0, 0)
+        self._past = new.gauge(
+            "calodqm_past_records",
+            "Records of windows from before that are still to be judged, while what comes is.",
+        )
         self._state = new.states("calodqm_judge_state", "What the judge is doing.", JudgeRole)
 
     def counted(self, tally: Mapping[str, int] | None) -> None:
@@ -59,8 +63,12 @@ class JudgeMetrics:
         self._lag.labels(self._topic, "0").set(records)
         self._lag_age.labels(self._topic, "0").set(age_s)
 
-    def standing(self, standing: Standing) -> None:
-        """Take over what the monitor stands at now."""
+    def past(self, records: int) -> None:
+        """Note how many records of the past are still to be judged."""
+        self._past.set(records)
+
+    def standing(self, standing: Standing | None) -> None:
+        """Take over what the monitor stands at now; None while another judge is to tell."""
         self._standing.now = standing
 
     def shadow(self, model: str, report: dict[str, Any]) -> None:

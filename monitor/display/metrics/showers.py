@@ -6,11 +6,17 @@ import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
-from prometheus_client.core import CounterMetricFamily, Exemplar, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from models.scoring.scales import LEVELS
+from monitor.detector.tree import ELSEWHERE
 from monitor.display.metrics.labels import region_rows
 
 if TYPE_CHECKING:
@@ -32,24 +38,30 @@ SKIPPED = ("late", "masked", "shed")
 """Why a shower that could be scored was left out on purpose."""
 
 
-class Showers(Collector):
+class ShowerCounts:
     """Everything that is counted by region, as arrays; R rows, the last for unknown regions."""
 
-    def __init__(self, detector: Detector) -> None:
-        names, self._row = region_rows(detector)
-        self._names = [*names, "other"]
-        rows, bins = len(self._names), len(SCORE_EDGES) + 1
-        self._scored = np.zeros(rows, np.int64)
-        self._unscored = np.zeros(rows, np.int64)
-        self._unknown = np.zeros(rows, np.int64)
-        self._skipped = np.zeros((rows, len(SKIPPED)), np.int64)
-        self._anomalous = np.zeros((rows, len(LEVELS)), np.int64)
-        self._expected = np.zeros((rows, len(LEVELS)))
-        self._counts = np.zeros((rows, bins), np.int64)
-        self._sums = np.zeros(rows)
-        self._bin_exemplars: dict[tuple[int, int], Exemplar] = {}
-        self._level_exemplars: dict[tuple[int, int], Exemplar] = {}
-        self._lock = threading.Lock()  # the worker adds, the scrape reads
+    def __init__(self, row_of: NDArray[np.int64], rows: int) -> None:
+        """Begin at zero.
+
+        Parameters
+        ----------
+        row_of
+            Row of each region id that is known.
+        rows
+            R.
+        """
+        self._row_of = row_of
+        self.scored = np.zeros(rows, np.int64)
+        self.unscored = np.zeros(rows, np.int64)
+        self.unknown = np.zeros(rows, np.int64)
+        self.skipped = np.zeros((rows, len(SKIPPED)), np.int64)
+        self.anomalous = np.zeros((rows, len(LEVELS)), np.int64)
+        self.expected = np.zeros((rows, len(LEVELS)))
+        self.counts = np.zeros((rows, len(SCORE_EDGES) + 1), np.int64)
+        self.sums = np.zeros(rows)
+        self.bin_exemplars: dict[tuple[int, int], Exemplar] = {}
+        self.level_exemplars: dict[tuple[int, int], Exemplar] = {}
 
     def add(
         self,
@@ -59,11 +71,23 @@ class Showers(Collector):
         where: Callable[[int], Mapping[str, str]],
         at: float,
     ) -> None:
-        """Count a batch; the parameters are those of `WorkerMetrics.scored`."""
+        """Count a batch of N scored showers.
+
+        Parameters
+        ----------
+        region
+            Region id of each shower, shape (N,).
+        expected_rate
+            Expected exceedances of a good shower per condition cell and level, shape (K, A).
+        where
+            Labels of a shower's exemplar (event, record), given its index in the batch.
+        at
+            Wall clock, s since 1970 UTC.
+        """
         all_rows = self._rows(region)
         index = np.flatnonzero(scored.valid)
         row, p = all_rows[index], scored.p_combined[index]
-        n_rows, n_bins = self._counts.shape
+        n_rows, n_bins = self.counts.shape
         score = -np.log10(p)
         place = row * n_bins + np.searchsorted(SCORE_EDGES, score, side="left")  # le is inclusive
         cell = row * len(expected_rate) + scored.condition_cell[index]
@@ -71,51 +95,76 @@ class Showers(Collector):
         expected = per_cell.reshape(n_rows, -1) @ expected_rate
         anomalous = [np.bincount(row[p <= alpha], minlength=n_rows) for alpha in LEVELS]
         worst = _worst(place, score, score >= -np.log10(LEVELS[1]))
-        exemplars = [_exemplar(where(int(index[i])), float(score[i]), at) for i in worst]
-        with self._lock:
-            self._scored += np.bincount(row, minlength=n_rows)
-            known = ~scored.valid & ~scored.unknown
-            self._unscored += np.bincount(all_rows[known], minlength=n_rows)
-            self._unknown += np.bincount(all_rows[scored.unknown], minlength=n_rows)
-            self._anomalous += np.stack(anomalous, axis=1)
-            self._expected += expected
-            self._counts += np.bincount(place, minlength=n_rows * n_bins).reshape(n_rows, n_bins)
-            self._sums += np.bincount(row, weights=score, minlength=n_rows)
-            for i, exemplar in zip(worst, exemplars, strict=True):
-                if exemplar is not None:
-                    self._remember(int(place[i]), float(score[i]), exemplar)
+        self.scored += np.bincount(row, minlength=n_rows)
+        known = ~scored.valid & ~scored.unknown
+        self.unscored += np.bincount(all_rows[known], minlength=n_rows)
+        self.unknown += np.bincount(all_rows[scored.unknown], minlength=n_rows)
+        self.anomalous += np.stack(anomalous, axis=1)
+        self.expected += expected
+        self.counts += np.bincount(place, minlength=n_rows * n_bins).reshape(n_rows, n_bins)
+        self.sums += np.bincount(row, weights=score, minlength=n_rows)
+        for i in worst:
+            exemplar = _exemplar(where(int(index[i])), float(score[i]), at)
+            if exemplar is not None:
+                self._remember(int(place[i]), float(score[i]), exemplar)
 
     def _remember(self, place: int, score: float, exemplar: Exemplar) -> None:
-        row, bin_ = divmod(place, self._counts.shape[1])
-        self._bin_exemplars[row, bin_] = exemplar
+        row, bin_ = divmod(place, self.counts.shape[1])
+        self.bin_exemplars[row, bin_] = exemplar
         for level, alpha in enumerate(LEVELS):
             if score >= -np.log10(alpha):
-                self._level_exemplars[row, level] = exemplar
+                self.level_exemplars[row, level] = exemplar
 
     def skip(self, region: NDArray[np.int64], reason: str) -> None:
-        """Count showers left out, by region id of each."""
-        counts = np.bincount(self._rows(region), minlength=len(self._names))
-        with self._lock:
-            self._skipped[:, SKIPPED.index(reason)] += counts
+        """Count showers left out for one of `SKIPPED`, by region id of each."""
+        counts = np.bincount(self._rows(region), minlength=len(self.scored))
+        self.skipped[:, SKIPPED.index(reason)] += counts
+
+    def merge(self, other: ShowerCounts) -> None:
+        """Add what another has counted of the same regions, later than this."""
+        for name in _TABLES:
+            table = getattr(self, name)
+            table += getattr(other, name)
+        self.bin_exemplars |= other.bin_exemplars
+        self.level_exemplars |= other.level_exemplars
 
     def _rows(self, region: NDArray[np.int64]) -> NDArray[np.int64]:
-        other = len(self._names) - 1
-        known = (region >= 0) & (region < len(self._row))
-        return np.where(known, self._row[np.where(known, region, 0)], other)
+        other = len(self.scored) - 1
+        known = (region >= 0) & (region < len(self._row_of))
+        return np.where(known, self._row_of[np.where(known, region, 0)], other)
+
+
+class Showers(Collector):
+    """What was counted by region, as families."""
+
+    def __init__(self, detector: Detector) -> None:
+        names, self._row_of = region_rows(detector)
+        self._names = [*names, ELSEWHERE]
+        self._sectors = {names[self._row_of[r.id]]: r.sector for r in detector.regions}
+        self._all = self.blank()
+        self._lock = threading.Lock()  # the worker adds, the scrape reads
+
+    def blank(self) -> ShowerCounts:
+        """Return counts at zero, to be added later."""
+        return ShowerCounts(self._row_of, len(self._names))
+
+    def add(self, counts: ShowerCounts) -> None:
+        """Add what was counted."""
+        with self._lock:
+            self._all.merge(counts)
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families, as they were at one moment."""
         with self._lock:
-            counts, sums = self._counts.copy(), self._sums.copy()
-            tables = [
-                (_SCORED, None, self._scored.copy()),
-                (_UNSCORED, None, self._unscored.copy()),
-                (_UNKNOWN, None, self._unknown.copy()),
-                (_SKIPPED, SKIPPED, self._skipped.copy()),
-                (_EXPECTED, _LEVEL_NAMES, self._expected.copy()),
-            ]
-            anomalous = self._anomalous.copy()
-            in_bin, at_level = dict(self._bin_exemplars), dict(self._level_exemplars)
+            now = self.blank()
+            now.merge(self._all)
+        tables = [
+            (_SCORED, None, now.scored),
+            (_UNSCORED, None, now.unscored),
+            (_UNKNOWN, None, now.unknown),
+            (_SKIPPED, SKIPPED, now.skipped),
+            (_EXPECTED, _LEVEL_NAMES, now.expected),
+        ]
         for (name, text, label), values, table in tables:
             labels = ["region"] if label is None else ["region", label]
             family = CounterMetricFamily(name, text, labels=labels)
@@ -124,8 +173,12 @@ class Showers(Collector):
                     extra = [] if values is None else [values[column]]
                     family.add_metric([region, *extra], value.item())
             yield family
-        yield self._anomalous_family(anomalous, at_level)
-        yield self._score_family(counts, sums, in_bin)
+        sectors = InfoMetricFamily("calodqm_region", "Where the region lies.", labels=["region"])
+        for region, sector in self._sectors.items():
+            sectors.add_metric([region], {"sector": sector})
+        yield sectors
+        yield self._anomalous_family(now.anomalous, now.level_exemplars)
+        yield self._score_family(now.counts, now.sums, now.bin_exemplars)
 
     def _anomalous_family(
         self, table: NDArray[np.int64], exemplars: dict[tuple[int, int], Exemplar]
@@ -165,6 +218,7 @@ class Showers(Collector):
         return family
 
 
+_TABLES = ("scored", "unscored", "skipped", "anomalous", "expected", "counts", "sums")
 _LEVEL_NAMES = tuple(f"{alpha:g}" for alpha in LEVELS)
 _SCORED = ("calodqm_showers_scored", "Showers that got a p-value.", None)
 _UNSCORED = ("calodqm_showers_unscored", "Showers whose score was not finite.", None)

@@ -13,11 +13,14 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from monitor.detector.tree import Level
+from monitor.display.metrics.channels import channel_series
 from monitor.display.metrics.labels import MAX_REGION_LABELS
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
 from monitor.display.metrics.stream import stream_series
+from monitor.display.standing import RANK
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunNow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,30 +28,38 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from monitor.detector.tree import Detector
-    from monitor.display.standing import Standing
+    from monitor.display.standing import RegionNow, Standing
     from monitor.quality.alarms import Alarm
+
+WHILE_OPEN = frozenset({Level.GROUP, Level.CHANNEL})
+"""Levels whose places have series while an alarm of theirs is open, and no longer."""
 
 
 class StandingSeries(Collector):
-    """The newest `Standing` as families; it is replaced whole, so reading needs no lock."""
+    """The newest `Standing` as families; it is replaced whole, so reading needs no lock.
+
+    There are none while it is somebody else's to tell: a judge that has lost its office must not
+    go on ringing with what it knew last.
+    """
 
     def __init__(self, detector: Detector) -> None:
         self.now: Standing | None = None
         self._detector = detector
-        self._places = [
+        self._places = {
             (Level.DETECTOR, detector.name),
             *((Level.SECTOR, sector) for sector in detector.sectors),
-        ]
+        }
         if len(detector.regions) <= MAX_REGION_LABELS:
-            self._places += [(Level.REGION, region.name) for region in detector.regions]
+            self._places |= {(Level.REGION, region.name) for region in detector.regions}
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families."""
         now = self.now
-        yield from self._alarms(now)
         if now is None:
             return
-        yield _quality(now)
+        yield from self._alarms(now)
+        yield from _regions(now)
+        yield _run(now)
         yield _gauge(
             "calodqm_data_timestamp_seconds", "Newest judged data-second.", now.data_second or 0
         )
@@ -81,9 +92,12 @@ class StandingSeries(Collector):
         if now.latents is not None:
             yield from latent_series(now.latents, self._detector)
 
-    def _alarms(self, now: Standing | None) -> Iterable[Metric]:
-        alarms = () if now is None else now.alarms
-        loud = set() if now is None else {alarm.id for alarm in now.unacknowledged()}
+    def _alarms(self, now: Standing) -> Iterable[Metric]:
+        alarms = now.alarms
+        loud = {alarm.id for alarm in now.unacknowledged()}
+        # Where regions are many, one has its series from its first alarm on; a channel or a group has
+        # some while its alarm is open, for there are too many of them.
+        self._places |= {(a.level, a.place) for a in alarms if a.level not in WHILE_OPEN}
         labels = ["level", "place", "severity"]
         opened = GaugeMetricFamily(
             "calodqm_alarms_open", "Open alarms that nobody has acknowledged.", labels=labels
@@ -91,7 +105,7 @@ class StandingSeries(Collector):
         taken = GaugeMetricFamily(
             "calodqm_alarms_acknowledged", "Open alarms in somebody's hands.", labels=labels
         )
-        for level, place in self._places:
+        for level, place in sorted(self._places | {(a.level, a.place) for a in alarms}):
             for severity in Severity:
                 here = [
                     a for a in alarms if (a.level, a.place, a.severity) == (level, place, severity)
@@ -103,6 +117,8 @@ class StandingSeries(Collector):
         yield taken
         yield from _evidence(alarms)
         yield cell_series(alarms)
+        if now is not None and now.channels:
+            yield from channel_series(now.channels, alarms)
 
 
 def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
@@ -128,13 +144,58 @@ def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
     yield odds
 
 
-def _quality(now: Standing) -> Metric:
-    family = StateSetMetricFamily(
-        "calodqm_region_quality", "Verdict on the region now.", labels=["region"]
+def _regions(now: Standing) -> Iterable[Metric]:
+    """Yield what is said of each region."""
+    quality = StateSetMetricFamily(
+        "calodqm_region_quality",
+        "Verdict on the region now; of many regions the worst of each sector, and those that are "
+        "medium or bad.",
+        labels=["region"],
     )
-    for row in now.board[:MAX_REGION_LABELS]:
-        family.add_metric([row.name], {q.value: q is row.quality for q in Quality})
+    out = GaugeMetricFamily(
+        "calodqm_region_out",
+        "Whether nothing is expected of the region: masked, or not in the run.",
+        labels=["region"],
+    )
+    watched = {row.name for row in now.board if row.in_run and not row.masked}
+    watched |= {row.sector for row in now.board if row.name in watched}
+    for name, worst in _qualities(now.board).items():
+        quality.add_metric([name], {q.value: q is worst for q in Quality})
+        out.add_metric([name], name not in watched)
+    yield quality
+    yield out
+
+
+def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
+    """Return what is told of regions, by the value of their label."""
+    if len(board) <= MAX_REGION_LABELS:
+        return {row.name: row.quality for row in board}
+    told = {row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}}
+    for row in sorted(board, key=_concern):  # the worst comes last
+        told[row.sector] = row.quality
+    return told
+
+
+def _concern(row: RegionNow) -> tuple[bool, int]:
+    return not row.masked, RANK[row.quality]
+
+
+def _run(now: Standing) -> Metric:
+    family = StateSetMetricFamily("calodqm_run_state", "What the data acquisition says of the run.")
+    family.add_metric([], {state.value: state is now.run_now for state in RunNow})
     return family
+
+
+def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
+    """Return what is told of regions, by the value of their label."""
+    if len(board) <= MAX_REGION_LABELS:
+        return {row.name: row.quality for row in board}
+    told: dict[str, Quality] = {
+        row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
+    }
+    for row in sorted(board, key=lambda row: RANK[row.quality]):  # the worst comes last
+        told[row.sector] = row.quality
+    return told
 
 
 def _self_tests(now: Standing) -> Iterable[Metric]:

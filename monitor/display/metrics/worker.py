@@ -10,14 +10,11 @@ from monitor.display.metrics.showers import Showers
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from models.scoring.scored import Scored
     from monitor.detector.tree import Detector
     from monitor.display.metrics.exposition import Exposition
+    from monitor.display.metrics.showers import ShowerCounts
 
 SECONDS_EDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 AGE_EDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0)
@@ -77,12 +74,6 @@ class WorkerMetrics:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
         self._lag, self._lag_age = new.lag, new.lag_age
-        self._answer = new.gauge(
-            "calodqm_answer_age_seconds",
-            "For how long the broker of a partition has not answered.",
-            "topic",
-            "partition",
-        )
         self._ours: set[str] = set()
         self._assigned = new.gauge(
             "calodqm_assigned_partitions", "Partitions that are ours.", "topic"
@@ -129,38 +120,21 @@ class WorkerMetrics:
         """Count holes in a producer's numbering."""
         self._missing.inc(blocks)
 
-    def uncounted(self) -> None:
-        """Count a record whose producer does not count."""
-        self._uncounted.inc()
+    def uncounted(self, records: int) -> None:
+        """Count records whose producers do not count."""
+        self._uncounted.inc(records)
 
-    def scored(
-        self,
-        scored: Scored,
-        region: NDArray[np.int64],
-        expected_rate: NDArray[np.float64],
-        *,
-        where: Callable[[int], Mapping[str, str]],
-        at: float,
-    ) -> None:
-        """Count a batch of N scored showers.
+    def blank(self) -> ShowerCounts:
+        """Return counts of showers at zero, to be added by `showers`."""
+        return self._showers.blank()
 
-        Parameters
-        ----------
-        region
-            Region id of each shower, shape (N,).
-        expected_rate
-            Expected exceedances of a good shower per condition cell and level, shape (K, A).
-        where
-            Labels of a shower's exemplar (event, record), given its index in the batch.
-        at
-            Wall clock, s since 1970 UTC.
-        """
-        self._showers.add(scored, region, expected_rate, where, at)
-        self._batch.observe(scored.n)
+    def showers(self, counts: ShowerCounts) -> None:
+        """Add showers that were counted."""
+        self._showers.add(counts)
 
-    def skipped(self, region: NDArray[np.int64], reason: str) -> None:
-        """Count showers left out on purpose; `reason` is one of `SKIPPED`."""
-        self._showers.skip(region, reason)
+    def batch(self, showers: int) -> None:
+        """Note how many showers were scored at once."""
+        self._batch.observe(showers)
 
     def stage(self, name: str, seconds: float) -> None:
         """Count the time of one stage for one batch."""
@@ -194,21 +168,15 @@ class WorkerMetrics:
         for partition in self._ours - ours:
             self._lag.remove(self._topic, partition)
             self._lag_age.remove(self._topic, partition)
-            self._answer.remove(self._topic, partition)
         for partition in ours:
             self._lag.labels(self._topic, partition).set(math.nan)
             self._lag_age.labels(self._topic, partition).set(math.inf)
-            self._answer.labels(self._topic, partition)
         self._ours = ours
 
     def lag(self, partition: int, records: float, age_s: float) -> None:
         """Note how far behind a partition of ours is."""
         self._lag.labels(self._topic, str(partition)).set(records)
         self._lag_age.labels(self._topic, str(partition)).set(age_s)
-
-    def answered(self, partition: int, seconds: float) -> None:
-        """Note for how long the broker of a partition of ours has not answered."""
-        self._answer.labels(self._topic, str(partition)).set(seconds)
 
     def model(
         self, family: str, sha256: str, version: str, card: Mapping[str, Any] | None = None

@@ -16,6 +16,7 @@ const dark = () => getComputedStyle(document.documentElement).colorScheme === "d
 // Times in ns come as text, because they are beyond what a number holds exactly; dividing reads them.
 let answer = null;         // the last answer, and when it came by this page's own monotonic clock
 let answeredAt = -Infinity;
+let undrawn = false;       // the last answer could not be drawn: what is seen is older than it
 const chosen = new Map();  // alarms that somebody has opened or folded by hand
 
 // Elements are made with text only: nothing that comes over the wire is ever read as HTML.
@@ -41,6 +42,9 @@ function mark(quality) {
 }
 
 const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
+const day = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
+// A time of another day than this one has its date beside it.
+const when = (seconds) => (day(seconds) === day(Date.now() / 1000) ? "" : `${day(seconds)} `) + clock(seconds);
 const number = (value, digits = 0) =>
   value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits });
 
@@ -57,6 +61,7 @@ function span(seconds) {
 function freshness() {
   const waited = (performance.now() - answeredAt) / 1000;
   if (answer === null) return { stale: true, what: "Waiting for the monitor", why: "Nothing below is known to be true." };
+  if (undrawn) return { stale: true, what: "This page cannot draw what the monitor says", why: "Reload it. Nothing below is live." };
   if (waited > CUT_OFF_S) {
     return { stale: true, what: `No answer for ${span(waited)}`, why: "The monitor or the network is gone. Nothing below is live." };
   }
@@ -69,7 +74,7 @@ function freshness() {
   }
   const now = answer.now;
   if (now.data_second !== null && since(answer.advanced_ns) > answer.silent_s) {
-    return { stale: true, what: `No new data for ${span(since(answer.advanced_ns))}`, why: `What is shown below ended at ${clock(now.data_second)} UTC.` };
+    return { stale: true, what: `No new data for ${span(since(answer.advanced_ns))}`, why: `What is shown below ended at ${when(now.data_second)} UTC.` };
   }
   const behind = now.data_second === null ? null : since(now.data_second * 1e9) - 1;
   return { stale: false, behind };
@@ -107,7 +112,9 @@ async function poll() {
       if (said.role !== "active" && answer?.role === "active" && performance.now() - answeredAt < CUT_OFF_S * 1000) throw new Error("a stand-by answered");
       answer = said;
       answeredAt = performance.now();
-      if (answer.now !== null) show(answer);
+      undrawn = said.now !== null;   // until it is
+      if (undrawn) show(said);
+      undrawn = false;
     }
   } catch (problem) {
     console.warn("no answer:", problem.message);   // freshness() tells the crew
@@ -118,19 +125,20 @@ async function poll() {
 
 // ---- what is shown --------------------------------------------------------------------------
 
-function show({ now, service }) {
+function show({ now, service, channels }) {
+  $("to-channels").hidden = !channels;
   document.body.dataset.quality = now.quality;
   $("detector").textContent = now.detector;
   $("run").textContent = now.run;
   $("lumisection").textContent = now.lumisection;
-  $("clock").textContent = now.data_second === null ? "–" : clock(now.data_second);
+  $("clock").textContent = now.data_second === null ? "–" : when(now.data_second);
   const last = now.history.showers.slice(-10);
   $("rate").textContent = last.length ? number(last.reduce((a, b) => a + b, 0) / last.length) : "–";
   $("hero-mark").setAttribute("href", `#${now.quality}`);
   $("headline").textContent = now.headline;
   const loud = now.alarms.filter((alarm) => !alarm.taken);
   const first = loud.length ? Math.min(...loud.map((alarm) => alarm.onset_ns)) / 1e9 : null;
-  $("since").textContent = first === null ? "" : `since ${clock(first)} UTC, ${span(now.data_second - first)} of data`;
+  $("since").textContent = first === null ? "" : `since ${when(first)} UTC, ${span(now.data_second - first)} of data`;
   board(now);
   alarms(now);
   worst(now);
@@ -185,7 +193,7 @@ function alarms(now) {
   const cards = sorted.slice(0, MOST_ALARMS).map((alarm) => card(alarm, now, alarm === loud[0]));
   if (sorted.length > MOST_ALARMS) cards.push(make("p", `and ${sorted.length - MOST_ALARMS} more`, { class: "calm" }));
   if (!cards.length) cards.push(make("p", "No open alarm: nothing to do.", { class: "calm" }));
-  const past = now.cleared.slice(0, 3).map((alarm) => `${alarm.summary}, ${clock(alarm.onset_ns / 1e9)} to ${clock(alarm.now_ns / 1e9)}`);
+  const past = now.cleared.slice(0, 3).map((alarm) => `${alarm.summary}, ${when(alarm.onset_ns / 1e9)} to ${when(alarm.now_ns / 1e9)}`);
   if (past.length) cards.push(make("p", `Over: ${past.join("; ")}`, { class: "past" }));
   keep($("alarms"), cards);
 }
@@ -195,12 +203,12 @@ function card(alarm, now, open) {
   const children = [
     make("summary", null, {}, [
       make("h3", null, {}, [make("em", alarm.taken ? "in hand" : alarm.severity), make("span", alarm.summary)]),
-      make("p", `Since ${clock(onset)} UTC (${span(now.data_second - onset)} of data), ${alarm.level} ${alarm.place}, ${alarm.test}`, { class: "when" }),
+      make("p", `Since ${when(onset)} UTC (${span(now.data_second - onset)} of data), ${alarm.level} ${alarm.place}, ${alarm.test}`, { class: "when" }),
     ]),
     make("p", alarm.text),
   ];
   const regions = alarm.regions.length > 1 ? alarm.regions : [];
-  const shares = [...regions, ...alarm.cells].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
+  const shares = [...regions, ...alarm.cells, ...(alarm.channels ?? [])].slice(0, 8).map((part) => make("li", `${part.name} ${Math.round(100 * part.share)} %`));
   if (shares.length) children.push(make("ul", null, { class: "shares" }, shares));
   children.push(alarm.taken ? taken(alarm) : acts(alarm));
   const quality = alarm.taken ? "null" : LEVEL[alarm.severity];
@@ -212,7 +220,7 @@ function card(alarm, now, open) {
 
 function taken(alarm) {
   const act = alarm.taken;
-  const until = act.until_ns === null ? "" : ` until ${clock(act.until_ns / 1e9)} UTC`;
+  const until = act.until_ns === null ? "" : ` until ${when(act.until_ns / 1e9)} UTC`;
   return make("div", null, { class: "acts" }, [
     make("span", `${act.who}: ${act.cause}${until}`), ...(answer.acts ? [button("Lift", () => ask(alarm, true))] : [])]);
 }
@@ -256,6 +264,12 @@ function ask(alarm, lift) {
   const masks = [["nothing", []]];
   if (cells.length) masks.push([`the cell ${cells[0]} of ${regions[0]}`, [`${regions[0]}:${cells[0]}`]]);
   if (cells.length > 1) masks.push([`all ${cells.length} cells named`, [`${regions[0]}:${cells.join(";")}`]]);
+  const channels = (alarm.channels ?? []).map((channel) => channel.name);
+  if (channels.length) {
+    const groups = [];   // a mask has 500 characters at most
+    for (let i = 0; i < channels.length; i += 16) groups.push(channels.slice(i, i + 16).join(";"));
+    masks.push([channels.length === 1 ? `the channel ${channels[0]}` : `all ${channels.length} channels named`, groups.slice(0, 16)]);
+  }
   if (regions.length) masks.push([regions.length === 1 ? `the region ${regions[0]}` : `all ${regions.length} regions named`, regions]);
   options($("act-mask"), masks);
   options($("act-until"), HOURS);
@@ -312,7 +326,7 @@ function worst(now) {
     const image = make("img", null, { src: `/pictures/${place}.svg?theme=${dark() ? "dark" : "light"}`, alt: `Shower ${shower.event_id}` });
     const caption = make("figcaption", null, { title: place }, [
       make("b", `${names.get(shower.region) ?? shower.region}, p = ${shower.p.toExponential(0)}`),
-      document.createTextNode(`, ${clock(Math.floor(shower.time_ns / 1e9))} UTC, event ${shower.event_id}`)]);
+      document.createTextNode(`, ${when(Math.floor(shower.time_ns / 1e9))} UTC, event ${shower.event_id}`)]);
     image.addEventListener("error", () => image.replaceWith(make("p", "This shower is no longer kept.", { class: "past" })));
     return make("figure", null, { "data-key": image.src }, [make("a", null, { href: `/pictures/${place}.png` }, [image]), caption]);
   });
@@ -416,6 +430,7 @@ function trust(now, service) {
     ["Watched", `${span(budget.watched_days * 86400)} of data`],
     ["Measured against", `${reference.origin} reference of ${number(reference.showers)} showers`],
   ];
+  if (now.reference_awaited) rows.push(["Reference", now.reference_awaited]);
   if (now.reference_distance !== null) rows.push(["Live against certified", `distance ${number(now.reference_distance, 4)}`]);
   for (const test of now.self_tests) {
     const worry = test.injected >= 5 && test.found < 0.8 * test.injected;

@@ -7,7 +7,10 @@ import pytest
 
 from consumers.app import settings
 from consumers.cli import options
+from consumers.wire import topics
 from consumers.wire.user_error import UserError
+from monitor.judging.settings import MonitorSettings
+from monitor.reference.live import LiveSettings
 
 
 def test_options_overrule_the_environment(monkeypatch):
@@ -233,3 +236,52 @@ def test_gssapi_without_its_library_says_what_to_install(monkeypatch):
     options = settings.load({**gssapi, "sasl_kerberos_domain": "site"}, {}).connection().options()
     assert options["sasl_kerberos_service_name"] == "kafka"
     assert options["sasl_kerberos_domain_name"] == "site"
+
+
+def test_how_a_judge_judges_can_be_set_and_reaches_the_monitor():
+    words = {
+        "CALODQM_BUDGET_DAYS": "10",
+        "CALODQM_WARNING_DAYS": "0.5",
+        "CALODQM_MIN_SHOWERS": "7",
+        "CALODQM_FLOOR_MEAN": "0.1",
+        "CALODQM_FLOOR_CROWD": "4",
+        "CALODQM_LIVE": "false",
+        "CALODQM_QUARANTINE_S": "60",
+        "CALODQM_SUBTRACT_S": "120",
+    }
+    told = settings.load({}, words).monitor_settings("m", ("a",), "1")
+    assert (told.allowance.days_per_page, told.allowance.days_per_warning) == (10, 0.5)
+    assert told.min_showers == 7
+    assert (told.floors.mean, told.floors.crowd) == (0.1, 4)
+    assert told.live == LiveSettings(enabled=False, quarantine_s=60, horizon_s=120)
+    assert settings.load({}, {}).monitor_settings("", (), "0.1.0") == MonitorSettings()
+
+
+def test_warnings_that_would_come_after_pages_are_refused():
+    with pytest.raises(UserError, match="warning_days"):
+        settings.load({}, {"CALODQM_WARNING_DAYS": "40"})
+
+
+def test_each_setting_of_the_judgement_has_a_meaning_and_stands_in_the_guide():
+    guide = (settings.ROOT / "deploy" / "guides" / "operator.md").read_text()
+    for name, (value, meaning) in settings.load({}, {}).told().items():
+        assert meaning
+        default = "true" if name == "live" else value
+        assert f"| `CALODQM_{name.upper()}` | {default} |" in guide
+
+
+def test_a_prefix_is_that_of_topic_and_group_unless_they_are_given():
+    given = settings.load({}, {"CALODQM_PREFIX": "ecal."})
+    assert (given.topic, given.group) == ("ecal.calo.showers.v1", "ecal.calodqm")
+    given = settings.load({"topic": "daq.showers", "group": "mine"}, {"CALODQM_PREFIX": "ecal."})
+    assert (given.topic, given.group) == ("daq.showers", "mine")
+    with pytest.raises(UserError, match="setting prefix"):
+        settings.load({"prefix": "e cal"}, {})
+
+
+def test_a_connection_calls_our_own_topics_by_the_prefix_and_no_others():
+    connection = settings.load({"prefix": "ecal."}, {}).connection()
+    assert connection.there(topics.WINDOWS) == "ecal.calo.windows.v1"
+    assert connection.there("ecal.calo.showers.v1") == "ecal.calo.showers.v1"
+    assert connection.here("ecal.calo.windows.v1") == topics.WINDOWS
+    assert connection.here("hcal.calo.windows.v1") == "hcal.calo.windows.v1"

@@ -1,10 +1,12 @@
 """What the doctor says of a cluster: rights, copies, configurations, first start."""
 
+import time
 from dataclasses import replace
 
 import pytest
+from stage import Stage
 
-from consumers.cli.cluster import Part, findings
+from consumers.cli.cluster import Part, clocks, findings
 from consumers.kafka.admin import wanted
 from consumers.kafka.survey import Survey, TopicFacts
 from consumers.wire import topics
@@ -74,7 +76,7 @@ def test_a_topic_that_may_not_be_seen_is_not_called_absent():
         (with_topic(topics.WINDOWS, partitions=2), "it must have one"),
         (with_config(topics.WINDOWS, min_insync_replicas="3"), "a broker away stops us"),
         (with_config(topics.WINDOWS, min_insync_replicas="1"), "on one broker alone"),
-        (with_config(topics.WINDOWS, retention_ms="604800000"), "retention.ms is 604800000"),
+        (with_config(topics.WINDOWS, retention_ms="86400000"), "retention.ms is 86400000"),
         (with_config(topics.QUALITY, retention_ms="604800000"), "not -1"),
         (with_config(topics.QUALITY, retention_bytes="1000000"), "retention.bytes is 1000000"),
         (with_config(topics.STATE, cleanup_policy="delete"), "cleanup.policy is delete"),
@@ -105,3 +107,22 @@ def test_a_part_is_asked_for_its_own_rights_only():
     assert topics.QUALITY not in workers.rights()
     assert workers.groups() == ["calodqm"]
     assert "WRITE" in Part("x", "g", ("judge", "page")).rights()[topics.WINDOWS]
+
+
+def test_what_to_type_has_the_names_that_the_cluster_knows():
+    part = replace(PART, there="ecal.{}".format)
+    said = bad(with_topic(topics.STATE, rights=frozenset()), part)
+    assert said.startswith("topic ecal.calo.state.v1: no right to read")
+    assert "--topic ecal.calo.state.v1 " in said
+
+
+def test_the_clock_of_a_worker_is_compared_with_the_brokers_by_its_least_delayed_word():
+    stage = Stage(1)
+    source = stage.start_worker(heartbeat_s=-1.0)
+    stage.assign(0, source, tell_old=False)
+    for ahead_s in (0.0, 40.0):
+        for delay_ms in (30, 9000, 10):
+            stage.broker.now_ms = int((time.time() - ahead_s) * 1000) + delay_ms
+            stage.step_worker()
+        off = clocks(stage.broker.topics[topics.WINDOWS, 0])
+        assert off["w0"] == pytest.approx(ahead_s, abs=1.0)

@@ -1,5 +1,8 @@
 """calodqm train and apply, as they are typed."""
 
+import json
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pyarrow.parquet as pq
@@ -78,6 +81,9 @@ def trained(folder):
         folder / "test.h5",
         "--anomaly",
         f"mu={folder / 'mu.h5'}",
+        # What is clean here has noise already, and gets more.
+        "--despite",
+        "latents,calibration",
     )
     assert train(folder, *words) == 0
     return out
@@ -106,6 +112,9 @@ def test_the_same_command_gives_the_same_artefact(folder, trained):
         folder / "test.h5",
         "--anomaly",
         f"mu={folder / 'mu.h5'}",
+        # What is clean here has noise already, and gets more.
+        "--despite",
+        "latents,calibration",
     )
     assert train(folder, *words) == 0
     assert Artefact.load(again).hash == Artefact.load(trained).hash
@@ -154,7 +163,7 @@ def test_showers_that_cannot_be_examined_do_not_cost_the_training(
     monkeypatch.setattr(certification, "examined", refuse)
     out = folder / "kept"
     words = ("--out", out, "--certify", folder / "clean.h5", "--test", folder / "test.h5")
-    assert train(folder, *words) == 2
+    assert train(folder, *words, "--despite", "latents,calibration") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("calodqm train: ")
     assert "no such showers" in error
@@ -201,3 +210,59 @@ def test_wrong_use_ends_in_one_line(folder, trained, capsys, words, says):
     assert says in error
     assert "\n" not in error
     assert error.startswith(f"calodqm {words[0]}: ")
+
+
+@pytest.fixture(scope="module")
+def unfit(folder):
+    """Return the words that train a model and certify it with showers of twice the noise."""
+    good, rng = tiny.showers()[slice(700, 1200)], np.random.default_rng(1)
+    noisy = good.cells + rng.normal(0, 2, good.cells.shape).astype(np.float32)
+    write(folder / "noisy.h5", replace(good, cells=noisy))
+    return ("--out", folder / "unfit", "--certify", folder / "noisy.h5")
+
+
+@pytest.fixture(scope="module")
+def despite(folder, unfit):
+    assert train(folder, *unfit, "--resume", "--despite", "latents,calibration") == 0
+    return folder / "unfit"
+
+
+def test_a_model_that_does_not_fit_is_not_certified_and_says_why(folder, unfit, capsys):
+    assert train(folder, *unfit) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "not certified: latents: mean square of the latents" in said
+    assert "--despite latents" in said
+    assert "with --resume it need not be trained again" in said
+    assert not (folder / "unfit" / "hash").exists()
+    assert (folder / "unfit" / "checkpoint.safetensors").exists()
+
+
+def test_an_order_that_names_something_else_does_not_help(folder, unfit):
+    assert train(folder, *unfit, "--resume", "--despite", "losses") == 2
+
+
+def test_by_order_it_is_certified_and_its_card_says_what_does_not_fit(despite):
+    card = Artefact.load(despite).card
+    assert any("mean square of the latents" in text for text in card["despite"])
+    assert not list(despite.glob("checkpoint*"))
+
+
+def test_what_does_not_fit_is_never_announced(despite, capsys):
+    assert main(["model", "announce", str(despite)]) == 2
+    assert "it does not fit: latents" in capsys.readouterr().err
+
+
+def test_doctor_says_that_a_model_does_not_fit(despite, capsys):
+    main(["doctor", "--no-broker", "--json", "--artefact", str(despite)])
+    found = {f["what"]: f for f in json.loads(capsys.readouterr().out)}
+    assert not found["fit of the model"]["well"]
+    assert "mean square of the latents" in found["fit of the model"]["text"]
+    main(["doctor", "--no-broker", "--json"])  # of the shipped model
+    found = {f["what"]: f for f in json.loads(capsys.readouterr().out)}
+    assert found["fit of the model"]["well"]
+
+
+def test_an_unknown_misfit_is_refused_in_one_line(folder, unfit, capsys):
+    with pytest.raises(SystemExit):
+        train(folder, *unfit, "--despite", "looks")
+    assert "name some of latents, calibration, losses" in capsys.readouterr().err

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from memory import TINY
 from prometheus_client import generate_latest
-from stage import FIRST, PARTITIONS, Stage, chaos
+from stage import PARTITIONS, Stage, chaos
 
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.judge.judge import JudgeSettings
-from consumers.score.worker import WorkerSettings
+from consumers.score.settings import WorkerSettings
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -121,9 +120,10 @@ def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     snapshots = Snapshots(stage.judge._log)
     before = snapshots.newest()
     assert before.at > 0
-    stage.start_judge()
-    stage.judge._settings = JudgeSettings("j", FIRST, "other", snapshot_s=1e9, show_s=1e9)
+    stage.start_judge(fingerprint="other")
     stage.judge._step()
+    assert not stage.judge._bench.monitor.showers
+    assert stage.judge._bench.totals["showers"] >= before.totals["showers"] > 0
     assert stage.judge._bench.at >= before.at
     assert stage.judge._bench.fence.ends.items() >= Fence.from_json(before.fence).ends.items()
 

@@ -12,7 +12,8 @@ from standings import alarm
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.places import Known, Place, find
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.ranges import Open
 from consumers.wire.record import digest
@@ -28,20 +29,20 @@ def work(stage, n, worker=None):
             stage.judge._step()
 
 
-def staffed(n=100, **ids):
+def staffed(n=100, told=None, **ids):
     """Return a stage with a judge and a worker that has every partition, at work."""
     stage = Stage(0)
     stage.broker.ids |= ids
     stage.start_judge()
-    hire(stage)
+    hire(stage, **(told or {}))
     work(stage, n)
     return stage
 
 
-def hire(stage):
+def hire(stage, **told):
     """Start a worker in place of those before, and give it every partition."""
     stage.workers.clear()
-    source = stage.start_worker()
+    source = stage.start_worker(**told)
     for partition in range(PARTITIONS):
         stage.assign(partition, source, tell_old=False)
 
@@ -314,12 +315,10 @@ def test_without_the_state_topic_a_judge_comes_to_the_same():
 
 
 def test_a_worker_that_another_fenced_off_opens_anew_once_that_one_is_gone(caplog):
-    stage = staffed(30)
+    stage = staffed(30, {"patience_s": 0.2})
     ours = stage.workers[-1][0]
-    ours._settings = WorkerSettings("w0", emit_s=0.0, heartbeat_s=1e9, patience_s=0.2)
-    other = stage.start_worker()  # of another group: nobody tells ours
+    other = stage.start_worker(name="theirs")  # of another group: nobody tells ours
     theirs = stage.workers[-1][0]
-    theirs._settings = WorkerSettings("theirs", emit_s=0.0, heartbeat_s=1e9)
     other.give(*range(PARTITIONS))
     work(stage, 20, theirs)
     stage.workers.pop()
@@ -334,16 +333,14 @@ def test_a_worker_that_another_fenced_off_opens_anew_once_that_one_is_gone(caplo
 
 
 def test_a_second_service_on_the_windows_topic_is_refused_before_it_disturbs_the_first():
-    stage = staffed(5)
+    stage = staffed(5, {"group": "first"})
     stage.broker.now_ms = int(time.time() * 1000)
     ours = stage.workers[-1][0]
-    ours._settings = WorkerSettings("w0", emit_s=0.0, heartbeat_s=1e9, group="first")
     work(stage, 10, ours)
     before = len(stage.broker.topics[topics.WINDOWS, 0])
-    source = stage.start_worker()
+    source = stage.start_worker(topic="calo.other.v1", group="second")
     source.give(0)
     second = stage.workers[-1][0]
-    second._settings = WorkerSettings("w1", topic="calo.other.v1", emit_s=0.0, group="second")
     with pytest.raises(UserError, match=r"w0 of group first says windows of calo\.showers\.v1"):
         second._step()
     assert len(stage.broker.topics[topics.WINDOWS, 0]) == before

@@ -11,8 +11,10 @@ from prometheus_client import generate_latest
 from spoken import FORM, entry, window
 
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.judge.judge import MOST_PASSED, Judge, JudgeSettings
-from consumers.judge.state import JudgingModel
+from consumers.judge.judge import MOST_PASSED, Judge
+from consumers.judge.models import JudgingModel
+from consumers.judge.settings import JudgeSettings
+from consumers.judge.state_form import arrays_of
 from consumers.wire import letters, ranges, topics
 from consumers.wire.ranges import Open, Stream
 from monitor.detector.tree import grid
@@ -222,7 +224,7 @@ def test_a_poisoned_manifest_is_a_dead_letter_and_an_older_one_is_taken(name, of
 )
 def test_a_snapshot_of_nonsense_is_not_believed(words, office):
     office.step()
-    arrays = office.bench.state() | {"words": np.frombuffer(words, np.uint8)}
+    arrays = arrays_of(office.bench) | {"words": np.frombuffer(words, np.uint8)}
     plan = office.judge._manifest
     told = replace(plan, at=office.bench.at, fingerprint="f", models=("m", "m", ""), turn=1)
     office.judge._snapshots.write(office.judge._sink, arrays, told)

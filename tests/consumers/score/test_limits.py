@@ -7,10 +7,11 @@ import pytest
 from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 
 from consumers.app.wiring import check_fits
-from consumers.score import worker as workers
+from consumers.score import saying
 from consumers.score.model_follower import ModelFollower
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import letters, ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -103,7 +104,7 @@ def test_blocks_that_do_not_fit_together_are_scored_one_after_the_other(monkeypa
 def test_windows_that_fit_into_no_record_are_said_once_and_the_partition_goes_on(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(workers, "MAX_RECORD_BYTES", workers.ROOM_BYTES + 3000)
+    monkeypatch.setattr(saying, "MAX_RECORD_BYTES", saying.ROOM_BYTES + 3000)
     with caplog.at_level(logging.ERROR):
         said, _ = scored(lambda start: [block(0, start)])
     (entry,) = [entry for entry in said if entry.records]

@@ -5,7 +5,8 @@ from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -49,6 +50,7 @@ class Place:
         while source.positions.get(0, 0) < len(self.broker.topics[topics.SHOWERS, 0]):
             worker._step()
         worker._step()
+        worker._saying.settle()
 
     def missing(self):
         entries = [ranges.header(r.value) for r in self.broker.topics[topics.WINDOWS, 0]]

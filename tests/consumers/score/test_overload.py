@@ -10,7 +10,8 @@ from prometheus_client import generate_latest
 from streams import GEOMETRY, START, Stream, expectation
 
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
@@ -83,6 +84,27 @@ def test_only_where_it_is_switched_on_old_records_are_counted_and_not_scored(set
     assert [entry.begin for entry, _ in found][1:] == [entry.end for entry, _ in found][:-1]
 
 
+def test_a_worker_that_comes_to_a_producer_with_a_slow_clock_leaves_nothing_out():
+    broker = MemoryBroker()
+    records = broker.topics[topics.SHOWERS, 0]
+    for i in range(6):
+        broker.append(topics.SHOWERS, encode(block(i, time.time_ns()), TINY), "k", 0)
+        at = int((time.time() - 30) * 1000)
+        records[-1] = replace(records[-1], timestamp_ms=at, broker_time=False)
+    source = MemorySource(broker, topics.SHOWERS)
+    source.give(0)
+    metrics = WorkerMetrics(Exposition("test"), DETECTOR, topic=topics.SHOWERS)
+    lineup = ModelsInForce(ScoringModel(PlainScorer(), (), np.full((1, 3), 0.1)))
+    told = WorkerSettings("w", emit_s=0.0, shed_after_s=20.0)
+    worker = Worker(lambda: lineup, DETECTOR, broker.clients(source), told, metrics)
+    for _ in range(8):
+        worker._step()
+    entries = [ranges.header(r.value) for r in broker.topics[topics.WINDOWS, 0]]
+    found = [entry for entry in entries if isinstance(entry, Range)]
+    assert sum(entry.showers for entry in found) == 6 * EACH
+    assert not any(entry.shed for entry in found)
+
+
 @pytest.mark.parametrize("timestamp_ms", [0, 1_767_225_600, -1])
 @pytest.mark.parametrize("slow_s", [0, 30])
 def test_a_worker_that_keeps_up_leaves_nothing_out_whatever_times_the_records_have(
@@ -102,7 +124,7 @@ def test_a_worker_that_keeps_up_leaves_nothing_out_whatever_times_the_records_ha
     for i in range(6):
         broker.append(topics.SHOWERS, encode(block(i, time.time_ns()), TINY), "k", 0)
         at = timestamp_ms if not slow_s else int((time.time() - slow_s) * 1000)
-        records[-1] = replace(records[-1], timestamp_ms=at)
+        records[-1] = replace(records[-1], timestamp_ms=at, broker_time=False)
         worker._step()
         worker._step()
     entries = [ranges.header(r.value) for r in broker.topics[topics.WINDOWS, 0]]

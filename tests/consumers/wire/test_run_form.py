@@ -34,6 +34,14 @@ def test_a_run_that_begins_or_ends_is_understood_and_travels_among_the_windows(v
 
 
 @pytest.mark.parametrize(
+    "told", [("start", 3, [1], "k"), ("start", 3, None, None), ("end", 3, None, None)]
+)
+def test_what_a_person_says_of_a_run_is_read_as_what_a_data_acquisition_says(told):
+    act = run_form.decode(record(run_form.encode(*told)))
+    assert (act.order.value, act.run, act.regions and [*act.regions], act.key) == told
+
+
+@pytest.mark.parametrize(
     "value",
     [
         None,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.detector.channels import ABSENT, Channels, ChannelsError
-from models.detector.grids import GridGroup, GridLayer, Part, build
+from models.detector.grids import build
+from models.detector.parts import GridGroup, GridLayer, Part
 
 
 def barrel(**changes: object) -> Part:

@@ -16,15 +16,15 @@ from models.showers.pool import images
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("reference")
     tiny.artefact().save(path / "model")
-    good = tiny.showers("gamma_test", 900)
-    for name, rows, attributes in [
-        ("new", slice(0, 500), {}),
-        ("clean", slice(500, 700), {"noise_mev": 0.0}),
-        ("test", slice(700, 900), {}),
+    good = tiny.showers("gamma_test", 700)
+    for name, showers, attributes in [
+        ("new", good[slice(0, 500)], {}),
+        ("clean", tiny.showers("gamma_check", 200), {"noise_mev": 0.0}),
+        ("test", good[slice(500, 700)], {}),
     ]:
         with h5py.File(path / f"{name}.h5", "w") as file:
-            file["incident_energies"] = good[rows].e_inc[:, None]
-            file["showers"] = good[rows].cells
+            file["incident_energies"] = showers.e_inc[:, None]
+            file["showers"] = showers.cells
             file.attrs.update(attributes)
     return path
 
@@ -85,15 +85,15 @@ def test_too_few_showers_for_a_reference_are_one_line(folder, capsys):
     assert "give more showers or fewer cells" in capsys.readouterr().err
 
 
-def rings(angles, name="rings"):
+def rings(angles, name="rings", front=0.0):
     edges = (0.0, 5.0, 10.0, 30.0)
-    return Layer(name, (angles, 3), (1.0, 1.0), (0.0, 1.0), edges)
+    return Layer(name, (angles, 3), (1.0, 1.0), (front, front + 1), edges)
 
 
 LAYERS = {
     "cartesian": tiny.GEOMETRY.layers,
     "odd grid": (Layer("grid", (3, 5), (4.0, 7.0), (0.0, 1.0)),),
-    "polar": (rings(8, "fine"), rings(2, "halves"), rings(1, "whole")),
+    "polar": (rings(8, "fine"), rings(2, "halves", 1.0), rings(1, "whole", 2.0)),
     "both": (rings(6), Layer("grid", (2, 3), (4.0, 7.0), (1.0, 2.0))),
 }
 
@@ -109,7 +109,7 @@ def test_mirrored_centres_are_the_centres_of_the_permuted_cells(layers):
 
 def test_mirrors_leave_every_cell_in_its_ring():
     # The centre of a full ring is the axis: its cells are told apart by their place alone.
-    geometry = Geometry("rings", (rings(4), rings(1, "whole")), noise_mev=1.0)
+    geometry = Geometry("rings", (rings(4), rings(1, "whole", 1.0)), noise_mev=1.0)
     ring = np.arange(geometry.n_cells) % 3
     for image in images(geometry, ("x", "y")):
         assert np.array_equal(ring[image], ring)

@@ -11,10 +11,12 @@ from forged import refused, sign
 
 from models.fitting import lessons, recipe
 from models.fitting.certification import examiner
+from models.fitting.checkpoint import TrainingError
 from models.fitting.lessons import ClassifierOptions
 from models.fitting.recipe import Recipe
-from models.fitting.training import Options, Session, TrainingError
+from models.fitting.training import Options, Session
 from models.scoring.artefact import Artefact
+from models.scoring.classifier import Classifier
 from models.scoring.measures import auc
 from models.showers.batch import Showers
 from models.showers.pool import Pool, images
@@ -140,10 +142,10 @@ def test_odds_do_not_depend_on_the_batch(made, good):
 
 
 def test_masked_cells_do_not_move_the_odds(made, good):
-    mask = np.zeros(504, bool)
-    mask[353] = True
+    mask = np.zeros((good.n, 504), bool)
+    mask[:, 353] = True
     scorer = made.scorer("cpu")
-    sound, struck = (scorer.score(s, mask) for s in (good, strike(good, FAULT)))
+    sound, struck = (scorer.score(s, hidden=mask) for s in (good, strike(good, FAULT)))
     assert np.allclose(sound.scores[:, -1], struck.scores[:, -1], atol=0.05)
 
 
@@ -194,3 +196,39 @@ def test_a_fault_of_cells_that_are_not_there_is_refused():
         recipe.prepare(
             wanted, Pool(tiny.showers()), tiny.GEOMETRY, Session(), start=tiny.artefact()
         )
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_interrupted_lessons_end_with_the_same_weights(tmp_path, made, stop_after):
+    count = [0]
+
+    def interrupt(_):
+        count[0] += 1
+        if count[0] == stop_after + 1:
+            raise KeyboardInterrupt
+
+    def learn(progress):
+        session = Session(progress=progress, checkpoint=tmp_path / "checkpoint.safetensors")
+        pool = Pool(tiny.showers())
+        return recipe.prepare(RECIPE, pool, tiny.GEOMETRY, session, start=tiny.artefact())
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(interrupt)
+    assert (tmp_path / "checkpoint-classifier.safetensors").exists()
+    seen = []
+    again = learn(seen.append)
+    assert seen[0].epoch > stop_after
+    for name, value in made.classifier.state_dict().items():
+        assert torch.equal(value, again.classifier.state_dict()[name]), name
+
+
+def test_a_classifier_that_asks_for_more_than_is_there_is_refused_before_it_is_built(
+    made, tmp_path, monkeypatch
+):
+    made.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["classifier"] |= {"hidden": [8192] * 40}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    sign(tmp_path)
+    monkeypatch.setattr(Classifier, "__init__", lambda *_: pytest.fail("it is built"))
+    assert "the classifier asks for" in refused(tmp_path)

@@ -7,9 +7,12 @@ import torch
 
 from models.fitting import training
 from models.fitting.certification import every_image
-from models.fitting.recipe import Recipe, new_flow, prepare, split, twins
-from models.fitting.training import Options, Session, TrainingError
-from models.flows import features
+from models.fitting.checkpoint import Place, TrainingError
+from models.fitting.recipe import Recipe, new_flow, prepare, split
+from models.fitting.training import Options, Session
+from models.fitting.twins import twins
+from models.flows import standards
+from models.flows.interface import Phase
 from models.showers.batch import Showers
 from models.showers.pool import Pool, digitise, images
 
@@ -56,7 +59,7 @@ def small(epochs=3, **kw):
 
 def fit(recipe, session, seen=None):
     good = tiny.showers()
-    feature_map = features.fit(good, tiny.GEOMETRY)
+    feature_map = standards.fit(good, tiny.GEOMETRY)
     torch.manual_seed(5)
     flow = new_flow(recipe, good, tiny.GEOMETRY)
     train, held_out = Pool(good[slice(0, 400)]), Pool(good[slice(400, 500)])
@@ -266,7 +269,7 @@ def test_mixed_precision_is_refused_without_a_gpu():
 def test_a_loss_in_mixed_precision_is_the_loss():
     flow = fit(small(1), Session())
     good = tiny.showers()[slice(0, 200)]
-    seen, _ = features.fit(tiny.showers(), tiny.GEOMETRY)(good)
+    seen, _ = standards.fit(tiny.showers(), tiny.GEOMETRY)(good)
     for phase in flow.phases():
         phase.begin(seen)
         with torch.no_grad():
@@ -275,3 +278,45 @@ def test_a_loss_in_mixed_precision_is_the_loss():
                 rounded = phase.loss(seen)
         assert rounded.dtype == torch.float32
         assert float((rounded - exact).abs().mean()) < 0.02 * float(exact.abs().mean())
+
+
+def test_a_phase_that_creeps_ends_early():
+    place = Place(best=1.0)
+    for loss in (0.9999, 0.9998, 0.9997):
+        place = place.after(loss, least_gain=1e-3)
+    assert (place.since_best, place.best) == (3, 0.9997)
+    assert place.after(0.99, least_gain=1e-3).since_best == 0
+    assert place.after(0.9996).since_best == 0
+
+
+class OneWeight(torch.nn.Module):
+    """A flow whose loss is finite where it is trained and not finite where it is checked."""
+
+    family, stages, reconstructs, config = "one", ("one",), False, {}
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def phases(self):
+        def loss(seen):
+            each = (self.weight - 1).square().expand(len(seen.cells))
+            return each if torch.is_grad_enabled() else each + float("nan")
+
+        return (Phase("one", lambda _: None, [self.weight], loss),)
+
+
+def test_a_held_out_loss_that_is_not_finite_ends_the_training():
+    good = tiny.showers()
+    parts = Pool(good[slice(0, 400)]), Pool(good[slice(400, 500)])
+    feature_map = standards.fit(good, tiny.GEOMETRY)
+    with pytest.raises(TrainingError, match="held-out loss of one is not finite after epoch 1"):
+        training.fit(OneWeight(), feature_map, tiny.GEOMETRY, *parts, Options(), Session())
+
+
+def test_the_card_has_the_losses_of_training_and_of_held_out_showers():
+    losses = tiny.artefact().card["losses"]
+    assert set(losses) == {"autoencoder", "flow"}
+    flow = losses["flow"]
+    assert flow["dimensions"] == 504 + 2 + 4
+    assert abs(flow["held_out"] - flow["train"]) < 0.2 * flow["dimensions"]

@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from forged import refused, sign
 from safetensors.numpy import load_file, save_file
 
 from models.flows.flux import Flux
-from models.scoring.artefact import Artefact
+from models.scoring.artefact import Artefact, signed
 from models.scoring.description import FILES, ArtefactError
+from models.scoring.fitness import misfits
+
+SHIPPED = Path(__file__).parents[3] / "models" / "artefacts"
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +190,62 @@ def edit(path, file, name, change):
     arrays[name] = change(arrays[name])
     save_file(arrays, path / file)
     sign(path)
+
+
+def test_an_artefact_that_cannot_be_written_leaves_the_one_that_was_there(copy, monkeypatch):
+    before = Artefact.load(copy)
+    written = []
+
+    def full(file):
+        written.append(file)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        signed(replace(before, version="other")).save(copy)
+    assert Artefact.load(copy).hash == before.hash
+    assert sorted(path.name for path in copy.iterdir()) == sorted((*FILES, "hash"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("n_ref", lambda a: -a),
+        ("n_ref", lambda a: a * 0),
+        ("count_counts", lambda a: a * 100),
+        ("count_counts", lambda a: a - 10**6),
+        ("cut_counts", lambda a: a[:, ::-1].copy()),
+        ("p_counts", lambda a: -a),
+        ("p_counts", lambda a: a * 0),
+        ("counts", lambda a: a + 0.5),
+        ("counts", lambda a: a * 0),
+        ("lit_rate", lambda a: a + 1),
+        ("layer_var", lambda a: -a - 1),
+        ("latent_moments", lambda a: np.stack([a[0] + 5, *a[1:]])),
+    ],
+)
+def test_references_of_no_population_are_refused(copy, name, change):
+    edit(copy, "reference.safetensors", name, change)
+    refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("scale", lambda a: np.array([a[0], 0 * a[1]])),
+        ("limits", lambda a: a[::-1].copy()),
+        ("cell_log_scale", lambda a: a * 0 - 200),
+        ("core", lambda a: a.astype(np.int8)),
+        ("calibration", lambda a: a.astype(np.float16)),
+        ("layer_mean", lambda a: a.astype(np.int32)),
+    ],
+)
+def test_features_of_no_showers_are_refused(copy, name, change):
+    edit(copy, "weights.safetensors", f"features.{name}", change)
+    refused(copy)
+
+
+def test_the_shipped_models_load_and_fit():
+    for name in ("pb-lar-flux", "pb-lar-caloflow"):
+        assert misfits(Artefact.load(SHIPPED / name)) == ()

@@ -1,11 +1,14 @@
 """Scorer: deterministic, whatever the batch; and calibrated."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tiny
+import torch
 
+from models.scoring.examiner import Examiner
 from models.scoring.levelling import NOT_LEVELLED
 from models.scoring.reference import BINS
 from models.scoring.scorer import pick_device
@@ -172,3 +175,11 @@ def test_a_reference_of_before_combines_what_it_can(good):
     assert np.mean(p <= 0.1) == pytest.approx(0.1, abs=0.05)
     blind = old.score(Showers(good.cells, np.full(good.n, np.nan, np.float32)))
     assert np.mean(blind.p_combined <= 0.1) == pytest.approx(0.1, abs=0.05)
+
+
+def test_an_examiner_takes_its_networks_to_its_device():
+    made = tiny.artefact()
+    flow = deepcopy(made.flow)
+    nowhere = torch.device("meta")
+    Examiner(made.feature_map, flow, made.geometry, nowhere)
+    assert {weight.device for weight in flow.parameters()} == {nowhere}

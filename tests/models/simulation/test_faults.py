@@ -73,7 +73,7 @@ def test_a_fault_written_is_the_fault_read(kind, region, start, length):
     [
         ("melt", "KIND is one of dead, hot"),
         ("", "KIND is one of"),
-        ("hot:y=3", "hot takes region, cells, layer, x, share, not y"),
+        ("hot:y=3", "hot takes region, cells, layer, channel, x, share, not y"),
         ("silent:cells=3", "silent takes region, not cells"),
         ("gain:x=much", "x must be a number"),
         ("gain:x=nan", "finite"),

@@ -185,7 +185,12 @@ def test_without_signs_the_kind_is_unknown():
 
 
 @pytest.mark.parametrize(
-    ("test", "kind"), [(Test.SILENT, Kind.SILENT), (Test.UNSCORED, Kind.TRANSPORT)]
+    ("test", "kind"),
+    [
+        (Test.SILENT, Kind.SILENT),
+        (Test.CROWDED, Kind.CROWDED),
+        (Test.UNSCORED, Kind.TRANSPORT),
+    ],
 )
 def test_some_tests_say_themselves_what_it_is(test, kind):
     assert likely(symptoms(test=test), GEOMETRY)[0] is kind

@@ -3,8 +3,9 @@
 import numpy as np
 from streams import GEOMETRY, Stream, expectation
 
+from models.detector.geometry import Geometry, Layer
 from monitor.detector.places import Places
-from monitor.display.latents import groups_of, moments
+from monitor.display.latents import MAX_LAYERS, groups_of, moments
 from monitor.windows.rows import rows_of
 
 
@@ -16,6 +17,15 @@ def rows(stream, seconds=6):
 def test_the_groups_are_all_latents_once():
     covered = [i for at in groups_of(GEOMETRY).values() for i in range(at.start, at.stop)]
     assert covered == list(range(GEOMETRY.n_cells + GEOMETRY.n_layers))
+
+
+def test_of_many_layers_those_side_by_side_are_told_together():
+    layers = tuple(Layer(f"l{i}", (9, 16), (1.0, 1.0), (i, i + 1.0)) for i in range(45))
+    groups = groups_of(Geometry("deep", layers, 1.0))
+    assert len(groups) == MAX_LAYERS + 2
+    assert next(iter(groups)) == "l0 to l7"
+    covered = [i for at in groups.values() for i in range(at.start, at.stop)]
+    assert covered == list(range(45 * 145))
 
 
 def test_a_shifted_cell_shows_in_its_region_and_layer_alone():

@@ -14,6 +14,7 @@ from standings import (
     EXPECTED_RATE,
     SECOND,
     alarm,
+    count,
     expositions,
     latents,
     scored,
@@ -23,16 +24,17 @@ from standings import (
 
 from models.scoring.scales import LEVELS, P_EDGES
 from monitor.detector.tree import Level, grid
-from monitor.display.latents import LatentMoments
+from monitor.display.latents import LatentMoments, ReferenceMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.metrics.showers import EXEMPLAR_ROOM, SKIPPED
 from monitor.display.metrics.spectra import MAX_ALARMS
 from monitor.display.metrics.worker import WorkerMetrics
-from monitor.display.standing import Acknowledged, Spectrum
+from monitor.display.standing import Acknowledged, RegionNow, Spectrum
 from monitor.quality.alarms import CellShare, Severity
 from monitor.quality.quality import Quality
 from monitor.quality.rejection import Rejection
+from monitor.quality.run_acts import RunNow
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -56,11 +58,10 @@ def filled(boost=0.0):
     worker.rejected(Rejection.SCHEMA, 2)
     worker.assigned([0, 3])
     worker.lag(3, 7, 0.2)
-    worker.answered(3, 0.4)
     worker.model("flux", "5f" * 32, "3", CARD)
     batch = scored(excess=boost)
     region = np.random.default_rng(1).integers(0, 16, batch.n)
-    worker.scored(batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
+    count(worker, batch, region, EXPECTED_RATE, where=where, at=float(SECOND))
     worker.stage("score", 0.02)
     worker.published(SECOND * 10**9, 456_789, 12, SECOND + 1.5)
     judge.counted({"showers_judged": batch.n, "ranges_refused/fenced": 1, "alarms_raised/page": 1})
@@ -70,7 +71,8 @@ def filled(boost=0.0):
 
 
 def test_every_label_set_is_born_at_zero():
-    exposition, _, _ = expositions()
+    exposition, _, judge = expositions()
+    judge.standing(standing())
     seen = values(exposition)
     for region in DETECTOR.regions:
         label = ("region", region.name)
@@ -112,7 +114,7 @@ def test_the_expectation_follows_the_conditions_of_the_showers():
     cell = np.repeat([0, 1], [900, 100])
     rate = np.array([[0.1, 0.01, 0.001], [0.2, 0.02, 0.002]])
     region = np.zeros(1000, np.int64)
-    worker.scored(replace(batch, condition_cell=cell), region, rate, where=where, at=0.0)
+    count(worker, replace(batch, condition_cell=cell), region, rate, where=where, at=0.0)
     key = ("calodqm_expected_anomalous_showers_total", ("level", "0.01"), ("region", "A1"))
     assert values(exposition)[key] == pytest.approx(900 * 0.01 + 100 * 0.02)
 
@@ -123,8 +125,13 @@ def test_showers_without_a_finite_score_are_counted_apart():
     valid = np.arange(100) >= 30
     p = np.where(valid, batch.p_combined, np.nan)
     region = np.full(100, 5)
-    worker.scored(
-        replace(batch, valid=valid, p_combined=p), region, EXPECTED_RATE, where=where, at=0.0
+    count(
+        worker,
+        replace(batch, valid=valid, p_combined=p),
+        region,
+        EXPECTED_RATE,
+        where=where,
+        at=0.0,
     )
     seen = values(exposition)
     assert seen["calodqm_showers_unscored_total", ("region", "B2")] == 30
@@ -135,7 +142,7 @@ def test_showers_without_a_finite_score_are_counted_apart():
 def test_an_unknown_region_is_other_and_makes_no_new_series():
     exposition, worker, _ = expositions()
     before = len(values(exposition))
-    worker.scored(scored(n=3), np.array([16, 65_535, -1]), EXPECTED_RATE, where=where, at=0.0)
+    count(worker, scored(n=3), np.array([16, 65_535, -1]), EXPECTED_RATE, where=where, at=0.0)
     seen = values(exposition)
     assert seen["calodqm_showers_scored_total", ("region", "other")] == 3
     assert len(seen) == before
@@ -144,7 +151,7 @@ def test_an_unknown_region_is_other_and_makes_no_new_series():
 def test_an_empty_batch_changes_nothing_but_the_batch_count():
     exposition, worker, _ = expositions()
     empty = scored(n=0)
-    worker.scored(empty, np.zeros(0, np.int64), EXPECTED_RATE, where=where, at=0.0)
+    count(worker, empty, np.zeros(0, np.int64), EXPECTED_RATE, where=where, at=0.0)
     seen = values(exposition)
     assert seen["calodqm_showers_scored_total", ("region", "A1")] == 0
     assert seen["calodqm_batch_showers_count",] == 1
@@ -182,8 +189,8 @@ def test_a_bucket_has_an_exemplar_that_lies_in_it():
 def test_an_exemplar_too_long_for_openmetrics_is_left_out_and_costs_no_count():
     exposition, worker, _ = expositions()
     batch = scored(n=100, excess=0.5)
-    worker.scored(
-        batch, np.zeros(100, np.int64), EXPECTED_RATE,
+    count(
+        worker, batch, np.zeros(100, np.int64), EXPECTED_RATE,
         where=lambda _: {"event": "1" * EXEMPLAR_ROOM}, at=0.0,
     )  # fmt: skip
     assert not exemplars(exposition, "calodqm_anomaly_score_bucket")
@@ -228,6 +235,76 @@ def test_alarms_of_sectors_and_of_the_detector_have_their_series():
     for level, place in (("sector", "B"), ("detector", "calo")):
         key = (("level", level), ("place", place), ("severity", "page"))
         assert seen["calodqm_alarms_open", *key] == 1
+
+
+def labelled(seen, name, label):
+    """Return the values of a series that is 1, by one of its labels."""
+    return {
+        dict(rest)["region"]: dict(rest).get(label)
+        for n, *rest in seen
+        if n == name and seen[n, *rest]
+    }
+
+
+def test_a_judge_out_of_office_tells_of_no_alarm_and_no_verdict():
+    exposition, _, judge = expositions()
+    judge.standing(standing(alarms=(alarm(),)))
+    judge.standing(None)
+    told = {name for name, *_ in values(exposition)}
+    assert not [
+        name
+        for name in told
+        if name.startswith(("calodqm_alarms_open", "calodqm_alarm_", "calodqm_region_q"))
+    ]
+
+
+def test_every_region_says_which_sector_it_lies_in():
+    exposition, *_ = filled()
+    told = labelled(values(exposition), "calodqm_region_info", "sector")
+    assert told == {region.name: region.sector for region in DETECTOR.regions}
+
+
+def test_of_a_region_that_is_masked_or_not_in_the_run_nothing_is_expected():
+    exposition, _, judge = expositions()
+    now = standing()
+    board = tuple(
+        replace(row, masked=row.name == "A1", in_run=row.name != "A2") for row in now.board
+    )
+    judge.standing(replace(now, board=board))
+    assert set(labelled(values(exposition), "calodqm_region_out", "")) == {"A1", "A2"}
+
+
+@pytest.mark.parametrize("run_now", RunNow)
+def test_what_the_data_acquisition_says_of_the_run_is_told(run_now):
+    exposition, _, judge = expositions()
+    judge.standing(standing(run_now=run_now))
+    seen = values(exposition)
+    told = {s: seen["calodqm_run_state", ("calodqm_run_state", s)] for s in RunNow}
+    assert told == {s: s is run_now for s in RunNow}
+
+
+def test_a_region_of_very_many_has_its_alarm_and_its_sector_has_the_worst_verdict():
+    large = grid("large", sectors=17, regions_per_sector=16)
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    last = large.regions[-1]
+    rows = tuple(
+        RegionNow(
+            r.id, r.name, r.sector, Quality.BAD if r is last else Quality.GOOD, "", 9, 0, 0.1, 1
+        )
+        for r in large.regions
+    )
+    judge.standing(standing(board=rows, alarms=(alarm(last.name),), latents=None))
+    place = (("level", "region"), ("place", last.name), ("severity", "page"))
+    seen = values(exposition)
+    assert seen["calodqm_alarms_open", *place] == 1
+    bad = ("calodqm_region_quality", ("calodqm_region_quality", "bad"))
+    assert seen[*bad, ("region", last.sector)] == 1
+    assert seen[*bad, ("region", last.name)] == 1
+    assert sum(value for name, value in seen.items() if name[:2] == bad) == 2
+    assert seen["calodqm_region_out", ("region", last.sector)] == 0
+    judge.standing(standing(board=rows, latents=None))
+    assert values(exposition)["calodqm_alarms_open", *place] == 0
 
 
 def test_a_region_has_exactly_one_quality():
@@ -354,7 +431,7 @@ def test_counting_a_batch_costs_less_than_a_microsecond_a_shower():
     region = np.random.default_rng(1).integers(0, 16, batch.n)
     one = min(
         timeit.repeat(
-            lambda: worker.scored(batch, region, EXPECTED_RATE, where=where, at=0.0),
+            lambda: count(worker, batch, region, EXPECTED_RATE, where=where, at=0.0),
             timer=time.process_time,  # what it costs, whoever else computes meanwhile
             number=3,
             repeat=5,
@@ -378,3 +455,49 @@ def test_a_scraper_that_asks_oddly_is_answered(accept):
     exposition, *_ = expositions()
     body, _ = exposition.render(accept)
     assert b"calodqm_build_info" in body
+
+
+def many_regions():
+    """Return a detector whose regions are too many for a series each, and its standing."""
+    large = grid("calo", sectors=32, regions_per_sector=16)
+    rows = tuple(
+        RegionNow(r.id, r.name, r.sector, Quality.GOOD, "", 100, 1, 1.0, SECOND)
+        for r in large.regions
+    )
+    return large, standing(board=rows, latents=None)
+
+
+def test_an_open_alarm_is_a_series_however_many_regions_there_are():
+    large, now = many_regions()
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    judge.standing(replace(now, alarms=(alarm("Z7"),)))
+    place = (("level", "region"), ("place", "Z7"), ("severity", "page"))
+    assert values(exposition)["calodqm_alarms_open", *place] == 1
+    judge.standing(now)
+    assert values(exposition)["calodqm_alarms_open", *place] == 0  # over: said, not only gone
+
+
+def test_of_many_regions_those_that_are_not_well_are_told_and_the_worst_of_each_sector():
+    large, now = many_regions()
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, large, topic="t")
+    judge.standing(with_quality(now, Z7=Quality.BAD, A2=Quality.NULL))
+    told = {
+        dict(rest)["region"]: dict(rest)["calodqm_region_quality"]
+        for (name, *rest), value in values(exposition).items()
+        if name == "calodqm_region_quality" and value
+    }
+    assert {k: v for k, v in told.items() if v != "good"} == {"Z7": "bad", "Z": "bad", "A": "null"}
+    assert len(told) == 33
+
+
+def test_no_series_comes_twice_whatever_the_references_are():
+    exposition, _, judge = expositions()
+    three = tuple(
+        ReferenceMoments(origin, np.zeros(5), np.ones(5), 1.0) for origin in ("anchored", "live")
+    )
+    judge.standing(standing(latents=replace(latents(), references=three)))
+    text, _ = exposition.render(OPEN_METRICS)
+    series = [line.rsplit(" ", 1)[0] for line in text.decode().splitlines() if line[0] != "#"]
+    assert len(series) == len(set(series))

@@ -1,6 +1,7 @@
 """What people are shown: the worst first, an alarm before the board, acknowledged ones quiet."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,14 @@ def test_null_never_hides_a_bad():
 def test_many_regions_are_not_all_listed():
     names = {f"A{i}": Quality.MEDIUM for i in range(1, 5)} | {"B1": Quality.MEDIUM}
     assert headline(with_quality(standing(), **names))[1] == "A1, A2, A3, A4 and 1 more: medium"
+
+
+def test_where_all_regions_are_masked_nothing_is_watched():
+    now = standing()
+    masked = tuple(replace(row, masked=True, quality=Quality.NULL) for row in now.board)
+    now = replace(now, board=masked)
+    assert headline(now) == (Quality.NULL, "All regions are masked: nothing is watched")
+    assert state(now)["quality"] == "null"
 
 
 def test_without_data_nothing_is_claimed():

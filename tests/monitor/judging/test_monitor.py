@@ -7,6 +7,7 @@ import pytest
 from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.detector.tree import Level
+from monitor.display.standing import headline
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.acknowledgements import Acknowledgement, Mask
@@ -306,6 +307,26 @@ def test_a_masked_region_leaves_tests_and_comes_back():
     assert not judge.standing().board[2].masked
 
 
+def test_all_regions_may_be_masked_and_a_judge_that_takes_over_shows_that():
+    stream = Stream()
+    judge = monitor(stream)
+    play(judge, stream, 30)
+    every = tuple(Mask(region, ()) for region in range(8))
+    judge.acknowledge(Acknowledgement("x", "Ada", "calibration period", 0, every))
+    play(judge, stream, 3)
+    heir = monitor(stream)
+    heir.restore(judge.state())
+    play(heir, stream, 3)
+    for one in (judge, heir):
+        quality, words = headline(one.standing())
+        assert quality is Quality.NULL
+        assert "masked" in words
+        assert {row.masked for row in one.standing().board} == {True}
+    judge.acknowledge(Acknowledgement("x", "Ada", "over", 0, lifted=True))
+    stream.strange = {2: 0.5}
+    assert alarms(play(judge, stream, 30))
+
+
 def test_a_masked_cell_leaves_tests_but_its_neighbour_does_not():
     stream = Stream()
     judge = monitor(stream)
@@ -362,7 +383,7 @@ def test_the_evidence_of_an_alarm_can_be_checked():
     assert 0 < alarm.expected_sd < alarm.expected
     assert alarm.log10_odds > 6
     assert alarm.reference.showers > 40_000
-    for words in (f"{alarm.observed:,.0f} anomalies", "expected", "odds 1 to", "UTC"):
+    for words in (f"{alarm.observed:,.0f} anomalies", "expected", "at most once in", "UTC"):
         assert words in alarm.text
 
 

@@ -39,11 +39,27 @@ def test_every_fault_of_the_schedule_is_found_and_none_reaches_the_real_verdicts
 
 def test_a_fault_that_cannot_be_found_counts_as_missed():
     nothing = (Injection("nothing", lambda window, _row, _cell, _rng: window),)
-    judge, _ = watched(Stream(regions=4), 400, nothing)
+    judge, _ = watched(Stream(regions=4), 455, nothing)
     (test,) = judge.standing().self_tests
     assert test.injected == 3
     assert test.found == 0
     assert math.isnan(test.delay_s)
+
+
+def test_no_more_faults_are_found_than_were_injected():
+    """A region that lacks data, or has an alarm, when its turn comes is struck a little later."""
+    stream = Stream()
+    judge, _ = watched(stream, 30, SCHEDULE[:1])
+    stream.silent = {0}  # whose turn it is
+    judge.observe(stream.next())
+    stream.silent = set()
+    for _ in range(60):
+        judge.observe(stream.next())
+        for test in judge.standing().self_tests:
+            assert test.found <= test.injected
+    (test,) = judge.standing().self_tests
+    assert (test.found, test.injected) == (1, 1)
+    assert test.delay_s < 20
 
 
 def test_the_shadow_changes_nothing_of_what_the_monitor_says():

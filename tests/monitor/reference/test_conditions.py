@@ -7,6 +7,8 @@ import pytest
 from streams import GEOMETRY, Stream, expectation
 
 from consumers.cli.command import main
+from monitor.display.metrics.exposition import Exposition
+from monitor.display.metrics.judge import JudgeMetrics
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.alarms import Alarm, State
@@ -111,9 +113,9 @@ def test_evidence_does_not_add_up_over_conditions():
     play(judge, stream, 30)
     stream.shift = {(2, LAYER): 0.6}
     play(judge, stream, 6)
-    assert judge.watch.total().max() > 50
+    assert judge.watch.evidence.total().max() > 50
     judge.act(conditions(1, "1300 V"))
-    assert judge.watch.total().max() == 0
+    assert judge.watch.evidence.total().max() == 0
 
 
 def test_a_reference_that_a_fault_may_have_reached_does_not_come_back():
@@ -178,7 +180,7 @@ def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     assert [a.state for a in told if isinstance(a, Alarm)][-1] is State.CLEARED
     assert judge.open_alarms() == ()
     assert [a for a in play(judge, stream, 100) if isinstance(a, Alarm)] == []
-    assert judge.view.reference().origin == "live"
+    assert judge.view.reference().origin == "anchored"
     stream.shift |= {(2, LAYER): 1.0}  # and what leaves the new centre alarms
     found = [a for a in play(judge, stream, 60) if isinstance(a, Alarm)]
     assert found[0].place == "A3"
@@ -188,6 +190,87 @@ def test_a_moved_population_alarms_until_it_is_taken_as_the_centre_by_order():
     judge.act(ReferenceAct(Order.RESET, "Ada", 8))
     assert judge.view.reference().origin == "certified"
     assert judge.watch.references.certified.id == "simulated"
+
+
+def anchored(stream: Stream, live: LiveSettings = SHORT, *orders: ReferenceAct) -> Monitor:
+    """Return a monitor whose centre was ordered moved to what the stream has from now on."""
+    reference = expectation(4000, np.random.default_rng(3))
+    judge = Monitor(stream.detector, GEOMETRY, reference, MonitorSettings(live=live))
+    for order in orders:
+        judge.act(order)
+    judge.act(ReferenceAct(Order.ANCHOR, "Ada", 7, since_ns=stream.second * NS))
+    return judge
+
+
+@pytest.mark.parametrize("why", ["frozen", "off"])
+def test_a_centre_is_moved_by_order_though_nothing_is_learnt(why):
+    stream = Stream(regions=4, rate=400, shift={(r, LAYER): 0.5 for r in range(4)})
+    live = LiveSettings(enabled=why != "off")
+    freeze = [ReferenceAct(Order.FREEZE, "Ada", 6)] if why == "frozen" else []
+    judge = anchored(stream, live, *freeze)
+    play(judge, stream, 100)
+    assert judge.standing().reference_awaited.startswith("a new centre is ordered: 99 of 300 s")
+    told = play(judge, stream, 205)
+    assert [act.order for act in in_force(told)] == [Order.ANCHOR]
+    assert judge.view.reference().origin == "anchored"
+    assert judge.standing().reference_awaited == ""
+    judge.act(ReferenceAct(Order.THAW, "Ada", 8))
+    assert judge.live.total.n == 0  # what came while it was frozen has taught nothing
+
+
+def test_an_order_to_move_the_centre_waits_while_other_conditions_hold():
+    stream = Stream(regions=2, rate=200)
+    judge = anchored(stream, SHORT, conditions(2, "1300 V"), conditions(3, ""))
+    play(judge, stream, 20)
+    stream.run = 2
+    play(judge, stream, 20)
+    assert judge.standing().reference_awaited == ""
+    stream.run = 3
+    told = play(judge, stream, 310)
+    assert [act.order for act in in_force(told)] == [Order.CONDITIONS, Order.ANCHOR]
+
+
+def test_a_centre_that_was_moved_outlives_a_fault_under_other_conditions():
+    stream = Stream(regions=4, rate=400, shift={(r, LAYER): 0.5 for r in range(4)})
+    judge = anchored(stream, SHORT, conditions(2, "1300 V"), conditions(3, ""))
+    play(judge, stream, 300)
+    assert in_force(play(judge, stream, 15))
+    play(judge, stream, 310)
+    assert judge.live.last is not None
+    stream.strange = {2: 0.5}
+    play(judge, stream, 2)  # it begins just before the run of other conditions
+    stream.run = 2
+    play(judge, stream, 10)
+    stream.strange, stream.shift = {}, {}
+    play(judge, stream, 10)
+    stream.run, stream.shift = 3, {(r, LAYER): 0.5 for r in range(4)}
+    play(judge, stream, 5)
+    assert judge.live.anchor is not None
+    assert judge.live.total.n == 0  # what was accepted may have had the fault
+
+
+def test_freezing_and_thawing_change_nothing_that_is_in_force():
+    stream = Stream(regions=2, rate=100)
+    judge = monitor(stream)
+    play(judge, stream, 310)
+    judge.adopt_live()
+    before = judge.view.reference()
+    judge.live.total += judge.live.total  # more has been accepted since
+    for order in (Order.FREEZE, Order.THAW):
+        judge.act(ReferenceAct(order, "Ada", 7))
+        assert judge.view.reference() == before
+
+
+def test_no_series_comes_twice_after_the_centre_was_moved():
+    stream = Stream(regions=4, rate=400)
+    judge = anchored(stream)
+    play(judge, stream, 610)
+    assert judge.view.reference().origin == "live"
+    exposition = Exposition("x")
+    JudgeMetrics(exposition, stream.detector, topic="t").standing(judge.standing())
+    text, _ = exposition.render("application/openmetrics-text")
+    series = [line.rsplit(" ", 1)[0] for line in text.decode().splitlines() if line[0] != "#"]
+    assert len(series) == len(set(series))
 
 
 def test_a_region_with_a_fault_of_its_own_is_no_part_of_the_new_centre():

@@ -11,6 +11,7 @@ from streams import CONDITIONS, FLAT, N_SCORES, expectation
 from models.scoring.scales import LEVELS, P_EDGES
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.rates import DOWN, UP, Counts, Floors, RateTests, Test
+from monitor.sequential.traffic import Traffic
 
 N = 400
 
@@ -24,7 +25,7 @@ def counts(rng, places: int, density=FLAT, mix=None) -> Counts:
     seen = np.full(places, float(N))
     return Counts(
         showers.astype(float), beyond[:, columns].astype(float), p_counts.astype(float),
-        np.zeros(places), seen, 64 * seen, np.full(places, 1 / 64),
+        np.zeros(places), seen, Traffic(seen, 63 * seen, np.full(places, 1 / 64), 63 * seen),
     )  # fmt: skip
 
 

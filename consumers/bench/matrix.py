@@ -1,0 +1,194 @@
+"""Matrix: false pages, delays and pairs of faults in every setup, in units that add up.
+
+A thousand days in dozens of setups take long: every call does units of work, as long as it is told
+to, and adds what came of each to a file. Units are independent: whoever has time runs more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from consumers.app.settings import ARTEFACT
+from consumers.bench import trials
+from consumers.bench.count_simulation import upper_limit
+from consumers.bench.plan import SHOWERS
+from consumers.bench.setups import SETUPS
+from consumers.bench.sheets import Sheet
+from consumers.bench.simulated_days import simulated
+from consumers.wire.user_error import UserError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable
+
+    from consumers.bench.setups import Setup
+
+PARTS = ("simulated", "real", "delays", "pairs")
+"""False pages in simulated counts and latents; in real showers, with everything that streams do;
+delays of each fault; two faults at once."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `calodqm bench matrix`."""
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], metavar="PART",
+                        help=f"of {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--setups", nargs="+", default=[""], metavar="TEXT",
+                        help="setups whose name has one of these: ref3000, regions64, unknown, masked4")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=10.0, help="no unit is begun after these")
+    parser.add_argument("--units", type=int, default=None, help="units to do, if fewer")
+    parser.add_argument("--artefact", type=Path, default=ARTEFACT, metavar="DIR")
+    parser.add_argument("--showers", type=Path, nargs="+", default=SHOWERS, metavar="FILE",
+                        help="good showers that are in no reference")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON",
+                        help="units that are done; new ones are added, tables go beside it, as .md")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do units of work, those that there are fewest of first, and write what came of them."""
+    chosen = [setup for setup in SETUPS if any(text in setup.name for text in args.setups)]
+    if not chosen:
+        raise UserError("no such setup; there are " + ", ".join(setup.name for setup in SETUPS))
+    done = _done(args.out)
+    ends, left = time.monotonic() + 60 * args.minutes, args.units
+    source = trials.Source(args.artefact, tuple(args.showers))
+    console = Console(stderr=True)
+    while time.monotonic() < ends and left != 0:
+        part, setup = _next(done, args.only, chosen, source)
+        seed = sum(unit["part"] == part and unit["setup"] == setup.told() for unit in done)
+        began = time.process_time()
+        result = _WORK[part](setup, seed, source)
+        unit = {
+            "part": part,
+            "setup": setup.told(),
+            "artefact": source.name,
+            "seed": seed,
+            "done": datetime.now(UTC).isoformat(timespec="seconds"),
+            "cpu_s": round(time.process_time() - began, 1),
+            **result,
+        }
+        done.append(unit)
+        _write(args.out, done)
+        console.print(f"{part} {setup.name} #{seed}: {unit['cpu_s']} s", style="bright_black")
+        left = None if left is None else left - 1
+    for sheet in sheets(done):
+        Console().print(sheet.table())
+    return 0
+
+
+def _next(
+    done: list[dict[str, Any]], parts: list[str], setups: list[Setup], source: trials.Source
+) -> tuple[str, Setup]:
+    """Return the part and the setup of which the least CPU time has been spent.
+
+    Energies do not enter what is simulated: it is run for known ones alone.
+    """
+    spent: dict[tuple[str, str], float] = defaultdict(float)
+    for unit in done:
+        spent[unit["part"], json.dumps(unit["setup"])] += unit["cpu_s"]
+    works = [
+        (part, setup)
+        for part in parts
+        for setup in setups
+        if part != "simulated" or setup.e_inc == "known"
+    ]
+    if not works:
+        raise UserError("what is simulated has no energies: choose setups of known ones")
+    ready = {work: spent[work[0], json.dumps(work[1].told())] for work in works}
+    # Showers are scored once for all setups with the same energies and masks: stay with them.
+    return min(works, key=lambda work: (ready[work], not source.has(work[1])))
+
+
+_WORK: dict[str, Callable[[Setup, int, trials.Source], dict[str, Any]]] = {
+    "simulated": lambda setup, seed, source: simulated(setup, seed, source.geometry),
+    "real": trials.real_hour,
+    "delays": trials.delays,
+    "pairs": trials.pairs,
+}
+
+
+def _done(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    units: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return units
+
+
+def _write(path: Path, done: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+    text = "\n\n".join(sheet.markdown() for sheet in sheets(done))
+    path.with_suffix(".md").write_text(f"# Alarms in every setup\n\n{text}\n", encoding="utf-8")
+
+
+def sheets(done: list[dict[str, Any]]) -> Iterable[Sheet]:
+    """Yield the tables of all units that are done."""
+    for part, title in (
+        ("simulated", "False pages in simulated counts and latents"),
+        ("real", "False pages in real showers"),
+    ):
+        units = [unit for unit in done if unit["part"] == part]
+        if units:
+            yield _pages(title, units)
+    for part, title in (("delays", "Delays of each fault"), ("pairs", "Two faults at once")):
+        units = [unit for unit in done if unit["part"] == part]
+        if units:
+            yield _faults(title, units)
+
+
+def _pages(title: str, units: list[dict[str, Any]]) -> Sheet:
+    total: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    for unit in units:
+        for name in (_name(unit), "all"):
+            for i, key in enumerate(("days", "pages", "warnings")):
+                total[name][i] += unit[key]
+    rows = tuple(
+        (name, f"{days:,.1f}", f"{days / 30:.2f}", f"{pages:.0f}",
+         f"{upper_limit(int(pages)):.1f}", f"{warnings:.0f}")
+        for name, (days, pages, warnings) in sorted(total.items())
+    )  # fmt: skip
+    columns = ("setup", "days", "pages allowed", "pages", "at most, 95 %", "warnings")
+    return Sheet(title, columns, rows)
+
+
+def _faults(title: str, units: list[dict[str, Any]]) -> Sheet:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for unit in units:
+        for name, trial in unit["faults"].items():
+            found[name, _name(unit)].append(trial)
+            found[name, "all"].append(trial)
+    rows = tuple((*key, *_told(trials_)) for key, trials_ in sorted(found.items()))
+    columns = ("fault", "setup", "found", "page 50 %", "page 90 %", "place", "kind", "pages")
+    return Sheet(title, columns, rows)
+
+
+def _told(trials_: list[dict[str, Any]]) -> tuple[str, ...]:
+    pages = sorted(np.inf if t["page_s"] is None else t["page_s"] for t in trials_)
+    n = len(trials_)
+
+    def quantile(q: float) -> str:
+        value = pages[min(int(q * n), n - 1)]
+        return f"{value:.0f}" if np.isfinite(value) else "never"
+
+    return (
+        f"{sum(np.isfinite(page) for page in pages)}/{n}",
+        quantile(0.5),
+        quantile(0.9),
+        f"{np.mean([t['place'] for t in trials_]):.0%}",
+        f"{np.mean([t['kind'] for t in trials_]):.0%}",
+        f"{np.mean([t['pages'] for t in trials_]):.2f}",
+    )
+
+
+def _name(unit: dict[str, Any]) -> str:
+    setup = unit["setup"]
+    return next(s.name for s in SETUPS if s.told() == setup)

@@ -1,0 +1,258 @@
+"""Channel casebook: the open faults of channels and groups, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.alarms.casebook import CLEAR_AFTER_S, KEPT, REOPEN_S, UPDATE_AGES_S
+from monitor.alarms.channel_case import ChannelCase, ChannelChange
+from monitor.alarms.channel_extents import ALIKE, ChannelExtents
+from monitor.alarms.crossings import SAME_FAULT_S
+from monitor.quality.alarms import Severity, State
+from monitor.sequential.rates import Test
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from monitor.alarms.channel_extents import ChannelMoment, Extent
+    from monitor.detector.blocks import Blocks
+
+MOST_OPEN = 64
+"""Open cases of channels: beyond, the fault is one of a region."""
+
+
+class ChannelCasebook:
+    """The open cases, and the rules by which evidence opens and clears them.
+
+    Parameters
+    ----------
+    blocks
+        Channels by rows and columns.
+    page_at, warn_at
+        Evidence that pages and warns of each unit, data-seconds, shape (U,).
+    given
+        Groups that the detector file gives: the first of the watch's groups. The rest are rows,
+        columns and tiles, which are only where to begin to look.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        page_at: NDArray[np.float64],
+        warn_at: NDArray[np.float64],
+        given: int,
+    ) -> None:
+        self._blocks, self._extents = blocks, ChannelExtents(blocks, given)
+        self._n = len(blocks.channels)
+        self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
+        self.open: list[ChannelCase] = []
+        self.closed: list[ChannelCase] = []
+        self.pages = 0
+        """Cases that ever paged."""
+
+    def take(self, at: ChannelMoment) -> list[ChannelChange]:
+        """Open the case that the evidence of a step makes, if it makes one, or fold it."""
+        unit = self._crossing(at)
+        if unit is None:
+            return []
+        fresh = self._case(unit, at)
+        same = next((c for c in self.open if self._same(c, fresh)), None)
+        return [self._open(fresh, at.now) if same is None else self._fold(same, fresh, at)]
+
+    def _crossing(self, at: ChannelMoment) -> int | None:
+        """Return the unit that stands out most among those that cross and are not explained."""
+        ratio = at.total / self._warn_at
+        crossing = np.flatnonzero(ratio >= 1)
+        if not len(crossing) or len(self.open) >= MOST_OPEN:
+            return None
+        claimed = self.claimed() | at.held | self._explained(at)
+        for unit in crossing[np.argsort(-ratio[crossing])].tolist():
+            members = at.watch.units.members(unit)
+            if not claimed[members].all():
+                return int(unit)
+        return None
+
+    def _explained(self, at: ChannelMoment) -> NDArray[np.bool_]:
+        """Return the channels beside an open case that show no more than its fault does, (C,)."""
+        out = np.zeros(self._n, bool)
+        odds = at.watch.odds()[: self._n]
+        for case in self.open:
+            out |= self._blocks.near(case.channels) & (odds < ALIKE * case.odds)
+        return out
+
+    def _extent(
+        self, unit: int, stream: int, onset: int, at: ChannelMoment, own: Sequence[int] = ()
+    ) -> Extent:
+        """Return what to name of a fault; `own` are channels that its case claims already."""
+        free = ~(self.claimed() | at.held)
+        free[list(own)] = True
+        return self._extents.extent(unit, stream, onset, at, free)
+
+    def _case(self, unit: int, at: ChannelMoment) -> ChannelCase:
+        test, stream, onset, odds = at.watch.leading(unit)
+        place, level, channels = self._extent(unit, stream, onset, at)
+        touches = float(at.watch.touches()[channels].sum())
+        share = 1 / self._page_at[unit]
+        age = max(at.now - onset, 1) / max(at.watch.run_s, 1)
+        return ChannelCase(
+            id=f"{place}-{at.now}",
+            place=place,
+            level=level,
+            unit=unit,
+            channels=channels,
+            onset=min(onset, at.now),
+            raised=at.now,
+            severity=self._severity(at.total, unit),
+            test=test,
+            stream=stream,
+            odds=odds,
+            once_in=float(at.total[unit] * share * self._page_at.min()),
+            peak_at=at.now,
+            peak=odds,
+            checked_at=at.now,
+            checked_path=float(at.watch.path(stream)[unit]),
+            checked_touches=touches,
+            needed_touches=touches * min(age, 1.0),
+        )
+
+    def _severity(self, total: NDArray[np.float64], unit: int) -> Severity:
+        return Severity.PAGE if total[unit] >= self._page_at[unit] else Severity.WARNING
+
+    # What becomes of it
+
+    def _same(self, case: ChannelCase, fresh: ChannelCase) -> bool:
+        """Return whether a fresh case is an open one that has spread: beside it, since then."""
+        if set(case.channels) & set(fresh.channels):
+            return True
+        near = bool(self._blocks.near(case.channels)[fresh.channels].any())
+        return near and abs(case.onset - fresh.onset) <= SAME_FAULT_S
+
+    def _open(self, case: ChannelCase, now: int) -> ChannelChange:
+        before = next(
+            (
+                old
+                for old in self.closed
+                if old.place == case.place
+                and old.closed is not None
+                and case.onset - old.closed <= REOPEN_S
+            ),
+            None,
+        )
+        if before is not None:  # the same trouble again: one alarm, not a flicker
+            self.closed.remove(before)
+            case.id, case.version, case.children = before.id, before.version, before.children
+            case.onset, case.raised = before.onset, before.raised
+        else:
+            self.pages += case.severity is Severity.PAGE
+        self.open.append(case)
+        return self._say(case, State.RAISED, now)
+
+    def _fold(self, first: ChannelCase, fresh: ChannelCase, at: ChannelMoment) -> ChannelChange:
+        """Make one case of two with one onset."""
+        joined = [*first.channels, *(c for c in fresh.channels if c not in first.channels)]
+        stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
+        first.unit, first.test, first.stream = stronger.unit, stronger.test, stronger.stream
+        first.checked_path, first.checked_at = stronger.checked_path, at.now
+        first.place, first.level, first.channels = self._extent(
+            first.unit, first.stream, first.onset, at, joined
+        )
+        first.odds, first.once_in = max(first.odds, fresh.odds), max(first.once_in, fresh.once_in)
+        self._upgrade(first, fresh.severity)
+        return self._say(first, State.UPDATED, at.now)
+
+    def follow(self, at: ChannelMoment) -> list[ChannelChange]:
+        """Return updates of open cases, and clear those that are over."""
+        changes = []
+        for case in list(self.open):
+            total = float(at.total[case.unit])
+            once_in = total / self._page_at[case.unit] * self._page_at.min()
+            case.once_in = max(case.once_in, float(once_in))
+            case.odds = max(case.odds, at.watch.leading(case.unit)[3])
+            if self._severity(at.total, case.unit) is not case.severity is Severity.WARNING:
+                self._upgrade(case, Severity.PAGE)
+                changes.append(self._say(case, State.UPDATED, at.now))
+            elif self._over(case, at):
+                changes.append(self.close(case, at.now))
+            elif _due(case, at.now):
+                self._look_again(case, at)
+                changes.append(self._say(case, State.UPDATED, at.now))
+        return changes
+
+    def _look_again(self, case: ChannelCase, at: ChannelMoment) -> None:
+        """Name the channels of a young case by what is known meanwhile."""
+        if at.now - case.raised > UPDATE_AGES_S[-1]:
+            return
+        own = case.channels
+        place, level, channels = self._extent(case.unit, case.stream, case.onset, at, own)
+        case.place, case.level, case.channels = place, level, channels
+
+    def _over(self, case: ChannelCase, at: ChannelMoment) -> bool:
+        """Return whether the last stretch speaks against a case.
+
+        As long as it took to find, in time and in showers near it: where none come, nothing speaks.
+        """
+        path = float(at.watch.path(case.stream)[case.unit])
+        if path > case.peak:
+            case.peak, case.peak_at = path, at.now
+        touches = float(at.watch.touches()[case.channels].sum())
+        heard = touches - case.checked_touches
+        enough = heard >= max(case.needed_touches, 1) or case.test is Test.SEEDS
+        if at.now - case.checked_at < max(CLEAR_AFTER_S, case.raised - case.onset) or not enough:
+            return False
+        over = path <= max(case.checked_path, 0.0)
+        case.checked_at, case.checked_path, case.checked_touches = at.now, path, touches
+        return over
+
+    def close(self, case: ChannelCase, now: int) -> ChannelChange:
+        """Clear a case."""
+        self.open.remove(case)
+        case.closed = now
+        self.closed = [case, *self.closed][:KEPT]
+        return self._say(case, State.CLEARED, now)
+
+    def restart(self, now: int) -> None:
+        """Judge open cases by what comes from now on: their evidence has been started anew."""
+        for case in self.open:
+            case.checked_at, case.checked_path, case.checked_touches = now, 0.0, 0.0
+
+    def claimed(self) -> NDArray[np.bool_]:
+        """Return the channels that open cases claim, shape (C,)."""
+        rows = np.zeros(self._n, bool)
+        for case in self.open:
+            rows[case.channels] = True
+        return rows
+
+    def _upgrade(self, case: ChannelCase, severity: Severity) -> None:
+        if severity is Severity.PAGE and case.severity is not Severity.PAGE:
+            case.severity = severity
+            self.pages += 1
+
+    def _say(self, case: ChannelCase, state: State, now: int) -> ChannelChange:
+        case.version += 1
+        case.said = now
+        return ChannelChange(case, state)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes, as JSON values."""
+        return {
+            "open": [case.to_json() for case in self.open],
+            "closed": [case.to_json() for case in self.closed],
+            "pages": self.pages,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        self.open = [ChannelCase.from_json(values) for values in state["open"]]
+        self.closed = [ChannelCase.from_json(values) for values in state["closed"]]
+        self.pages = int(state["pages"])
+
+
+def _due(case: ChannelCase, now: int) -> bool:
+    """Return whether an open case should say again how it stands."""
+    ages = [age for age in UPDATE_AGES_S if case.raised + age > case.said]
+    last = UPDATE_AGES_S[-1]
+    return now >= (case.raised + ages[0] if ages else case.said + last)

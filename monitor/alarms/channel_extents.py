@@ -1,0 +1,120 @@
+"""Channel extents: which channels a fault takes: what explains most for the least words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from monitor.detector.tree import Level
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.detector.blocks import Blocks
+    from monitor.sequential.channel_watch import ChannelWatch
+
+FEW = 3
+"""Channels that are named one by one; more than that beside each other fail together."""
+
+OF_THE_REST_NATS = 8.0
+"""Evidence of a group without the channels that say most, from which on the group itself fails."""
+
+ALIKE = 0.3
+"""Evidence of a channel over that of the strongest one beside it, from which on it fails too: what a
+channel shows depends on those beside it, so that one fault shows a little in all of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelMoment:
+    """What is known when a step has been taken."""
+
+    watch: ChannelWatch
+    total: NDArray[np.float64]
+    """Evidence against each unit, data-seconds, shape (U,)."""
+
+    now: int
+    watched: int
+    held: NDArray[np.bool_]
+    """Channels whose region has an open alarm of its own, that explains them, shape (C,)."""
+
+
+class Extent(NamedTuple):
+    """What is named."""
+
+    place: str
+    level: Level
+    channels: list[int]
+    """The one that says most first."""
+
+
+@dataclass(frozen=True)
+class ChannelExtents:
+    """Finds the channels of a fault."""
+
+    blocks: Blocks
+    given: int
+    """Groups that the detector file gives: the first of the watch's."""
+
+    @property
+    def _n(self) -> int:
+        return len(self.blocks.channels)
+
+    def extent(
+        self, unit: int, stream: int, onset: int, at: ChannelMoment, free: NDArray[np.bool_]
+    ) -> Extent:
+        """Return what to name of a fault that a unit showed.
+
+        Single channels, a given group or a rectangle: what explains most of what has come since the
+        onset, less what it takes to name it.
+
+        Parameters
+        ----------
+        free
+            Channels that no other fault claims, shape (C,).
+        """
+        scores = at.watch.scores(onset)[: self._n]
+        each = np.where(free, scores.max(1), 0.0)
+        among = at.watch.units.members(unit)
+        best = int(among[np.argmax(each[among])])
+        alone = self._single(best, each)
+        together = np.where(free, scores[:, stream], np.minimum(scores[:, stream], 0))
+        found = [
+            (_worth(together[channels], cost), place, Level.GROUP, channels)
+            for place, channels, cost in self._candidates(best, together, at)
+        ]
+        found.append((float((each[alone] - np.log(self._n)).sum()), "", Level.CHANNEL, alone))
+        _, place, level, channels = max(found, key=lambda item: item[0])
+        order = channels[np.argsort(-each[channels], kind="stable")].tolist()
+        return Extent(place or self.blocks.channels.name(order[0]), level, order)
+
+    def _single(self, best: int, each: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return one to `FEW` channels that say by themselves that they fail, with the best one."""
+        least = max(2 * np.log(self._n), ALIKE * each[best])
+        clear = np.flatnonzero(self.blocks.near([best]) & (each > least))
+        clear = clear[np.argsort(-each[clear], kind="stable")]
+        alike = [c for c in clear.tolist() if c != best][: FEW - 1]
+        return np.array([best, *alike], np.int64)
+
+    def _candidates(
+        self, best: int, together: NDArray[np.float64], at: ChannelMoment
+    ) -> list[tuple[str, NDArray[np.int64], float]]:
+        """Return the given groups, and the rectangle, with the best channel, and what each costs."""
+        found = []
+        for i, name in enumerate(at.watch.units.names[: self.given]):
+            members = at.watch.units.members(self._n + i)
+            if best in members:
+                found.append((name, members, float(np.log(self.given))))
+        block = self.blocks.boundary(best, together)
+        if best in block and len(block) > FEW:
+            size = len(self.blocks.fields[int(self.blocks.pool[best])].channels)
+            cost = float(2 * np.log(size) + np.log(len(self.blocks.fields)))
+            found.append((self.blocks.names(block), block, cost))
+        return found
+
+
+def _worth(said: NDArray[np.float64], cost: float) -> float:
+    """Return the evidence for a set of channels less its cost; none if one makes all of it."""
+    rest = float(said.sum() - said.max())
+    return float(said.sum()) - cost if rest >= OF_THE_REST_NATS else -np.inf

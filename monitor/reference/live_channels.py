@@ -1,0 +1,269 @@
+"""Live channels: the accepted showers of each channel, under the guards of the live reference.
+
+Quarantine, exact subtraction and freezing are those of `monitor.reference.live`, channel by channel:
+an alarm's channels are not believed from its onset on, those beside it are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitor.quality.reference_acts import Order, ReferenceAct
+from monitor.reference.channel_constants import ChannelConstants, certified, learnt
+from monitor.reference.live import CHUNK_S, GROWTH, MARGIN_S
+from monitor.windows import packing
+from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
+from monitor.windows.channel_table import ChannelTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from monitor.reference.live import LiveSettings
+
+KEPT = 8
+"""Conditions whose constants are kept; beyond, those that were set aside first are forgotten."""
+
+
+@dataclass(slots=True)
+class ChannelChunk:
+    """A stretch of the stream that is in quarantine, or that can still be taken out."""
+
+    start: int
+    sums: ChannelSums
+    flagged: NDArray[np.bool_]
+    """Channels that are not believed, shape (C,)."""
+
+    counted: NDArray[np.bool_]
+    """Channels that have been accepted, shape (C,)."""
+
+
+class LiveChannels:
+    """What has been accepted of each channel, and the constants in force.
+
+    Parameters
+    ----------
+    n_channels, pool
+        C, and the pool of each channel; see `learnt`.
+    settings
+        What an operator may set.
+    """
+
+    def __init__(self, n_channels: int, pool: NDArray[np.int64], settings: LiveSettings) -> None:
+        self._n, self._pool, self._settings = n_channels, pool, settings
+        self.total = ChannelTable(n_channels)
+        """All that is accepted; the constants in force may be of less."""
+
+        self._open = ChannelTable(n_channels)
+        self.frozen = False
+        self._aside: dict[str, ChannelSums] = {}
+        self.key = ""
+        """Of the conditions."""
+
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was accepted."""
+        self.total.clear()
+        self._forget_chunks()
+        self.epoch, self._taken = 0, 0
+        self.constants = certified(self._n)
+        self.centre = certified(self._n)
+        """What bounds the constants; moved by order."""
+
+    def _forget_chunks(self) -> None:
+        self._chunks: deque[ChannelChunk] = deque()
+        self._open.clear()
+        self._start: int | None = None
+        self._flagged = np.zeros(self._n, bool)
+
+    def step(self, second: int, sums: ChannelSums, flagged: NDArray[np.bool_]) -> bool:
+        """Take in a data-second; return whether new constants are in force.
+
+        Parameters
+        ----------
+        flagged
+            Channels that an alarm claims or a mask covers now, shape (C,).
+        """
+        if not self._settings.enabled or self.frozen:
+            return False
+        self._start = second if self._start is None else self._start
+        if second >= self._start + CHUNK_S:
+            self._close()
+            self._start = second
+        self._open.add(sums)
+        self._flagged |= flagged
+        if not self._accept(second) or self.total.n < GROWTH * max(self._taken, 1):
+            return False
+        self.take_up()
+        return True
+
+    def turn_back(self, second: int) -> None:
+        """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
+        while self._chunks and self._chunks[-1].start + CHUNK_S > second:
+            gone = self._chunks.pop()
+            self.total.add(_of(gone.sums, gone.counted), -1)
+        self._open.clear()
+        self._start = None
+
+    def _close(self) -> None:
+        if self._start is not None:
+            none = np.zeros(self._n, bool)
+            sums = self._open.sparse()
+            self._chunks.append(ChannelChunk(self._start, sums, self._flagged, none))
+        self._open.clear()
+        self._flagged = np.zeros(self._n, bool)
+
+    def _accept(self, now: int) -> bool:
+        """Accept what has served its quarantine; forget what can no longer be taken out."""
+        settings, accepted = self._settings, False
+        quarantine = settings.quarantine_s if settings.guarded else 0
+        for chunk in self._chunks:
+            if chunk.start + CHUNK_S + quarantine > now:
+                break
+            good = ~chunk.counted
+            if settings.guarded:
+                good &= ~chunk.flagged
+            if good.any():
+                self.total.add(_of(chunk.sums, good))
+                chunk.counted |= good
+                accepted = True
+        keep = quarantine + settings.horizon_s
+        while self._chunks and self._chunks[0].start + CHUNK_S + keep < now:
+            self._chunks.popleft()
+        return accepted
+
+    def flag(self, channels: Iterable[int], onset: int) -> None:
+        """Take an alarm's channels out from its onset on."""
+        if not self._settings.guarded:
+            return
+        rows = np.zeros(self._n, bool)
+        rows[list(channels)] = True
+        self._flagged |= rows
+        if self._take_out(rows, onset - MARGIN_S) and self.epoch:
+            self.take_up()
+
+    def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
+        removed = False
+        for chunk in self._chunks:
+            if chunk.start + CHUNK_S <= since:
+                continue
+            chunk.flagged |= rows
+            bad = rows & chunk.counted
+            if bad.any():
+                self.total.add(_of(chunk.sums, bad), -1)
+                chunk.counted &= ~bad
+                removed = True
+        return removed
+
+    def take_up(self) -> None:
+        """Put what is accepted now in force."""
+        self.epoch += 1
+        self._taken = self.total.n
+        self.constants = learnt(self.total, self._pool)
+
+    def anchor(self, since: int) -> None:
+        """Let what has come since a data-second, and is not flagged, be what bounds the constants."""
+        table = ChannelTable(self._n)
+        for chunk in self._chunks:
+            if chunk.start >= since:
+                table.add(_of(chunk.sums, ~chunk.flagged))
+        self.centre = learnt(table, self._pool)
+        self.total, self.epoch, self._taken = table, 0, 0
+        for chunk in self._chunks:
+            chunk.counted = ~chunk.flagged if chunk.start >= since else np.zeros(self._n, bool)
+        self.take_up()
+
+    def obey(self, act: ReferenceAct) -> None:
+        """Carry out an order."""
+        if act.order is Order.RESET:
+            self.reset()
+        elif act.order is Order.ROLLBACK and act.since_ns is not None:
+            self.forget(act.since_ns // 10**9)
+        elif act.order in {Order.FREEZE, Order.THAW}:
+            self.frozen = act.order is Order.FREEZE
+
+    def forget(self, since: int) -> None:
+        """Take out what came since a data-second; all of it, where that cannot be subtracted."""
+        if self.total.n and not (self._chunks and self._chunks[0].start <= since):
+            self.reset()
+            return
+        self._take_out(np.ones(self._n, bool), since)
+        self._open.clear()
+        self.take_up()
+
+    def change(self, key: str) -> None:
+        """Set aside what is known under the conditions so far; take up what is of these."""
+        if key == self.key:
+            return
+        self._aside[self.key] = self.total.sparse()
+        while len(self._aside) > KEPT:
+            del self._aside[next(iter(self._aside))]
+        self.reset()
+        self.key = key
+        found = self._aside.pop(key, NO_CHANNELS)
+        if found.n:
+            self.total.add(found)
+            self.take_up()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that changes, as arrays."""
+        chunks = [*self._chunks]
+        words = [self.frozen, self.epoch, self._taken, -1 if self._start is None else self._start]
+        keys = "\0".join([*self._aside, self.key]).encode()
+        out: dict[str, NDArray[Any]] = {
+            "words": np.array(words, np.int64),
+            "keys": np.frombuffer(keys, np.uint8),
+            "start": np.array([chunk.start for chunk in chunks], np.int64),
+            "flagged": np.packbits([*(c.flagged for c in chunks), self._flagged], axis=1),
+            "counted": np.packbits([*(c.counted for c in chunks), self._flagged], axis=1),
+        }
+        out |= packing.under("total.", self.total.state())
+        out |= packing.under("open.", self._open.state())
+        sparse = {f"chunk{i}.": chunk.sums for i, chunk in enumerate(chunks)}
+        sparse |= {f"aside{i}.": sums for i, sums in enumerate(self._aside.values())}
+        for name, sums in sparse.items():
+            out |= packing.under(name, {f.name: getattr(sums, f.name) for f in fields(sums)})
+        for kind, of in (("constants", self.constants), ("centre", self.centre)):
+            out |= {f"{kind}.{f.name}": np.asarray(getattr(of, f.name)) for f in fields(of)}
+        return out
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Take up what `state` returned."""
+        self.reset()
+        frozen, self.epoch, self._taken, start = state["words"].tolist()
+        self.frozen, self._start = bool(frozen), None if start < 0 else start
+        *aside, self.key = state["keys"].astype(np.uint8).tobytes().decode().split("\0")
+        bits = {
+            name: np.unpackbits(state[name].astype(np.uint8), axis=1, count=self._n).astype(bool)
+            for name in ("flagged", "counted")
+        }
+        self._flagged = bits["flagged"][-1]
+        self.total.restore(packing.below("total.", state))
+        self._open.restore(packing.below("open.", state))
+        for i, begin in enumerate(state["start"].tolist()):
+            sums = _stored(state, f"chunk{i}")
+            self._chunks.append(ChannelChunk(begin, sums, bits["flagged"][i], bits["counted"][i]))
+        self._aside = {key: _stored(state, f"aside{i}") for i, key in enumerate(aside)}
+        self.constants, self.centre = (_constants(state, kind) for kind in ("constants", "centre"))
+
+
+def _of(sums: ChannelSums, channels: NDArray[np.bool_]) -> ChannelSums:
+    """Return the rows of some channels, given as shape (C,)."""
+    return sums.of(channels[sums.channel])
+
+
+def _constants(state: dict[str, NDArray[Any]], kind: str) -> ChannelConstants:
+    found = {f.name: state[f"{kind}.{f.name}"] for f in fields(ChannelConstants)}
+    variance = float(found.pop("energy_var"))
+    return ChannelConstants(**found, energy_var=variance)
+
+
+def _stored(state: dict[str, NDArray[Any]], name: str) -> ChannelSums:
+    columns = (state[f"{name}.{f.name}"].astype(np.int64) for f in fields(ChannelSums))
+    return ChannelSums(*columns)

@@ -1,0 +1,312 @@
+r"""Channel tests: on the latents, occupancy, rate and energy of single channels and of groups.
+
+A channel has few showers in a step, often one, so that nothing may lean on the normal law. What is
+summed is bounded, and its mean and variance are bounded by the references: for :math:`X \le b` with
+variance at most v, :math:`E\,e^{\lambda(X - EX)} \le \exp(v (e^{\lambda b} - 1 - \lambda b) / b^2)`
+(Bennett, J. Am. Stat. Assoc. 57 (1962) 33, equation (8b) and what precedes it), from one shower on.
+Sums of several showers and of the channels of a group multiply such factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from monitor.sequential.cells import INFLATION, STEP_CAP
+from monitor.sequential.rates import Test
+from monitor.windows.channel_sums import Z_CLIP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from monitor.reference.channel_constants import ChannelConstants
+    from monitor.sequential.channel_units import ChannelUnits
+    from monitor.sequential.rates import Floors
+    from monitor.windows.channel_table import ChannelTable
+
+
+class Stream(NamedTuple):
+    """One thing that is looked for."""
+
+    test: Test
+    scope: int
+    """Rings that count: index into `SCOPES`."""
+
+    size: float
+    """Slope of the bet, negative for too little; ratio of rates for what is counted."""
+
+
+CORE, INNER, ALL = 0, 1, 2
+SCOPES = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]], np.float64)
+"""Rings that count in each scope: a channel in the core of a shower says more."""
+
+STREAMS = (
+    *(Stream(Test.LATENT_MEAN, s, x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
+    *(Stream(Test.LATENT_MEAN, s, -x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
+    Stream(Test.LATENT_SPREAD, INNER, 0.1),
+    Stream(Test.LATENT_SPREAD, ALL, 0.04),
+    Stream(Test.LATENT_SPREAD, ALL, 0.1),
+    Stream(Test.LATENT_SPREAD, INNER, -0.25),
+    Stream(Test.OCCUPANCY, INNER, 0.1),
+    Stream(Test.OCCUPANCY, INNER, 0.5),
+    Stream(Test.OCCUPANCY, ALL, 1.6),
+    Stream(Test.OCCUPANCY, ALL, 8.0),
+    Stream(Test.SEEDS, CORE, 0.1),
+    Stream(Test.SEEDS, CORE, 3.0),
+    Stream(Test.SEEDS, CORE, 30.0),
+    Stream(Test.ENERGY, CORE, -0.5),
+)
+"""What is looked for in every unit; F of them."""
+
+FAMILY_SHARE = {
+    Test.LATENT_MEAN: 0.45,
+    Test.LATENT_SPREAD: 0.2,
+    Test.OCCUPANCY: 0.2,
+    Test.SEEDS: 0.1,
+    Test.ENERGY: 0.05,
+}
+
+WEIGHTS = np.array([FAMILY_SHARE[s.test] / sum(o.test is s.test for o in STREAMS) for s in STREAMS])
+"""Prior weight of each stream, with sum 1."""
+
+SQUARE_FLOOR = 0.3
+"""Relative, on the mean square of a channel's latent: noise of its own, until it is known."""
+
+CHANNEL_CAP = 10.0
+"""Log evidence that one step may give a channel."""
+
+TOGETHER = 1.5
+"""The variance of a group's sum is taken this much larger: cells of one shower are not exactly
+independent, even where all is well."""
+
+BOUNDS = 8
+"""Bounds from the live reference that have to hold together, of each unit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bounded:
+    """Sums of U units in S scopes, and what they may be if all is well, shape (U, S) each."""
+
+    n: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    lower: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChannelTests:
+    """The tests of the units against what is certified and what each channel has taught."""
+
+    units: ChannelUnits
+    constants: ChannelConstants
+    centre: ChannelConstants
+    """What bounds the constants: certified, or moved by order."""
+
+    pool: NDArray[np.int64]
+    """Channels of one pool are exposed alike, shape (C,)."""
+
+    square_var: NDArray[np.float64]
+    """Variance of the squared latent by ring, certified, shape (3,), >= 2."""
+
+    floors: Floors
+    miscoverage: float
+    """Probability that any bound from the live reference fails."""
+
+    @cached_property
+    def _sigma(self) -> float:
+        return float(-ndtri(self.miscoverage / (BOUNDS * self.units.n)))
+
+    @cached_property
+    def _widened(self) -> NDArray[np.float64]:
+        """Return the factor of the variance of each unit, shape (U, 1)."""
+        return np.where(self.units.sizes > 1, TOGETHER, INFLATION)[:, None]
+
+    @cached_property
+    def _caps(self) -> NDArray[np.float32]:
+        """Return the log evidence that a step may give each unit, shape (U, 1).
+
+        One wild shower may touch all channels of a group, and but one time each channel.
+        """
+        caps = np.where(self.units.sizes > 1, STEP_CAP, CHANNEL_CAP)
+        return caps[:, None].astype(np.float32)
+
+    def log_e(
+        self, table: ChannelTable, seen: NDArray[np.bool_], *, capped: bool = True
+    ) -> NDArray[np.float32]:
+        """Return the log e-values of a step, shape (U, F), none above its cap.
+
+        Parameters
+        ----------
+        table
+            Sums of the step.
+        seen
+            Channels that count, shape (C,): the others are masked, and say nothing.
+        """
+        count = seen[:, None] * table["showers"]
+        out = np.empty((self.units.n, len(STREAMS)), np.float32)
+        squares = self._squares(table, count)
+        self._means(table, count, squares, out)
+        self._spreads(squares, out)
+        self._lit(table, count, out)
+        self._seeds(count, out)
+        self._energy(table, count, out)
+        return np.minimum(out, self._caps, out=out) if capped else out
+
+    def _of_units(self, by_ring: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return sums of channels by ring, (C, 3), for every unit and scope, (U, S)."""
+        return self.units.sums(by_ring) @ SCOPES.T
+
+    def _bounded(
+        self,
+        count: NDArray[np.float64],
+        seen: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        own: NDArray[np.float64],
+        variance: NDArray[np.float64],
+        known_floor: NDArray[np.float64] | float,
+        floor: NDArray[np.float64] | float,
+    ) -> _Bounded:
+        """Return what sums may be by what is certified and by what is learnt, for every unit.
+
+        All by channel and ring, (C, 3), and for one shower: the certified mean, the channel's
+        own, the variance, the floor of what is known and of what is not.
+        """
+        constants = self.constants
+        known = constants.known
+        error = np.where(known, np.square(count) / np.maximum(constants.showers, 1.0), 0.0)
+        n = self._of_units(count)
+        certain = self._of_units(count * centre)
+        slack = self._of_units(count * np.broadcast_to(floor, count.shape))
+        middle = self._of_units(count * np.where(known, own, centre))
+        narrow = self._of_units(count * np.where(known, known_floor, floor))
+        narrow = narrow + self._sigma * np.sqrt(self._of_units(error * variance))
+        # What has been learnt counts only where what is certified holds it to be possible.
+        possible = np.abs(middle - certain) <= slack
+        upper, lower = certain + slack, certain - slack
+        return _Bounded(
+            n,
+            self._of_units(seen),
+            np.where(possible, np.minimum(upper, middle + narrow), upper),
+            np.where(possible, np.maximum(lower, middle - narrow), lower),
+        )
+
+    def _squares(self, table: ChannelTable, count: NDArray[np.float64]) -> _Bounded:
+        floors, one = self.floors, np.ones(3)
+        return self._bounded(
+            count, table["z_square"] * (count > 0), self.centre.square, self.constants.square,
+            self.square_var * one, floors.spread * self.constants.square, SQUARE_FLOOR,
+        )  # fmt: skip
+
+    def _means(
+        self,
+        table: ChannelTable,
+        count: NDArray[np.float64],
+        squares: _Bounded,
+        out: NDArray[np.float32],
+    ) -> None:
+        floors = self.floors
+        sums = self._bounded(
+            count, table["z"] * (count > 0), self.centre.mean, self.constants.mean,
+            self.constants.square, floors.channel_mean, floors.channel_unknown,
+        )  # fmt: skip
+        variance = squares.upper * self._widened
+        reach = Z_CLIP + floors.channel_unknown
+        for i, stream in _streams(Test.LATENT_MEAN):
+            s, slope = stream.scope, abs(stream.size)
+            up, down = sums.seen - sums.upper, sums.lower - sums.seen
+            excess = (up if stream.size > 0 else down)[:, s]
+            out[:, i] = slope * excess - variance[:, s] * bennett(slope, reach)
+
+    def _spreads(self, squares: _Bounded, out: NDArray[np.float32]) -> None:
+        by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])
+        level = np.maximum(squares.upper / np.maximum(squares.n, 1), 1.0)
+        for i, stream in _streams(Test.LATENT_SPREAD):
+            s, slope = stream.scope, abs(stream.size)
+            variance = by_scope[s] * np.square(level[:, s]) * squares.n[:, s] * self._widened[:, 0]
+            if stream.size > 0:
+                excess = squares.seen - squares.upper
+                penalty = variance * bennett(slope, Z_CLIP**2)
+            else:  # a square is never below 0: its second moment bounds how far it falls short
+                excess = squares.lower - squares.seen
+                moment = variance + np.square(level[:, s]) * squares.n[:, s]
+                penalty = slope**2 / 2 * moment
+            out[:, i] = slope * excess[:, s] - penalty
+
+    def _lit(
+        self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
+    ) -> None:
+        given = table["lit_expected"] / np.maximum(table["showers"], 1)
+        each = np.clip(given * self.centre.lit, 0.0, 1.0)
+        own = np.clip(given * self.constants.lit, 0.0, 1.0)
+        bounds = self._bounded(
+            count, table["lit"] * (count > 0), each, own, np.maximum(own * (1 - own), 1e-4),
+            self.floors.lit * np.minimum(own, np.maximum(1 - own, 0)) + 1e-3,
+            3 * self.floors.lit * np.minimum(each, 1 - each) + 2e-3,
+        )  # fmt: skip
+        n = np.maximum(bounds.n, 1)
+        upper = np.clip(bounds.upper / n, 0.0, 1.0)
+        lower = np.clip(bounds.lower / n, 0.0, 1.0)
+        for i, stream in _streams(Test.OCCUPANCY):
+            # By Jensen's inequality the mean of the probabilities bounds their product.
+            s, ratio = stream.scope, stream.size
+            bound = (upper if ratio > 1 else lower)[:, s]
+            penalty = bounds.n[:, s] * np.log1p((ratio - 1) * bound)
+            out[:, i] = bounds.seen[:, s] * np.log(ratio) - penalty
+
+    def _seeds(self, count: NDArray[np.float64], out: NDArray[np.float32]) -> None:
+        """Write Poisson bets on the showers that are centred on a unit, given those of its pool."""
+        core = count[:, 0]
+        pool = np.bincount(self.pool, core)[self.pool]
+        expected = pool * self.constants.seeds
+        known = self.constants.seeds > 0
+        error = expected**2 / np.maximum(self.constants.showers[:, 0], 1.0)
+        mean, seen, variance = (
+            self.units.sums(np.where(known, x, 0.0)) for x in (expected, core, error)
+        )
+        slack = self.floors.share * mean + self._sigma * np.sqrt(variance)
+        for i, stream in _streams(Test.SEEDS):
+            bound = mean + slack if stream.size > 1 else np.maximum(mean - slack, 0.0)
+            log_e = seen * np.log(stream.size) - (stream.size - 1) * bound
+            out[:, i] = np.where(mean > 0, log_e, 0.0)
+
+    def _energy(
+        self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
+    ) -> None:
+        """Write bets that the core of showers holds too little; no energy is far below zero."""
+        core, energy = count[:, 0], table["energy"][:, 0] * (count[:, 0] > 0)
+        usual = np.bincount(self.pool, energy) / np.maximum(np.bincount(self.pool, core), 1)
+        usual = np.where(usual > 0, usual, np.inf)[self.pool]
+        own = self.constants.energy
+        known = self.constants.known[:, 0] & np.isfinite(usual)
+        n = np.where(known, core, 0.0)
+        error = np.square(n * own) / np.maximum(self.constants.showers[:, 0], 1.0)
+        second = 1 + self.constants.energy_var
+        mean, seen, moment, variance = (
+            self.units.sums(x)
+            for x in (n * own, n * energy / np.maximum(core, 1) / usual,
+                      n * own**2 * second, error * self.constants.energy_var)
+        )  # fmt: skip
+        lower = mean * (1 - self.floors.channel_energy) - self._sigma * np.sqrt(variance)
+        for i, stream in _streams(Test.ENERGY):
+            slope = abs(stream.size)
+            out[:, i] = slope * (lower - seen) - slope**2 / 2 * moment * self._widened[:, 0]
+
+
+def bennett(slope: float, reach: float) -> float:
+    """Return the log of the mean of exp(slope X) per variance, for X of mean 0 below `reach`.
+
+    Examples
+    --------
+    >>> round(bennett(0.1, 1e-9) / 0.005, 3), round(bennett(0.1, 6.0) / 0.005, 3)
+    (1.0, 1.233)
+    """
+    x = slope * reach
+    return slope**2 / 2 if x < 1e-6 else float((np.exp(x) - 1 - x) / reach**2)
+
+
+def _streams(test: Test) -> list[tuple[int, Stream]]:
+    return [(i, stream) for i, stream in enumerate(STREAMS) if stream.test is test]

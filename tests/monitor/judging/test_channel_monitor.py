@@ -1,0 +1,198 @@
+"""The monitor names the channel: alarms, masks, known bad ones, verdicts, and the same again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from channel_stream import Stream as Showers
+from channel_stream import barrel, dead, noisy, shifted
+from streams import GEOMETRY, START, Stream, expectation
+
+from models.detector.known_bad import NEVER_NS, Entry, KnownBad
+from monitor.detector.tree import Level, grid
+from monitor.judging.monitor import Monitor
+from monitor.judging.settings import MonitorSettings
+from monitor.quality.acknowledgements import Acknowledgement, parse_masks
+from monitor.quality.alarms import Alarm, Kind, State
+from monitor.quality.quality import Quality
+from monitor.quality.verdicts import Verdict
+from monitor.verdicts.good_runs import listing, newest
+
+CHANNELS = barrel((1, 4), (10, 10))
+DETECTOR = replace(grid("calo", 1, 4), channels=CHANNELS)
+Change = Callable[..., None]
+
+
+@dataclass
+class Both:
+    """Windows of four regions, with sums by channel; a fault is set between seconds."""
+
+    rate: int = 400
+    seed: int = 1
+    dead: tuple[int, ...] = ()
+    change: Change | None = None
+
+    def __post_init__(self) -> None:
+        self._windows = Stream(regions=4, rate=400, seed=self.seed)
+        self._showers = Showers(CHANNELS, rate=self.rate, seed=self.seed)
+
+    def next(self):
+        self._showers.dead = self.dead
+        sums = self._showers.second(self.change)
+        return replace(self._windows.next(), channels=sums)
+
+
+def monitor(detector=DETECTOR) -> Monitor:
+    reference = expectation(50_000, np.random.default_rng(99))
+    return Monitor(detector, GEOMETRY, reference, MonitorSettings())
+
+
+def play(judge: Monitor, stream: Both, seconds: int) -> list:
+    return [said for _ in range(seconds) for said in judge.observe(stream.next())]
+
+
+def alarms(said) -> list[Alarm]:
+    return [record for record in said if isinstance(record, Alarm)]
+
+
+def verdicts(said) -> list[Verdict]:
+    return [record for record in said if isinstance(record, Verdict)]
+
+
+def test_good_data_raise_nothing() -> None:
+    judge = monitor()
+    assert alarms(play(judge, Both(), 200)) == []
+
+
+FAULTS = {
+    Kind.DEAD: (dead(137), (137,)),
+    Kind.NOISE: (noisy(3.0, 137), ()),
+    Kind.GAIN: (shifted(-1.0, 137), ()),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_faulty_channel_is_named_with_its_kind_and_onset(kind: Kind) -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = FAULTS[kind]
+    onset = stream._windows.second
+    found = alarms(play(judge, stream, 90))
+    assert len({alarm.id for alarm in found}) == 1
+    first, last = found[0], found[-1]
+    name = CHANNELS.name(137)
+    assert (first.level, first.place) == (Level.CHANNEL, name)
+    assert [share.name for share in first.channels] == [name]
+    assert abs(first.onset_ns / 1e9 - onset) <= 10
+    assert last.kind is kind, (last.summary, last.text)
+    assert name in last.summary
+    assert last.regions[0].name == "A2"
+
+
+def test_a_dead_card_is_one_alarm_of_the_card() -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 30)
+    name, members = list(CHANNELS.groups.items())[5]
+    stream.change, stream.dead = dead(*members.tolist()), tuple(members.tolist())
+    found = alarms(play(judge, stream, 60))
+    assert {(a.level, a.place) for a in found if a.state is State.UPDATED} == {(Level.GROUP, name)}
+    assert len({alarm.id for alarm in found}) == 1
+    assert {share.name for share in found[-1].channels} == {CHANNELS.name(c) for c in members}
+
+
+def test_what_fails_together_is_found_where_no_group_is_given() -> None:
+    bare = replace(CHANNELS, groups={})
+    reference = expectation(50_000, np.random.default_rng(99))
+    detector = replace(DETECTOR, channels=bare)
+    judge, stream = Monitor(detector, GEOMETRY, reference, MonitorSettings()), Both()
+    play(judge, stream, 30)
+    block = [100 + 10 * row + column for row in (3, 4, 5) for column in (2, 3, 4, 5)]
+    stream.change = shifted(-1.5, *block)
+    found = alarms(play(judge, stream, 90))
+    assert len({alarm.id for alarm in found}) == 1
+    assert {share.channel for share in found[-1].channels} == set(block)
+
+
+def test_a_masked_channel_is_quiet_and_a_new_one_beside_it_alarms() -> None:
+    judge, stream = monitor(), Both()
+    stream.change, stream.dead = dead(137), (137,)
+    (found, *_) = alarms(play(judge, stream, 40))
+    masks = parse_masks(found.place, DETECTOR, GEOMETRY)
+    said = judge.acknowledge(Acknowledgement(found.id, "Ada", "dead channel", 1, masks))
+    assert [a.state for a in alarms(said)] == [State.CLEARED]
+    assert judge.masked().channels == (137,)
+    assert alarms(play(judge, stream, 60)) == []
+    stream.change, stream.dead = dead(137, 138), (137, 138)
+    (other, *_) = alarms(play(judge, stream, 60))
+    assert other.place == CHANNELS.name(138)
+
+
+def test_a_channel_that_is_known_to_be_bad_never_alarms_and_one_beside_it_does() -> None:
+    known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, NEVER_NS, "dead since 2024"),))
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    stream.change, stream.dead = dead(137), (137,)
+    assert alarms(play(judge, stream, 60)) == []
+    stream.change, stream.dead = dead(137, 138), (137, 138)
+    (other, *_) = alarms(play(judge, stream, 60))
+    assert other.place == CHANNELS.name(138)
+
+
+def test_a_channel_whose_time_in_the_file_is_over_alarms_again() -> None:
+    end = (START + 40) * 10**9
+    known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, end, "in repair"),))
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    stream.change, stream.dead = dead(137), (137,)
+    assert alarms(play(judge, stream, 40)) == []
+    (found, *_) = alarms(play(judge, stream, 60))
+    assert found.place == CHANNELS.name(137)
+
+
+def test_a_region_stays_good_and_its_verdicts_name_the_channel() -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 23)
+    stream.change, stream.dead = dead(137), (137,)
+    said = verdicts([*play(judge, stream, 69), *judge.close()])
+    final = newest(said, 1)
+    of_region = [v for v in final if v.name == "A2" and v.lumisection >= 3]
+    assert {v.quality for v in of_region} == {Quality.GOOD}
+    assert {v.channels for v in of_region} == {(CHANNELS.name(137),)}
+    assert all(not v.channels for v in final if v.name != "A2")
+    told = listing(final)
+    (span,) = told["channels"][CHANNELS.name(137)]
+    assert span[0] in (1, 2)
+
+
+def test_an_alarm_of_a_channel_clears_when_it_is_well_again() -> None:
+    judge, stream = monitor(), Both()
+    stream.change = noisy(3.0, 137)
+    assert alarms(play(judge, stream, 40))[0].state is State.RAISED
+    stream.change = None
+    assert alarms(play(judge, stream, 200))[-1].state is State.CLEARED
+    assert judge.open_alarms() == ()
+
+
+def test_a_restored_monitor_says_the_same() -> None:
+    one, other = monitor(), monitor()
+    first, second = Both(), Both()
+    for stream in (first, second):
+        stream.change = dead(7)
+    play(one, first, 30)
+    other.restore(one.state())
+    play(monitor(), second, 30)
+    said = [play(judge, stream, 60) for judge, stream in ((one, first), (other, second))]
+    assert said[0] == said[1]
+    assert one.open_alarms() == other.open_alarms() != ()
+
+
+def test_a_mask_names_channels_and_groups() -> None:
+    (mask,) = parse_masks(CHANNELS.name(137), DETECTOR, GEOMETRY)
+    assert (mask.region, mask.cells, mask.channels) == (1, (), (137,))
+    card = next(iter(CHANNELS.groups))
+    (mask,) = parse_masks(card, DETECTOR, GEOMETRY)
+    assert mask.channels == tuple(sorted(CHANNELS.groups[card].tolist()))
+    assert parse_masks("A2", DETECTOR, GEOMETRY)[0].whole
+    with pytest.raises(ValueError, match="no channel or group is named 'EB9/1'"):
+        parse_masks("EB9/1", DETECTOR, GEOMETRY)

@@ -1,0 +1,315 @@
+"""A fault that is known hides no other, what fails together is one alarm, and words say what is so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from streams import GEOMETRY, START, Stream, expectation
+
+from monitor.detector.tree import Level
+from monitor.display.standing import headline
+from monitor.judging.monitor import Monitor
+from monitor.judging.settings import MonitorSettings
+from monitor.quality.acknowledgements import Acknowledgement
+from monitor.quality.alarms import Alarm, Kind, Severity, State
+from monitor.quality.quality import Quality
+from monitor.quality.verdicts import Verdict
+
+STRIP = 3
+RESPONSE = GEOMETRY.n_cells
+EVERYWHERE = {
+    "2 % strange": {"strange": dict.fromkeys(range(8), 0.02)},
+    "gain": {"shift": {(r, RESPONSE): 0.3 for r in range(8)}},
+    "uneven gain": {"shift": {(r, RESPONSE): 0.3 + 0.03 * r for r in range(8)}},
+}
+SECOND = {
+    "silent": {"silent": {2}},
+    "dead cell": {"lit": {(2, STRIP): 0.0}, "spread": {(2, STRIP): 0.05}},
+    "half strange": {"strange": {2: 0.5}},
+    "hot cell": {"shift": {(2, STRIP): 3.0}},
+}
+
+
+def monitor(stream: Stream) -> Monitor:
+    reference = expectation(50_000, np.random.default_rng(99))
+    return Monitor(stream.detector, GEOMETRY, reference, MonitorSettings())
+
+
+def play(judge: Monitor, stream: Stream, seconds: int) -> list:
+    return [said for _ in range(seconds) for said in judge.observe(stream.next())]
+
+
+def begin(stream: Stream, fault: dict) -> None:
+    for name, value in fault.items():
+        setattr(stream, name, getattr(stream, name) | value)
+
+
+def raised(said) -> list[Alarm]:
+    return [a for a in said if isinstance(a, Alarm) and a.state is State.RAISED]
+
+
+@pytest.mark.parametrize("first", EVERYWHERE)
+@pytest.mark.parametrize("second", SECOND)
+def test_a_fault_everywhere_hides_no_second_one_in_a_region(first, second):
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, EVERYWHERE[first])
+    said = raised(play(judge, stream, 140))
+    assert [a.level for a in said] == [Level.DETECTOR]
+    begin(stream, SECOND[second])
+    said = raised(play(judge, stream, 60))
+    assert [a.place for a in said] == ["A3"]
+    assert {a.place for a in judge.open_alarms()} == {"calo", "A3"}
+    assert raised(play(judge, stream, 60)) == []
+
+
+def test_a_fault_everywhere_that_goes_on_is_one_alarm_for_ten_minutes():
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, EVERYWHERE["uneven gain"])
+    said = play(judge, stream, 300)
+    begin(stream, {"shift": {(r, RESPONSE): 0.6 for r in range(8)}})  # and it grows
+    said += play(judge, stream, 300)
+    assert [a.level for a in raised(said)] == [Level.DETECTOR]
+    assert [a.state for a in said if isinstance(a, Alarm)].count(State.CLEARED) == 0
+
+
+def test_a_stand_by_that_takes_over_under_a_fault_everywhere_says_the_same():
+    stream = Stream(rate=800)
+    judge, heir = monitor(stream), monitor(stream)
+    play(judge, stream, 40)
+    begin(stream, EVERYWHERE["2 % strange"])
+    for moment in (20, 60):  # while what is usual is being gathered, and after
+        play(judge, stream, moment)
+        heir.restore(judge.state())
+        begin(stream, {"shift": {(2, STRIP): 1.0}} if moment == 60 else {})
+        windows = [stream.next() for _ in range(20)]
+        told = [said for w in windows for said in judge.observe(w)]
+        assert [said for w in windows for said in heir.observe(w)] == told
+
+
+def test_two_faults_that_begin_together_one_everywhere_are_both_told_of():
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, EVERYWHERE["gain"])
+    begin(stream, SECOND["half strange"])
+    said = play(judge, stream, 200)
+    assert len(raised(said)) == 2
+    assert {a.place for a in judge.open_alarms()} == {"A3", "calo"}
+    assert [a for a in said if isinstance(a, Alarm) and a.state is State.CLEARED] == []
+
+
+def test_a_region_that_falls_silent_beside_a_fault_of_its_own_is_told_at_once():
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.shift = {(2, STRIP): 1.0}
+    assert [a.kind for a in raised(play(judge, stream, 60))] == [Kind.HOT]
+    stream.silent = {2}
+    said = play(judge, stream, 150)
+    told = raised(said)
+    assert [(a.place, a.kind) for a in told] == [("A3", Kind.SILENT)]
+    assert told[0].raised_ns // 10**9 - START <= 120 + 12
+    assert [a for a in said if isinstance(a, Alarm) and a.state is State.CLEARED] == []
+    stream.silent = set()
+    play(judge, stream, 60)
+    assert [a.kind for a in judge.open_alarms()] == [Kind.HOT]
+
+
+def test_a_sector_that_trips_is_one_page():
+    stream = Stream(rate=800, regions=16)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.silent = {4, 5, 6, 7}
+    said = raised(play(judge, stream, 100))
+    assert [(a.place, a.kind) for a in said] == [("B", Kind.SILENT)]
+    assert [a.severity for a in judge.open_alarms()] == [Severity.PAGE]
+    assert {share.name for share in said[0].regions} == {"B1", "B2", "B3", "B4"}
+    assert "Sector B" in said[0].summary
+    assert judge.standing().budget.pages == 1
+    assert said[0].observed < 0.1 * said[0].expected
+
+
+def test_two_sectors_that_trip_together_are_one_page():
+    stream = Stream(rate=800, regions=16)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.silent = set(range(4, 12))
+    assert len(raised(play(judge, stream, 100))) == 1
+    assert {share.name[0] for share in judge.open_alarms()[0].regions} == {"B", "C"}
+
+
+@pytest.mark.parametrize(("factor", "lasts"), [(10, 60), (30, 60), (100, 60)])
+def test_a_burst_is_called_that_and_its_end_nothing(factor, lasts):
+    stream = Stream(rate=400)
+    judge, said = monitor(stream), []
+    for t in range(60 + lasts + 180):
+        window = stream.next()
+        if 60 <= t < 60 + lasts:
+            extra = Stream(rate=400 * factor, seed=100 + t, second=window.key.second)
+            extra.silent = set(range(8)) - {2}
+            window = window + replace(extra.next(), key=window.key)
+        said += judge.observe(window)
+    told = raised(said)
+    assert [(a.place, a.kind) for a in told] == [("A3", Kind.CROWDED)]
+    assert told[0].raised_ns // 10**9 - START <= 60 + 8
+    assert told[0].observed > 3 * told[0].expected
+    assert judge.open_alarms() == ()
+    assert judge.standing().budget.pages == 1
+
+
+def test_when_most_of_the_detector_is_gone_the_rest_is_not_called_crowded():
+    stream = Stream(rate=800, regions=16)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.silent = set(range(14))
+    said = raised(play(judge, stream, 60))
+    assert {a.kind for a in said} == {Kind.SILENT}
+    assert len(said) == 1
+
+
+def test_a_region_that_stays_well_is_good_though_the_rest_of_its_sector_is_not():
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.strange = dict.fromkeys((0, 1, 2), 0.3)
+    said = play(judge, stream, 240)
+    assert {share.name for share in judge.open_alarms()[0].regions} == {"A1", "A2", "A3"}
+    mine = [v.quality for v in said if isinstance(v, Verdict) and v.region == 3]
+    assert set(mine) == {Quality.GOOD}
+    bad = [v.quality for v in said if isinstance(v, Verdict) and v.region in {0, 1, 2}]
+    assert bad.count(Quality.BAD) >= 3 * 10
+
+
+def warned_of() -> tuple[Stream, Monitor, Alarm]:
+    """Return a stream and a monitor that has warned of something small."""
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.shift = {(2, STRIP): 0.45}
+    while not judge.open_alarms():
+        judge.observe(stream.next())
+    alarm = judge.open_alarms()[0]
+    assert alarm.severity is Severity.WARNING
+    return stream, judge, alarm
+
+
+def test_a_page_that_grows_from_an_acknowledged_warning_is_heard():
+    stream, judge, alarm = warned_of()
+    judge.acknowledge(Acknowledgement(alarm.id, "night shift", "known, waiting", 0))
+    assert judge.standing().unacknowledged() == ()
+    stream.strange = {2: 0.3}
+    said = play(judge, stream, 30)
+    assert any(isinstance(a, Alarm) and a.severity is Severity.PAGE for a in said)
+    heir = monitor(stream)
+    heir.restore(judge.state())
+    for one in (judge, heir):
+        assert [a.id for a in one.standing().unacknowledged()] == [alarm.id]
+        assert headline(one.standing())[0] is Quality.BAD
+    judge.acknowledge(Acknowledgement(alarm.id, "night shift", "now I see", 1))
+    assert judge.standing().unacknowledged() == ()
+
+
+def came_back(second: dict, after: int) -> tuple[list[Alarm], dict[int, Verdict], Monitor]:
+    """Return what is said of a hot cell of half a minute, and of what comes later."""
+    stream = Stream(rate=400)
+    judge, said, verdicts = monitor(stream), [], {}
+    for t in range(after + 60):
+        stream.shift = {(2, STRIP): 1.0} if 60 <= t < 90 else {}
+        if t >= after:
+            begin(stream, second)
+        for record in judge.observe(stream.next()):
+            if isinstance(record, Alarm):
+                said.append(record)
+            elif isinstance(record, Verdict) and record.region == 2:
+                verdicts[record.lumisection] = record
+    return said, verdicts, judge
+
+
+def test_the_same_trouble_again_keeps_its_name_and_claims_no_more_than_its_time():
+    said, verdicts, judge = came_back({"shift": {(2, STRIP): 1.0}}, 600)
+    assert len({a.id for a in said}) == 1
+    assert judge.standing().budget.pages == 1
+    again = raised(said)[1]
+    assert again.onset_ns // 10**9 - START == pytest.approx(600, abs=6)
+    between = [v.quality for n, v in verdicts.items() if 8 <= n <= 25]
+    assert set(between) == {Quality.GOOD}
+    assert verdicts[4].quality is Quality.BAD  # what it claimed before stays
+
+
+def test_other_trouble_at_the_same_place_is_another_alarm():
+    said, verdicts, judge = came_back({"strange": {2: 0.3}}, 500)
+    assert len({a.id for a in said}) == 2
+    assert judge.standing().budget.pages == 2
+    assert {v.quality for n, v in verdicts.items() if 8 <= n <= 21} == {Quality.GOOD}
+
+
+def test_a_warning_that_comes_back_as_a_page_is_a_page_of_the_budget():
+    stream, judge, _ = warned_of()
+    stream.shift = {}
+    play(judge, stream, 150)
+    assert judge.open_alarms() == ()
+    assert judge.standing().budget.pages == 0
+    stream.shift = {(2, STRIP): 1.0}
+    play(judge, stream, 60)
+    assert judge.standing().budget.pages == 1
+
+
+def test_what_is_told_of_an_old_alarm_counts_everything_since_its_onset():
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.strange = {2: 0.05}
+    said, onset, counts = [], None, {}
+    for _ in range(1000):
+        window = stream.next()
+        counts[window.key.second] = int(window.showers[2].sum())
+        said += [a for a in judge.observe(window) if isinstance(a, Alarm)]
+        onset = onset or (said[0].onset_ns // 10**9 if said else None)
+    last = said[-1]
+    assert last.now_ns - last.onset_ns > 700 * 10**9
+    truth = sum(n for second, n in counts.items() if onset <= second <= last.now_ns // 10**9)
+    assert last.showers == pytest.approx(truth, abs=200)  # the onset may lie before the fault
+
+
+def test_the_words_tell_the_statistic_that_crossed():
+    stream = Stream(rate=400)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    stream.shift = {(2, STRIP): 1.0}
+    play(judge, stream, 60)
+    alarm = judge.open_alarms()[0]
+    assert alarm.test == "latent mean"
+    assert alarm.observed == pytest.approx(1.0, abs=0.1)
+    assert alarm.expected == 0.0
+    assert f"{GEOMETRY.cell_name(STRIP)} is off by {alarm.observed:+.3f} standard" in alarm.text
+    assert "anomalies" not in alarm.text
+    assert "chance alone would do this at most once in" in alarm.text
+    assert "times likelier with a fault than without" in alarm.text
+
+
+FINDINGS = {
+    "latent spread": ({"spread": {(2, STRIP): 2.0}}, "times its usual spread (squared)"),
+    "occupancy": ({"lit": {(2, STRIP): 0.9}}, "is lit in"),
+    "unscored showers": ({"unscored": {2: 0.5}}, "without a finite score"),
+    "p-value histogram": ({"dull": {2: 1.0}}, "of the p-values"),
+}
+
+
+@pytest.mark.parametrize("test", FINDINGS)
+def test_each_test_tells_its_own_statistic(test):
+    fault, words = FINDINGS[test]
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 40)
+    begin(stream, fault)
+    play(judge, stream, 60)
+    alarm = judge.open_alarms()[0]
+    assert alarm.test == test
+    assert words in alarm.text
+    assert abs(alarm.observed - alarm.expected) > 3 * alarm.expected_sd

@@ -1,0 +1,136 @@
+"""Live constants of channels: learnt under quarantine, taken out again exactly, frozen on order."""
+
+import numpy as np
+import pytest
+from channel_stream import Stream, barrel, shifted
+
+from monitor.quality.reference_acts import Order, ReferenceAct
+from monitor.reference.channel_constants import LEAST
+from monitor.reference.live import CHUNK_S, LiveSettings
+from monitor.reference.live_channels import LiveChannels
+
+CHANNELS = barrel((1, 1), (6, 6), card=3)
+POOL = np.zeros(len(CHANNELS), np.int64)
+NOBODY = np.zeros(len(CHANNELS), bool)
+SHORT = LiveSettings(quarantine_s=60, horizon_s=900)
+
+
+def fed(live: LiveChannels, stream: Stream, first: int, last: int, change=None, flagged=NOBODY):
+    for second in range(first, last):
+        live.step(second, stream.second(change), flagged)
+
+
+def offsets(by: float = 0.2) -> np.ndarray:
+    out = np.zeros(len(CHANNELS))
+    out[7] = by
+    return out
+
+
+def test_nothing_is_believed_before_quarantine_is_over() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 59)
+    assert not live.constants.known.any()
+    fed(live, Stream(CHANNELS, rate=20), CHUNK_S + 59, CHUNK_S + 62)
+    assert live.constants.known[:, 1].all()
+
+
+def test_the_offset_of_a_channel_is_learnt_within_its_error() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=40, offsets=offsets()), 0, 2 * CHUNK_S + 70)
+    found = live.constants
+    pull = (found.mean[:, :2] - offsets()[:, None]) * np.sqrt(found.showers[:, :2])
+    assert abs(pull).max() < 4.5
+    assert pull.std() == pytest.approx(1, abs=0.25)
+
+
+def test_a_channel_that_is_flagged_teaches_nothing_and_its_neighbours_do() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    flagged = NOBODY.copy()
+    flagged[7] = True
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70, shifted(3.0, 7), flagged)
+    assert not live.constants.known[7].any()
+    assert live.constants.known[8, 1]
+
+
+def test_what_was_accepted_is_taken_out_exactly_once_an_alarm_names_it() -> None:
+    one, other = (LiveChannels(len(CHANNELS), POOL, SHORT) for _ in range(2))
+    flagged = NOBODY.copy()
+    flagged[7] = True
+    fed(one, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    fed(other, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70, flagged=flagged)
+    one.flag([7], 10)
+    for name in ("showers", "z", "z_square", "lit", "energy"):
+        assert np.array_equal(one.total[name], other.total[name])
+    assert not one.constants.known[7].any()
+
+
+def test_frozen_constants_stay_until_they_are_thawed() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    live.obey(ReferenceAct(Order.FREEZE, "expert", 1))
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    assert live.total.n == 0
+    live.obey(ReferenceAct(Order.THAW, "expert", 2))
+    fed(live, Stream(CHANNELS, rate=20), 400, 400 + CHUNK_S + 70)
+    assert live.constants.known.any()
+
+
+def test_constants_of_other_conditions_are_set_aside_and_taken_up_again() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    before = live.constants.mean.copy()
+    live.change("1200 V")
+    assert not live.constants.known.any()
+    live.change("")
+    assert np.array_equal(live.constants.mean, before)
+
+
+def test_a_rollback_takes_out_what_came_since() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, 2 * CHUNK_S + 70)
+    n = live.total.n
+    live.obey(ReferenceAct(Order.ROLLBACK, "expert", 1, since_ns=CHUNK_S * 10**9))
+    assert 0 < live.total.n < n
+
+
+def test_few_showers_of_a_channel_teach_nothing() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=1), 0, CHUNK_S + 70)
+    found = live.constants
+    assert (found.showers[found.known] >= LEAST).all()
+    assert (found.mean[~found.known] == 0).all()
+
+
+def test_a_restored_reference_goes_on_to_the_same_constants() -> None:
+    one, other = (LiveChannels(len(CHANNELS), POOL, SHORT) for _ in range(2))
+    fed(one, Stream(CHANNELS, rate=20), 0, CHUNK_S + 100)
+    one.change("other")
+    fed(one, Stream(CHANNELS, rate=20), 500, 620)
+    other.restore(one.state())
+    for live in (one, other):
+        fed(live, Stream(CHANNELS, rate=20, seed=8), 620, 500 + 2 * CHUNK_S)
+        live.change("")
+    assert np.array_equal(one.constants.mean, other.constants.mean)
+    assert one.epoch == other.epoch
+
+
+def test_what_bounds_the_constants_is_moved_by_order_to_what_has_come_since() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S)
+    fed(live, Stream(CHANNELS, rate=20, offsets=offsets(0.8)), CHUNK_S, 2 * CHUNK_S + 5)
+    assert (live.centre.mean == 0).all()
+    live.anchor(CHUNK_S)
+    assert live.centre.mean[7, 1] == pytest.approx(0.8, abs=0.1)
+    assert np.array_equal(live.centre.mean, live.constants.mean)
+    other = LiveChannels(len(CHANNELS), POOL, SHORT)
+    other.restore(live.state())
+    assert np.array_equal(other.centre.mean, live.centre.mean)
+
+
+def test_what_lies_beyond_an_earlier_second_that_is_gone_on_at_is_not_believed() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, 2 * CHUNK_S + 70)
+    n = live.total.n
+    live.turn_back(CHUNK_S + 10)
+    assert 0 < live.total.n < n
+    fed(live, Stream(CHANNELS, rate=20), CHUNK_S + 10, 2 * CHUNK_S + 80)
+    assert live.total.n > n / 2

@@ -1,0 +1,204 @@
+"""Tests by channel and by group: e-values under good data, and faults that they find."""
+
+import numpy as np
+import pytest
+from channel_stream import Stream, barrel, dead, noisy, shifted
+
+from models.detector.channels import Channels
+from monitor.reference.channel_constants import certified, learnt
+from monitor.sequential.budget import CHANNELS_SHARE, Allowance
+from monitor.sequential.channel_tests import STREAMS, WEIGHTS, ChannelTests, bennett
+from monitor.sequential.channel_units import ChannelUnits
+from monitor.sequential.channel_watch import ChannelWatch
+from monitor.sequential.rates import Floors, Test
+from monitor.windows.channel_table import ChannelTable
+
+CHANNELS = barrel()
+SQUARE_VAR = np.array([2.0, 2.0, 2.0])
+
+
+def pool_of(channels: Channels) -> np.ndarray:
+    return channels.region.astype(np.int64) * len(channels.layers) + channels.layer
+
+
+def watching(channels: Channels = CHANNELS, step_s: int = 3) -> ChannelWatch:
+    units = ChannelUnits(len(channels), channels.groups)
+    return ChannelWatch(
+        units, pool_of(channels), Allowance().channels_at(units), square_var=SQUARE_VAR,
+        floors=Floors(), miscoverage=0.01, step_s=step_s,
+    )  # fmt: skip
+
+
+def taught(watch: ChannelWatch, stream: Stream, seconds: int) -> None:
+    table = ChannelTable(len(stream.channels))
+    for _ in range(seconds):
+        table.add(stream.second())
+    watch.adopt(learnt(table, pool_of(stream.channels)), 1)
+
+
+def crossed_after(watch: ChannelWatch, stream: Stream, change, limit: int = 600) -> tuple[int, int]:
+    """Return the seconds until a unit crosses, and which."""
+    needed = Allowance().channels_at(watch.units)
+    for second in range(limit):
+        watch.step(second, stream.second(change), new=True)
+        ratio = watch.total() / needed
+        if ratio.max() >= 1:
+            return second + 1, int(ratio.argmax())
+    return limit, -1
+
+
+def test_the_weights_of_streams_add_up_to_one() -> None:
+    assert WEIGHTS.sum() == pytest.approx(1)
+
+
+def test_the_thresholds_share_one_budget() -> None:
+    units = ChannelUnits(len(CHANNELS), CHANNELS.groups)
+    false_pages_a_day = (86_400 / Allowance().channels_at(units)).sum()
+    assert false_pages_a_day == pytest.approx(CHANNELS_SHARE / 30)
+
+
+@pytest.mark.parametrize("slope", [0.06, 0.2, 0.5])
+def test_the_bound_on_the_mean_of_a_bet_holds_for_the_worst_law(slope: float) -> None:
+    # The law for which Bennett's bound is reached: rarely 6, else a little below 0.
+    rare = 1 / 37.0
+    low = -6 * rare / (1 - rare)
+    mean = rare * np.exp(slope * 6) + (1 - rare) * np.exp(slope * low)
+    variance = rare * 36 + (1 - rare) * low**2
+    assert np.log(mean) <= variance * bennett(slope, 6.0) + 1e-12
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("rate", [1, 40, 2000])
+def test_no_bet_wins_on_average_while_all_is_well(rate: int, known: bool) -> None:
+    stream = Stream(CHANNELS, rate=rate, seed=3)
+    units = ChannelUnits(len(CHANNELS), CHANNELS.groups)
+    constants = certified(len(CHANNELS))
+    if known:
+        table = ChannelTable(len(CHANNELS))
+        before = Stream(CHANNELS, rate=2000, seed=4)
+        for _ in range(40):
+            table.add(before.second())
+        constants = learnt(table, pool_of(CHANNELS))
+    tests = ChannelTests(
+        units, constants, certified(len(CHANNELS)), pool_of(CHANNELS), SQUARE_VAR, Floors(), 0.01
+    )
+    total, n = np.zeros(len(STREAMS)), 0
+    everyone = np.ones(len(CHANNELS), bool)
+    for _ in range(60):
+        table = ChannelTable(len(CHANNELS))
+        table.add(stream.second())
+        e = np.exp(tests.log_e(table, everyone).astype(np.float64))
+        total += e.sum(0)
+        n += len(e)
+    assert (total / n < 1.02).all(), dict(zip(STREAMS, total / n, strict=True))
+
+
+def test_a_dead_channel_crosses_and_is_the_one_that_crosses() -> None:
+    after, unit = crossed_after(watching(), Stream(CHANNELS, dead=(37,)), dead(37))
+    assert unit == 37
+    assert after < 30
+
+
+def test_a_noisy_channel_is_found() -> None:
+    after, unit = crossed_after(watching(), Stream(CHANNELS), noisy(2.5, 37))
+    assert unit == 37
+    assert after < 60
+
+
+@pytest.mark.parametrize("by", [0.5, -0.5])
+def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 1000)
+    after, unit = crossed_after(watch, Stream(CHANNELS), shifted(by, 37))
+    assert unit == 37
+    assert after < 200
+
+
+def test_a_channel_that_always_was_off_is_no_fault_once_it_is_known() -> None:
+    offsets = np.zeros(len(CHANNELS))
+    offsets[37] = 0.25
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9, offsets=offsets), 1000)
+    _, unit = crossed_after(watch, Stream(CHANNELS, offsets=offsets), None, 300)
+    assert unit == -1
+
+
+def test_a_group_that_is_a_little_off_is_found_before_any_of_its_channels() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 1000)
+    name, members = next(iter(CHANNELS.groups.items()))
+    after, unit = crossed_after(watch, Stream(CHANNELS), shifted(-0.25, *members))
+    assert unit == len(CHANNELS) + list(CHANNELS.groups).index(name)
+    assert after < 60
+
+
+def test_a_channel_that_showers_avoid_is_missed_once_its_share_is_known() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 300)
+    after, unit = crossed_after(watch, Stream(CHANNELS, dead=(37,)), None)
+    assert unit == 37
+    assert watch.leading(37)[0] is Test.SEEDS
+    assert after < 120
+
+
+def test_a_channel_that_draws_showers_is_found_once_its_share_is_known() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 300)
+    after, unit = crossed_after(watch, Stream(CHANNELS, hot={37: 0.05}), None)
+    assert unit == 37
+    assert after < 20
+
+
+def test_a_channel_that_is_ignored_never_crosses_and_the_one_beside_it_does() -> None:
+    watch = watching()
+    ignored = np.zeros(len(CHANNELS), bool)
+    ignored[37] = True
+    watch.arrange(ignored, np.zeros_like(ignored))
+    _, unit = crossed_after(watch, Stream(CHANNELS), dead(37), 60)
+    assert unit == -1
+    _, unit = crossed_after(watch, Stream(CHANNELS), dead(37, 38))
+    assert unit == 38
+
+
+def test_a_channel_says_how_long_until_it_can_tell() -> None:
+    watch = watching()
+    stream = Stream(CHANNELS, rate=4)
+    for second in range(30):
+        watch.step(second, stream.second(), new=True)
+    first = watch.tells_after()
+    assert (first > 0).all()
+    for second in range(30, 600):
+        watch.step(second, stream.second(), new=True)
+    later = watch.tells_after()
+    assert (later == 0).mean() > 0.5
+    told = float(np.median(first[later == 0]))
+    assert 30 < told < 300
+
+
+def test_a_restored_watch_goes_on_to_the_same_evidence() -> None:
+    one, other = watching(), watching()
+    for second in range(10):
+        one.step(second, Stream(CHANNELS, seed=second).second(), new=True)
+    other.restore(one.state())
+    for second in range(10, 20):
+        sums = Stream(CHANNELS, seed=second).second(dead(3))
+        one.step(second, sums, new=True)
+        other.step(second, sums, new=True)
+    assert np.array_equal(one.total(), other.total())
+    assert np.array_equal(one.tells_after(), other.tells_after())
+
+
+def test_good_data_cross_less_often_than_the_budget_allows() -> None:
+    # With a budget of one page in 100 s, by chance 6 of 600 s could; the tests keep far below.
+    watch = watching(barrel((1, 1), (5, 5)))
+    watch.adopt(certified(25), 1)
+    allowance = Allowance(days_per_page=100 / 86_400)
+    needed = allowance.channels_at(watch.units)
+    stream = Stream(barrel((1, 1), (5, 5)), rate=50, seed=11)
+    pages = 0
+    for second in range(2000):
+        watch.step(second, stream.second(), new=True)
+        crossed = watch.total() >= needed
+        pages += int(crossed.sum())
+        watch.forget(crossed)
+    assert pages <= 2000 / 100
