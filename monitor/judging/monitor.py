@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-STATE_FORM = 6
+STATE_FORM = 7
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 
