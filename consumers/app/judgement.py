@@ -61,7 +61,7 @@ class Judgement(BaseModel):
     """data-seconds for which what is believed can still be taken out when an alarm goes back, s"""
 
     def monitor_settings(
-        self, model: str, score_names: tuple[str, ...], bright_cells: tuple[int, ...], software: str
+        self, model: str, score_names: tuple[str, ...], software: str
     ) -> MonitorSettings:
         """Return the settings of a monitor for a model."""
         return MonitorSettings(
@@ -79,7 +79,6 @@ class Judgement(BaseModel):
             min_showers=self.min_showers,
             model=model,
             score_names=score_names,
-            bright_cells=bright_cells,
             software=software,
             live=LiveSettings(
                 enabled=self.live, quarantine_s=self.quarantine_s, horizon_s=self.subtract_s

@@ -64,6 +64,11 @@ class Settings(Judgement):
     artefact: Path = ARTEFACT
     """Folder of the model to begin with; once a judge has begun, `calodqm model` changes it."""
 
+    certified: Path | None = None
+    """File of showers that the model was certified with: what to expect of showers without masked
+    cells is learnt from it. The shipped models have theirs; without one, any other model generates
+    showers itself, if it has no condition but the energy."""
+
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
 

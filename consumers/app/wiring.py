@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers import VERSION
+from consumers.app.settings import ARTEFACT
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.judge import state_form
 from consumers.judge.models import JudgingModel, ModelMonitor
@@ -21,16 +22,19 @@ from consumers.wire import artefact_form, topics
 from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.user_error import UserError
-from models.scoring.description import ArtefactError, Description
+from models.scoring.description import HASH_FILE, ArtefactError, Description
 from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
+from models.showers import readers, shipped
+from models.showers.pool import Pool, images
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.windows.channel_sums import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,14 +43,15 @@ if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
     from models.scoring.description import Described
     from models.scoring.reference import ReferenceTable
+    from models.showers.batch import Showers
     from monitor.detector.tree import Detector
     from monitor.judging.monitor import Monitor
     from monitor.judging.settings import MonitorSettings
 
 logger = logging.getLogger(__name__)
 
-BRIGHT = 0.04
-"""Share of a shower beyond which a masked cell cannot be made up for by the others."""
+LEARNT_FROM = 12_000
+"""Good showers that expectations without masked cells are learnt from: seconds of work."""
 
 
 def artefact_of(settings: Settings) -> Artefact:
@@ -97,10 +102,10 @@ def check_fits(form: WindowForm, detector: Detector) -> None:
         )  # fmt: skip
 
 
-def model_of(artefact: Artefact, device: str) -> ScoringModel:
+def model_of(artefact: Artefact, settings: Settings) -> ScoringModel:
     """Return what a worker scores with."""
     return ScoringModel(
-        artefact.scorer(device),
+        artefact.scorer(settings.device),
         tuple(artefact.feature_map.condition_names),
         expected_rate(artefact.reference),
         artefact.family,
@@ -108,7 +113,36 @@ def model_of(artefact: Artefact, device: str) -> ScoringModel:
         artefact.card,
         artefact.reference.lit_rate,
         Standard.of(artefact.reference),
+        partial(good_showers, artefact, settings.certified),
     )
+
+
+def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
+    """Return good showers of a model, some thousands, as the detector reads them.
+
+    Parameters
+    ----------
+    certified
+        File of some; without one, of a shipped model the file that it was certified with, of any
+        other what it generates itself.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read or made.
+    """
+    shipped_ = {file.read_text().strip() for file in ARTEFACT.parent.glob(f"*/{HASH_FILE}")}
+    if certified is None and artefact.hash in shipped_:
+        certified = shipped.CERTIFIED
+    if certified is None:
+        from models.fitting.generation import like_reference  # noqa: PLC0415 - takes torch
+
+        return like_reference(artefact, LEARNT_FROM, seed=1)
+    geometry = artefact.geometry
+    found = readers.read(certified, geometry)[slice(0, LEARNT_FROM)]
+    pool = Pool(found, np.full(found.n, readers.is_clean(certified, geometry)))
+    mirrors = images(geometry, tuple(artefact.card.get("flips", ())))
+    return pool.draw(np.arange(pool.n), geometry, np.random.default_rng(1), mirrors)
 
 
 def standard_of(settings: Settings, artefact: Described, detector: Detector) -> JudgingModel:
@@ -125,22 +159,7 @@ def standard_of(settings: Settings, artefact: Described, detector: Detector) -> 
 
 def monitor_settings_of(settings: Settings, artefact: Described) -> MonitorSettings:
     """Return the settings of a judge's monitor."""
-    return settings.monitor_settings(
-        artefact.hash, tuple(artefact.score_names), bright_cells(artefact), VERSION
-    )
-
-
-def bright_cells(artefact: Described) -> tuple[int, ...]:
-    """Return the cells that hold much of a typical shower, at any of three energies.
-
-    What such a cell should hold cannot be told from the others well enough: with one of the
-    brightest masked, three times as many good showers have p <= 0.01 as should.
-    """
-    levels = np.array([[1.0], [10.0], [100.0]], np.float32)  # MeV in every cell: low to high
-    shape = (1, artefact.geometry.n_cells)
-    typical = np.maximum(artefact.feature_map.typical(np.tile(levels, shape)), 0.0)
-    share = typical / typical.sum(axis=1, keepdims=True)
-    return tuple(np.flatnonzero((share > BRIGHT).any(axis=0)).tolist())
+    return settings.monitor_settings(artefact.hash, tuple(artefact.score_names), VERSION)
 
 
 def monitor_maker(
@@ -158,7 +177,6 @@ def fingerprint_of(settings: Settings, artefact: Described, detector: Detector) 
         model="",
         score_names=(),
         software="",
-        bright_cells=(),
     )
     channels = () if detector.channels is None else (detector.channels.digest,)
     return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM, *channels)
@@ -196,7 +214,7 @@ class Catalogue:
         """Return what a worker scores with, or raise `ModelAbsent`."""
         artefact = self.artefact(model)
         try:
-            return model_of(artefact, self.settings.device)
+            return model_of(artefact, self.settings)
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
             raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 

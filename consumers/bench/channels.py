@@ -83,7 +83,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng([self.seed, 7])
-        self._model = wiring.model_of(self.artefact, "cpu")
+        self._scorer = self.artefact.scorer("cpu")
         self._standard = Standard.of(self.artefact.reference)
         self._channels = self.whole.channels
         self._may = np.flatnonzero(self._channels.may_seed).astype(np.uint32)
@@ -97,7 +97,7 @@ class Stream:
         showers = self.whole.read(entered, self._rng, faults)
         self.showers += showers.n
         hidden = hidden_cells(showers, np.zeros(showers.n, np.int64), self.detector)
-        scored = self._model.score(showers, hidden)
+        scored = self._scorer.score(showers, hidden=hidden)
         ok = np.flatnonzero(scored.valid)
         second = self._rng.choice(order, showers.n, replace=False)[ok]
         return [self._sums(showers, scored, ok[second == i]) for i in range(n)]

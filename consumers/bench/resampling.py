@@ -52,6 +52,9 @@ class Pool:
     energy: NDArray[np.float64]
     """Of each layer, keV, shape (N, L)."""
 
+    unknown: NDArray[np.bool_]
+    """Whether the model knows nothing of it, shape (N,)."""
+
     @property
     def n(self) -> int:
         """Return N."""
@@ -76,6 +79,7 @@ def pool(showers: Showers, scored: Scored, geometry: Geometry, n_conditions: int
         z_square=np.rint(z * z / Z_UNIT).astype(np.float32),
         lit=(showers.cells > lit_threshold(geometry)).astype(np.float32),
         energy=np.rint(energy * 1000),
+        unknown=scored.unknown,
     )
 
 
@@ -104,7 +108,7 @@ def sums(
     region
         Row of the window that each belongs to, ascending, shape (n,).
     """
-    valid = ~np.isnan(source.p[chosen])
+    valid, unknown = ~np.isnan(source.p[chosen]), source.unknown[chosen]
     i, r = chosen[valid], region[valid]
     cell, p, k = source.cell[i], source.p[i], source.n_conditions
     place = r * k + cell
@@ -126,7 +130,8 @@ def sums(
         "z_square": _whole(drawn @ source.z_square),
         "lit": _whole(drawn @ source.lit),
         "layer_energy": _whole(drawn @ source.energy),
-        "unscored": np.bincount(region[~valid], minlength=n_regions),
+        "unscored": np.bincount(region[~valid & ~unknown], minlength=n_regions),
+        "unknown": np.bincount(region[unknown], minlength=n_regions),
     }
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from consumers.app import wiring
 from consumers.bench.faults import SETTLED_S, FaultCase, cases_of
 from consumers.bench.plan import START
 from consumers.bench.pools import FAULTS, FILES, load, pools_of, source_of, struck
 from consumers.bench.resampling import reference_of, window
 from consumers.bench.setups import LATE_SHARE, RATE, as_seen
+from models.scoring.absent import Absent
 from monitor.detector.tree import Level
 from monitor.quality.alarms import Alarm, Severity
 
@@ -82,9 +84,10 @@ class Source:
             seen = replace(source, scorer=_seen(source.scorer, setup.e_inc))
             made = pools_of(seen, (*FAULTS, *FILES), rng)
             cells = np.linspace(0, self.geometry.n_cells - 1, setup.masked).astype(int)
-            mask = np.zeros(self.geometry.n_cells, bool)
-            mask[cells] = True
-            blind = replace(source, scorer=_seen(source.scorer, setup.e_inc, mask))
+            masked = tuple(cells.tolist())
+            if masked:
+                source.scorer.learn(masked, wiring.good_showers(self.artefact, None))
+            blind = replace(source, scorer=_seen(source.scorer, setup.e_inc, masked))
             made["masked"] = blind.good(POOL // 4, rng)
             self._pools = {key: made}  # one at a time: they are large
         return self._pools[key]
@@ -96,14 +99,15 @@ class _Seen:
 
     scorer: Scorer
     e_inc: str
-    mask: NDArray[np.bool_] | None = None
+    masked: tuple[int, ...] = ()
 
     def score(self, showers: Showers) -> Any:
-        return self.scorer.score(as_seen(showers, self.e_inc), self.mask)
+        absent = Absent.of_groups(np.zeros(showers.n, np.int64), {0: self.masked})
+        return self.scorer.score(as_seen(showers, self.e_inc), absent)
 
 
-def _seen(scorer: Scorer, e_inc: str, mask: NDArray[np.bool_] | None = None) -> Any:
-    return _Seen(scorer, e_inc, mask)
+def _seen(scorer: Scorer, e_inc: str, masked: tuple[int, ...] = ()) -> Any:
+    return _Seen(scorer, e_inc, masked)
 
 
 @dataclass

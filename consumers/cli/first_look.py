@@ -40,7 +40,7 @@ class FirstLook:
     """Share with p <= `STRANGE`."""
 
     unscored: float
-    """Share without a score: not finite, far outside of what the model knows."""
+    """Share without a score: outside of what the model knows, or not finite."""
 
     layers: tuple[tuple[str, float, float], ...]
     """Name, mean energy and the reference's mean at the same conditions, MeV."""
@@ -52,7 +52,10 @@ class FirstLook:
             return ()
         found = list(self._energies())
         if self.unscored > 0.5:
-            found.append(f"{self.unscored:.0%} of the showers cannot be scored")
+            found.append(
+                f"{self.unscored:.0%} of the showers cannot be scored: energies or conditions that "
+                "the model was not trained on, or no finite score"
+            )
         elif self.median_p < 0.05:
             found.append(f"the median p-value is {self.median_p:.2g}: 0.5 is that of good showers")
         return tuple(found)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from consumers.wire.user_error import UserError
@@ -49,7 +48,7 @@ def showers(path: Path, geometry: Geometry) -> Showers:
     from models.showers.pool import digitise  # noqa: PLC0415  torch takes seconds
 
     found = _read(path, geometry)
-    if not _is_clean(path, geometry):
+    if not readers.is_clean(path, geometry):
         return found
     content = zlib.crc32(np.ascontiguousarray(found.cells).data)
     noisy = digitise(found.cells, geometry, np.random.default_rng([1, content]))
@@ -81,7 +80,7 @@ def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
     batches, clean = [], []
     for path in paths:
         batches.append(_read(path, geometry))
-        clean.append(np.full(batches[-1].n, _is_clean(path, geometry)))
+        clean.append(np.full(batches[-1].n, readers.is_clean(path, geometry)))
     return Pool(concatenate(batches), np.concatenate(clean))
 
 
@@ -148,10 +147,3 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
         raise UserError(f"{path}: {error}") from None
     except TrainingError as error:
         raise UserError(str(error)) from None
-
-
-def _is_clean(path: Path, geometry: Geometry) -> bool:
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return geometry.noise_mev > 0 and file.attrs.get("noise_mev", geometry.noise_mev) == 0

@@ -118,7 +118,7 @@ def rescored(
                 block = decode(record.value, model.scorer.geometry)
             except DecodeError:  # rejected then, rejected now
                 continue
-            if not model.absent(block.showers):
+            if not model.lacks(block.showers):
                 windows += windows_of(block, model, channels)
     return _merged(windows, begin, end)
 

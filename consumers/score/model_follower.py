@@ -60,6 +60,10 @@ class ModelFollower:
         self._notices: dict[Stream, Notice] = {}
         self._read = threading.Event()
         self._lineup: ModelsInForce | None = None
+        self._learner: threading.Thread | None = None
+        self._not_learnt: list[tuple[ScoringModel, tuple[int, ...]]] = []
+        """Masked cells of a model that nothing could be learnt of."""
+
         self._problem = f"{topics.MODELS} has not been read yet"
 
     def lineup(self) -> ModelsInForce:
@@ -97,6 +101,7 @@ class ModelFollower:
                 self._wanting and time.monotonic() - self._asked > AGAIN_S
             ):
                 self._line_up()
+            self._learn_aside()
 
     def _hear(self, record: Record) -> bool:
         """Take in a record; return whether it puts other models in force."""
@@ -134,6 +139,35 @@ class ModelFollower:
         lineup = None if primary is None else ModelsInForce(primary, shadow, masked)
         if lineup != self._lineup:
             self._lineup = lineup
+            self._not_learnt = []
+        self._learn_aside()
+
+    def _learn_aside(self) -> None:
+        """Learn what to expect without masked cells in a thread: what comes meanwhile is unknown."""
+        busy = self._learner is not None and self._learner.is_alive()
+        if not busy and self._to_learn() is not None:
+            self._learner = threading.Thread(target=self._learn, name="masks", daemon=True)
+            self._learner.start()
+
+    def _to_learn(self) -> tuple[ScoringModel, tuple[int, ...]] | None:
+        unlearnt = self._lineup.unlearnt() if self._lineup is not None else []
+        return next((each for each in unlearnt if each not in self._not_learnt), None)
+
+    def _learn(self) -> None:
+        while (wanted := self._to_learn()) is not None:
+            model, cells = wanted
+            began = time.monotonic()
+            try:
+                model.learn(cells)
+            except ValueError as error:  # of files, showers and tables: all are
+                self._not_learnt.append(wanted)
+                text = "without %d masked cells: not learnt, their regions stay unknown: %s"
+                logger.warning(text, len(cells), error)
+            else:
+                took = time.monotonic() - began
+                logger.info("without %d masked cells: learnt in %.1f s", len(cells), took)
+        if self._lineup is not None:
+            self._lineup.forget()
 
     def _had(self, model: str) -> ScoringModel | None:
         if model in self._known:

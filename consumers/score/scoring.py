@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from consumers.wire.ranges import WindowForm
+from models.scoring.absent import Absent
 from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows.channel_sums import NO_CHANNELS, tally_channels
 from monitor.windows.window import WindowKey, tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,11 +40,22 @@ class Scores(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Return K, S, H."""
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
-        """Return scores and p-values; `mask` is True for cells that must not count, (N, V)."""
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
+        """Return scores and p-values; `absent` and `hidden` say which cells showers lack."""
 
-    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
-        """Return the bin of each score, shape (N, S)."""
+    def knows(self, cells: tuple[int, ...]) -> bool:
+        """Return whether it knows what to expect without some cells."""
+
+    def learn(self, cells: tuple[int, ...], good: Showers) -> None:
+        """Learn what to expect without some cells from good showers."""
+
+    def keep(self, sets: Collection[tuple[int, ...]]) -> None:
+        """Forget what was learnt of other sets of cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +76,9 @@ class ScoringModel:
     """Share of good showers in which a cell is lit, by condition cell, shape (K, V)."""
     standard: Standard | None = None
     """By which latents are standardised in sums by channel; None: there are none."""
+    good: Callable[[], Showers] | None = None
+    """Returns good showers, some thousands: what to expect of showers without some of their cells is
+    learnt from them. None where there are none."""
 
     @property
     def hash(self) -> str:
@@ -80,29 +95,20 @@ class ScoringModel:
         geometry = self.scorer.geometry
         return WindowForm(self.scorer.shape, geometry.n_cells, geometry.n_layers)
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None) -> Scored:
-        """Return scores and p-values of N showers.
+    def learn(self, cells: tuple[int, ...]) -> None:
+        """Learn what to expect without some cells; raise ValueError if there is nothing to learn from."""
+        if self.good is None:
+            raise ValueError("there are no certified showers (CALODQM_CERTIFIED)")
+        self.scorer.learn(cells, self.good())
 
-        Parameters
-        ----------
-        mask
-            True for cells that must not count, shape (N, V). Showers without any take the fast
-            path, which gives them the same scores whatever is beside them.
-        """
-        if mask is None:
-            return self.scorer.score(showers)
-        touched = mask.any(1)
-        parts = [np.flatnonzero(~touched), np.flatnonzero(touched)]
-        scored = [
-            self.scorer.score(showers[parts[0]]),
-            self.scorer.score(showers[parts[1]], mask[parts[1]]),
-        ]
-        order = np.argsort(np.concatenate(parts))
-        columns = {
-            f.name: np.concatenate([getattr(part, f.name) for part in scored])[order]
-            for f in fields(scored[0])
-        }
-        return type(scored[0])(**columns)
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
+        """Return scores and p-values of N showers; see `models.scoring.scorer.Scorer.score`."""
+        return self.scorer.score(showers, absent, hidden)
 
     def stood_in(
         self, showers: Showers, scored: Scored, hidden: NDArray[np.bool_] | None
@@ -116,7 +122,7 @@ class ScoringModel:
 
         return stood_in(showers, scored, hidden, rate, threshold)
 
-    def absent(self, showers: Showers) -> str:
+    def lacks(self, showers: Showers) -> str:
         """Return a condition that it needs and showers do not have; empty if there is none."""
         absent = [name for name in self.conditions if name not in showers.conditions]
         return absent[0] if absent else ""
@@ -151,7 +157,6 @@ class ScoringModel:
         channels
             Of the detector; None where it has none, or nobody asks.
         """
-        score_bins = self.scorer.score_bins(scored)
         found = []
         for key, partition, rows in batch.groups:
             its, scores = showers[rows], scored.rows(rows)
@@ -160,7 +165,6 @@ class ScoringModel:
                 its,
                 scores,
                 batch.columns["region"][rows],
-                score_bins[rows],
                 geometry=self.scorer.geometry,
                 shape=self.scorer.shape,
             )
@@ -178,6 +182,27 @@ class ModelsInForce:
     masked: Masked = NOTHING_MASKED
     """What is known to be bad: its cells do not count in scores."""
 
+    def absent(self, region: NDArray[np.int64]) -> Absent | None:
+        """Return which cells showers in these regions lack; None if all are whole."""
+        return Absent.of_groups(region, dict(self.masked.cells)) if self.masked.cells else None
+
+    def unlearnt(self) -> list[tuple[ScoringModel, tuple[int, ...]]]:
+        """Return the sets of masked cells that a model does not know what to expect without."""
+        return [(m, c) for m in self._models for c in self._sets if not m.scorer.knows(c)]
+
+    def forget(self) -> None:
+        """Forget what was learnt of cells that are masked no longer."""
+        for model in self._models:
+            model.scorer.keep(self._sets)
+
+    @property
+    def _models(self) -> list[ScoringModel]:
+        return [model for model in (self.primary, self.shadow) if model is not None]
+
+    @property
+    def _sets(self) -> list[tuple[int, ...]]:
+        return sorted({cells for _, cells in self.masked.cells})
+
     def masked_channels(
         self, showers: Showers, channels: Channels | None
     ) -> NDArray[np.bool_] | None:
@@ -187,17 +212,6 @@ class ModelsInForce:
         bad = np.array(self.masked.channels)
         touched = np.isin(channels.patches(showers.seeds), bad[bad < len(channels)])
         return touched if touched.any() else None
-
-    def mask(self, region: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        """Return the masked cells of showers in these regions, (N, V); None if there are none."""
-        found = None
-        for id_, cells in self.masked.cells:
-            rows = np.flatnonzero(region == id_)
-            if len(rows):
-                if found is None:
-                    found = np.zeros((len(region), self.primary.scorer.geometry.n_cells), bool)
-                found[rows[:, None], np.array(cells)] = True
-        return found
 
 
 @dataclass(slots=True)

@@ -27,7 +27,10 @@ _COORDINATES = (
 
 
 def strangest(
-    showers: Showers, scored: Scored, joined: Mapping[str, NDArray[np.int64]]
+    showers: Showers,
+    scored: Scored,
+    joined: Mapping[str, NDArray[np.int64]],
+    score_names: tuple[str, ...] = (),
 ) -> Iterator[StrangeShower]:
     """Yield the worst strange showers of each partition and region of a batch.
 
@@ -35,14 +38,20 @@ def strangest(
     ----------
     joined
         Coordinates of the showers; see `consumers.score.scoring.Batch`.
+    score_names
+        Names of the scores: of a response that nobody knows there is nothing to see.
     """
+    drawn = [i for i, name in enumerate(score_names) if name == "response"]
     p = np.where(scored.valid, scored.p_combined, 1.0)
     for i in _worst(p, joined["partition"], joined["region"]):
+        p_scores = scored.p[i].copy()  # a view would keep the batch alive
+        if np.isnan(showers.e_inc[i]):
+            p_scores[drawn] = 1.0
         yield StrangeShower(
             **{name: int(joined[name][i]) for name in _COORDINATES},
             e_inc=float(showers.e_inc[i]),
             p=float(p[i]),
-            p_scores=scored.p[i].copy(),  # a view would keep the batch alive
+            p_scores=p_scores,
             cells=showers.cells[i].copy(),
             pull=scored.latents[i, : showers.cells.shape[1]].copy(),
         )

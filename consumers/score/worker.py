@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from consumers.wire.control import Notice
     from consumers.wire.ranges import Stream
     from consumers.wire.record import Clients, Record
+    from models.scoring.absent import Absent
     from models.scoring.scored import Scored
     from monitor.detector.tree import Detector
     from monitor.display.metrics.worker import WorkerMetrics
@@ -230,16 +231,16 @@ class Worker:
         batch = Batch.of(parts)
         hidden = hidden_cells(showers, batch.columns["time_ns"], self._detector)
         hidden = either(hidden, self._lineup.masked_channels(showers, self._detector.channels))
-        mask = either(self._lineup.mask(batch.columns["region"]), hidden)
-        scored = model.score(showers, mask)
+        absent = self._lineup.absent(batch.columns["region"])
+        scored = model.score(showers, absent, hidden)
         scored_at = time.perf_counter()
         self._metrics.stage("score", scored_at - began)
         tallied = model.stood_in(showers, scored, hidden)
         for partition, window in model.tally(batch, *tallied, self._detector.channels):
             self._stretches[partition].count(window)
         self._counted.scored(scored, batch, self._lineup, self._stretches)
-        self._score_in_shadow(batch, scored, mask, hidden)
-        for shower in strangest(showers, scored, batch.columns):
+        self._score_in_shadow(batch, scored, absent, hidden)
+        for shower in strangest(showers, scored, batch.columns, model.scorer.score_names):
             self._stretches[shower.partition].keep(shower)
         most = max(stretch.bytes(model.form) for stretch in self._stretches.values())
         if most > self._settings.range_bytes:
@@ -250,16 +251,16 @@ class Worker:
         self,
         batch: Batch,
         scored: Scored,
-        mask: NDArray[np.bool_] | None,
+        absent: Absent | None,
         hidden: NDArray[np.bool_] | None,
     ) -> None:
         """Score the same showers by the shadow too, and count how alike the p-values are."""
         shadow = self._lineup.shadow
         # What it cannot score it does not say: the judge sees the gap in its windows.
-        if shadow is None or any(shadow.absent(part.block.showers) for part in batch.parts):
+        if shadow is None or any(shadow.lacks(part.block.showers) for part in batch.parts):
             return
         showers = concatenate([shadow.needed(part.block.showers) for part in batch.parts])
-        beside = shadow.score(showers, mask)
+        beside = shadow.score(showers, absent, hidden)
         tallied = shadow.stood_in(showers, beside, hidden)
         for partition, window in shadow.tally(batch, *tallied, self._detector.channels):
             self._stretches[partition].count_shadow(window)

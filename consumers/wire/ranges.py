@@ -48,6 +48,9 @@ _SIGNED = frozenset({"z_sum", "layer_energy"})
 _KEY = WindowKey._fields
 _LAST_KEY = np.array([2**32 - 1, 2**32 - 1, LATEST_NS // 10**9])
 _SPARSE = ("score_bins", "score_counts")
+_RARE = ("unknown",)
+"""Fields that are written only where they count something: readers that do not know them are not
+troubled by windows without."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class WindowForm:
             "lit": (self.n_cells,),
             "layer_energy": (self.n_layers,),
             "unscored": (),
+            "unknown": (),
         }
 
     @cached_property
@@ -93,13 +97,16 @@ class WindowForm:
     def check(self, schema: Any) -> int:
         """Return the memory of a row, or raise `DecodeError` unless a schema is of this form."""
         wanted = {*_KEY, "regions", *self.rows, *_SPARSE} | channel_columns.check(schema)
-        if set(schema.names) != wanted or len(schema.names) != len(wanted):
+        names = {*schema.names, *_RARE}
+        if names != wanted or len(set(schema.names)) != len(schema.names):
             raise DecodeError(Rejection.SCHEMA, f"columns {schema.names}"[:200])
         for name in (*_KEY, "regions"):
             _check_type(name, schema.field(name).type, pa.types.is_int64)
         for name in _SPARSE:
             _check_type(name, schema.field(name).type, _is_int64_list)
         for name, shape in self.rows.items():
+            if name not in schema.names:
+                continue
             kind = schema.field(name).type
             if not _is_fixed_list(kind) or kind.list_size != math.prod(shape):
                 raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}, not {shape}"[:200])
@@ -323,6 +330,8 @@ def encode_windows(
     }
     columns["regions"] = pa.array(_joined([w.regions for w in windows]))
     for name, shape in form.rows.items():
+        if name in _RARE and not any(getattr(w, name).any() for w in windows):
+            continue
         flat = _narrow(_joined([getattr(w, name).reshape(-1) for w in windows]))
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(flat), math.prod(shape))
     lengths = _joined([form.bins_per_row(w) for w in windows])
@@ -431,6 +440,8 @@ def _windows(batch: Any, form: WindowForm) -> list[Window]:
     keys = np.stack([batch.column(name).to_numpy() for name in _KEY], axis=1)
     dense = {
         name: _values(batch.column(name).values).reshape(len(keys), *shape)
+        if name in batch.schema.names
+        else np.zeros((len(keys), *shape), np.int64)
         for name, shape in form.rows.items()
     }
     sparse = {name: _values(batch.column(name).values) for name in _SPARSE}

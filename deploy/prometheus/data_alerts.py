@@ -138,4 +138,16 @@ def _records() -> list[Rule]:
             "no finite score",
             description="The model cannot make sense of them, or it is damaged.", board=DETECTOR,
         ),
+        alert(
+            "CaloShowersUnknown", "warning",
+            """sum by (detector, region) (rate(calodqm_showers_unknown_total[5m]))
+               / (sum by (detector, region) (rate(calodqm_showers_unknown_total[5m]))
+                + sum by (detector, region) (rate(calodqm_showers_scored_total[5m]))) > 0.01""",
+            for_="1m",
+            summary="{{ $labels.region }}: {{ $value | humanizePercentage }} of the showers are "
+            "outside of what the model knows",
+            description="Their energies or conditions are others than those that it was trained "
+            "on. They are neither good nor strange; where most are, verdicts are NULL.",
+            board=DETECTOR,
+        ),
     ]  # fmt: skip

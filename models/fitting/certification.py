@@ -12,9 +12,10 @@ import torch
 from models.fitting.checkpoint import TrainingError
 from models.fitting.training import whole
 from models.scoring import artefact, measures, scores
+from models.scoring.examiner import Examiner, Seen
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
-from models.scoring.scorer import Examiner, Scorer
+from models.scoring.scorer import Scorer
 from models.showers.batch import Showers, concatenate
 from models.showers.pool import images
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from models.scoring.scored import Scored
     from models.showers.pool import Pool
 
+
+OUTSIDE_MOST = 0.5
+"""Showers to certify of which more than this share is outside of what the model knows are of
+another detector or beam."""
 
 FINER = 3
 """Parts of a condition cell in which the calibration is looked at."""
@@ -68,6 +73,8 @@ def certified(
     rng = np.random.default_rng([options.seed, 6])
     showers, index = every_image(pool, geometry, options, rng)
     seen = examine(showers)
+    if seen.outside.any():  # never scored, so no part of what scores are measured against
+        showers, seen, index = _known(showers, seen, index)
     score_map = scores.fit(examine.score_names, seen.raw, seen.energy)
     people = Population(
         e_rec=seen.e_rec,
@@ -75,7 +82,9 @@ def certified(
         latents=seen.latents,
         cells=showers.cells,
         shower=index,
-        weights=score_map.weights,
+        weights=score_map.both_weights,
+        conditions=seen.conditions,
+        response=seen.response,
     )
     table = build(people, geometry, options.condition_cells, "certified")
     figures = {
@@ -96,6 +105,28 @@ def certified(
         ),
     }
     return score_map, table, figures
+
+
+def _known(
+    showers: Showers, seen: Seen, index: NDArray[np.int64]
+) -> tuple[Showers, Seen, NDArray[np.int64]]:
+    """Return what the model knows of showers, less those outside of its conditions."""
+    share = float(seen.outside.mean())
+    if share > OUTSIDE_MOST:
+        raise TrainingError(
+            f"{share:.0%} of the showers lie outside of the energies and conditions that the model "
+            "was trained on: train it on such showers"
+        )
+    known = ~seen.outside
+    kept = Seen(
+        seen.raw[known],
+        seen.latents[known],
+        seen.conditions[known],
+        seen.e_rec[known],
+        seen.response[known],
+        seen.outside[known],
+    )
+    return showers[known], kept, index[known]
 
 
 def _by_energy(scorer: Scorer, showers: Showers) -> list[dict[str, Any]]:
@@ -147,11 +178,11 @@ def examined(
     scorer = made.scorer(device)
     scored = scorer.score(good)
     names = (*made.score_names, "combined")
-    p_good = _p(scored)
+    p_good, known = _p(scored), scored.latents[scored.valid]
     figures: dict[str, Any] = {
         "showers": good.n,
         "nll": {name.removeprefix("nll_"): value for name, value in _mean_nll(made, good).items()},
-        "latent_square": round(float(np.square(scored.latents, dtype=np.float64).mean()), 4),
+        "latent_square": round(float(np.square(known, dtype=np.float64).mean()), 4),
         "exceedance": {
             str(row.cell): {
                 str(level): None if math.isnan(found.value) else round(found.value, 5)

@@ -46,6 +46,28 @@ def generate(artefact: Artefact, seen: Showers, n: int, seed: int) -> Showers:
     return concatenate(list(_batches(artefact, conditions, generator)))
 
 
+def like_reference(artefact: Artefact, n: int, seed: int) -> Showers:
+    """Return n generated showers, digitised, at energies as those of the reference.
+
+    They are even in the log energy within each of its condition cells, which hold equally many.
+
+    Raises
+    ------
+    ValueError
+        If the model has further conditions: of these the reference says nothing.
+    """
+    feature_map, edges = artefact.feature_map, artefact.reference.edges
+    if feature_map.condition_names:
+        raise ValueError("showers can be generated at energies alone")
+    inner = (np.log(edges[1:-1]) - feature_map.scale[0, 0]) / feature_map.scale[1, 0]
+    low, high = feature_map.limits[:, 0]
+    ends = np.clip([low, *inner, high], low, high)
+    share = np.random.default_rng(seed).uniform(0, len(ends) - 1, n)
+    at = np.interp(share, np.arange(len(ends)), ends).astype(np.float32)
+    generator = torch.Generator().manual_seed(seed)
+    return concatenate(list(_batches(artefact, torch.from_numpy(at[:, None]), generator)))
+
+
 def _batches(
     artefact: Artefact, conditions: torch.Tensor, generator: torch.Generator
 ) -> Iterator[Showers]:
@@ -89,7 +111,9 @@ def generated_reference(
         latents=drawn.latents,
         cells=showers.cells,
         shower=np.arange(showers.n),
-        weights=artefact.score_map.weights,
+        weights=artefact.score_map.both_weights,
+        conditions=drawn.conditions,
+        response=drawn.response,
     )
     return build(people, artefact.geometry, n_cells, "generated")
 

@@ -20,7 +20,7 @@ from models.flows.flux import Flux
 from models.flows.shapes import FluxConfig, configure
 from models.scoring import artefact
 from models.scoring.artefact import Artefact
-from models.scoring.scorer import Examiner
+from models.scoring.examiner import Examiner
 from models.showers.pool import Pool, images
 from models.simulation import injection
 from models.simulation.faults import FaultError, parse

@@ -69,7 +69,8 @@ class Artefact:
 
     def scorer(self, device: str = "auto") -> Scorer:
         """Return the fast evaluation on a device: auto, cpu or cuda."""
-        from models.scoring.scorer import Examiner, Scorer, pick_device  # noqa: PLC0415  breaks no cycle: cost
+        from models.scoring.examiner import Examiner  # noqa: PLC0415  breaks no cycle: cost
+        from models.scoring.scorer import Scorer, pick_device  # noqa: PLC0415
 
         where = pick_device(device)
         # The artefact's own flow stays on the CPU, whatever its scorers do.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import kolmogorov
 
+from models.scoring import levelling
+from models.scoring.levelling import NOT_LEVELLED, Levelling
 from models.scoring.reference import (
     BINS,
-    P_MIN,
     Origin,
     ReferenceTable,
     ReferenceTableError,
@@ -21,7 +22,7 @@ from models.scoring.reference import (
     place,
     tail_p,
 )
-from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
+from models.scoring.scales import LEVELS, P_EDGES, P_MIN, Z_CLIP, Z_UNIT, lit_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,33 +68,59 @@ class Population:
     """Which distinct shower a row is an image of, shape (M,)."""
 
     weights: NDArray[np.float64] | None = None
-    """Weight of each score in the combination, shape (S,); equal if not given."""
+    """Weight of each score in the combination, then in the one for showers without a response,
+    shape (2, S); equal if not given."""
+
+    conditions: NDArray[np.float32] | None = None
+    """Standardised conditions, log energy first, shape (M, C); without them nothing is levelled."""
+
+    response: NDArray[np.bool_] | None = None
+    """Rows whose response is known, shape (M,); all of them if not given."""
 
 
 def build(
-    population: Population, geometry: Geometry, n_cells: int, origin: Origin
+    population: Population,
+    geometry: Geometry,
+    n_cells: int,
+    origin: Origin,
+    inner: NDArray[np.float64] | None = None,
 ) -> ReferenceTable:
     """Return the reference that a population makes, in condition cells of equal counts.
 
     A shower and its images (symmetries, fresh noise) stay in one fifth, and `n_cut`, `n_ref` and
     their exceedances are scaled to the number of independent showers that fluctuate as much.
+
+    Parameters
+    ----------
+    inner
+        Edges between the condition cells, MeV, shape (K - 1,), where they are given.
     """
     _, shower = np.unique(population.shower, return_inverse=True)
-    inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
+    if inner is None:
+        inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
     cell = np.searchsorted(inner, population.e_rec, side="right")
     images = len(shower) / (int(shower.max()) + 1)
     fit = partial(_Tables.fit, cell=cell, shower=shower, n_cells=n_cells, images=images)
     scores = population.scores.astype(np.float64)
     single, p = fit(scores), _of_others(fit, scores, cell, shower)
+    level = partial(_levelled, conditions=population.conditions, cell=cell, images=images)
+    of_single, p = level(p)
     # A shower is at its most ordinary in tables that it made itself: a combination calibrated on
     # such p-values would find too many strange ones among all others.
-    combined = -np.log(harmonic_mean(p, population.weights))[:, None]
+    weights = np.ones((2, p.shape[1])) if population.weights is None else population.weights
+    combined = np.column_stack([-np.log(harmonic_mean(p, each)) for each in weights])
     last = fit(combined)
-    p_all = np.column_stack([p, _of_others(fit, combined, cell, shower)])
+    of_last, whole = level(_of_others(fit, combined, cell, shower))
+    by_own = last.p_values(combined, cell)
+    if population.conditions is not None:
+        by_own = of_last(by_own, population.conditions, np.arange(2))
+    blind = np.zeros(len(p), np.int64)
+    if population.response is not None:
+        blind = (~population.response).astype(np.int64)
+    rows = np.arange(len(p))
+    p_all = np.column_stack([p, whole[rows, blind]])
     n_ref, count_counts = _effective_counts(p_all[:, -1], cell, shower, n_cells)
-    n_cut, cut_counts = _effective_counts(
-        last.p_values(combined, cell)[:, 0], cell, shower, n_cells
-    )
+    n_cut, cut_counts = _effective_counts(by_own[rows, blind], cell, shower, n_cells)
     layers = np.stack(
         [population.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], axis=1
     )
@@ -117,7 +144,31 @@ def build(
         layer_var=np.maximum(_mean(layers**2, cell, n_cells) - layer_mean**2, 0.0),
         showers=int(shower.max()) + 1,
         origin=origin,
+        levelling=_beside(of_single, of_last),
     )
+
+
+def _levelled(
+    p: NDArray[np.float64],
+    conditions: NDArray[np.float32] | None,
+    cell: NDArray[np.int64],
+    images: float,
+) -> tuple[Levelling, NDArray[np.float64]]:
+    """Return what levels p-values (M, s) of good showers, and the p-values levelled."""
+    if conditions is None:
+        return NOT_LEVELLED, p
+    knots = levelling.knots_of(conditions, cell)
+    found = Levelling(knots, *levelling.fit(p, conditions, knots, images))
+    return found, found(p, conditions, np.arange(p.shape[1]))
+
+
+def _beside(single: Levelling, last: Levelling) -> Levelling:
+    """Return the levelling of the columns of two, side by side."""
+    tables = [
+        tuple(np.concatenate(pair, axis=1) for pair in zip(a, b, strict=True))
+        for a, b in ((single.shift, last.shift), (single.log_scale, last.log_scale))
+    ]
+    return Levelling(single.knots, *tables)
 
 
 def _of_others(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from models.scoring.levelling import NOT_LEVELLED, Levelling
+from models.scoring.levelling import from_arrays as levelling_of
 from models.scoring.scales import LEVELS, P_EDGES
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ BINS = 1024
 SPAN = 9.0
 """The histograms reach from -SPAN to SPAN in asinh((score - median) / MAD): 4,000 MAD."""
 
-P_MIN = 1e-12
-"""No p-value is smaller: no reference knows more."""
-
 Origin = Literal["certified", "generated", "live"]
+
+
+_NO_TABLES = frozenset({"showers", "origin", "levelling"})
+"""Fields of a `ReferenceTable` that are no arrays."""
 
 
 class ReferenceTableError(ValueError):
@@ -46,20 +49,21 @@ class ReferenceTable:
     """Edges of the condition cells in reconstructed energy, MeV, shape (K + 1,); from 0 to inf."""
 
     median: NDArray[np.float64]
-    """Median of each score, the combined one last, shape (K, S + 1)."""
+    """Median of each score, then of the combined one, then of the one that is combined without the
+    response, shape (K, T), T = S + 2; S + 1 where a reference has no such combination."""
 
     mad: NDArray[np.float64]
-    """Median absolute deviation of each score, > 0, shape (K, S + 1)."""
+    """Median absolute deviation of each of them, > 0, shape (K, T)."""
 
     counts: NDArray[np.int64]
-    """Histograms in asinh((score - median) / MAD), shape (K, S + 1, H)."""
+    """Histograms in asinh((score - median) / MAD), shape (K, T, H)."""
 
     log_tail: NDArray[np.float64]
-    """log P(score beyond the lower edge of a bin), from half 0, shape (K, S + 1, H + 1)."""
+    """log P(score beyond the lower edge of a bin), from half 0, shape (K, T, H + 1)."""
 
     pooling_p: NDArray[np.float64]
     """P-value of the test that a cell's tail is that of all cells together (Kolmogorov-Smirnov,
-    beyond the `POOL_FROM` quantile), shape (K, S + 1); below `POOL_TEST` the cell keeps its own."""
+    beyond the `POOL_FROM` quantile), shape (K, T); below `POOL_TEST` the cell keeps its own."""
 
     n_cut: NDArray[np.int64]
     """Effective showers that set the cuts, shape (K,)."""
@@ -93,16 +97,20 @@ class ReferenceTable:
 
     origin: Origin
 
+    levelling: Levelling = NOT_LEVELLED
+    """What makes the p-values those of a shower's own conditions, within a condition cell too."""
+
     def __post_init__(self) -> None:
         k, s, d = self.n_cells, self.n_scores, self.latent_moments.shape[-1]
         v, n_levels, n_bins = self.lit_rate.shape[-1], len(LEVELS), len(P_EDGES) - 1
+        columns = s + 2 if self.combines_without_response else s + 1
         shapes = {
             "edges": (k + 1,),
-            "median": (k, s + 1),
-            "mad": (k, s + 1),
-            "counts": (k, s + 1, BINS),
-            "log_tail": (k, s + 1, BINS + 1),
-            "pooling_p": (k, s + 1),
+            "median": (k, columns),
+            "mad": (k, columns),
+            "counts": (k, columns, BINS),
+            "log_tail": (k, columns, BINS + 1),
+            "pooling_p": (k, columns),
             "n_cut": (k,),
             "cut_counts": (k, n_levels),
             "n_ref": (k,),
@@ -119,7 +127,12 @@ class ReferenceTable:
                 raise ReferenceTableError(f"{name} has shape {array.shape}, not {shape}")
             if name != "edges" and not np.all(np.isfinite(array)):
                 raise ReferenceTableError(f"{name} holds values that are not finite")
-        if not (k >= 1 and np.all(np.diff(self.edges) > 0)):
+        if self.levelling.n_columns not in {0, columns}:
+            raise ReferenceTableError(f"levels {self.levelling.n_columns} columns, not {columns}")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        if not (self.n_cells >= 1 and np.all(np.diff(self.edges) > 0)):
             raise ReferenceTableError("edges must rise")
         if not np.all(self.mad > 0):
             raise ReferenceTableError("MAD must be > 0")
@@ -158,8 +171,13 @@ class ReferenceTable:
 
     @property
     def n_scores(self) -> int:
-        """Return S, the combined one not counted."""
-        return int(self.median.shape[-1]) - 1
+        """Return S, the combined ones not counted."""
+        return len(self.p_counts) - 1
+
+    @property
+    def combines_without_response(self) -> bool:
+        """Return whether there is a combination for showers of unknown incident energy."""
+        return int(self.median.shape[-1]) == self.n_scores + 2
 
     @property
     def id(self) -> str:
@@ -183,11 +201,8 @@ class ReferenceTable:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the tables by name, for a file."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in {"showers", "origin"}
-        }
+        tables = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NO_TABLES}
+        return tables | {f"levelling.{n}": a for n, a in self.levelling.arrays().items()}
 
     def condition_cell(self, e_rec: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         """Return the condition cell of each reconstructed energy in MeV, shape (N,)."""
@@ -209,10 +224,56 @@ class ReferenceTable:
         return place(scores, self.median[cell, columns], self.mad[cell, columns])
 
     def p_values(
-        self, position: NDArray[np.float64], cell: NDArray[np.int64], first: int = 0
+        self,
+        position: NDArray[np.float64],
+        cell: NDArray[np.int64],
+        conditions: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """Return P(score at least this strange | good, condition cell), in (0, 1], shape (N, s)."""
-        return tail_p(self.log_tail, position, cell, first + np.arange(position.shape[1]))
+        """Return P(score at least this strange | good, conditions), in (0, 1], shape (N, S).
+
+        Parameters
+        ----------
+        position
+            Of each score, shape (N, S).
+        conditions
+            Standardised, shape (N, C); without them, given the condition cell alone.
+        """
+        columns = np.arange(position.shape[1])
+        p = tail_p(self.log_tail, position, cell, columns)
+        return p if conditions is None else self.levelling(p, conditions, columns)
+
+    def combined(
+        self,
+        p: NDArray[np.float64],
+        cell: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        response: NDArray[np.bool_] | None = None,
+        conditions: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the p-value of each shower as a whole, in (0, 1], shape (N,).
+
+        Parameters
+        ----------
+        p
+            Of each score, shape (N, S).
+        weights
+            Of the scores with the response and of those without, shape (2, S).
+        response
+            Showers whose response is known, shape (N,); all of them if not given.
+        conditions
+            As of `p_values`.
+        """
+        n = len(p)
+        blind = np.zeros(n, np.int64)
+        if response is not None and self.combines_without_response:
+            blind = (~response).astype(np.int64)
+        statistic = -np.log(harmonic_mean(p, weights[blind]))[:, None]
+        column = (self.n_scores + blind)[:, None]
+        position = place(
+            statistic, self.median[cell[:, None], column], self.mad[cell[:, None], column]
+        )
+        whole = tail_p(self.log_tail, position, cell, column)
+        return (whole if conditions is None else self.levelling(whole, conditions, column))[:, 0]
 
 
 def bins(position: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -230,10 +291,10 @@ def harmonic_mean(
     Parameters
     ----------
     weights
-        Shape (S,), > 0; equal if not given.
+        Shape (S,) or (N, S), >= 0; equal if not given.
     """
     w = np.ones(p.shape[1]) if weights is None else weights
-    mean: NDArray[np.float64] = w.sum() / (w / p).sum(axis=1)
+    mean: NDArray[np.float64] = w.sum(axis=-1) / (w / p).sum(axis=1)
     return mean
 
 
@@ -251,7 +312,7 @@ def tail_p(
     cell: NDArray[np.int64],
     column: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return the tails at positions (N, s) of some columns, log-linear within a bin."""
+    """Return the tails at positions (N, s) of some columns, (s,) or (N, s), log-linear in a bin."""
     lower = bins(position)
     row = (cell[:, None] * log_tail.shape[1] + column) * (BINS + 1) + lower
     table = log_tail.ravel()
@@ -262,9 +323,12 @@ def tail_p(
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], *, showers: int, origin: str) -> ReferenceTable:
     """Return the reference of a file's tables, or raise `ReferenceTableError`."""
-    expected = {f.name for f in fields(ReferenceTable)} - {"showers", "origin"}
-    if set(arrays) != expected:
-        raise ReferenceTableError(f"tables {sorted(set(arrays) ^ expected)} are missing or unknown")
+    level = {n.removeprefix("levelling."): a for n, a in arrays.items() if "." in n}
+    tables = {name: array for name, array in arrays.items() if "." not in name}
+    expected = {f.name for f in fields(ReferenceTable)} - _NO_TABLES
+    if set(tables) != expected:
+        raise ReferenceTableError(f"tables {sorted(set(tables) ^ expected)} are missing or unknown")
     if origin not in {"certified", "generated", "live"}:
         raise ReferenceTableError(f"unknown origin {origin!r}")
-    return ReferenceTable(showers=showers, origin=origin, **arrays)  # type: ignore[arg-type]
+    levelling = levelling_of(level)
+    return ReferenceTable(showers=showers, origin=origin, levelling=levelling, **tables)  # type: ignore[arg-type]

@@ -37,6 +37,9 @@ P_EDGES = np.array(
 )
 """Edges of the p-value histogram, B + 1 of them: fine in both tails, the same everywhere."""
 
+P_MIN = 1e-12
+"""No p-value is smaller: no reference knows more."""
+
 Z_UNIT = 1 / 256
 """Latents are summed in whole multiples of this, so that sums are exact in any order."""
 

@@ -30,7 +30,14 @@ class Scored:
     """Condition cell of each shower, shape (N,), in [0, K)."""
 
     valid: NDArray[np.bool_]
-    """False where a score was not finite, shape (N,)."""
+    """False where there is no score that counts, shape (N,)."""
+
+    unknown: NDArray[np.bool_]
+    """True where there is none since the model knows nothing of such showers, shape (N,): a condition
+    lies outside of what it was trained on, or nothing is expected yet of what is left of them."""
+
+    bins: NDArray[np.int64]
+    """Bin of each score in the reference's histogram, shape (N, S); 0 without a score."""
 
     def rows(self, rows: NDArray[np.int64]) -> Scored:
         """Return what is said of some of the showers."""

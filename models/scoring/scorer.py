@@ -2,182 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from models.flows.interface import Features, FlowOutput
-from models.scoring.reference import BINS, bins, harmonic_mean
+from models.scoring.absent import Absent, learn, mask_of
+from models.scoring.reference import BINS, bins
 from models.scoring.scored import Scored
-from models.scoring.scores import RawScores, names
-from models.showers.hashing import keys, uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from models.detector.geometry import Geometry
-    from models.flows.features import FeatureMap
-    from models.flows.interface import Flow
-    from models.scoring.classifier import Classifier
+    from models.scoring.absent import Cells, Without
+    from models.scoring.examiner import Examiner
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
     from models.showers.batch import Showers
-
-SCORED_AT_ONCE = 256
-"""Showers evaluated at a time: what they need stays in the cache of a core."""
-
-
-ROWS = 32
-"""Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
-take another path and round otherwise, and a replay in other batches would not give the same bits."""
-
-
-class Seen(NamedTuple):
-    """What the flow makes of N showers, before there is a reference."""
-
-    raw: NDArray[np.float32]
-    """Raw scores, shape (N, S)."""
-
-    latents: NDArray[np.float32]
-    """Shape (N, D)."""
-
-    energy: NDArray[np.float32]
-    """Standardised log of the reconstructed energy, shape (N,)."""
-
-    e_rec: NDArray[np.float64]
-    """Reconstructed energy, MeV, shape (N,)."""
-
-
-class Examiner:
-    """Features, flow and raw scores: the part of scoring that needs no reference.
-
-    Its networks are moved to its device.
-    """
-
-    def __init__(
-        self,
-        feature_map: FeatureMap,
-        flow: Flow,
-        geometry: Geometry,
-        device: torch.device,
-        classifier: Classifier | None = None,
-    ) -> None:
-        self.feature_map = feature_map
-        self.device = device
-        self.raw_scores = RawScores(geometry)
-        for network in (flow, classifier):
-            if network is not None:
-                network.to(device)  # type: ignore[union-attr]  # every flow is a module
-        self.evaluate = flow.compiled()
-        self.classifier = classifier
-        self.n_latents = geometry.n_cells + geometry.n_layers
-        self.stages = flow.stages
-        known = classifier is not None
-        self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
-
-    def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
-        """Return raw scores and latents of N >= 1 showers.
-
-        Parameters
-        ----------
-        mask
-            True for cells that must not count, shape (V,) or (N, V).
-        """
-        full = None
-        if mask is not None and mask.any():
-            full = np.broadcast_to(mask, showers.cells.shape)
-        parts = []
-        for start in range(0, showers.n, SCORED_AT_ONCE):
-            stop = min(start + SCORED_AT_ONCE, showers.n)
-            whole = start + -(-(stop - start) // ROWS) * ROWS
-            rows = np.minimum(np.arange(start, whole), showers.n - 1)
-            batch = showers[rows]
-            seen = self._chunk(batch) if full is None else self._masked(batch, full[rows])
-            parts.append([column[: stop - start] for column in seen])
-        return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-    def _chunk(self, showers: Showers) -> Seen:
-        features, e_rec = self.feature_map(showers)
-        energy = features.conditions[:, 0].numpy()
-        output = self._output(features)
-        raw = self._raw(features, output, showers, showers)
-        return Seen(raw, output.latents.cpu().numpy(), energy, e_rec)
-
-    def _raw(
-        self, features: Features, output: FlowOutput, seen: Showers, showers: Showers
-    ) -> NDArray[np.float32]:
-        """Return raw scores of showers `seen` in the place of those that ties are drawn from."""
-        tie = uniform(keys(showers), 2)[:, 1]
-        raw = self.raw_scores(output, seen.cells, tie)
-        if self.classifier is None:
-            return raw
-        there = features.to(self.device)
-        with torch.inference_mode():
-            odds = self.classifier(there, output.latents.to(self.device))
-        return np.column_stack([raw, odds.cpu().numpy()])
-
-    def view(self, showers: Showers) -> tuple[Features, Tensor]:
-        """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
-        parts = []
-        for start in range(0, showers.n, SCORED_AT_ONCE):
-            features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
-            there = features.to(self.device)
-            # What else is in them no classifier looks at.
-            parts.append((*there[:3], self.evaluate(there).latents.clone()))
-        cells, layers, conditions, latents = (
-            torch.cat(column) for column in zip(*parts, strict=True)
-        )
-        return Features(cells, layers, conditions), latents
-
-    def _output(self, features: Features) -> FlowOutput:
-        return self.evaluate(features.to(self.device))
-
-    def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
-        """Return what is seen with masked cells where the flow expects them: latent 0.
-
-        The place is found by two secant steps, all cells at once: a later cell moves with an
-        earlier one, but little. Each masked cell then counts as much as it does on average.
-        """
-        filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
-        features, e_rec = self.feature_map(filled)
-        hidden = torch.from_numpy(mask.copy())
-        n_cells = mask.shape[1]
-        moved = hidden
-        if features.sparse is not None:  # what is expected to be unlit stays so
-            moved = hidden & (features.sparse.draws[:, -n_cells:] >= 1)
-        before = torch.where(moved, 0.0, features.cells)
-        z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
-        now = torch.where(moved, -z_before.clamp(-5, 5), before)
-        z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
-        step = z_now - z_before
-        slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
-        best = torch.where(moved, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
-        output = self._output(features._replace(cells=best))
-        latents = output.latents.cpu().clone()
-        latents[:, :n_cells][hidden] = 0.0
-        n_masked = hidden.sum(1)
-        residuals = output.residuals
-        if residuals is not None:
-            share = n_cells / (n_cells - n_masked).clamp(min=1)
-            residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
-        expected = FlowOutput(output.nll.cpu(), latents, residuals)
-        raw = self._raw(features._replace(cells=best), expected, filled, showers)
-        raw[:, self.score_names.index("typicality")] += n_masked.numpy()
-        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        return Seen(raw, latents.numpy(), features.conditions[:, 0].numpy(), e_rec)
-
-
-def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
-    """Return showers whose incident energy is forgotten where a masked cell is in a layer's core.
-
-    Their energy is partly a guess: what it says of the response would be too.
-    """
-    guessed = mask[:, core.any(axis=0)].any(axis=1)
-    e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
-    return replace(showers, e_inc=e_inc)
 
 
 class Scorer:
@@ -195,6 +40,8 @@ class Scorer:
     ) -> None:
         self._examine = examiner
         self._score_map = score_map
+        self._weights = score_map.both_weights
+        self._without: dict[Cells, Without] = {}
         self.reference = reference
         self.geometry = geometry
         self.family = family
@@ -210,54 +57,101 @@ class Scorer:
         """Return K condition cells, S scores, H bins: the shape of a window's score histogram."""
         return self.reference.n_cells, len(self.score_names), BINS
 
-    def score(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Scored:
+    def learn(self, cells: Cells, good: Showers) -> None:
+        """Learn what to expect of showers without some cells; see `models.scoring.absent.learn`."""
+        learnt = learn(self._examine, self._score_map, self.reference, self.geometry, good, cells)
+        self._without = {**self._without, cells: learnt}
+
+    def knows(self, cells: Cells) -> bool:
+        """Return whether it has learnt what to expect without some cells."""
+        return cells in self._without
+
+    def keep(self, sets: Collection[Cells]) -> None:
+        """Forget what was learnt of other sets of cells."""
+        self._without = {c: learnt for c, learnt in self._without.items() if c in sets}
+
+    def score(
+        self,
+        showers: Showers,
+        absent: Absent | None = None,
+        hidden: NDArray[np.bool_] | None = None,
+    ) -> Scored:
         """Return scores, p-values and latents of a batch of N >= 0 showers.
+
+        Showers get the same scores to the bit, whatever is beside them.
 
         Parameters
         ----------
-        mask
-            True for cells that are known to be bad, shape (V,) or (N, V): whatever they hold,
-            they are taken to hold what the others let expect, and their latents are 0.
+        absent
+            Cells that showers lack, whatever they hold: their latents are 0. Showers without cells
+            that nothing was learnt of are unknown.
+        hidden
+            True for further cells that must not count, too many sets of them to learn of each,
+            shape (N, V): what is expected of the others stays what it is.
         """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
                 f"{showers.cells.shape[1]} cells a shower; the model has {self.geometry.n_cells}"
             )
-        if showers.n == 0:
-            return self._empty()
+        if showers.n == 0 or (absent is None and hidden is None):
+            return self._score(showers, (), None)
+        parts = [
+            (cells, rows, None if hidden is None or not hidden[rows].any() else hidden[rows])
+            for cells, every in (absent or Absent.none(showers.n)).parts()
+            for rows in _apart(every, hidden)
+        ]
+        scored = [self._score(showers[rows], cells, mask) for cells, rows, mask in parts]
+        order = np.argsort(np.concatenate([rows for _, rows, _ in parts]))
+        columns = (f.name for f in fields(Scored))
+        return Scored(*(np.concatenate([getattr(s, c) for s in scored])[order] for c in columns))
+
+    def _score(self, showers: Showers, cells: Cells, hidden: NDArray[np.bool_] | None) -> Scored:
+        """Return the scores of showers that lack the same cells."""
+        without = self._without.get(cells)
+        if showers.n == 0 or (cells and without is None):
+            return self._nothing(showers.n)
+        mask = mask_of(cells, self.geometry.n_cells) if cells else None
+        if hidden is not None:
+            mask = hidden if mask is None else hidden | mask
         seen = self._examine(showers, mask)
-        scores, latents = self._score_map(seen.raw, seen.energy), seen.latents
+        table = self.reference if without is None else without.table
+        cell = table.condition_cell(seen.e_rec)
+        scores = self._score_map(seen.raw, seen.energy)
+        latents = seen.latents if without is None else without.restored(seen.latents, cell)
         sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
-        valid: NDArray[np.bool_] = np.abs(sums) < np.inf  # NaN is not
-        cell = self.reference.condition_cell(seen.e_rec)
-        position = self.reference.position(np.where(valid[:, None], scores, 0.0), cell)
-        p = self.reference.p_values(position, cell)
-        combined = -np.log(harmonic_mean(p, self._score_map.weights))[:, None]
-        last = self.reference.n_scores
-        p_combined = self.reference.p_values(
-            self.reference.position(combined, cell, last), cell, last
-        )[:, 0]
+        valid: NDArray[np.bool_] = (np.abs(sums) < np.inf) & ~seen.outside  # NaN is not
+        position = table.position(np.where(valid[:, None], scores, 0.0), cell)
+        where = bins(position)
+        p = table.p_values(position, cell, seen.conditions)
+        whole = table.combined(p, cell, self._weights, seen.response, seen.conditions)
         if not valid.all():
+            where[~valid] = 0
             for array in (scores, latents, p):
                 array[~valid] = np.nan
-            p_combined[~valid] = np.nan
-        return Scored(scores, p, p_combined, latents, cell, valid)
+            whole[~valid] = np.nan
+        return Scored(scores, p, whole, latents, cell, valid, seen.outside, where)
 
-    def score_bins(self, scored: Scored) -> NDArray[np.int64]:
-        """Return the bin of each score in the reference's histogram, shape (N, S); 0 if unscored."""
-        scores = np.where(scored.valid[:, None], scored.scores, 0.0)
-        return bins(self.reference.position(scores, scored.condition_cell))
-
-    def _empty(self) -> Scored:
+    def _nothing(self, n: int) -> Scored:
+        """Return what is said of showers of which nothing is known."""
         s, d = len(self.score_names), self._examine.n_latents
         return Scored(
-            np.zeros((0, s), np.float32),
-            np.zeros((0, s)),
-            np.zeros(0),
-            np.zeros((0, d), np.float32),
-            np.zeros(0, np.int64),
-            np.zeros(0, np.bool_),
+            np.full((n, s), np.nan, np.float32),
+            np.full((n, s), np.nan),
+            np.full(n, np.nan),
+            np.full((n, d), np.nan, np.float32),
+            np.zeros(n, np.int64),
+            np.zeros(n, np.bool_),
+            np.ones(n, np.bool_),
+            np.zeros((n, s), np.int64),
         )
+
+
+def _apart(rows: NDArray[np.int64], hidden: NDArray[np.bool_] | None) -> list[NDArray[np.int64]]:
+    """Return rows with hidden cells and rows without apart: the latter take the fast path."""
+    if hidden is None:
+        return [rows]
+    touched = hidden[rows].any(axis=1)
+    return [part for part in (rows[~touched], rows[touched]) if len(part)]
 
 
 def pick_device(name: str) -> torch.device:

@@ -144,6 +144,17 @@ class ScoreMap:
             np.abs(scores[:, index], out=scores[:, index])
         return scores
 
+    @property
+    def both_weights(self) -> NDArray[np.float64]:
+        """Return the weights where the response is known and where it is not, shape (2, S).
+
+        What is not known has no weight: it is drawn, and a verdict must not hang on dice.
+        """
+        blind = self.weights.copy()
+        if "response" in self.names and len(self.names) > 1:
+            blind[self.names.index("response")] = 0.0
+        return np.stack([self.weights, blind])
+
     def _two_sided(self) -> list[int]:
         return [i for i, name in enumerate(self.names) if name in TWO_SIDED]
 

@@ -17,13 +17,16 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 def keys(showers: Showers) -> NDArray[np.uint64]:
     """Return 64 bits that depend on every bit of each shower and on nothing else, shape (N,).
 
+    Whatever the bits of an energy that is not a number: all of them say that it is not known.
+
     A multilinear hash: Lemire and Kaser, Computer Journal 57 (2014) 1624, section 3.
     """
     n_cells = showers.cells.shape[1]
     odd = mix(np.arange(1, n_cells + 1, dtype=np.uint64) * GOLDEN) | np.uint64(1)
     bits = np.ascontiguousarray(showers.cells).view(np.uint32)
     total = np.einsum("nv,v->n", bits, odd, dtype=np.uint64, casting="unsafe")
-    energy = np.ascontiguousarray(showers.e_inc).view(np.uint32).astype(np.uint64)
+    e_inc = np.where(np.isnan(showers.e_inc), np.float32(np.nan), showers.e_inc)
+    energy = e_inc.view(np.uint32).astype(np.uint64)
     return mix(total ^ mix(energy + GOLDEN))
 
 

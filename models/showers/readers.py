@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from models.showers.batch import Showers, ShowersError, concatenate
@@ -175,6 +176,14 @@ def source(path: Path, geometry: Geometry, table: Table) -> ShowerFile:
 def read(path: Path, geometry: Geometry) -> Showers:
     """Return all showers of a file, or raise `ReaderError`."""
     return open_source(path, geometry).whole().showers
+
+
+def is_clean(path: Path, geometry: Geometry) -> bool:
+    """Return whether a file states that its cells have no noise (`noise_mev` = 0) where ours do."""
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return geometry.noise_mev > 0 and file.attrs.get("noise_mev", geometry.noise_mev) == 0
 
 
 def _check_cells(shapes: Any, cells: tuple[str, ...], geometry: Geometry, n: int) -> None:

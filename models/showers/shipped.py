@@ -8,5 +8,8 @@ from typing import Final
 PB_LAR: Final = Path(__file__).parents[1] / "geant4" / "pb-lar"
 """Photons, and what is not one, in lead and liquid argon: see the README beside it."""
 
+CERTIFIED: Final = PB_LAR / "gamma_reference.h5"
+"""Photons that the shipped models are certified with, the largest part of them."""
+
 DEMO: Final = PB_LAR / "gamma_demo.h5"
 """Photons that no shipped model has seen."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.scoring.artefact import Artefact
-    from models.scoring.scorer import Examiner
+    from models.scoring.examiner import Examiner
     from models.showers.batch import Showers
 
 MIN_SAMPLES = 10

@@ -9,7 +9,7 @@ import numpy as np
 from models.scoring.scales import LEVELS
 from monitor.display.standing import History, RegionNow, Spectrum
 from monitor.quality.quality import Quality
-from monitor.verdicts.lumisections import UNKNOWN
+from monitor.verdicts.lumisections import OUTSIDE, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,14 +47,16 @@ def regions(
     showers, exceedances = recent.since(now - MINUTE + 1)
     expected, _ = watch.rates.expected(showers.astype(np.float64))
     at = LEVELS.index(0.01)
-    last = recent.last_seen()
+    outside, last = recent.unknown_since(now - MINUTE + 1), recent.last_seen()
     in_run = watch.shares.expected
     board = []
     for row, region in enumerate(detector.regions):
         quality, reason = sections.current(row, now)
         n = int(showers[row].sum())
-        if quality is Quality.GOOD and (n < min_showers or unknown[row]):
+        beyond = int(outside[row])
+        if quality is Quality.GOOD and (n < max(min_showers, beyond) or unknown[row]):
             few = "too few showers to say" if n else "no data"
+            few = f"{UNKNOWN}: {beyond} showers {OUTSIDE}" if beyond else few
             quality, reason = Quality.NULL, NO_ANSWER if unknown[row] else few
         board.append(
             RegionNow(

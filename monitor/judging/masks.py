@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from monitor.quality.acknowledgements import Acknowledgement
 
 
-MAX_MADE_UP = 12
-"""Masked cells of a region up to which its p-values count."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
     """What is masked at a time."""
@@ -68,17 +64,3 @@ def ended(acts: Iterable[Acknowledgement], now_ns: int) -> list[Acknowledgement]
     return [
         act for act in acts if act.until_ns is not None and not act.lifted and not act.holds(now_ns)
     ]
-
-
-def made_up(cells: NDArray[np.bool_], bright: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return the regions whose p-values count although cells of theirs are masked, shape (R,).
-
-    Parameters
-    ----------
-    cells
-        Latents that are masked, shape (R, D).
-    bright
-        Cells that the rest of a shower cannot stand in for.
-    """
-    out: NDArray[np.bool_] = ~cells[:, list(bright)].any(1) & (cells.sum(1) <= MAX_MADE_UP)
-    return out

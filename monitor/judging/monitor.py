@@ -13,7 +13,6 @@ from monitor.alarms.casebook import Casebook
 from monitor.alarms.crossings import Crossings, Moment
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
-from monitor.judging import masks
 from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
     from monitor.windows.rows import Rows
     from monitor.windows.window import Window, WindowKey
 
-STATE_FORM = 6
+STATE_FORM = 7
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 
@@ -217,7 +216,7 @@ class Monitor:
             out += [*self._turn(self._attribution.labels.now[0]), *said]
             clock.tick(*self._attribution.labels.now)
         for window, mine in zip(windows, rows, strict=True):
-            self._recent.add(second, mine.showers, mine.exceedances.sum(1))
+            self._recent.add(second, mine.showers, mine.exceedances.sum(1), mine.unknown)
             self.view.add(mine)
             self._scores.add(window)
         present = [r for r, mine in zip(rows, ours, strict=True) if mine]
@@ -235,11 +234,9 @@ class Monitor:
     def _test(
         self, second: int, rows: Rows, *, new: bool, masked: bool, whole: bool
     ) -> list[Statement]:
-        bright = self.settings.bright_cells
-        made_up = masks.made_up(self.watch.masked_cells, bright) if masked else None
         says = new and whole and self._run_now is not RunNow.BETWEEN
         unknown = self._unknown if says else np.ones(self.places.n_regions, bool)
-        self.watch.step(second, rows, new=new, made_up=made_up, unknown=unknown)
+        self.watch.step(second, rows, new=new, masked=masked, unknown=unknown)
         if masked and self.channels is not None:
             self._judge_again(self.channels.settle())
         out: list[Statement] = []
@@ -526,13 +523,14 @@ class Monitor:
     def _part(self, key: WindowKey, rows: Rows) -> Part:
         showers = rows.showers.astype(np.float64)
         expected, _ = self.watch.rates.expected(showers)
-        at, seen = LEVELS.index(0.01), rows.showers.sum(1)
+        at, scored = LEVELS.index(0.01), rows.showers.sum(1)
         return Part(
             *key,
-            present=(seen + rows.unscored) > 0,
-            showers=seen,
+            present=rows.seen > 0,
+            showers=scored,
             exceedances=rows.exceedances[..., at].sum(1),
             expected=expected[:, at],
+            outside=rows.unknown,
         )
 
     def masked(self) -> Masked:

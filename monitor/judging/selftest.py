@@ -94,7 +94,7 @@ def _silent(window: Window, row: int, _cell: int, _rng: np.random.Generator) -> 
         name: getattr(window, name)[keep]
         for name in (
             "regions", "showers", "exceedances", "p_counts", "z_sum", "z_square", "lit",
-            "layer_energy", "unscored",
+            "layer_energy", "unscored", "unknown",
         )
     }  # fmt: skip
     return replace(window, **dense)

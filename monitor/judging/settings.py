@@ -28,9 +28,5 @@ class MonitorSettings:
     """Content hash of the artefact that scores."""
 
     score_names: tuple[str, ...] = ()
-    bright_cells: tuple[int, ...] = ()
-    """Cells that the rest of a shower cannot stand in for: where one is masked, the p-values of its
-    region do not count."""
-
     software: str = "0.1.0"
     live: LiveSettings = field(default_factory=LiveSettings)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import gammainccinv, gammaincinv
 
 from monitor.windows.rows import Rows
 
@@ -103,8 +104,8 @@ def upper_rate(
     """Return an upper confidence bound on a weighted sum of Poisson rates.
 
     The gamma interval for directly standardised rates, Fay & Feuer, Stat. Med. 16 (1997) 791,
-    equation (4): one more count in the cell that weighs most. The gamma quantile is that of
-    Wilson & Hilferty, good to a percent of the interval from one count on.
+    equation (4): one more count in the cell that weighs most. For one cell it is that of Garwood,
+    which is exact.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def upper_rate(
     """
     mean = rate + largest_step
     shape = mean**2 / (variance + largest_step**2)
-    return np.minimum(mean * _wilson_hilferty(shape, -ndtri(miscoverage)), 1.0)
+    return np.minimum(mean * gamma_quantile(shape, 1 - miscoverage), 1.0)
 
 
 def lower_rate(
@@ -133,15 +134,64 @@ def lower_rate(
 ) -> NDArray[np.float64]:
     """Return a lower confidence bound on a weighted sum of Poisson rates; 0 if nothing counted."""
     shape = np.square(rate) / np.maximum(variance, 1e-300)
-    bound = rate * _wilson_hilferty(np.maximum(shape, 1e-3), ndtri(miscoverage))
+    bound = rate * gamma_quantile(shape, miscoverage)
     return np.where(rate > 0, np.maximum(bound, 0.0), 0.0)
 
 
-def _wilson_hilferty(shape: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Return the quantile of a gamma of unit mean at so many standard deviations."""
-    root = 1 - 1 / (9 * shape) + sigma / (3 * np.sqrt(shape))
-    cube: NDArray[np.float64] = np.maximum(root, 0.0) ** 3
-    return cube
+def bernoulli_bounds(
+    showers: NDArray[np.float64],
+    share: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    miscoverage: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return upper and lower confidence bounds on the share of showers that have something, (P, X).
+
+    The smaller one of those that have it and those that have not is bounded as a Poisson rate,
+    which a binomial one is narrower than: however rare it is, and however few showers there are.
+
+    Parameters
+    ----------
+    showers
+        Showers at hand by condition cell, shape (P, K).
+    share, trials
+        Of the reference's showers, shapes (K, X) and (K,).
+    miscoverage
+        Probability that a bound fails, of each.
+    """
+    total = showers.sum(1, keepdims=True)
+    weight = np.where(total > 0, showers / np.maximum(total, 1), trials / trials.sum())
+    step = (weight / trials).max(1, keepdims=True)
+    bounds = []
+    for part in (share, 1 - share):
+        rate, variance = mixed_rate(showers, part * trials[:, None], trials)
+        upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), miscoverage)
+        bounds.append((rate, upper, lower_rate(rate, variance, miscoverage)))
+    (rate, upper, lower), (_, upper_without, lower_without) = bounds
+    rare = rate <= 0.5
+    return np.where(rare, upper, 1 - lower_without), np.where(rare, lower, 1 - upper_without)
+
+
+SHAPES = np.geomspace(1e-3, 1e7, 2001)
+"""Shapes at which quantiles of gamma distributions are computed; between them, lines."""
+
+
+@cache
+def _deviates(probability: float) -> NDArray[np.float64]:
+    """Return the quantile at each of `SHAPES`, in standard deviations from the mean."""
+    upper = probability > 0.5
+    quantile = gammainccinv(SHAPES, 1 - probability) if upper else gammaincinv(SHAPES, probability)
+    deviates: NDArray[np.float64] = (quantile / SHAPES - 1) * np.sqrt(SHAPES)
+    return deviates
+
+
+def gamma_quantile(shape: NDArray[np.float64], probability: float) -> NDArray[np.float64]:
+    """Return the quantile of gamma distributions of unit mean, of these shapes."""
+    deviate = np.interp(
+        np.log(np.maximum(shape, SHAPES[0])), np.log(SHAPES), _deviates(probability)
+    )
+    quantile = 1 + deviate / np.sqrt(np.maximum(shape, SHAPES[0]))
+    above: NDArray[np.float64] = np.maximum(quantile, 0.0)
+    return above
 
 
 def allowed(
@@ -177,7 +227,7 @@ def no_showers(expectation: Expectation, n_regions: int) -> Rows:
     of = expectation
     latents, layers = of.latent_mean.shape[1:], of.layer_energy.shape[1:]
     each = (
-        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (),
+        of.showers.shape, of.exceedances.shape, of.p_counts.shape, (), (),
         latents, latents, of.lit_rate.shape[1:], layers,
     )  # fmt: skip
     return Rows(*(np.zeros((n_regions, *shape), np.int64) for shape in each))

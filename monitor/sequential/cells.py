@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
-from monitor.reference.expectation import allowed
+from monitor.reference.expectation import allowed, bernoulli_bounds, gamma_quantile
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class CellTests:
         Single precision: there are thousands of streams a place, and evidence needs no more.
         """
         moments = [
-            (_moments(sums.showers, reference), _sigma(miscoverage, 2 * self.n_latents))
+            (_moments(sums.showers, reference), _each(miscoverage, 2 * self.n_latents))
             for reference, miscoverage in self.references
         ]
         out = np.empty((len(sums.showers), len(self.latent)), np.float32)
@@ -185,9 +185,11 @@ class CellTests:
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
         newest = moments[-1][0]
         sigma = np.sqrt(newest.var / n)
+        # Student's quantile: how far means scatter is known from the reference too.
         slack = [
-            self.floors.mean * n * np.sqrt(m.var / n) + quantile * n * m.mean_error
-            for m, quantile in moments
+            self.floors.mean * n * np.sqrt(m.var / n)
+            - stdtrit(np.maximum(m.behind - 1, 1), each) * n * m.mean_error
+            for m, each in moments
         ]
         highest, lowest = allowed(
             [(m.mean + s, m.mean - s) for (m, _), s in zip(moments, slack, strict=True)]
@@ -215,15 +217,7 @@ class CellTests:
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
         newest = moments[-1][0]
         shape = newest.square**2 / (INFLATION * newest.square_var)
-        slack = [
-            self.floors.spread * m.square + quantile * n * m.square_error for m, quantile in moments
-        ]
-        highest, lowest = allowed(
-            [
-                (m.square + s, np.maximum(m.square - s, 0.05 * m.square))
-                for (m, _), s in zip(moments, slack, strict=True)
-            ]
-        )
+        highest, lowest = allowed([self._square_bounds(m, n, each) for m, each in moments])
         above = (sums.z_square / highest * shape).astype(np.float32)
         below = (sums.z_square / lowest * shape).astype(np.float32)
         shape32 = shape.astype(np.float32)
@@ -234,6 +228,20 @@ class CellTests:
             part -= np.float32(np.log(ratio)) * shape32
             first = last
         return first
+
+    def _square_bounds(
+        self, moments: _Moments, n: NDArray[np.float64], each: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return bounds on the sum of squares: a mean of squares is a gamma, not a normal.
+
+        Of normal latents it is exactly that, down to a handful of showers.
+        """
+        error = np.maximum(n * moments.square_error, 1e-6 * moments.square)
+        shape = np.square(moments.square / error)
+        highest = moments.square / np.maximum(gamma_quantile(shape, each), 1e-6)
+        lowest = moments.square / gamma_quantile(shape, 1 - each)
+        floor = self.floors.spread * moments.square
+        return highest + floor, np.maximum(lowest - floor, 0.05 * moments.square)
 
     def _lit(self, sums: Sums, out: NDArray[np.float32], first: int) -> None:
         """Write Bernoulli likelihood ratios for the showers in which a cell is lit."""
@@ -252,15 +260,11 @@ class CellTests:
     def _lit_bounds(
         self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        total = np.maximum(showers.sum(1, keepdims=True), 1)
-        weight = showers / total
-        rate = weight @ reference.lit_rate
-        spread = reference.lit_rate * (1 - reference.lit_rate)
-        error = _sigma(miscoverage, 2 * self.n_cells) * np.sqrt(
-            np.square(weight) / reference.latent_showers @ np.maximum(spread, 1e-4)
-        )
+        each = _each(miscoverage, 2 * self.n_cells)
+        upper, lower = bernoulli_bounds(showers, reference.lit_rate, reference.latent_showers, each)
+        rate = showers / np.maximum(showers.sum(1, keepdims=True), 1) @ reference.lit_rate
         floor = self.floors.lit * np.minimum(rate, 1 - rate) + 1e-4
-        return np.minimum(rate + error + floor, 1.0), np.maximum(rate - error - floor, 0.0)
+        return np.minimum(upper + floor, 1.0), np.maximum(lower - floor, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,6 +277,8 @@ class _Moments:
     square_var: NDArray[np.float64]
     mean_error: NDArray[np.float64]
     square_error: NDArray[np.float64]
+    behind: NDArray[np.float64]
+    """Showers of the reference that know a mean as well, for this mix, shape (P, 1)."""
 
 
 def _moments(showers: NDArray[np.float64], reference: Expectation) -> _Moments:
@@ -288,9 +294,23 @@ def _moments(showers: NDArray[np.float64], reference: Expectation) -> _Moments:
         square_var=np.maximum(showers @ reference.square_var, 1e-9),
         mean_error=np.sqrt(weight @ var),
         square_error=np.sqrt(weight @ reference.square_var),
+        behind=1 / np.maximum(weight.sum(1, keepdims=True), 1e-12),
     )
 
 
-def _sigma(miscoverage: float, bounds: int) -> float:
-    """Return the normal quantile at which so many bounds, in each of three families, hold."""
-    return float(-ndtri(miscoverage / (3 * bounds)))
+def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:
+    """Return the share of showers in which a cell must be lit for an eightfold to be told.
+
+    In a cell that is rarer, the bound on what a reference of so many showers leaves possible is
+    so wide that the tests of occupancy wait for more than that.
+    """
+    each, ratio = _each(miscoverage, 2 * n_cells), LIT_RATIOS[-1]
+    counts = np.arange(1, 2000, dtype=np.float64)
+    upper = (counts + 1) * gamma_quantile(counts + 1, 1 - each)
+    told = ratio * counts * np.log(ratio) > (ratio - 1) * upper
+    return float(min(counts[int(told.argmax())] / showers, 1.0))
+
+
+def _each(miscoverage: float, bounds: int) -> float:
+    """Return what each of so many bounds, in each of three families, may fail with."""
+    return miscoverage / (3 * bounds)

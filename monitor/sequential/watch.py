@@ -172,24 +172,24 @@ class Watch:
         rows: Rows,
         *,
         new: bool,
-        made_up: NDArray[np.bool_] | None = None,
+        masked: bool = False,
         unknown: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take in a data-second, or what came late for one.
 
         Parameters
         ----------
-        made_up
-            Regions whose showers were scored without their masked cells, shape (R,). In the
-            others a p-value still holds what is masked: only latents count there.
+        masked
+            Whether showers were scored without the cells that are masked. Else all that is said of
+            a region with such cells still holds them, and none of it counts.
         unknown
             Regions whose silence says nothing, since showers of theirs may be elsewhere, shape (R,).
         """
-        seen = rows.showers.sum(1) + rows.unscored
+        seen = rows.seen
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
         doubted = self.evidence.crowded() & self.shares.learnt
-        sound = np.asarray(~self._masked_cells.any(1))
-        counted = sound if made_up is None else sound | made_up
+        counted: NDArray[np.bool_] = ~self._masked_cells.any(1)
+        counted |= masked
 
         def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
             flat = values.reshape(len(seen), -1) * counted[:, None]
@@ -215,7 +215,7 @@ class Watch:
                 self._heard &= ~within.places
         if new:
             self.shares.learn(seen, self.masked, unknown | doubted)
-        self._pool(second, rows, new=new)
+        self._pool(second, rows if counted.all() else rows.of(counted), new=new)
 
     def _traffic(
         self, seen: NDArray[np.int64], says: NDArray[np.bool_], doubted: NDArray[np.bool_]

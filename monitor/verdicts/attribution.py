@@ -131,8 +131,10 @@ class Attribution:
                 run, lumisection, second,
                 np.array(present, bool), np.array(showers, np.int64),
                 np.array(exceedances, np.int64), np.array(expected, np.float64),
+                np.array(outside, np.int64),
             )
-            for run, lumisection, second, present, showers, exceedances, expected in state["parts"]
+            for run, lumisection, second, present, showers, exceedances, expected, outside
+            in state["parts"]
         ]  # fmt: skip
 
 

@@ -32,7 +32,9 @@ GRACE_S = 3
 clocks differ."""
 
 UNKNOWN = "unknown"
-"""What is said of a region where nobody can know whether it is silent."""
+"""What is said of a region where nobody can know whether it is silent, or what its showers are."""
+
+OUTSIDE = "outside of the energies and conditions that the model knows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class Lumisections:
         section.showers += part.showers
         section.exceedances += part.exceedances
         section.expected += part.expected
+        section.outside += part.outside
         section.note(part.second, part.present, unknown)
         if not section.open:
             rows = np.flatnonzero(part.present).tolist()
@@ -330,8 +333,10 @@ class Lumisections:
         return tuple(sorted({*claimed, *self.left_out.get(row, ())}))
 
     def _quality(self, section: Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
-        seconds = section.unknown_s(row)
+        seconds, outside = section.unknown_s(row), int(section.outside[row])
         missing = f"{seconds} s without an answer for all of its partitions" if seconds else ""
+        if outside:
+            missing += f"{'; ' if missing else ''}{outside} showers {OUTSIDE}"
         parts = "; ".join(span.reason for span in spans if span.channels)
         spans = [span for span in spans if not span.channels]
         bad = [span for span in spans if span.quality is Quality.BAD]
@@ -340,8 +345,8 @@ class Lumisections:
             return worst.quality, worst.reason
         if row in self.masked:
             return Quality.NULL, f"masked: {self.masked[row]}"
-        if section.showers[row] < self._min_showers:
-            n = int(section.showers[row])
+        n = int(section.showers[row])
+        if n < self._min_showers or n < outside:
             few = f"{n} showers: too few to say" if n else "no data"
             return Quality.NULL, f"{UNKNOWN}: {missing}" if missing else few
         return Quality.GOOD, "; ".join(word for word in (missing, parts) if word)

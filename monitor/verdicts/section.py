@@ -29,6 +29,8 @@ class Part:
     """At α = 1e-2."""
 
     expected: NDArray[np.float64]
+    outside: NDArray[np.int64]
+    """Showers that the model knows nothing of."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,9 @@ class Section:
     showers: NDArray[np.int64]
     exceedances: NDArray[np.int64]
     expected: NDArray[np.float64]
+    outside: NDArray[np.int64]
+    """Showers that the model knows nothing of."""
+
     seconds: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
     """Regions with showers, by the first data-second of each stretch of `grain` data-seconds."""
 
@@ -60,7 +65,8 @@ class Section:
     def new(cls, run: int, lumisection: int, n_regions: int) -> Section:
         """Return a section of which nothing has come."""
         n = n_regions
-        return cls(run, lumisection, np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n))
+        showers, exceedances, outside = (np.zeros(n, np.int64) for _ in range(3))
+        return cls(run, lumisection, showers, exceedances, np.zeros(n), outside)
 
     def note(
         self, second: int, present: NDArray[np.bool_], unknown: NDArray[np.bool_] | None = None
@@ -109,6 +115,7 @@ class Section:
             "showers": self.showers.tolist(),
             "exceedances": self.exceedances.tolist(),
             "expected": self.expected.tolist(),
+            "outside": self.outside.tolist(),
             "seconds": [[second, _text(regions)] for second, regions in self.seconds.items()],
             "unknown": [[second, _text(regions)] for second, regions in self.unknown.items()],
             "grain": self.grain,
@@ -126,6 +133,7 @@ class Section:
             np.array(values["showers"], np.int64),
             np.array(values["exceedances"], np.int64),
             np.array(values["expected"], np.float64),
+            np.array(values["outside"], np.int64),
             {second: _bits(text, n_regions) for second, text in values["seconds"]},
             {second: _bits(text, n_regions) for second, text in values["unknown"]},
             values["grain"],

@@ -23,7 +23,7 @@ SPARSE = 0.1
 
 
 class RecentCounts:
-    """A ring of data-seconds: for every region, showers by condition cell and exceedances.
+    """A ring of data-seconds: for every region, showers by condition cell, exceedances, unknown.
 
     Parameters
     ----------
@@ -35,8 +35,9 @@ class RecentCounts:
         self._k = n_conditions
         self.second = np.full(LENGTH, -1, np.int64)
         """Data-second of each row; -1 where none."""
-        self._counts = np.zeros((LENGTH, n_regions, n_conditions + n_levels), np.int64)
-        self._total = np.zeros((n_regions, n_conditions + n_levels), np.int64)
+        self._last = n_conditions + n_levels
+        self._counts = np.zeros((LENGTH, n_regions, self._last + 1), np.int64)
+        self._total = np.zeros((n_regions, self._last + 1), np.int64)
         self._next = 0
         self._before: dict[int, NDArray[np.int64]] = {}
         """What had been counted before data-seconds that are looked back at, shape (R, K + A)."""
@@ -44,12 +45,18 @@ class RecentCounts:
         self._past: dict[int, NDArray[np.int64]] = {}
         """The same at data-seconds of long ago, the older the sparser."""
 
-    def add(self, second: int, showers: NDArray[np.int64], exceedances: NDArray[np.int64]) -> None:
-        """Add counts of shapes (R, K) and (R, A), to a new data-second or to a kept one.
+    def add(
+        self,
+        second: int,
+        showers: NDArray[np.int64],
+        exceedances: NDArray[np.int64],
+        unknown: NDArray[np.int64],
+    ) -> None:
+        """Add counts of shapes (R, K), (R, A) and (R,), to a new data-second or to a kept one.
 
         What comes so late that its second is no longer kept counts with the oldest.
         """
-        counts = np.concatenate([showers, exceedances], axis=1)
+        counts = np.column_stack([showers, exceedances, unknown])
         for kept in (self._before, self._past):
             for since in kept:
                 if second < since:
@@ -98,7 +105,14 @@ class RecentCounts:
         """
         before = self._before.get(second)
         counts = self._total - (self._counted_before(second) if before is None else before)
-        return counts[:, : self._k], counts[:, self._k :]
+        return counts[:, : self._k], counts[:, self._k : self._last]
+
+    def unknown_since(self, second: int) -> NDArray[np.int64]:
+        """Return the showers that the model knows nothing of from a data-second on, shape (R,)."""
+        unknown: NDArray[np.int64] = self._counts[self.second >= max(second, 0), :, self._last].sum(
+            0
+        )
+        return unknown
 
     def _counted_before(self, second: int) -> NDArray[np.int64]:
         oldest = np.where(self.second < 0, np.iinfo(np.int64).max, self.second).min()
@@ -122,16 +136,16 @@ class RecentCounts:
         order = np.argsort(self.second, kind="stable")
         order = order[self.second[order] >= 0][-last:]
         counts = self._counts[order]
-        return self.second[order], counts[..., : self._k], counts[..., self._k :]
+        return self.second[order], counts[..., : self._k], counts[..., self._k : self._last]
 
     @property
     def total(self) -> NDArray[np.int64]:
-        """Return showers by condition cell, then exceedances, of all time, shape (R, K + A)."""
+        """Return showers by condition cell, exceedances, unknown, of all time, (R, K + A + 1)."""
         return self._total
 
     def last_seen(self) -> NDArray[np.int64]:
         """Return the newest kept second with a shower of each region, shape (R,); -1 if none."""
-        seen = self._counts[..., : self._k].any(2)
+        seen = self._counts.any(2)
         latest: NDArray[np.int64] = np.where(seen, self.second[:, None], -1).max(0)
         return latest
 

@@ -32,6 +32,9 @@ class Rows:
     unscored: NDArray[np.int64]
     """Shape (R,)."""
 
+    unknown: NDArray[np.int64]
+    """Shape (R,)."""
+
     z: NDArray[np.int64]
     """In units of `Z_UNIT`, shape (R, D)."""
 
@@ -43,6 +46,18 @@ class Rows:
 
     layer_energy: NDArray[np.int64]
     """keV, shape (R, L)."""
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Return the showers of each region, scored or not, shape (R,)."""
+        seen: NDArray[np.int64] = self.showers.sum(1) + self.unscored + self.unknown
+        return seen
+
+    def of(self, regions: NDArray[np.bool_]) -> Rows:
+        """Return the counts of some regions, shape (R,), and none of the others."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = (np.where(regions.reshape(-1, *[1] * (a.ndim - 1)), a, 0) for a in parts.values())
+        return Rows(*kept)
 
     def __add__(self, other: Rows) -> Rows:
         return Rows(
@@ -75,6 +90,7 @@ def rows_of(window: Window, places: Places) -> Rows:
         exceedances=spread(window.exceedances),
         p_counts=spread(window.p_counts),
         unscored=spread(window.unscored),
+        unknown=spread(window.unknown),
         z=spread(window.z_sum),
         z_square=spread(window.z_square),
         lit=spread(window.lit),

@@ -89,6 +89,9 @@ class Window:
     unscored: NDArray[np.int64]
     """Showers that got no finite score, shape (r,)."""
 
+    unknown: NDArray[np.int64]
+    """Showers that the model knows nothing of, `Scored.unknown`, shape (r,)."""
+
     score_bins: NDArray[np.int64]
     """Occupied bins of the score histograms, sorted, shape (n,): see `score_bin`."""
 
@@ -101,7 +104,7 @@ class Window:
     @property
     def n(self) -> int:
         """Return the number of showers seen, scored or not."""
-        return int(self.showers.sum() + self.unscored.sum())
+        return int(self.showers.sum() + self.unscored.sum() + self.unknown.sum())
 
     def __add__(self, other: Window) -> Window:
         return _combine(self, other, 1)
@@ -200,7 +203,6 @@ def tally(
     showers: Showers,
     scored: Scored,
     region: NDArray[np.int64],
-    score_bins: NDArray[np.int64],
     *,
     geometry: Geometry,
     shape: tuple[int, int, int],
@@ -211,8 +213,6 @@ def tally(
     ----------
     region
         Region id of each shower, shape (N,).
-    score_bins
-        Bin of each score in the reference's histogram, shape (N, S).
     shape
         K condition cells, S scores, H bins of the reference's histogram.
     """
@@ -226,7 +226,8 @@ def tally(
         np.bincount(place[p_all[:, -1] <= alpha], minlength=r * n_cells).reshape(r, n_cells)
         for alpha in LEVELS
     ]
-    bins, counts = np.unique(score_bin(region[ok], cell, score_bins[ok], shape), return_counts=True)
+    flat = score_bin(region[ok], cell, scored.bins[ok], shape)
+    bins, counts = np.unique(flat, return_counts=True)
     sums = region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
     return Window(
         key=key,
@@ -238,7 +239,8 @@ def tally(
         z_square=sums.z_square,
         lit=sums.lit,
         layer_energy=sums.layer_energy,
-        unscored=np.bincount(row[~ok], minlength=r),
+        unscored=np.bincount(row[~ok & ~scored.unknown], minlength=r),
+        unknown=np.bincount(row[scored.unknown], minlength=r),
         score_bins=bins.astype(np.int64),
         score_counts=counts.astype(np.int64),
     )

@@ -36,7 +36,21 @@ class PlainScorer:
     hash = "plain"
     shape = (1, 1, 4)
 
-    def score(self, showers: Showers, mask: Any = None) -> Scored:
+    def __init__(self) -> None:
+        self.learnt: dict[tuple[int, ...], Showers] = {}
+
+    def knows(self, cells: tuple[int, ...]) -> bool:
+        return cells in self.learnt
+
+    def learn(self, cells: tuple[int, ...], good: Showers) -> None:
+        if good.n < 2:
+            raise ValueError("too few distinct showers")
+        self.learnt[cells] = good
+
+    def keep(self, sets: Any) -> None:
+        self.learnt = {cells: good for cells, good in self.learnt.items() if cells in sets}
+
+    def score(self, showers: Showers, absent: Any = None, hidden: Any = None) -> Scored:
         p = np.clip(showers.cells[:, :1].astype(np.float64), 1e-6, 1.0)
         latents = np.zeros((showers.n, TINY.n_cells + TINY.n_layers), np.float32)
         return Scored(
@@ -46,10 +60,9 @@ class PlainScorer:
             latents=latents,
             condition_cell=np.zeros(showers.n, np.int64),
             valid=np.ones(showers.n, np.bool_),
+            unknown=np.zeros(showers.n, np.bool_),
+            bins=np.clip((-np.log(p) / 4).astype(np.int64), 0, 3),
         )
-
-    def score_bins(self, scored: Scored) -> np.ndarray[Any, Any]:
-        return np.clip((scored.scores / 4).astype(np.int64), 0, 3)
 
 
 @dataclass

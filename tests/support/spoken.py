@@ -18,7 +18,9 @@ def window(seed, second, regions, form=FORM):
     dense = {
         name: rng.integers(-(2**33) if name == "z_sum" else 0, 2**40, (r, *shape))
         for name, shape in form.rows.items()
+        if name != "unknown"
     }
+    dense["unknown"] = np.zeros(r, np.int64)
     size = int(np.prod(form.shape))
     bins = np.sort(
         np.concatenate([reg * size + rng.choice(size, 5, replace=False) for reg in regions])

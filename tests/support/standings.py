@@ -175,6 +175,8 @@ def scored(n=10_000, seed=0, excess=0.0):
         latents=np.zeros((n, 4), np.float32),
         condition_cell=rng.integers(0, 2, n),
         valid=np.ones(n, bool),
+        unknown=np.zeros(n, bool),
+        bins=np.zeros((n, 3), np.int64),
     )
 
 

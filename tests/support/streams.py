@@ -149,6 +149,7 @@ class Stream:
             lit[present],
             (n[:, None] * np.full(GEOMETRY.n_layers, 100_000))[present],
             unscored[present],
+            np.zeros(len(present), np.int64),
             np.zeros(0, np.int64),
             np.zeros(0, np.int64),
         )

@@ -30,12 +30,15 @@ from consumers.wire.user_error import UserError
 from models.scoring.fitness import misfits
 from models.scoring.scales import LEVELS
 from models.showers.batch import Showers
+from monitor.judging.settings import MonitorSettings
+from monitor.sequential.cells import least_lit
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from consumers.kafka.survey import Survey
+    from models.scoring.description import Described
 
 LOOKED_AT = 8
 """Records that are looked at, in all partitions."""
@@ -130,6 +133,17 @@ def _detector(given: settings.Settings) -> Finding:
     return _tried("detector", "correct the file that --detector names", look)
 
 
+def _reach(artefact: Described) -> str:
+    """Return how large a reference is, and what it is too small to tell."""
+    n, n_cells = artefact.reference.showers, artefact.geometry.n_cells
+    share = least_lit(n, n_cells, MonitorSettings().miscoverage / 4)
+    rare = int((artefact.reference.lit_rate.max(axis=0) < share).sum())
+    text = f"reference of {n:,} showers"
+    if rare:
+        text += f", too few to tell eight times the occupancy of {rare} cells lit in less than {share:.2%}"
+    return text
+
+
 def _judgement(given: settings.Settings) -> list[Finding]:
     """Return how the judge judges: what is set, and what that means."""
     told = {f"{settings.PREFIX}{name.upper()}": said for name, said in given.told().items()}
@@ -150,7 +164,7 @@ def _artefact(given: settings.Settings, part: str) -> list[Finding]:
         artefact = wiring.description_of(given)
         return (
             f"{artefact.family} {artefact.version}, {artefact.hash[:8]}, geometry "
-            f"{artefact.geometry.name}, reference of {artefact.reference.showers:,} showers"
+            f"{artefact.geometry.name}, {_reach(artefact)}"
         )
 
     def score() -> str:

@@ -58,7 +58,10 @@ def detector() -> Json:
     layout.lines(
         "Showers without a finite score", (12, 8),
         query(f"sum by (region) (rate(calodqm_showers_unscored_total{{{REGION}}}[5m]))", "{{region}}"),
-        text="Nothing, on a good day.", unit="none", min=0,
+        query(f"sum by (region) (rate(calodqm_showers_unknown_total{{{REGION}}}[5m]))",
+              "{{region}}, outside of the model"),
+        text="Nothing, on a good day. Outside of the model: energies or conditions that it was not "
+        "trained on.", unit="none", min=0,
     )  # fmt: skip
     layout.lines(
         "Live reference against the certified one", (12, 8),

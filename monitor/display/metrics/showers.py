@@ -54,6 +54,7 @@ class ShowerCounts:
         self._row_of = row_of
         self.scored = np.zeros(rows, np.int64)
         self.unscored = np.zeros(rows, np.int64)
+        self.unknown = np.zeros(rows, np.int64)
         self.skipped = np.zeros((rows, len(SKIPPED)), np.int64)
         self.anomalous = np.zeros((rows, len(LEVELS)), np.int64)
         self.expected = np.zeros((rows, len(LEVELS)))
@@ -95,7 +96,9 @@ class ShowerCounts:
         anomalous = [np.bincount(row[p <= alpha], minlength=n_rows) for alpha in LEVELS]
         worst = _worst(place, score, score >= -np.log10(LEVELS[1]))
         self.scored += np.bincount(row, minlength=n_rows)
-        self.unscored += np.bincount(all_rows[~scored.valid], minlength=n_rows)
+        known = ~scored.valid & ~scored.unknown
+        self.unscored += np.bincount(all_rows[known], minlength=n_rows)
+        self.unknown += np.bincount(all_rows[scored.unknown], minlength=n_rows)
         self.anomalous += np.stack(anomalous, axis=1)
         self.expected += expected
         self.counts += np.bincount(place, minlength=n_rows * n_bins).reshape(n_rows, n_bins)
@@ -158,6 +161,7 @@ class Showers(Collector):
         tables = [
             (_SCORED, None, now.scored),
             (_UNSCORED, None, now.unscored),
+            (_UNKNOWN, None, now.unknown),
             (_SKIPPED, SKIPPED, now.skipped),
             (_EXPECTED, _LEVEL_NAMES, now.expected),
         ]
@@ -218,6 +222,11 @@ _TABLES = ("scored", "unscored", "skipped", "anomalous", "expected", "counts", "
 _LEVEL_NAMES = tuple(f"{alpha:g}" for alpha in LEVELS)
 _SCORED = ("calodqm_showers_scored", "Showers that got a p-value.", None)
 _UNSCORED = ("calodqm_showers_unscored", "Showers whose score was not finite.", None)
+_UNKNOWN = (
+    "calodqm_showers_unknown",
+    "Showers outside of the energies and conditions that the model knows: neither good nor strange.",
+    None,
+)
 _SKIPPED = ("calodqm_showers_skipped", "Showers left out on purpose.", "reason")
 _EXPECTED = (
     "calodqm_expected_anomalous_showers",

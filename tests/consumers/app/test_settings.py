@@ -249,12 +249,12 @@ def test_how_a_judge_judges_can_be_set_and_reaches_the_monitor():
         "CALODQM_QUARANTINE_S": "60",
         "CALODQM_SUBTRACT_S": "120",
     }
-    told = settings.load({}, words).monitor_settings("m", ("a",), (3,), "1")
+    told = settings.load({}, words).monitor_settings("m", ("a",), "1")
     assert (told.allowance.days_per_page, told.allowance.days_per_warning) == (10, 0.5)
     assert told.min_showers == 7
     assert (told.floors.mean, told.floors.crowd) == (0.1, 4)
     assert told.live == LiveSettings(enabled=False, quarantine_s=60, horizon_s=120)
-    assert settings.load({}, {}).monitor_settings("", (), (), "0.1.0") == MonitorSettings()
+    assert settings.load({}, {}).monitor_settings("", (), "0.1.0") == MonitorSettings()
 
 
 def test_warnings_that_would_come_after_pages_are_refused():

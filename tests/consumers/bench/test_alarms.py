@@ -30,6 +30,7 @@ def some_pool(n: int = 2000, seed: int = 1, k: int = 3) -> Pool:
     scored = Scored(
         np.zeros((n, 2), np.float32), p[:, :2], np.where(valid, p[:, 2], np.nan),
         rng.normal(size=(n, d)).astype(np.float32), rng.integers(0, k, n), valid,
+        np.zeros(n, bool), np.zeros((n, 2), np.int64),
     )  # fmt: skip
     return pool(showers, scored, GEOMETRY, k)
 

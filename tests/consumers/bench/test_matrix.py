@@ -30,8 +30,9 @@ def good_pool(n: int = 4000, p_times: float = 1.0, shift: float = 0.0) -> Pool:
     z = rng.normal(size=(n, d)).astype(np.float32)
     z[:, 3] += shift
     scored = Scored(
-        np.zeros((n, 2), np.float32), p[:, :2], p[:, 2], z, rng.integers(0, 3, n), np.ones(n, bool)
-    )
+        np.zeros((n, 2), np.float32), p[:, :2], p[:, 2], z, rng.integers(0, 3, n),
+        np.ones(n, bool), np.zeros(n, bool), np.zeros((n, 2), np.int64),
+    )  # fmt: skip
     return pool(showers, scored, GEOMETRY, 3)
 
 

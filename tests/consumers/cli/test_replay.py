@@ -51,9 +51,9 @@ class ThreeScorer(PlainScorer):
     shape = (1, 2, 4)
     score_names = ("first", "second")
 
-    def score(self, showers, mask=None):
-        scored = super().score(showers, mask)
-        twice = {"scores": np.tile(scored.scores, 2), "p": np.tile(scored.p, 2)}
+    def score(self, showers, absent=None, hidden=None):
+        scored = super().score(showers)
+        twice = {name: np.tile(getattr(scored, name), 2) for name in ("scores", "p", "bins")}
         return type(scored)(
             **{n: twice.get(n, getattr(scored, n)) for n in scored.__dataclass_fields__}
         )

@@ -26,8 +26,8 @@ N = 60
 class CellScorer(PlainScorer):
     """The latent of a cell is its energy."""
 
-    def score(self, showers, mask=None):
-        scored = super().score(showers, mask)
+    def score(self, showers, absent=None, hidden=None):
+        scored = super().score(showers, absent, hidden)
         latents = scored.latents.copy()
         latents[:, :4] = showers.cells
         return replace(scored, latents=latents)

@@ -142,10 +142,10 @@ def test_odds_do_not_depend_on_the_batch(made, good):
 
 
 def test_masked_cells_do_not_move_the_odds(made, good):
-    mask = np.zeros(504, bool)
-    mask[353] = True
+    mask = np.zeros((good.n, 504), bool)
+    mask[:, 353] = True
     scorer = made.scorer("cpu")
-    sound, struck = (scorer.score(s, mask) for s in (good, strike(good, FAULT)))
+    sound, struck = (scorer.score(s, hidden=mask) for s in (good, strike(good, FAULT)))
     assert np.allclose(sound.scores[:, -1], struck.scores[:, -1], atol=0.05)
 
 

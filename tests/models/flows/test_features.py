@@ -147,6 +147,20 @@ def test_masked_cells_are_filled_with_what_the_energy_lets_expect(feature_map):
     assert response.mean() == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.parametrize("n", [1, 4, 40, 144, 288])
+def test_the_energy_of_filled_showers_converges_however_much_is_missing(feature_map, n):
+    good = tiny.showers()
+    order = np.argsort(-good.cells.mean(axis=0))
+    layers = {144: np.arange(288, 432), 288: np.arange(288)}
+    mask = np.zeros(good.cells.shape, bool)
+    mask[:, layers.get(n, order[:n])] = True
+    filled = feature_map.fill(good, mask)
+    again = feature_map.fill(filled, mask)
+    ratio = feature_map.e_rec(filled.cells) / feature_map.e_rec(good.cells)
+    assert np.allclose(again.cells, filled.cells, rtol=1e-3, atol=1e-3)
+    assert np.median(ratio) == pytest.approx(1, abs=0.08)
+
+
 def test_keys_depend_on_every_bit_and_on_nothing_else():
     good = tiny.showers()
     key = keys(good)

@@ -28,15 +28,19 @@ def test_only_showers_of_masked_regions_are_scored_without_the_cells():
     artefact = tiny.artefact()
     model = ScoringModel(artefact.scorer("cpu"), (), np.full((2, 3), 0.1))
     lineup = ModelsInForce(model, masked=Masked.of([Mask(3, (300, 310))]))
+    assert lineup.unlearnt() == [(model, (300, 310))]
+    model.scorer.learn((300, 310), tiny.showers())
+    assert lineup.unlearnt() == []
     good = tiny.showers("gamma_test", 40)
     cells = good.cells.copy()
     cells[:, [300, 310]] = 1e5
     showers = Showers(cells, good.e_inc, good.conditions)
     region = np.arange(40) % 4
-    assert lineup.mask(region[region != 3]) is None
-    scored = model.score(showers, lineup.mask(region))
-    plain, sound = model.score(showers, None), artefact.scorer("cpu").score
-    alone = sound(showers[np.flatnonzero(region == 3)], lineup.mask(region[region == 3]))
+    assert lineup.absent(region[region != 3]) is None
+    scored = model.scorer.score(showers, lineup.absent(region))
+    plain = model.scorer.score(showers)
+    mine = np.flatnonzero(region == 3)
+    alone = model.scorer.score(showers[mine], lineup.absent(region[mine]))
     np.testing.assert_array_equal(scored.p_combined[region == 3], alone.p_combined)
     np.testing.assert_array_equal(scored.latents[region != 3], plain.latents[region != 3])
     assert np.median(scored.p_combined[region == 3]) > 0.1
@@ -52,11 +56,11 @@ def test_what_the_crew_takes_back_is_kept_no_longer():
     assert judge.acknowledgements() == ()
 
 
-def judged(*, masked, **settings):
+def judged(*, masked):
     """Return the alarms of a region with a masked cell after many of its showers turned strange."""
     stream = Stream()
     reference = expectation(50_000, np.random.default_rng(5))
-    judge = Monitor(stream.detector, GEOMETRY, reference, MonitorSettings(**settings))
+    judge = Monitor(stream.detector, GEOMETRY, reference, MonitorSettings())
     judge.acknowledge(Acknowledgement("a", "Ada", "board", 1, (Mask(2, (CELL,)),)))
     said = []
     for second in range(70):
@@ -66,17 +70,14 @@ def judged(*, masked, **settings):
 
 
 @pytest.mark.parametrize(
-    ("masked", "settings", "found"),
+    ("masked", "found"),
     [
-        (True, {}, True),
-        (False, {}, False),  # its p-values still hold the bad cell
-        (True, {"bright_cells": (CELL,)}, False),  # its p-values are of no use without the cell
+        (True, True),
+        (False, False),  # its p-values still hold the bad cell
     ],
 )
-def test_p_values_of_a_region_count_once_they_are_made_without_its_masked_cells(
-    masked, settings, found
-):
-    judge, alarms = judged(masked=masked, **settings)
+def test_p_values_of_a_region_count_once_they_are_made_without_its_masked_cells(masked, found):
+    judge, alarms = judged(masked=masked)
     assert bool(alarms) is found
     heir = Monitor(
         judge.places.detector, GEOMETRY, judge.watch.references.certified, judge.settings

@@ -63,7 +63,9 @@ def test_calibration_counts_every_cell_and_all_together():
     rng = np.random.default_rng(2)
     p = rng.random((6000, 1))
     cell = rng.integers(3, size=6000)
-    scored = Scored(p, p, p[:, 0], np.zeros((6000, 4)), cell, np.ones(6000, bool))
+    flags = (np.ones(6000, bool), np.zeros(6000, bool))
+    none = np.zeros((6000, 1), np.int64)
+    scored = Scored(p, p, p[:, 0], np.zeros((6000, 4)), cell, *flags, none)
     rows = calibration(scored, np.array([0, 1, 2, np.inf]))
     assert [row.cell for row in rows] == [0, 1, 2, -1]
     assert sum(row.achieved[0.1].k for row in rows[:-1]) == rows[-1].achieved[0.1].k

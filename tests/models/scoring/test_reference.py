@@ -42,9 +42,7 @@ def table():
 def p_of(table, people):
     cell = table.condition_cell(people.e_rec)
     p = table.p_values(table.position(people.scores, cell), cell)
-    combined = -np.log(harmonic_mean(p))[:, None]
-    last = table.n_scores
-    return p, table.p_values(table.position(combined, cell, last), cell, last)[:, 0], cell
+    return p, table.combined(p, cell, np.ones((2, p.shape[1]))), cell
 
 
 def test_p_values_of_fresh_good_showers_are_uniform_in_every_condition_cell(table):
@@ -81,7 +79,7 @@ def _table(made=[]):  # noqa: B006  a cache: Hypothesis forbids module fixtures 
 
 def test_histograms_hold_all_showers(table):
     assert table.showers == 6000
-    assert table.counts.sum(axis=(0, 2)).tolist() == [6000] * 4  # three and the combined one
+    assert table.counts.sum(axis=(0, 2)).tolist() == [6000] * 5  # three and two combined ones
     assert table.p_counts.sum(axis=1).tolist() == [6000] * 4
 
 
@@ -167,11 +165,11 @@ def test_arrays_bring_the_table_back(table):
     ("name", "value", "match"),
     [
         ("median", np.zeros((4, 3)), "shape"),
-        ("mad", np.zeros((4, 4)), "MAD"),
+        ("mad", np.zeros((4, 5)), "MAD"),
         ("edges", np.array([0, 5, 4, 6, np.inf]), "rise"),
         ("latent_moments", np.full((4, 4, 3), np.nan), "finite"),
-        ("log_tail", np.zeros((4, 4, BINS + 1)) + 0.1, "fall"),
-        ("counts", -np.ones((4, 4, BINS), np.int64), "counts"),
+        ("log_tail", np.zeros((4, 5, BINS + 1)) + 0.1, "fall"),
+        ("counts", -np.ones((4, 5, BINS), np.int64), "counts"),
         ("origin", "guessed", "origin"),
     ],
 )

@@ -32,9 +32,9 @@ def scored(rng, n, shift=0.0, cells=3):
     z = rng.normal(0, 1, (n, 4)).astype(np.float32)
     z[:, 0] += shift
     p = rng.random((n, 1))
-    return Scored(
-        np.zeros((n, 1), np.float32), p, p[:, 0], z, rng.integers(cells, size=n), np.ones(n, bool)
-    )
+    cell, none = rng.integers(cells, size=n), np.zeros((n, 1), np.int64)
+    flags = (np.ones(n, bool), np.zeros(n, bool))
+    return Scored(np.zeros((n, 1), np.float32), p, p[:, 0], z, cell, *flags, none)
 
 
 def scoring(name, s, *, paired=True):

@@ -50,7 +50,7 @@ def windowed(table, values: np.ndarray, cell: np.ndarray) -> Window:
     zeros = lambda *shape: np.zeros((2, *shape), np.int64)
     return Window(
         WindowKey(1, 1, 1), two, zeros(K), zeros(K, len(LEVELS)), zeros(S + 1, len(P_EDGES) - 1),
-        zeros(3), zeros(3), zeros(2), zeros(1), zeros(), flat, counts,
+        zeros(3), zeros(3), zeros(2), zeros(1), zeros(), zeros(), flat, counts,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.detector.files import SHIPPED, load
 from models.detector.geometry import Geometry, Layer
 from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 from models.scoring.scored import Scored
@@ -31,7 +32,7 @@ def window(regions: list[int], seed: int) -> Window:
     bins = np.unique(rng.integers(0, 40, rng.integers(0, 8)))
     return Window(
         KEY, np.array(sorted(regions), np.int64), some(K), some(K, len(LEVELS)), some(S + 1, B),
-        some(D), some(D), some(V), some(L), some(), bins, rng.integers(1, 9, len(bins)),
+        some(D), some(D), some(V), some(L), some(), some(), bins, rng.integers(1, 9, len(bins)),
     )  # fmt: skip
 
 
@@ -76,6 +77,34 @@ def test_a_sum_over_nothing_keeps_empty_histograms_empty():
     assert nothing.n == 0
 
 
+def test_sums_are_those_of_every_shower_whatever_the_regions_and_their_order():
+    """By one shower at a time, with showers that have no score and regions that have none."""
+    rng = np.random.default_rng(3)
+    geometry = load(SHIPPED / "crystals-121.json")
+    n, d = 700, geometry.n_cells + geometry.n_layers
+    valid, unknown = rng.random(n) > 0.1, rng.random(n) < 0.02
+    latents = rng.normal(0, 20, (n, d)).astype(np.float32)
+    p = rng.random((n, 2))
+    scored = Scored(
+        np.zeros((n, 2), np.float32), p, p[:, 0], latents, rng.integers(0, K, n),
+        valid & ~unknown, unknown, rng.integers(0, 40, (n, 2)),
+    )  # fmt: skip
+    cells = rng.normal(2, 30, (n, geometry.n_cells)).astype(np.float32)
+    showers = Showers(cells, np.full(n, 1e3, np.float32))
+    region = rng.choice([3, 5, 6, 900, 40_000, *range(1000, 1400)], n)
+    shape = (K, 2, 40)
+    whole = tally(KEY, showers, scored, region, geometry=geometry, shape=shape)
+    rows = [np.array([i]) for i in range(n)]
+    alone = [
+        tally(KEY, showers[i], scored.rows(i), region[i], geometry=geometry, shape=shape)
+        for i in rows
+    ]
+    assert whole.same_counts(merge(alone))
+    assert whole.n == n
+    assert whole.unknown.sum() == unknown.sum()
+    assert whole.unscored.sum() == (~valid & ~unknown).sum()
+
+
 @pytest.mark.parametrize(("regions", "showers"), [(1, 700), (3, 300), (900, 1000), (4, 0)])
 def test_what_is_tallied_are_the_sums_over_the_showers_of_each_region_exactly(regions, showers):
     rng = np.random.default_rng(regions)
@@ -93,11 +122,12 @@ def test_what_is_tallied_are_the_sums_over_the_showers_of_each_region_exactly(re
         latents=latents,
         condition_cell=np.zeros(showers, np.int64),
         valid=np.ones(showers, bool),
+        unknown=np.zeros(showers, bool),
+        bins=np.zeros((showers, 1), np.int64),
     )
     region = rng.integers(0, regions, showers)
     batch = Showers(cells, np.full(showers, 1e4, np.float32))
-    bins = np.zeros((showers, 1), np.int64)
-    found = tally(KEY, batch, scored, region, bins, geometry=geometry, shape=(1, 1, 4))
+    found = tally(KEY, batch, scored, region, geometry=geometry, shape=(1, 1, 4))
     for row, name in enumerate(found.regions):
         mine = region == name
         z = np.clip(latents[mine], -Z_CLIP, Z_CLIP) / np.float32(Z_UNIT**0.5)

@@ -1,0 +1,165 @@
+"""Absent: showers that lack cells, masked or not there at all, and what is expected of the others.
+
+Without a cell the energy is known less well and every other cell is seen from elsewhere: its latent
+is no longer what it is in whole showers, nor are the scores. So a set of absent cells has an
+expectation of its own, learnt from good showers from which the same cells are taken away; until it
+is learnt, such showers are unknown. What is learnt puts latents and p-values back to where those of
+whole showers are, so that whoever counts them need not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.scoring.population import Population, build
+from models.scoring.scales import Z_CLIP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from models.detector.geometry import Geometry
+    from models.scoring.examiner import Examiner
+    from models.scoring.reference import ReferenceTable
+    from models.scoring.scores import ScoreMap
+    from models.showers.batch import Showers
+
+Cells = tuple[int, ...]
+"""Indices of cells, sorted."""
+
+LEAST_VAR = 1e-2
+"""A latent whose variance without the absent cells is below this is not scaled up to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Absent:
+    """Which cells the showers of a batch lack."""
+
+    sets: tuple[Cells, ...]
+    """Sets of cells, none of them empty."""
+
+    which: NDArray[np.int64]
+    """Index into `sets` of each shower, -1 for whole ones, shape (N,)."""
+
+    @classmethod
+    def of_groups(cls, group: NDArray[np.int64], lacks: dict[int, Cells]) -> Absent | None:
+        """Return what showers of groups (regions, patches) lack; None if all of them are whole.
+
+        Parameters
+        ----------
+        group
+            Of each shower, shape (N,).
+        lacks
+            Absent cells by group; groups that are not in it are whole.
+        """
+        sets = tuple(sorted({cells for cells in lacks.values() if cells}))
+        which = np.full(len(group), -1, np.int64)
+        for one, cells in lacks.items():
+            if cells:
+                which[group == one] = sets.index(cells)
+        return cls(sets, which) if (which >= 0).any() else None
+
+    @classmethod
+    def none(cls, n: int) -> Absent:
+        """Return what n whole showers lack."""
+        return cls((), np.full(n, -1, np.int64))
+
+    def parts(self) -> Iterator[tuple[Cells, NDArray[np.int64]]]:
+        """Yield each set of cells, empty for whole showers, with the rows that lack it."""
+        for index in range(-1, len(self.sets)):
+            rows = np.flatnonzero(self.which == index)
+            if len(rows):
+                yield (self.sets[index] if index >= 0 else ()), rows
+
+    def rows(self, rows: NDArray[np.int64]) -> Absent:
+        """Return what some of the showers lack."""
+        return replace(self, which=self.which[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Without:
+    """What good showers are expected to be without some of their cells."""
+
+    cells: Cells
+    table: ReferenceTable
+    """Of the scores of such showers, in the condition cells of whole ones."""
+
+    centre: NDArray[np.float64]
+    """Mean of each latent, shape (K, D)."""
+
+    scale: NDArray[np.float64]
+    """What a deviation from it is multiplied with, shape (K, D)."""
+
+    target: NDArray[np.float64]
+    """Mean of each latent in whole showers, shape (K, D)."""
+
+    def restored(
+        self, latents: NDArray[np.float32], cell: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return latents (N, D) with the means and variances that whole showers have."""
+        moved = (latents - self.centre[cell]) * self.scale[cell] + self.target[cell]
+        restored: NDArray[np.float32] = moved.astype(np.float32)
+        restored[:, list(self.cells)] = 0.0
+        return restored
+
+
+def mask_of(cells: Sequence[int], n_cells: int) -> NDArray[np.bool_]:
+    """Return which of V cells are absent, shape (V,)."""
+    mask = np.zeros(n_cells, np.bool_)
+    mask[list(cells)] = True
+    return mask
+
+
+def learn(
+    examine: Examiner,
+    score_map: ScoreMap,
+    reference: ReferenceTable,
+    geometry: Geometry,
+    good: Showers,
+    cells: Cells,
+) -> Without:
+    """Return what good showers are expected to be without some cells; it takes seconds.
+
+    Moments are learnt as differences to the same showers with all of their cells, which are known
+    far better than the moments themselves, and are put on top of the reference's.
+
+    Parameters
+    ----------
+    good
+        Showers as those that the reference was made of, some thousands.
+
+    Raises
+    ------
+    ReferenceTableError
+        If they are too few for a condition cell.
+    """
+    whole, seen = examine(good), examine(good, mask_of(cells, geometry.n_cells))
+    known = ~(whole.outside | seen.outside)
+    cell = reference.condition_cell(seen.e_rec[known])
+    before, after = (
+        np.clip(each.latents[known], -Z_CLIP, Z_CLIP).astype(np.float64) for each in (whole, seen)
+    )
+    people = Population(
+        e_rec=seen.e_rec[known],
+        scores=score_map(seen.raw[known], seen.energy[known]),
+        latents=seen.latents[known],
+        cells=good.cells[known],
+        shower=np.arange(len(cell)),
+        weights=score_map.both_weights,
+        conditions=seen.conditions[known],
+        response=seen.response[known],
+    )
+    edges = reference.edges[1:-1]
+    table = build(people, geometry, reference.n_cells, reference.origin, edges)
+    centre, scale = np.empty_like(reference.latent_mean), np.empty_like(reference.latent_mean)
+    for k in range(reference.n_cells):
+        mine = cell == k
+        centre[k] = reference.latent_mean[k] + (after[mine] - before[mine]).mean(axis=0)
+        square = (after[mine] ** 2 - before[mine] ** 2).mean(axis=0)
+        var = reference.latent_moments[1, k] + square - centre[k] ** 2
+        scale[k] = np.sqrt(np.maximum(reference.latent_var[k], 0) / np.maximum(var, LEAST_VAR))
+    return Without(cells, table, centre, scale, reference.latent_mean)

@@ -1,0 +1,202 @@
+"""Examiner: features, flow and raw scores of showers, before there is a reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from models.flows.interface import Features, FlowOutput
+from models.scoring.scores import RawScores, names
+from models.showers.hashing import keys, uniform
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from models.detector.geometry import Geometry
+    from models.flows.features import FeatureMap
+    from models.flows.interface import Flow
+    from models.scoring.classifier import Classifier
+    from models.showers.batch import Showers
+
+SCORED_AT_ONCE = 256
+"""Showers evaluated at a time: what they need stays in the cache of a core."""
+
+
+ROWS = 32
+"""Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
+take another path and round otherwise, and a replay in other batches would not give the same bits."""
+
+
+class Seen(NamedTuple):
+    """What the flow makes of N showers, before there is a reference."""
+
+    raw: NDArray[np.float32]
+    """Raw scores, shape (N, S)."""
+
+    latents: NDArray[np.float32]
+    """Shape (N, D)."""
+
+    conditions: NDArray[np.float32]
+    """Standardised conditions, shape (N, C): log of the reconstructed energy first."""
+
+    e_rec: NDArray[np.float64]
+    """Reconstructed energy, MeV, shape (N,)."""
+
+    response: NDArray[np.bool_]
+    """Whether the response is known, shape (N,): else its latent is drawn."""
+
+    outside: NDArray[np.bool_]
+    """Whether a condition lies outside of what the model knows, shape (N,)."""
+
+    @property
+    def energy(self) -> NDArray[np.float32]:
+        """Return the standardised log of the reconstructed energy, shape (N,)."""
+        energy: NDArray[np.float32] = self.conditions[:, 0]
+        return energy
+
+
+class Examiner:
+    """Features, flow and raw scores: the part of scoring that needs no reference.
+
+    Its networks are moved to its device.
+    """
+
+    def __init__(
+        self,
+        feature_map: FeatureMap,
+        flow: Flow,
+        geometry: Geometry,
+        device: torch.device,
+        classifier: Classifier | None = None,
+    ) -> None:
+        self.feature_map = feature_map
+        self.device = device
+        self.raw_scores = RawScores(geometry)
+        for network in (flow, classifier):
+            if network is not None:
+                network.to(device)  # type: ignore[union-attr]  # every flow is a module
+        self.evaluate = flow.compiled()
+        self.classifier = classifier
+        self.n_latents = geometry.n_cells + geometry.n_layers
+        self.stages = flow.stages
+        known = classifier is not None
+        self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
+
+    def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
+        """Return raw scores and latents of N >= 1 showers.
+
+        Parameters
+        ----------
+        mask
+            True for cells that must not count, shape (V,) or (N, V).
+        """
+        full = None
+        if mask is not None and mask.any():
+            full = np.broadcast_to(mask, showers.cells.shape)
+        parts = []
+        for start in range(0, showers.n, SCORED_AT_ONCE):
+            stop = min(start + SCORED_AT_ONCE, showers.n)
+            whole = start + -(-(stop - start) // ROWS) * ROWS
+            rows = np.minimum(np.arange(start, whole), showers.n - 1)
+            batch = showers[rows]
+            seen = self._chunk(batch) if full is None else self._masked(batch, full[rows])
+            parts.append([column[: stop - start] for column in seen])
+        return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _chunk(self, showers: Showers) -> Seen:
+        key = keys(showers)
+        features, e_rec = self.feature_map(showers, key=key)
+        output = self._output(features)
+        raw = self._raw(features, output, showers, key)
+        known = self.feature_map.knows(showers)
+        return self._seen(raw, output.latents.cpu().numpy(), features, e_rec, known, showers)
+
+    def _seen(
+        self,
+        raw: NDArray[np.float32],
+        latents: NDArray[np.float32],
+        features: Features,
+        e_rec: NDArray[np.float64],
+        known: NDArray[np.bool_],
+        showers: Showers,
+    ) -> Seen:
+        outside = self.feature_map.outside(showers, e_rec)
+        return Seen(raw, latents, features.conditions.numpy(), e_rec, known, outside)
+
+    def _raw(
+        self, features: Features, output: FlowOutput, seen: Showers, key: NDArray[np.uint64]
+    ) -> NDArray[np.float32]:
+        """Return raw scores of showers; what breaks ties is drawn from their keys."""
+        tie = uniform(key, 2)[:, 1]
+        raw = self.raw_scores(output, seen.cells, tie)
+        if self.classifier is None:
+            return raw
+        there = features.to(self.device)
+        with torch.inference_mode():
+            odds = self.classifier(there, output.latents.to(self.device))
+        return np.column_stack([raw, odds.cpu().numpy()])
+
+    def view(self, showers: Showers) -> tuple[Features, Tensor]:
+        """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
+        parts = []
+        for start in range(0, showers.n, SCORED_AT_ONCE):
+            features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
+            there = features.to(self.device)
+            # What else is in them no classifier looks at.
+            parts.append((*there[:3], self.evaluate(there).latents.clone()))
+        cells, layers, conditions, latents = (
+            torch.cat(column) for column in zip(*parts, strict=True)
+        )
+        return Features(cells, layers, conditions), latents
+
+    def _output(self, features: Features) -> FlowOutput:
+        return self.evaluate(features.to(self.device))
+
+    def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
+        """Return what is seen with masked cells where the flow expects them: latent 0.
+
+        The place is found by two secant steps, all cells at once: a later cell moves with an
+        earlier one, but little. Each masked cell then counts as much as it does on average.
+        """
+        filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
+        features, e_rec = self.feature_map(filled)
+        hidden = torch.from_numpy(mask.copy())
+        n_cells = mask.shape[1]
+        moved = hidden
+        if features.sparse is not None:  # what is expected to be unlit stays so
+            moved = hidden & (features.sparse.draws[:, -n_cells:] >= 1)
+        before = torch.where(moved, 0.0, features.cells)
+        z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
+        now = torch.where(moved, -z_before.clamp(-5, 5), before)
+        z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
+        step = z_now - z_before
+        slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
+        best = torch.where(moved, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
+        output = self._output(features._replace(cells=best))
+        latents = output.latents.cpu().clone()
+        latents[:, :n_cells][hidden] = 0.0
+        n_masked = hidden.sum(1)
+        residuals = output.residuals
+        if residuals is not None:
+            share = n_cells / (n_cells - n_masked).clamp(min=1)
+            residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
+        expected = FlowOutput(output.nll.cpu(), latents, residuals)
+        raw = self._raw(features._replace(cells=best), expected, filled, keys(showers))
+        raw[:, self.score_names.index("typicality")] += n_masked.numpy()
+        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
+        known = self.feature_map.knows(filled)
+        return self._seen(raw, latents.numpy(), features, e_rec, known, showers)
+
+
+def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
+    """Return showers whose incident energy is forgotten where a masked cell is in a layer's core.
+
+    Their energy is partly a guess: what it says of the response would be too.
+    """
+    guessed = mask[:, core.any(axis=0)].any(axis=1)
+    e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
+    return replace(showers, e_inc=e_inc)
