@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from consumers.app import detector_files, settings, speaking, wiring
+from consumers.cli import inputs
 from consumers.wire.user_error import UserError
 from models.scoring.response import gain_response
-from models.showers import readers
 from monitor.reference.gains import estimated
 from monitor.windows.channel_sums import Standard
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="good showers, on which it is measured how latents move with gains",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet")
-    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if known is None or known.monitor.channels is None:
         raise UserError("no judge has left a snapshot for this detector and model yet")
     standard = Standard.of(artefact.reference)
-    showers = readers.read(args.showers, artefact.geometry)[slice(0, MEASURED_ON)]
+    showers = inputs.showers(args.showers, artefact.geometry)[slice(0, MEASURED_ON)]
     scorer = artefact.scorer(given.device)
     response = gain_response(scorer, showers, channels.rings, standard.mean, standard.sigma)
     found = estimated(known.monitor.channels.live.total, channels, response)
