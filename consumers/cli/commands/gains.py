@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet")
     reading.add_arguments(parser)
-    settings.add_arguments(parser, "bootstrap", "detector", "artefact")
+    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,39 @@
+"""How far latents move with gains: what a scorer of known latents must give."""
+
+import numpy as np
+import pytest
+
+from models.scoring.response import gain_response
+from models.scoring.scored import Scored
+from models.showers.batch import Showers
+
+RINGS = np.array([2, 1, 2, 1, 0, 1, 2, 1, 2], np.int8)
+OWN, BESIDE = 3.0, -0.4
+
+
+class Linear:
+    """A latent is the cell's energy, less a part of the energy of those beside the core."""
+
+    def score(self, showers: Showers) -> Scored:
+        cells = showers.cells
+        near, core = cells[:, RINGS == 1].sum(1, keepdims=True), cells[:, RINGS == 0]
+        latents = OWN * cells
+        latents[:, RINGS == 0] += BESIDE * near
+        latents[:, RINGS == 1] += BESIDE * core
+        n = showers.n
+        return Scored(
+            np.zeros((n, 1), np.float32), np.ones((n, 1)), np.ones(n), latents,
+            np.zeros(n, np.int64), np.ones(n, bool),
+        )  # fmt: skip
+
+
+def test_the_response_is_that_of_the_latents() -> None:
+    cells = np.ones((50, 9), np.float32)
+    showers = Showers(cells, np.full(50, np.nan, np.float32))
+    sigma = np.full((1, 9), 2.0, np.float32)
+    found = gain_response(Linear(), showers, RINGS, np.zeros((1, 9), np.float32), sigma)
+    assert found.core == pytest.approx(OWN / 2, rel=1e-3)
+    assert found.near == pytest.approx(OWN / 2, rel=1e-3)
+    assert found.core_of_near == pytest.approx(4 * BESIDE / 2, rel=1e-3)
+    assert found.near_of_core == pytest.approx(BESIDE / 2, rel=1e-3)
+    assert found.near_of_near == pytest.approx(0, abs=1e-3)
