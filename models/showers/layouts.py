@@ -145,8 +145,8 @@ def _cells(contents: Contents, said: Reading) -> tuple[str, list[str]]:
         places = " and ".join(f"`{at or '/'}`" for at in found)
         raise TableError(f"showers in {places}: say which by --table")
     if not found:
-        held = [str(Place(at, name)) for at, name in _numbers(contents)]
-        others = ", ".join(sorted(held)[:8]) or "no numeric columns"
+        numbers = [str(Place(at, name)) for at, name in _numbers(contents)]
+        others = ", ".join(sorted(numbers)[:8]) or "no numeric columns"
         raise TableError(f"has neither `showers` nor `layer_0`, but {others}")
     return next(iter(found.items()))
 

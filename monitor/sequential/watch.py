@@ -188,7 +188,7 @@ class Watch:
         seen = rows.seen
         unknown = np.zeros(len(seen), bool) if unknown is None else unknown
         doubted = self.evidence.crowded() & self.shares.learnt
-        counted: NDArray[np.bool_] = ~self._masked_cells.any(1)
+        counted: NDArray[np.bool_] = np.asarray(~self._masked_cells.any(1))
         counted |= masked
 
         def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
