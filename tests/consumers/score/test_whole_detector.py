@@ -7,7 +7,8 @@ import pytest
 from memory import MemoryBroker, MemorySource, PlainScorer
 
 from consumers.score.scoring import ModelsInForce, ScoringModel
-from consumers.score.worker import Worker, WorkerSettings
+from consumers.score.settings import WorkerSettings
+from consumers.score.worker import Worker
 from consumers.wire import letters, ranges, topics
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
