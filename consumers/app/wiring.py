@@ -27,7 +27,8 @@ from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
 from models.showers import readers, shipped
-from models.showers.pool import Pool, images
+from models.showers.pool import Pool
+from models.showers.symmetries import Symmetry
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.windows.channel_sums import Standard
@@ -139,9 +140,10 @@ def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
 
         return like_reference(artefact, LEARNT_FROM, seed=1)
     geometry = artefact.geometry
-    found = readers.read(certified, geometry)[slice(0, LEARNT_FROM)]
-    pool = Pool(found, np.full(found.n, readers.is_clean(certified, geometry)))
-    mirrors = images(geometry, tuple(artefact.card.get("flips", ())))
+    file = readers.open_source(certified, geometry)
+    found = file.rows(0, min(file.n, LEARNT_FROM)).showers
+    pool = Pool(found, np.full(found.n, file.clean))
+    mirrors = Symmetry.of_card(artefact.card).images(geometry)
     return pool.draw(np.arange(pool.n), geometry, np.random.default_rng(1), mirrors)
 
 

@@ -148,7 +148,7 @@ def window(
     parts
         Pools, and the mean number of showers that each region gets from them, shape (R,).
     """
-    total: dict[str, NDArray[np.int64]] = {}
+    total: dict[str, Any] = {}
     n_regions = len(parts[0][1])
     for source, mean in parts:
         region = np.repeat(np.arange(n_regions), rng.poisson(mean))

@@ -10,7 +10,7 @@ from consumers.exactly_once.appended import appended
 from consumers.exactly_once.fence import Fence
 from consumers.score.scoring import windows_of
 from consumers.wire import ranges, topics
-from consumers.wire.block import DecodeError
+from consumers.wire.block import DecodeError, Expected
 from consumers.wire.codec import decode
 from consumers.wire.ranges import Open, Range
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consumers.score.scoring import ScoringModel
     from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
-    from models.detector.channels import Channels
+    from monitor.detector.tree import Detector
     from monitor.windows.window import Window, WindowKey
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def rescored(
     model: ScoringModel,
     begin: int,
     end: int,
-    channels: Channels | None = None,
+    detector: Detector | None = None,
 ) -> list[Window]:
     """Return the windows that a model makes of the showers behind ranges, as far as they are kept.
 
@@ -103,9 +103,12 @@ def rescored(
     ----------
     begin, end
         Data-seconds [begin, end).
-    channels
-        Of the detector.
+    detector
+        Where the showers are; its channels, and what is hidden, count as they did at work.
     """
+    expected = Expected()
+    if detector is not None:
+        expected = Expected(detector.ids, region_of_seed=detector.region_of_seed)
     windows: list[Window] = []
     ids = {topic: log.identity(topic) for topic in {f.entry.topic for f in found}}
     for f in found:
@@ -115,11 +118,11 @@ def rescored(
             continue
         for record in log.read(entry.topic, entry.begin, entry.end, partition=entry.partition):
             try:
-                block = decode(record.value, model.scorer.geometry)
+                block = decode(record.value, model.scorer.geometry, expected=expected)
             except DecodeError:  # rejected then, rejected now
                 continue
             if not model.lacks(block.showers):
-                windows += windows_of(block, model, channels)
+                windows += windows_of(block, model, detector)
     return _merged(windows, begin, end)
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from consumers.wire.block import Block
     from consumers.wire.record import Record
     from models.detector.geometry import Geometry
-    from monitor.detector.tree import Detector
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,8 @@ class Intake:
 
     settings: WorkerSettings
     geometry: Geometry
-    detector: Detector
+    regions: frozenset[int]
+    """Ids of the regions that there are."""
 
     region_of_seed: NDArray[np.int64] | None
     """Region id of each channel that may be a seed; None if the detector says no channels."""
@@ -64,11 +64,11 @@ class Intake:
 
     def _expected(self, model: ScoringModel) -> Expected:
         return Expected(
-            frozenset(self.detector.by_id),
+            self.regions,
             model.conditions,
             self.settings.earliest_ns,
             model.form.most_rows,
-            self.detector.region_of_seed,
+            self.region_of_seed,
         )
 
     def too_old(self, record: Record, stretch: PendingRange) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from consumers.score.hidden import hidden_cells
 from consumers.wire.ranges import WindowForm
 from models.scoring.absent import Absent
 from models.scoring.scales import lit_threshold
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
+    from monitor.detector.tree import Detector
     from monitor.windows.channel_sums import ChannelSums, Standard
     from monitor.windows.window import Window
 
@@ -239,12 +241,15 @@ class Batch:
         return cls(parts, columns, _groups(columns))
 
 
-def windows_of(block: Block, model: ScoringModel, channels: Channels | None = None) -> list[Window]:
-    """Return the windows of one block; `channels` are those of the detector."""
+def windows_of(block: Block, model: ScoringModel, detector: Detector | None = None) -> list[Window]:
+    """Return the windows of one block, with the cells hidden that a worker hides."""
     showers = model.needed(block.showers)
-    scored = model.scorer.score(showers)
+    hidden = None if detector is None else hidden_cells(showers, block.time_ns, detector)
+    scored = model.score(showers, None, hidden)
     batch = Batch.of([Part(0, 0, block)])
-    return [window for _, window in model.tally(batch, showers, scored, channels)]
+    tallied = model.stood_in(showers, scored, hidden)
+    channels = None if detector is None else detector.channels
+    return [window for _, window in model.tally(batch, *tallied, channels)]
 
 
 def _join(parts: list[Part]) -> dict[str, NDArray[np.int64]]:

@@ -73,7 +73,12 @@ class Worker:
         self._ask_lineup = lineup
         self._lineup = lineup()
         metrics.model(*self._lineup.primary.facts())
-        self._intake = Intake(settings, self._lineup.primary.scorer.geometry, detector)
+        self._intake = Intake(
+            settings,
+            self._lineup.primary.scorer.geometry,
+            frozenset(detector.by_id),
+            detector.region_of_seed,
+        )
         self._detector = detector
         self._source = clients.source
         self._settings = settings

@@ -64,8 +64,9 @@ def gain_response(
     mean, sigma
         By which latents are standardised, by condition cell, shape (K, V).
     """
-    core, near = np.flatnonzero(rings == 0), np.flatnonzero(rings == 1)
-    moved = {int(v): _moved(scorer, showers, int(v), mean, sigma) for v in (*core, *near)}
+    core: list[int] = np.flatnonzero(rings == 0).tolist()
+    near: list[int] = np.flatnonzero(rings == 1).tolist()
+    moved = {v: _moved(scorer, showers, v, mean, sigma) for v in (*core, *near)}
     own_near = float(np.mean([moved[v][v] for v in near]))
     # With several layers each has a core: a cell moves with those of its own layer at most.
     first = core[:1]

@@ -180,7 +180,7 @@ class Crossings:
     def extent(self, rows: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name for some regions, its regions, and whether it is all of them."""
         named = self._places.smallest(rows)
-        whole = bool(rows[self._places.members[named]].all()) and rows.sum() > 1
+        whole = bool(rows[self._places.members[named]].all() and rows.sum() > 1)
         return named, rows, whole
 
     def severity(self, total: NDArray[np.float64], places: list[int]) -> Severity:

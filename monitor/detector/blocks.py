@@ -57,7 +57,8 @@ class Blocks:
         of = self.channels
         region = of.region.astype(np.int64) - int(of.region.min())
         _, pool = np.unique(region * len(of.layers) + of.layer, return_inverse=True)
-        return pool.astype(np.int64)
+        out: NDArray[np.int64] = pool.astype(np.int64)
+        return out
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
@@ -168,9 +169,9 @@ def best_rectangle(grid: NDArray[np.float64]) -> tuple[int, int, int, int]:
         before = np.concatenate([np.zeros((len(lines), 1)), total[:, :-1]], axis=1)
         lowest = np.minimum.accumulate(before, axis=1)
         gain = total - lowest
-        bottom, right = np.unravel_index(int(np.argmax(gain)), gain.shape)
+        bottom, right = divmod(int(np.argmax(gain)), gain.shape[1])
         if gain[bottom, right] > best:
             best = float(gain[bottom, right])
             left = int(np.flatnonzero(before[bottom, : right + 1] == lowest[bottom, right])[-1])
-            found = (top, top + int(bottom), left, int(right))
+            found = (top, top + bottom, left, right)
     return found

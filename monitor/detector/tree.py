@@ -114,6 +114,11 @@ class Detector:
         return np.where(self.channels.may_seed, ids[self.channels.region], -1)
 
     @cached_property
+    def ids(self) -> frozenset[int]:
+        """Return the ids of its regions."""
+        return frozenset(self.by_id)
+
+    @cached_property
     def by_id(self) -> dict[int, Region]:
         """Return the regions by id."""
         return {region.id: region for region in self.regions}

@@ -263,8 +263,8 @@ class Monitor:
                 change.case.children += [case.id, *case.children]
                 out += self._tell(self._cases.close(case, self._clock.now))
             out += self._tell_channel(channels, change)
-        for case in [c.case for c in changes if c.state is State.CLEARED]:
-            self._judge_again(channels.reached(channels.of(case)))
+        for done in [c.case for c in changes if c.state is State.CLEARED]:
+            self._judge_again(channels.reached(channels.of(done)))
         if changes:
             self._arrange()
         return out
@@ -308,7 +308,7 @@ class Monitor:
         explained = self._cases.explained()
         if self.channels is not None:
             within = self.channels.explained()
-            beyond = (self.places.members & ~within).any(1)
+            beyond: NDArray[np.bool_] = np.asarray((self.places.members & ~within).any(1))
             explained = explained | (self.places.members & within & beyond[:, None])
         changed = self.watch.arrange(masked, explained)
         if changed.any():
@@ -368,7 +368,7 @@ class Monitor:
         """Take note of records that are gone; return the verdicts that this amends."""
         return tuple(self._sections.lose(loss))
 
-    def acknowledge(self, act: Acknowledgement) -> tuple[Alarm | Verdict, ...]:
+    def acknowledge(self, act: Acknowledgement) -> tuple[Statement, ...]:
         """Take in an act of the crew; return what it changes."""
         severity = {case.id: case.severity for case in self._cases.open}.get(act.alarm)
         self._crew.take(act, severity)
@@ -537,14 +537,14 @@ class Monitor:
         """Return all that is masked now."""
         return self._crew.masked(self._clock.now_ns)
 
-    def _mask(self) -> list[Alarm | Verdict]:
+    def _mask(self) -> list[Statement]:
         """Put the masks in force; cases that they cover wholly are closed."""
         now = self._clock.now
         found = self._crew.masks(self._clock.now_ns, self.places, self.watch.cells.n_latents)
         self._sections.masked = found.causes
         self.watch.mask_cells(found.cells)
         self._arrange(found.regions)
-        out: list[Alarm | Verdict] = []
+        out: list[Statement] = []
         for case in [c for c in self._cases.open if found.touched[c.regions].all()]:
             out += self._tell(self._cases.close(case, now))
         self.watch.forget(np.asarray(self.places.members[:, found.touched].any(1)))

@@ -105,8 +105,8 @@ def learnt(table: ChannelTable, pool: NDArray[np.int64]) -> ChannelConstants:
 
 def pooled(values: NDArray[np.float64], pool: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the sum over its pool for each channel, shape (C,)."""
-    total: NDArray[np.float64] = np.bincount(pool, values)[pool]
-    return total
+    total: NDArray[np.float64] = np.bincount(pool, values).astype(np.float64)
+    return total[pool]
 
 
 def square_var(certified: Expectation, rings: NDArray[np.int8]) -> NDArray[np.float64]:
@@ -121,4 +121,5 @@ def square_var(certified: Expectation, rings: NDArray[np.int8]) -> NDArray[np.fl
         float(worst[rings == ring].mean()) if (rings == ring).any() else 2.0
         for ring in range(N_RINGS)
     ]
-    return np.maximum(np.array(found), 2.0)
+    least: NDArray[np.float64] = np.maximum(np.array(found), 2.0)
+    return least

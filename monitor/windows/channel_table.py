@@ -38,7 +38,8 @@ class ChannelTable:
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """Return a sum as numbers, shape (C, `N_RINGS`); energies in MeV."""
         row = self._sums[SUMS.index(name)].reshape(self._n, N_RINGS)
-        return row * UNITS[name]
+        scaled: NDArray[np.float64] = row * UNITS[name]
+        return scaled
 
     @property
     def n(self) -> int:

@@ -11,7 +11,8 @@ from promql import filled
 from standings import DETECTOR, alarm, standing, with_quality
 from waiting import wait_until
 
-from consumers.http.page import Health, Server
+from consumers.http.health import Health
+from consumers.http.server import Server
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
 from monitor.display.standing import Acknowledged

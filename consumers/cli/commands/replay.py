@@ -93,8 +93,7 @@ def _seconds(
         same = all(found.model == artefact.hash for found in ranges)
         if rescore or not same:
             scorer = wiring.model_of(artefact, given)
-            channels = detector.channels
-            return replay.rescored(log, ranges, scorer, asked.start, asked.stop, channels)
+            return replay.rescored(log, ranges, scorer, asked.start, asked.stop, detector)
         return replay.recorded(ranges, asked.start, asked.stop)
 
 

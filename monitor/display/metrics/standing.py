@@ -117,7 +117,7 @@ class StandingSeries(Collector):
         yield taken
         yield from _evidence(alarms)
         yield cell_series(alarms)
-        if now is not None and now.channels:
+        if now.channels:
             yield from channel_series(now.channels, alarms)
 
 
@@ -170,7 +170,9 @@ def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
     """Return what is told of regions, by the value of their label."""
     if len(board) <= MAX_REGION_LABELS:
         return {row.name: row.quality for row in board}
-    told = {row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}}
+    told: dict[str, Quality] = {
+        row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
+    }
     for row in sorted(board, key=_concern):  # the worst comes last
         told[row.sector] = row.quality
     return told
@@ -184,18 +186,6 @@ def _run(now: Standing) -> Metric:
     family = StateSetMetricFamily("calodqm_run_state", "What the data acquisition says of the run.")
     family.add_metric([], {state.value: state is now.run_now for state in RunNow})
     return family
-
-
-def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
-    """Return what is told of regions, by the value of their label."""
-    if len(board) <= MAX_REGION_LABELS:
-        return {row.name: row.quality for row in board}
-    told: dict[str, Quality] = {
-        row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
-    }
-    for row in sorted(board, key=lambda row: RANK[row.quality]):  # the worst comes last
-        told[row.sector] = row.quality
-    return told
 
 
 def _self_tests(now: Standing) -> Iterable[Metric]:

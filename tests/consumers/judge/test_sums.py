@@ -1,7 +1,9 @@
 """What the windows of a lumisection come to is kept: exact, in parts that add up, written once."""
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 from memory import MemoryLog
 from stage import FIRST, MODELS, PARTITIONS, Stage
 
@@ -99,7 +101,9 @@ def test_a_part_comes_back_as_it_was():
     ((key, sum_),) = bench.sums.due(all_=True)
     part = sum_.part(key, 99)
     value = lumisection_form.encode(part, sum_.window, bench.primary.model.form)
-    assert lumisection_form.header(value) == part
+    told = lumisection_form.header(value)
+    assert replace(told, sparse_bytes=0) == part
     back = lumisection_form.window(value, bench.primary.model.form)
     assert back.n == sum_.window.n
-    assert (back.z_sum == sum_.window.z_sum).all()
+    for name in _fields(sum_.window):
+        assert np.array_equal(getattr(back, name), getattr(sum_.window, name)), name

@@ -133,6 +133,9 @@ def test_a_sector_that_trips_is_one_page():
     assert "Sector B" in said[0].summary
     assert judge.standing().budget.pages == 1
     assert said[0].observed < 0.1 * said[0].expected
+    heir = monitor(stream)
+    heir.restore(judge.state())
+    assert heir.open_alarms() == judge.open_alarms()
 
 
 def test_two_sectors_that_trip_together_are_one_page():

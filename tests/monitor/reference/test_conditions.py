@@ -237,14 +237,11 @@ def test_a_centre_that_was_moved_outlives_a_fault_under_other_conditions():
     assert in_force(play(judge, stream, 15))
     play(judge, stream, 310)
     assert judge.live.last is not None
-    stream.strange = {2: 0.5}
-    play(judge, stream, 2)  # it begins just before the run of other conditions
-    stream.run = 2
-    play(judge, stream, 10)
-    stream.strange, stream.shift = {}, {}
-    play(judge, stream, 10)
-    stream.run, stream.shift = 3, {(r, LAYER): 0.5 for r in range(4)}
+    stream.run, stream.shift = 2, {}
     play(judge, stream, 5)
+    judge.conditions.flag(stream.second - 200)  # it began before
+    stream.run, stream.shift = 3, {(r, LAYER): 0.5 for r in range(4)}
+    play(judge, stream, 3)
     assert judge.live.anchor is not None
     assert judge.live.total.n == 0  # what was accepted may have had the fault
 
