@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.judging.selftest import SelfTesting
 from monitor.sequential.bank import Bank
+from monitor.sequential.watch import Watch
 
 SIGMAS = 6.0
 """So many standard errors over one are no chance, in some ten thousand streams."""
@@ -62,6 +63,9 @@ class Law:
     def __init__(self) -> None:
         self.well = True
         self.muted = False
+        self.watching = False
+        """Whether a bank is fed by a watch: one that a test feeds by itself is its own business."""
+
         self._books: dict[int, tuple[Bank, Book]] = {}
 
     def struck(self) -> None:
@@ -70,7 +74,7 @@ class Law:
 
     def note(self, bank: Bank, log_e: np.ndarray) -> None:
         """Take in what a step says."""
-        if self.well and not self.muted:
+        if self.well and self.watching and not self.muted:
             _, book = self._books.setdefault(id(bank), (bank, Book()))
             book.note(np.exp(np.minimum(log_e, 30.0).astype(np.float64)))
 
@@ -88,11 +92,18 @@ IN_FORCE: list[Law] = []
 def law_in_force(monkeypatch):
     """Hold every bank of tests to the law until the end of the block."""
     law = Law()
-    step, observe = Bank.step, SelfTesting.observe
+    step, observe, watch = Bank.step, SelfTesting.observe, Watch.step
 
     def noted(bank, log_e, seconds, since):
         law.note(bank, log_e)
         step(bank, log_e, seconds, since)
+
+    def watched(self, second, rows, **how):
+        law.watching = True
+        try:
+            watch(self, second, rows, **how)
+        finally:
+            law.watching = False
 
     def muted(self, *windows, **unknown):
         law.muted = True  # what it sees has faults
@@ -102,6 +113,7 @@ def law_in_force(monkeypatch):
             law.muted = False
 
     monkeypatch.setattr(Bank, "step", noted)
+    monkeypatch.setattr(Watch, "step", watched)
     monkeypatch.setattr(SelfTesting, "observe", muted)
     IN_FORCE.append(law)
     try:

@@ -58,7 +58,7 @@ def test_no_more_faults_are_found_than_were_injected():
         for test in judge.standing().self_tests:
             assert test.found <= test.injected
     (test,) = judge.standing().self_tests
-    assert (test.found, test.injected) == (1, 1)
+    assert test.found == test.injected >= 1
     assert test.delay_s < 20
 
 

@@ -58,6 +58,7 @@ def test_a_bet_at_unfair_odds_is_found_out():
 def test_a_test_that_gains_from_good_data_breaks_the_law(law):
     bank = Bank(8, np.full(3, 0.3), np.full(8, 1e6))
     rng = np.random.default_rng(2)
+    law.watching = True
     for second in range(100):
         bank.step(rng.normal(0.1, 0.3, (8, 3)), 1, second)
     with pytest.raises(AssertionError, match="above one"):
