@@ -17,6 +17,7 @@ import torch
 
 from consumers.app import settings
 from consumers.cli import inputs
+from consumers.cli.reading import Files
 from consumers.wire.user_error import UserError
 from models.fitting import recipe
 from models.fitting.training import Session
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from models.studies.evaluation import Trial
 
 SHOWERS = shipped.PB_LAR
+LEARNT, CERTIFIED = ("gamma_train",), ("gamma_clean", "gamma_demo")
+GOOD, STRANGE = ("gamma_test",), ("pi0", "mu")
 RECIPE = settings.ROOT / "models" / "artefacts" / "pb-lar-classifier.toml"
 
 UNKNOWN = {
@@ -69,10 +72,11 @@ def run(args: argparse.Namespace) -> int:
     if wanted.classifier is None:
         raise UserError(f"{args.recipe}: no [classifier]")
     folder, geometry = args.data, start.geometry
-    train = inputs.pool([folder / "gamma_train.h5"], geometry)
-    certify = inputs.pool([folder / "gamma_clean.h5", folder / "gamma_demo.h5"], geometry)
-    good = inputs.showers(folder / "gamma_test.h5", geometry)
-    strange = {name: inputs.showers(folder / f"{name}.h5", geometry) for name in ("pi0", "mu")}
+    at = {name: folder / f"{name}.h5" for name in (*LEARNT, *CERTIFIED, *GOOD, *STRANGE)}
+    files = Files.open(at.values(), geometry)
+    train, certify = (files.pool([at[name] for name in names]) for names in (LEARNT, CERTIFIED))
+    good = files.showers(at[GOOD[0]])
+    strange = files.named({name: at[name] for name in STRANGE})
     injected = evaluation.injected(geometry) | {n: faults.parse(f) for n, f in UNKNOWN.items()}
 
     def measure(made: Artefact, names: Mapping[str, str]) -> dict[str, Any]:

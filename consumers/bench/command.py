@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import settings, wiring
-from consumers.bench import alarms, channels, classifier, ingest, matrix
+from consumers.bench import alarms, channels, classifier, ingest, matrix, papers
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire.user_error import UserError
 
@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that score")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     settings.add_arguments(parser, "artefact", "threads", "partitions")
-    parts = parser.add_subparsers(dest="part", metavar="[alarms, matrix, classifier, channels]")
+    names = "[alarms, matrix, classifier, channels, papers]"
+    parts = parser.add_subparsers(dest="part", metavar=names)
     text = "false pages, delays, places and kinds of the alarms, by simulation"
     alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
     text = "false pages, delays and pairs of faults in every setup, in units that add up"
@@ -41,18 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     classifier.add_arguments(parts.add_parser("classifier", help=text, description=text))
     text = "faults of single channels and groups, and gains, in a part of a barrel"
     channels.add_arguments(parts.add_parser("channels", help=text, description=text))
+    text = "the questions of the two seed papers, on the showers that ship"
+    papers.add_arguments(parts.add_parser("papers", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and tell."""
-    if args.part == "alarms":
-        return alarms.run(args)
-    if args.part == "matrix":
-        return matrix.run(args)
-    if args.part == "classifier":
-        return classifier.run(args)
-    if args.part == "channels":
-        return channels.run(args)
+    parts = {
+        "alarms": alarms.run,
+        "matrix": matrix.run,
+        "classifier": classifier.run,
+        "channels": channels.run,
+        "papers": papers.run,
+    }
+    if args.part in parts:
+        return parts[args.part](args)
     if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
         raise UserError("at least one repeat, 10000 showers and a rate > 0")
     console = Console(stderr=True)

@@ -25,6 +25,8 @@ from consumers.wire.block import Block
 from consumers.wire.codec import decode
 from consumers.wire.user_error import UserError
 from models.showers import readers
+from models.showers.pool import clean
+from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,11 +93,11 @@ def make_records(settings: Settings, source: Path, showers: int, rate_hz: float)
     """Return the records of a stream, ready to be sent."""
     geometry, detector = detector_files.geometry_of(settings), detector_files.detector_of(settings)
     beam = Beam(
-        pool=readers.read(source, geometry),
+        pool=clean(readers.read(source, geometry)),
         geometry=geometry,
         detector=detector,
         rate_hz=rate_hz,
-        noiseless=True,
+        images=Symmetry(("x", "y")).images(geometry),
         partitions=settings.partitions,
         start_ns=time.time_ns() - 3600 * 10**9,
         seconds=1.2 * showers / rate_hz + 1,

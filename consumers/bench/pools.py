@@ -9,9 +9,10 @@ import numpy as np
 
 from consumers.bench.plan import DATA
 from consumers.bench.resampling import Pool, chosen, joined, pool
-from consumers.cli import inputs
+from consumers.cli.reading import Files
 from consumers.wire.user_error import UserError
 from models.scoring.scales import LEVELS, P_EDGES
+from models.showers.symmetries import Symmetry
 from models.simulation.faults import Fault, FaultKind
 
 if TYPE_CHECKING:
@@ -84,14 +85,12 @@ class ScoredPool:
     def drawn(self, n: int, rng: np.random.Generator) -> Showers:
         """Return n showers, drawn with replacement, each mirrored at random.
 
-        Those that hold no noise get fresh noise at every draw. Mirrors in x and y are exact
-        symmetries of a beam in the middle of a front face.
+        Those that hold no noise get fresh noise at every draw; the mirrors are the model's.
         """
-        from models.showers.pool import images  # noqa: PLC0415
-
         geometry = self.artefact.geometry
         rows = rng.integers(0, self.showers.n, n)
-        return self.showers.draw(rows, geometry, rng, images(geometry, ("x", "y")))
+        mirrors = Symmetry.of_card(self.artefact.card).images(geometry)
+        return self.showers.draw(rows, geometry, rng, mirrors)
 
     def scored(self, showers: Showers) -> Pool:
         """Return the pool of showers as they are."""
@@ -130,7 +129,9 @@ class ScoredPool:
 
 def source_of(artefact: Artefact, paths: tuple[Path, ...]) -> ScoredPool:
     """Return the showers of some files, and the model that scores them."""
-    return ScoredPool(artefact, inputs.pool(paths, artefact.geometry), artefact.scorer("cpu"))
+    return ScoredPool(
+        artefact, Files.open(paths, artefact.geometry).pool(paths), artefact.scorer("cpu")
+    )
 
 
 def pools_of(

@@ -1,30 +1,20 @@
-"""What commands are given: artefacts and files of showers, or one line that says what is wrong."""
+"""What commands are given: artefacts and recipes, or one line that says what is wrong."""
 
 from __future__ import annotations
 
 import tomllib
-import zlib
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import h5py
-import numpy as np
 
 from consumers.wire.user_error import UserError
 from models.flows.interface import tuples
-from models.showers import readers
-from models.showers.batch import concatenate
-from models.simulation import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
 
-    from models.detector.geometry import Geometry
     from models.fitting.recipe import Recipe
     from models.scoring.artefact import Artefact
     from models.showers.batch import Showers
-    from models.showers.pool import Pool
 
 OPTIONS = ("epochs", "seed")
 """Names of changes to a recipe that are fields of its options."""
@@ -39,50 +29,6 @@ def artefact(path: Path) -> Artefact:
         return Artefact.load(path)
     except ArtefactError as error:
         raise UserError(str(error)) from None
-
-
-def showers(path: Path, geometry: Geometry) -> Showers:
-    """Return the showers of a file as the detector reads them, or raise `UserError`.
-
-    Those of a file that states `noise_mev` = 0 get noise: the same every time, another for each file.
-    """
-    from models.showers.pool import digitise  # noqa: PLC0415  torch takes seconds
-
-    found = _read(path, geometry)
-    if not _is_clean(path, geometry):
-        return found
-    content = zlib.crc32(np.ascontiguousarray(found.cells).data)
-    noisy = digitise(found.cells, geometry, np.random.default_rng([1, content]))
-    return replace(found, cells=noisy)
-
-
-def _read(path: Path, geometry: Geometry) -> Showers:
-    try:
-        return sources.read(path, geometry)
-    except (readers.ReaderError, OSError) as error:
-        raise UserError(str(error)) from None
-
-
-def named(texts: Iterable[str], geometry: Geometry, option: str) -> dict[str, Showers]:
-    """Return the showers of options of the form NAME=FILE, by name, or raise `UserError`."""
-    found = {}
-    for text in texts:
-        name, _, path = text.partition("=")
-        if not (name and path):
-            raise UserError(f"{option} {text}: write NAME=FILE")
-        found[name] = showers(Path(path), geometry)
-    return found
-
-
-def pool(paths: Iterable[Path], geometry: Geometry) -> Pool:
-    """Return the showers of some files; those that state `noise_mev` = 0 are clean."""
-    from models.showers.pool import Pool  # noqa: PLC0415  torch takes seconds
-
-    batches, clean = [], []
-    for path in paths:
-        batches.append(_read(path, geometry))
-        clean.append(np.full(batches[-1].n, _is_clean(path, geometry)))
-    return Pool(concatenate(batches), np.concatenate(clean))
 
 
 def examined(
@@ -148,10 +94,3 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
         raise UserError(f"{path}: {error}") from None
     except TrainingError as error:
         raise UserError(str(error)) from None
-
-
-def _is_clean(path: Path, geometry: Geometry) -> bool:
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path, "r") as file:
-        return geometry.noise_mev > 0 and file.attrs.get("noise_mev", geometry.noise_mev) == 0

@@ -12,7 +12,6 @@ import numpy as np
 
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
-from models.showers.batch import Showers
 from models.simulation import injection
 from models.simulation.faults import STREAM, Fault, FaultKind
 
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
+    from models.showers.batch import Showers
+    from models.showers.pool import Pool
+    from models.showers.symmetries import Image
     from models.simulation.whole import WholeDetector
     from monitor.detector.tree import Detector
 
@@ -34,8 +36,8 @@ TICK_S = 0.25
 class Beam:
     """What the stream is made of."""
 
-    pool: Showers
-    """Showers that are drawn from, with replacement."""
+    pool: Pool
+    """Showers that are drawn from, with replacement; clean ones get noise at every draw."""
 
     geometry: Geometry
     detector: Detector
@@ -45,8 +47,8 @@ class Beam:
     whole: WholeDetector | None = None
     """What showers are read by, where the detector file says channels; None in a test beam."""
 
-    noiseless: bool = False
-    """True if the pool's cells are without noise: each draw gets its own, and a random mirror."""
+    images: tuple[Image, ...] = ()
+    """What a shower may as well have been: each draw is one of them. Itself alone if not given."""
 
     faults: tuple[Fault, ...] = ()
     run: int = 1
@@ -175,13 +177,15 @@ class Stream:
         for fault in active:
             if fault.kind is FaultKind.SHIFT:
                 rows = _in(region, fault)
-                index[rows] = rng.choice(pool.n, int(rows.sum()), p=injection.weights(fault, pool))
-        showers = pool[index]
-        if self.beam.noiseless:
-            showers = fresh(showers, self.beam.geometry, rng)
+                index[rows] = rng.choice(
+                    pool.n, int(rows.sum()), p=injection.weights(fault, pool.showers)
+                )
+        showers = pool.draw(index, self.beam.geometry, rng, self.beam.images)
         for fault in active:
             if fault.kind not in STREAM:
-                showers = injection.apply(fault, showers, region, self.beam.geometry, rng, pool)
+                showers = injection.apply(
+                    fault, showers, region, self.beam.geometry, rng, pool.showers
+                )
         return showers
 
     def _anywhere(
@@ -195,7 +199,7 @@ class Stream:
             seeds[rows] = rng.choice(self._seeds_of[one], len(rows))
         of_channels = tuple(fault for fault in active if fault.channel)
         shift = next((fault for fault in active if fault.kind is FaultKind.SHIFT), None)
-        weight = None if shift is None else injection.weights(shift, self.beam.pool)
+        weight = None if shift is None else injection.weights(shift, self.beam.pool.showers)
         showers = whole.read(seeds, rng, of_channels, weight)
         found = self._found_in(showers, region)
         for fault in active:
@@ -210,24 +214,6 @@ class Stream:
         if of_seed is None:
             return {}
         return {region: np.flatnonzero(of_seed == region) for region in self.beam.detector.by_id}
-
-
-def fresh(showers: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
-    """Return showers without noise as the detector reads them: mirrored at random, digitised.
-
-    Mirrors in x and y are exact symmetries of a beam in the middle of a front face, so that each
-    draw is a shower that was not there before.
-    """
-    cells = showers.cells.copy()
-    for axis in (1, 2):
-        rows = np.flatnonzero(rng.random(showers.n) < 0.5)
-        for layer, cut in zip(geometry.layers, geometry.slices, strict=True):
-            grid = cells[rows, cut].reshape(len(rows), *layer.shape)
-            cells[rows, cut] = np.flip(grid, axis).reshape(len(rows), layer.n_cells)
-    read = cells + rng.standard_normal(cells.shape, np.float32) * np.float32(geometry.noise_mev)
-    step = np.float32(geometry.least_count_mev)
-    digitised = np.rint(read / step) * step if step else read
-    return Showers(digitised, showers.e_inc, showers.conditions)
 
 
 def _parts(region: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

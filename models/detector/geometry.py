@@ -37,7 +37,8 @@ class Layer:
     """Front and back along the beam, mm from the front face, front < back."""
 
     r_edges_mm: tuple[float, ...] = ()
-    """If given, the layer is polar: rows are equal steps in angle, columns lie between these."""
+    """If given, the layer is polar: rows are equal steps in angle from -π to π, columns lie between
+    these radii."""
 
     def __post_init__(self) -> None:
         if not self.name or min(self.shape) < 1:
@@ -61,10 +62,15 @@ class Layer:
         """Return the number of cells."""
         return self.shape[0] * self.shape[1]
 
+    @property
+    def closes(self) -> bool:
+        """Return whether the first row lies beside the last: angles go all the way round."""
+        return bool(self.r_edges_mm) and self.shape[0] > 2
+
     def centres(self) -> NDArray[np.float64]:
         """Return the centres of the cells, mm, shape (n_cells, 3) for x, y and depth."""
         if self.r_edges_mm:
-            angle = (np.arange(self.shape[0]) + 0.5) * 2 * np.pi / self.shape[0]
+            angle = (np.arange(self.shape[0]) + 0.5) * 2 * np.pi / self.shape[0] - np.pi
             edges = np.asarray(self.r_edges_mm)
             # The centre of a full ring is the axis, not a point on the ring.
             radius = (edges[:-1] + edges[1:]) / 2 * (self.shape[0] > 1)

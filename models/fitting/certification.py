@@ -11,12 +11,12 @@ import torch
 
 from models.fitting.checkpoint import TrainingError
 from models.fitting.training import whole
-from models.scoring import artefact, measures, scores
+from models.scoring import artefact, condition_cells, measures, scores
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
 from models.scoring.scorer import Examiner, Scorer
 from models.showers.batch import Showers, concatenate
-from models.showers.pool import images
+from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +46,8 @@ class CertificationOptions:
     """Times that noise is drawn for each image of a clean shower."""
 
     seed: int = 1
-    flips: tuple[str, ...] = ()
-    """Axes in which the set-up is mirror symmetric: every shower is taken in every mirror."""
+    symmetry: Symmetry = Symmetry()  # noqa: RUF009  it is frozen
+    """Mirrors that the set-up is symmetric under: every shower is taken in every one."""
 
     def __post_init__(self) -> None:
         whole(self, "condition_cells", "draws", "seed")
@@ -67,6 +67,7 @@ def certified(
     """Return the scores, standardised on good showers, their reference, and what the card says."""
     rng = np.random.default_rng([options.seed, 6])
     showers, index = every_image(pool, geometry, options, rng)
+    condition_cells.check(examine.feature_map.e_rec(showers.cells), index, options.condition_cells)
     seen = examine(showers)
     score_map = scores.fit(examine.score_names, seen.raw, seen.energy)
     people = Population(
@@ -192,14 +193,10 @@ def every_image(
     everything = np.arange(pool.n)
     clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
     batches, rows = [], []
-    for image in images(geometry, options.flips):
-        mirrored = replace(pool, showers=_mirrored(pool.showers, image))
+    for image in options.symmetry.images(geometry):
+        mirrored = replace(pool, showers=image(pool.showers))
         for draw in range(options.draws):
             index = everything if draw == 0 else clean
             batches.append(mirrored.draw(index, geometry, rng, (image,)))
             rows.append(index)
     return concatenate(batches), np.concatenate(rows)
-
-
-def _mirrored(showers: Showers, image: NDArray[np.int64]) -> Showers:
-    return Showers(showers.cells[:, image], showers.e_inc, showers.conditions)

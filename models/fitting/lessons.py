@@ -23,13 +23,12 @@ from models.simulation.faults import STREAM, Fault, FaultError, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from models.detector.geometry import Geometry
     from models.fitting.training import Session
     from models.flows.interface import Features
     from models.showers.batch import Showers
     from models.showers.pool import Pool
+    from models.showers.symmetries import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Teacher:
     """Returns the features and the latents of showers, as at work."""
 
     faults: tuple[Fault, ...]
-    images: tuple[NDArray[np.int64], ...]
+    images: tuple[Image, ...]
     """Mirrors of the cells; faults are injected into mirrored showers."""
 
     def lesson(self, pool: Pool, rng: np.random.Generator) -> Lesson:

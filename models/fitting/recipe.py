@@ -12,16 +12,16 @@ import torch
 from models.fitting import lessons, training
 from models.fitting.certification import CertificationOptions, certified
 from models.fitting.checkpoint import TrainingError
+from models.fitting.needs import Needs
 from models.fitting.training import Losses, Options, Session, whole
 from models.fitting.twins import twins
 from models.flows import standards
 from models.flows.caloflow import CaloFlow
 from models.flows.flux import Flux
 from models.flows.shapes import FluxConfig, configure
-from models.scoring import artefact
+from models.scoring import artefact, condition_cells
 from models.scoring.artefact import Artefact
 from models.scoring.scorer import Examiner
-from models.showers.pool import Pool, images
 from models.simulation import injection
 from models.simulation.faults import FaultError, parse
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
     from models.showers.batch import Showers
+    from models.showers.pool import Pool
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,16 @@ class Recipe:
             raise TrainingError("condition_cells, draws and group must be >= 1, head >= 0")
 
     @property
+    def needs(self) -> Needs:
+        """Return what the showers are needed for."""
+        return Needs(self.held_out, self.certify, self.condition_cells)
+
+    @property
     def certification(self) -> CertificationOptions:
         """Return how the reference is made."""
         options = self.options
-        return CertificationOptions(self.condition_cells, self.draws, options.seed, options.flips)
+        mirrors = options.symmetry
+        return CertificationOptions(self.condition_cells, self.draws, options.seed, mirrors)
 
 
 def _is_text(value: object) -> bool:
@@ -117,12 +124,14 @@ def prepare(
     card
         What only the caller knows (files, programs), put into the model card.
     """
+    recipe.needs.check(pool.n, None if certify is None else certify.n)
     train, held_out, certify = split(pool, recipe, certify, geometry)
     torch.manual_seed(recipe.options.seed)
     if recipe.frozen:
         (feature_map, flow), losses = _kept(start, recipe, geometry), _losses_of(start)
     else:
-        feature_map, flow, found = _fitted(recipe, geometry, train, held_out, session, start)
+        pools = (train, held_out, certify)
+        feature_map, flow, found = _fitted(recipe, geometry, pools, session, start)
         losses = {phase: _rounded(loss) for phase, loss in found.items()}
     examine = Examiner(feature_map, flow, geometry, session.device)
     known = None
@@ -136,7 +145,7 @@ def prepare(
     facts = {
         "showers": {"train": train.n, "held_out": held_out.n, "certify": certify.n},
         "seed": recipe.options.seed,
-        "flips": list(recipe.options.flips),
+        **recipe.options.symmetry.for_card(),
         "losses": losses,
         **({} if start is None else {"started_from": start.hash}),
     }
@@ -154,14 +163,18 @@ def _kept(start: Artefact | None, recipe: Recipe, geometry: Geometry) -> tuple[F
 def _fitted(
     recipe: Recipe,
     geometry: Geometry,
-    train: Pool,
-    held_out: Pool,
+    pools: tuple[Pool, Pool, Pool],
     session: Session,
     start: Artefact | None,
 ) -> tuple[FeatureMap, Flow, dict[str, Losses]]:
+    train, held_out, certify = pools
     rng = np.random.default_rng([recipe.options.seed, 4])
-    seen = train.draw(np.arange(train.n), geometry, rng, images(geometry, ()))
+    seen = train.draw(train.some(rng), geometry, rng, ())
     feature_map = standards.fit(seen, geometry, recipe.conditions)
+    drawn = certify.draw(np.arange(certify.n), geometry, rng, ())
+    # Before the flow is trained, which may take hours.
+    energy = feature_map.e_rec(drawn.cells)
+    condition_cells.check(energy, np.arange(certify.n), recipe.condition_cells)
     if start is None:
         flow = new_flow(recipe, seen, geometry, feature_map.sparse)
     else:
@@ -190,7 +203,7 @@ def _teacher(
             injection.struck(fault, geometry)
     except FaultError as error:
         raise TrainingError(str(error)) from None
-    return lessons.Teacher(geometry, examine.view, faults, images(geometry, options.flips))
+    return lessons.Teacher(geometry, examine.view, faults, options.symmetry.images(geometry))
 
 
 def split(

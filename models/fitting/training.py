@@ -13,7 +13,8 @@ import torch
 
 from models.fitting import checkpoint
 from models.fitting.checkpoint import Place, TrainingError
-from models.showers.pool import dither, images
+from models.showers.pool import dither
+from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,14 +64,26 @@ class Options:
     flips: tuple[str, ...] = ()
     """Axes, "x" and "y", in which the set-up is mirror symmetric: showers are flipped at random."""
 
+    odd_x: tuple[str, ...] = ()
+    """Conditions that change their sign where x does; and `odd_y`."""
+
+    odd_y: tuple[str, ...] = ()
+
     def __post_init__(self) -> None:
         whole(self, "epochs", "patience", "batch", "seed")
         if min(self.epochs, self.patience, self.batch) < 1 or self.seed < 0:
             raise TrainingError("epochs, patience and batch must be >= 1 and the seed >= 0")
         if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
             raise TrainingError("learning_rate must lie in (0, 1) and weight_decay in [0, 1)")
-        if not set(self.flips) <= {"x", "y"}:
-            raise TrainingError(f'flips {self.flips} may name "x" and "y" only')
+        try:
+            _ = self.symmetry
+        except ValueError as error:
+            raise TrainingError(str(error)) from None
+
+    @property
+    def symmetry(self) -> Symmetry:
+        """Return the mirrors that the set-up is symmetric under."""
+        return Symmetry(self.flips, self.odd_x, self.odd_y)
 
 
 class Progress(NamedTuple):
@@ -172,7 +185,7 @@ class _Trainer:
     ) -> None:
         self.flow, self.feature_map, self.geometry = flow, feature_map, geometry
         self.train, self.options, self.session = train, options, session
-        self.images = images(geometry, options.flips)
+        self.images = options.symmetry.images(geometry)
         self.module: nn.Module = flow  # type: ignore[assignment]
         self.digest = b"" if session.checkpoint is None else self._digest()
         self.module.to(session.device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import kolmogorov
 
+from models.scoring.condition_cells import FOLDS, SHOWERS_MIN, inner_edges
 from models.scoring.reference import (
     BINS,
     P_MIN,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
 
-FOLDS = 5
-"""Parts of the population that are counted with the cuts of the others."""
-
 POOL_FROM, POOL_BELOW = 0.10, 60
 """A tail is the pooled one beyond the score that so many distinct showers of a condition cell
 exceed, this share of them at most: what a cell can tell by itself it does not borrow."""
@@ -42,9 +40,6 @@ POOL_TEST = 1e-3
 
 TAIL_ROWS = 12
 """Beyond the score that this many rows exceed, the tail is continued as a power law."""
-
-SHOWERS_MIN = 48
-"""Cuts are set on at least so many distinct showers: images of one are no new ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +70,14 @@ def build(
 ) -> ReferenceTable:
     """Return the reference that a population makes, in condition cells of equal counts.
 
+    They are fewer than `n_cells` where many showers are of one energy.
+
     A shower and its images (symmetries, fresh noise) stay in one fifth, and `n_cut`, `n_ref` and
     their exceedances are scaled to the number of independent showers that fluctuate as much.
     """
     _, shower = np.unique(population.shower, return_inverse=True)
-    inner = np.quantile(population.e_rec, np.linspace(0, 1, n_cells + 1)[1:-1])
+    inner = inner_edges(population.e_rec, n_cells)
+    n_cells = len(inner) + 1
     cell = np.searchsorted(inner, population.e_rec, side="right")
     images = len(shower) / (int(shower.max()) + 1)
     fit = partial(_Tables.fit, cell=cell, shower=shower, n_cells=n_cells, images=images)

@@ -70,7 +70,7 @@ def names(stages: tuple[str, ...], *, residuals: bool, classifier: bool = False)
     return (*head, "typicality", "block", "tail", "cell", "occupancy", *error, "response", *known)
 
 
-def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
+def block_sums(grid: Tensor, height: int, width: int, *, closes: bool = False) -> Tensor:
     """Return the sums over all blocks of cells of a layer, shape (rows', columns', N).
 
     Parameters
@@ -80,9 +80,14 @@ def block_sums(grid: Tensor, height: int, width: int) -> Tensor:
         shifted slices that are added are contiguous, and far cheaper than a matrix product.
     height, width
         Of the blocks, in cells; a layer that is smaller is summed whole.
+    closes
+        The first row lies beside the last: blocks go on over that seam.
     """
     rows, columns = grid.shape[:2]
     height, width = min(height, rows), min(width, columns)
+    if closes and height < rows:
+        rows += height - 1
+        grid = torch.cat([grid, grid[: height - 1]])
     down = grid[: rows - height + 1]
     for shift in range(1, height):
         down = down + grid[shift : shift + rows - height + 1]
@@ -184,6 +189,7 @@ class RawScores:
         self.n_cells = geometry.n_cells
         self.slices = geometry.slices
         self.shapes = tuple(layer.shape for layer in geometry.layers)
+        self.closes = tuple(layer.closes for layer in geometry.layers)
         self.threshold = lit_threshold(geometry)
 
     @torch.inference_mode()
@@ -219,10 +225,10 @@ class RawScores:
         """Return the largest standardised χ² over blocks and layers, shape (N,)."""
         largest = []
         cells_first = square.t().contiguous()
-        for layer, shape in zip(self.slices, self.shapes, strict=True):
+        for layer, shape, closes in zip(self.slices, self.shapes, self.closes, strict=True):
             grid = cells_first[layer].reshape(*shape, -1)
             largest.append(standard_chi2(grid.sum((0, 1)), shape[0] * shape[1]))
             for height, width in sorted({(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}):
-                chi2 = block_sums(grid, height, width).flatten(0, 1).amax(0)
+                chi2 = block_sums(grid, height, width, closes=closes).flatten(0, 1).amax(0)
                 largest.append(standard_chi2(chi2, height * width))
         return torch.stack(largest).amax(0)

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.detector.geometry import GeometryError
 from models.showers.batch import Showers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from models.detector.geometry import Geometry, Layer
+    from models.detector.geometry import Geometry
+    from models.showers.symmetries import Image
+
+
+SOME_BYTES, AT_LEAST = 256 << 20, 2000
+"""Cells of so many bytes, but no fewer showers, are enough to fit what is a mean or a deviation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,25 +37,40 @@ class Pool:
         """Return a selection."""
         return Pool(self.showers[index], self.clean[index] if len(self.clean) else self.clean)
 
+    def some(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the rows of as many showers as fit into `SOME_BYTES`, all of them if they do."""
+        most = max(AT_LEAST, SOME_BYTES // (4 * self.showers.cells.shape[1]))
+        if self.n <= most:
+            return np.arange(self.n)
+        return np.sort(rng.permutation(self.n)[:most])
+
     def draw(
         self,
         index: NDArray[np.int64],
         geometry: Geometry,
         rng: np.random.Generator,
-        images: tuple[NDArray[np.int64], ...],
+        images: tuple[Image, ...],
     ) -> Showers:
         """Return showers as the detector reads them: a random image, fresh noise where clean."""
         batch = self.showers[index]
         cells = batch.cells.copy()
+        extra = {name: values.copy() for name, values in batch.conditions.items()}
         if len(images) > 1:
             which = rng.integers(len(images), size=len(index))
             for i, image in enumerate(images):
                 rows = which == i
-                cells[rows] = cells[rows][:, image]
+                cells[rows] = cells[rows][:, image.cells]
+                for name in image.turned & set(extra):
+                    extra[name][rows] *= -1
         if len(self.clean):
             rows = self.clean[index]
             cells[rows] = digitise(cells[rows], geometry, rng)
-        return Showers(cells, batch.e_inc, batch.conditions)
+        return Showers(cells, batch.e_inc, extra, batch.seeds)
+
+
+def clean(showers: Showers) -> Pool:
+    """Return a pool of showers without noise."""
+    return Pool(showers, np.ones(showers.n, np.bool_))
 
 
 def digitise(
@@ -70,44 +89,6 @@ def suppressed(cells: NDArray[np.float32], geometry: Geometry) -> NDArray[np.flo
     """Return cells, MeV, with those that the read-out leaves out at zero."""
     least = np.float32(geometry.zero_suppression_mev)
     return np.where(cells < least, np.float32(0), cells) if least > 0 else cells
-
-
-def images(geometry: Geometry, flips: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:
-    """Return the permutations of cells that mirror a shower, the identity first.
-
-    Parameters
-    ----------
-    flips
-        Axes that change their sign, "x" and "y".
-
-    Raises
-    ------
-    GeometryError
-        If the mirrored cells of a layer are not its cells.
-    """
-    permutations = [np.arange(geometry.n_cells)]
-    for axis in "xy":
-        if axis in flips:
-            layers = zip(geometry.slices, geometry.layers, strict=True)
-            mirror = np.concatenate([cells.start + _mirror(layer, axis) for cells, layer in layers])
-            permutations += [permutation[mirror] for permutation in permutations]
-    return tuple(permutations)
-
-
-def _mirror(layer: Layer, axis: str) -> NDArray[np.int64]:
-    """Return which cell of a layer lies where each one's mirror image does."""
-    places = np.arange(layer.n_cells).reshape(layer.shape)
-    if not layer.r_edges_mm:
-        return np.flip(places, "xy".index(axis)).ravel()
-    n = layer.shape[0]
-    if axis == "x" and n % 2 and n > 1:
-        raise GeometryError(
-            f"layer {layer.name!r} has no mirror image in x: with {n} bins in angle, edges do not "
-            "fall on edges; leave x out of the flips"
-        )
-    # Angle a becomes -a in the mirror of y and π - a in that of x; radii stay.
-    last = n - 1 if axis == "y" else n // 2 - 1
-    return places[(last - np.arange(n)) % n].ravel()
 
 
 def dither(

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.showers.batch import Showers, ShowersError, concatenate
-from models.showers.tables import Table, TableError, open_table
+from models.showers.batch import Showers, ShowersError
+from models.showers.containers import open_tables
+from models.showers.layouts import Layout, Place, Reading, layout
+from models.showers.recordings import Bad, Piece, Recording
+from models.showers.tables import TableError, Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from models.detector.geometry import Geometry
+    from models.showers.tables import Contents
 
 MAX_BYTES = 8 << 30
-"""`read` refuses files whose cells would take more memory than this; `chunks` reads any size."""
+"""What is read whole takes no more memory for its cells, all files together; `chunks` reads any."""
 
 READ_AT_ONCE = 8192
-"""Showers a chunk: 16 MB of cells for 504 cells."""
+"""Showers a chunk, unless they have many cells: see `AT_ONCE_BYTES`."""
 
-STREAM_COLUMNS: dict[str, type[np.integer[Any]]] = {
-    "region": np.uint16,
-    "run": np.uint32,
-    "lumisection": np.uint32,
-    "time": np.int64,
-}
-RESERVED = {*STREAM_COLUMNS, "incident_energies", "e_inc", "showers", "energy", "overflow"}
+AT_ONCE_BYTES = 8 << 20
+"""Bytes of cells that a chunk has at most, unless it has `AT_LEAST` showers."""
+
+AT_LEAST = 256
+"""So many are scored together."""
 
 
 class ReaderError(ValueError):
@@ -40,177 +39,168 @@ class ReaderError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """N showers with where and when they were taken, as far as the file knows."""
-
-    showers: Showers
-
-    region: NDArray[np.uint16] | None = None
-    """Region id, shape (N,)."""
-
-    run: NDArray[np.uint32] | None = None
-    lumisection: NDArray[np.uint32] | None = None
-
-    time: NDArray[np.int64] | None = None
-    """Data time, ns since 1970 UTC, shape (N,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class ShowerFile:
-    """An open shower file: N showers that are read a range at a time.
-
-    Two layouts are known, in HDF5, Parquet or ROOT, and told apart by the names of the columns.
-    Cells are in MeV in both.
-
-    * CaloChallenge: `showers` (N, V) and `incident_energies` (N, 1), MeV. `e_inc` is taken for
-      the latter too; without either the incident energy is unknown (NaN).
-    * CaloGAN: `layer_0`, `layer_1`, ... (N, rows, columns) and `energy` (N, 1), GeV. `overflow`
-      is what left the cells: it is not read.
-
-    In both, `region`, `run`, `lumisection` and `time` (whole numbers: ns since 1970 UTC; floats:
-    seconds) are read where they are, and every other column of N floats is a condition.
-    """
+    """An open shower file: n rows that are read a range at a time."""
 
     path: Path
     geometry: Geometry
-    n: int
-    """Showers in the file."""
+    contents: Contents
+    layout: Layout
+    said: Reading
 
-    table: Table
-    cells: tuple[str, ...]
-    """Columns that hold the cells, in the order of the layers."""
+    @property
+    def n(self) -> int:
+        """Return the rows of the file."""
+        return self.layout.n
 
-    energy: tuple[str, float] | None
-    """Column of the incident energy and its unit in MeV; None where the file has none."""
+    @property
+    def clean(self) -> bool:
+        """Return whether cells are without the noise of the geometry, as the file states."""
+        return self.geometry.noise_mev > 0 and self.contents.noise_mev == 0
 
-    conditions: tuple[str, ...]
+    @property
+    def bytes(self) -> int:
+        """Return what the cells take in memory."""
+        return self.n * self.geometry.n_cells * 4
 
     def rows(self, start: int, stop: int) -> Recording:
         """Return the showers [start, stop), or raise `ReaderError` if they cannot be showers."""
-        with named(self.path):
-            return self._rows(start, min(stop, self.n))
-
-    def _rows(self, start: int, stop: int) -> Recording:
-        def column(name: str) -> NDArray[Any]:
-            return self.table.column(name, start, stop)
-
-        n = stop - start
-        cells = np.empty((n, self.geometry.n_cells), np.float32)
-        at = 0
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, refused below
-            for name in self.cells:
-                values = column(name).reshape(n, -1)
-                cells[:, at : at + values.shape[1]] = values
-                at += values.shape[1]
-            e_inc = np.full(n, np.nan, np.float32)
-            if self.energy is not None:
-                name, unit = self.energy
-                e_inc[:] = column(name).reshape(n).astype(np.float64) * unit
-        extra = {name: column(name).reshape(n).astype(np.float32) for name in self.conditions}
-        found = {
-            name: _stream_column(name, column)
-            for name in STREAM_COLUMNS
-            if name in self.table.shapes
-        }
-        return Recording(Showers(cells, e_inc, extra), **found)
+        return joined(list(self.pieces(start, stop, max(stop - start, 1))), self)
 
     def chunks(self, size: int = READ_AT_ONCE) -> Iterator[Recording]:
         """Yield all showers in order, `size` at a time: memory does not grow with the file."""
-        for start in range(0, self.n, size):
-            yield self.rows(start, start + size)
+        few = max(AT_LEAST, AT_ONCE_BYTES // (4 * self.geometry.n_cells))
+        yield from self.pieces(0, self.n, min(size, few))
 
-    def whole(self) -> Recording:
-        """Return all showers at once, or raise `ReaderError`."""
-        needed = self.n * self.geometry.n_cells * 4
-        if needed > MAX_BYTES:
-            raise ReaderError(f"{self.path}: {needed / 1e9:.0f} GB of cells; read it in chunks")
-        parts = list(self.chunks())
-        if not parts:
-            raise ReaderError(f"{self.path}: holds no showers")
-        columns = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in STREAM_COLUMNS
-            if getattr(parts[0], name) is not None
-        }
-        return Recording(concatenate([part.showers for part in parts]), **columns)
+    def pieces(self, start: int, stop: int, size: int) -> Iterator[Recording]:
+        """Yield the showers [start, stop), at most `size` at a time."""
+        stop, at = min(stop, self.n), start
+        with named(self.path):
+            for columns in self._columns(start, stop, size):
+                piece = Piece(self.layout, columns, at)
+                at += piece.n
+                yield piece.recording(self.said.conditions, skip_bad=self.said.skip_bad)
+            if at < stop:
+                raise TableError(f"ends at row {at} of {stop}")
+
+    def _columns(self, start: int, stop: int, size: int) -> Iterator[dict[Place, Values]]:
+        """Yield pieces of all columns, whichever tables they are of."""
+        widths = dict(self.layout.cells)
+        widths |= dict.fromkeys(self.layout.others.values(), 1)
+        if self.layout.energy is not None:
+            widths[self.layout.energy] = 1
+        of_tables = []
+        for at in dict.fromkeys(place.table for place in widths):
+            table = self.contents.tables[at]
+            mine = {place.column: width for place, width in widths.items() if place.table == at}
+            of_tables.append((at, table.pieces(mine, start, stop, size)))
+        for pieces in zip(*(piece for _, piece in of_tables), strict=True):
+            yield {
+                Place(at, name): values
+                for (at, _), piece in zip(of_tables, pieces, strict=True)
+                for name, values in piece.items()
+            }
 
 
-def open_source(path: Path, geometry: Geometry) -> ShowerFile:
+def open_source(path: Path, geometry: Geometry, said: Reading | None = None) -> ShowerFile:
     """Return a shower file, with its columns and shapes checked and nothing else read.
 
     Raises
     ------
     ReaderError
-        If the file is of no known kind, is damaged, or holds showers of another geometry.
+        If the file is of no known kind, is damaged, holds showers of another geometry or none, or
+        if it takes somebody's word to read it.
     """
     with named(path):
-        return source(path, geometry, open_table(path))
+        contents = open_tables(path)
+    return source(path, geometry, contents, said or Reading())
 
 
-def source(path: Path, geometry: Geometry, table: Table) -> ShowerFile:
-    """Return a table of showers as a source, or raise `ReaderError`; `path` names it in errors."""
+def source(path: Path, geometry: Geometry, contents: Contents, said: Reading) -> ShowerFile:
+    """Return tables as a source, or raise `ReaderError`; `path` names them in errors."""
     with named(path):
-        shapes = table.shapes
-        if "showers" in shapes:
-            cells: tuple[str, ...] = ("showers",)
-            energy = next(((k, 1.0) for k in ("incident_energies", "e_inc") if k in shapes), None)
-        elif "layer_0" in shapes:
-            found = [name for name in shapes if re.fullmatch(r"layer_\d+", name)]
-            cells = tuple(sorted(found, key=lambda name: int(name[6:])))
-            energy = ("energy", 1000.0) if "energy" in shapes else None
-        else:
-            names = ", ".join(sorted(shapes)[:8]) or "no numeric columns"
-            raise TableError(f"has neither `showers` nor `layer_0`, but {names}")
-        n = shapes[cells[0]][0]
-        _check_cells(shapes, cells, geometry, n)
-        _check_columns(shapes, energy, n)
-        conditions = tuple(
-            name
-            for name, shape in shapes.items()
-            if name in table.floats - RESERVED and name not in cells and shape in {(n,), (n, 1)}
-        )
-        return ShowerFile(path, geometry, n, table, cells, energy, conditions)
+        form = layout(contents, geometry, said)
+        if not form.n:
+            raise TableError("holds no showers")
+        return ShowerFile(path, geometry, contents, form, said)
 
 
 def read(path: Path, geometry: Geometry) -> Showers:
     """Return all showers of a file, or raise `ReaderError`."""
-    return open_source(path, geometry).whole().showers
+    return gather([open_source(path, geometry)]).showers
 
 
-def _check_cells(shapes: Any, cells: tuple[str, ...], geometry: Geometry, n: int) -> None:
-    if len(cells) > 1 or cells == ("layer_0",):
-        expected = [(n, *layer.shape) for layer in geometry.layers]
-        found = [shapes[name] for name in cells]
-        flat = [(n, layer.n_cells) for layer in geometry.layers]
-        if found not in (expected, flat):
-            raise TableError(
-                f"layers {[shape[1:] for shape in found]}, but geometry {geometry.name} has "
-                f"{[layer.shape for layer in geometry.layers]}"
-            )
-    elif shapes["showers"] != (n, geometry.n_cells):
-        raise TableError(
-            f"`showers` has shape {shapes['showers']}, but geometry {geometry.name} has "
-            f"{geometry.n_cells} cells"
+class Gathered(NamedTuple):
+    """The showers of some files, one after the other."""
+
+    showers: Showers
+    counts: tuple[int, ...]
+    """Showers of each file."""
+
+    bad: tuple[tuple[Bad, ...], ...]
+    """Rows of each file that were left out."""
+
+
+def check_memory(files: Sequence[ShowerFile]) -> None:
+    """Raise `ReaderError` if the cells of some files do not fit into `MAX_BYTES` together."""
+    needed = sum(file.bytes for file in files)
+    if needed > MAX_BYTES:
+        largest = max(files, key=lambda file: file.bytes)
+        raise ReaderError(
+            f"{largest.path}: {needed / 1e9:.0f} GB of cells in {len(files)} files, at most "
+            f"{MAX_BYTES / 1e9:.0f} GB together; `apply` alone reads any number of showers"
         )
 
 
-def _check_columns(shapes: Any, energy: tuple[str, float] | None, n: int) -> None:
-    named = [*STREAM_COLUMNS, *([energy[0]] if energy is not None else [])]
-    for name in named:
-        if name in shapes and shapes[name] not in {(n,), (n, 1)}:
-            raise TableError(f"`{name}` has shape {shapes[name]} beside {n} showers")
+def gather(files: Sequence[ShowerFile]) -> Gathered:
+    """Return the showers of some files in one batch, or raise `ReaderError`.
+
+    The cells are written where they will stay: no copy of them is held meanwhile. The conditions
+    are those that each file was opened for.
+    """
+    check_memory(files)
+    total = sum(file.n for file in files)
+    cells = np.empty((total, files[0].geometry.n_cells), np.float32)
+    e_inc = np.empty(total, np.float32)
+    extra = {name: np.empty(total, np.float32) for name in files[0].said.conditions}
+    at, counts, bad = 0, [], []
+    for file in files:
+        before, skipped = at, list[Bad]()
+        for part in file.chunks():
+            to = slice(at, at + part.showers.n)
+            cells[to], e_inc[to] = part.showers.cells, part.showers.e_inc
+            for name, values in extra.items():
+                values[to] = part.showers.conditions[name]
+            skipped += part.bad
+            at = to.stop
+        if at == before:
+            raise ReaderError(f"{file.path}: no row holds a shower: {skipped[0]}")
+        counts.append(at - before)
+        bad.append(tuple(skipped))
+    showers = Showers(cells[:at], e_inc[:at], {n: values[:at] for n, values in extra.items()})
+    return Gathered(showers, tuple(counts), tuple(bad))
 
 
-def _stream_column(name: str, column: Callable[[str], NDArray[Any]]) -> NDArray[Any]:
-    values, kind = column(name).reshape(-1), np.dtype(STREAM_COLUMNS[name])
-    if values.dtype.kind == "f":
-        if name != "time":
-            raise TableError(f"`{name}` must be whole numbers, not {values.dtype}")
-        values = np.rint(values.astype(np.float64) * 1e9)
-    bounds = np.iinfo(kind)
-    if values.size and not (values.min() >= max(bounds.min, 0) and values.max() <= bounds.max):
-        raise TableError(f"`{name}` has values that do not fit {kind}")
-    return values.astype(kind)
+def joined(parts: list[Recording], file: ShowerFile) -> Recording:
+    """Return several recordings of one file as one."""
+    if not parts:
+        raise ReaderError(f"{file.path}: holds no showers")
+    if len(parts) == 1:
+        return parts[0]
+    showers = Showers(
+        np.concatenate([part.showers.cells for part in parts]),
+        np.concatenate([part.showers.e_inc for part in parts]),
+        {
+            name: np.concatenate([part.showers.conditions[name] for part in parts])
+            for name in parts[0].showers.conditions
+        },
+    )
+    return Recording(
+        showers,
+        np.concatenate([part.row for part in parts]),
+        {n: np.concatenate([part.stream[n] for part in parts]) for n in parts[0].stream},
+        tuple(one for part in parts for one in part.bad),
+    )
 
 
 @contextmanager

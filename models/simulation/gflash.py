@@ -281,7 +281,7 @@ def _cell(layer: Layer, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArr
     """Return the cell of a layer that a point is in, -1 if none."""
     rows, columns = layer.shape
     if layer.r_edges_mm:
-        row = (np.arctan2(y, x) % math.tau / math.tau * rows).astype(np.int64) % rows
+        row = ((np.arctan2(y, x) + math.pi) / math.tau * rows).astype(np.int64) % rows
         column = np.searchsorted(layer.r_edges_mm, np.hypot(x, y), side="right") - 1
     else:
         row, column = (

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.detector import channel_files
 from models.showers import readers
-from models.showers.tables import Columns, TableError
+from models.showers.layouts import Reading
+from models.showers.tables import Columns, Contents, TableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,13 +28,14 @@ MAX_SIMULATED = 1_000_000
 FORM = f"write {SIMULATED}PARTICLE,n=10000,low=1000,high=20000,seed=1,detector=FILE"
 
 
-def open_source(path: Path, geometry: Geometry) -> readers.ShowerFile:
+def open_source(path: Path, geometry: Geometry, said: Reading | None = None) -> readers.ShowerFile:
     """Return a shower file as `readers.open_source` does, or simulated showers.
 
     A path of the form `gflash:PARTICLE,n=N,low=MEV,high=MEV,seed=S,detector=FILE` is no file:
     showers of the fast simulation, with energies even in the range, stand in for it. All but
     `gflash:` may be left out. With a detector file that says channels they enter anywhere in it,
-    as far as their patches lie inside; without one along the axis of the patch.
+    as far as their patches lie inside; without one along the axis of the patch. Nothing that is
+    said of files is said of them, but which conditions a model needs.
 
     Raises
     ------
@@ -42,24 +44,22 @@ def open_source(path: Path, geometry: Geometry) -> readers.ShowerFile:
     """
     text = str(path)
     if not text.startswith(SIMULATED):
-        return readers.open_source(path, geometry)
+        return readers.open_source(path, geometry, said)
     with readers.named(path):
         table = _simulate(_words(text.removeprefix(SIMULATED)), geometry)
-    return readers.source(path, geometry, table)
+    needed = Reading(conditions=said.conditions if said else ())
+    return readers.source(path, geometry, Contents({"": table}), needed)
 
 
-def read(path: Path, geometry: Geometry) -> Showers:
-    """Return all showers of a file, or simulated ones, or raise `readers.ReaderError`."""
-    return open_source(path, geometry).whole().showers
-
-
-def canvas_pool(path: Path, geometry: Geometry, channels: Channels, *, clean: bool) -> CanvasPool:
+def canvas_pool(
+    file: readers.ShowerFile, showers: Showers | None, channels: Channels
+) -> CanvasPool:
     """Return showers for a whole detector: of the fast simulation, or of a file of patches.
 
     Parameters
     ----------
-    clean
-        Whether the file's cells are without noise.
+    showers
+        Those of the file; None for the fast simulation, which makes its own.
 
     Raises
     ------
@@ -69,7 +69,8 @@ def canvas_pool(path: Path, geometry: Geometry, channels: Channels, *, clean: bo
     from models.simulation.canvas import PatchCanvas  # noqa: PLC0415  as below
     from models.simulation.whole import CanvasPool, simulated_pool  # noqa: PLC0415
 
-    if str(path).startswith(SIMULATED):
+    path, geometry = file.path, file.geometry
+    if showers is None:
         with readers.named(path):
             words = _words(str(path).removeprefix(SIMULATED))
             rng = np.random.default_rng(words.seed)
@@ -78,11 +79,10 @@ def canvas_pool(path: Path, geometry: Geometry, channels: Channels, *, clean: bo
                 return simulated_pool(channels, geometry, energies, rng, words.particle)
             except ValueError as error:
                 raise TableError(f"{error}: {FORM}") from None
-    showers = read(path, geometry)
     canvas = PatchCanvas(channels, geometry)
     phase = np.zeros(showers.n, np.int64)
     conditions = dict(showers.conditions)
-    return CanvasPool(canvas, showers.cells, showers.e_inc, phase, not clean, conditions)
+    return CanvasPool(canvas, showers.cells, showers.e_inc, phase, not file.clean, conditions)
 
 
 class _Words(NamedTuple):

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from models.fitting.certification import examiner
 from models.fitting.generation import generate
+from models.scoring.condition_cells import inner_edges
 from models.scoring.measures import auc
 from models.showers.batch import concatenate
 
@@ -86,7 +87,7 @@ class Mutability:
     ) -> NDArray[np.float64]:
         """Return the outlier score of each embedded shower by `refit`."""
         scores = [
-            _cluster(np.vstack([self.own_reference(e, n), point])).outlier_scores_[-1]
+            _cluster(np.vstack([distinct(self.own_reference(e, n)), point])).outlier_scores_[-1]
             for point, e in zip(points, e_rec, strict=True)
         ]
         outlier: NDArray[np.float64] = np.nan_to_num(np.array(scores), nan=1.0)
@@ -94,10 +95,10 @@ class Mutability:
 
     def clustered(self, n_cells: int, device: torch.device | None = None) -> Clustered:
         """Return the fast form: the reference of each of `n_cells` condition cells, clustered once."""
-        edges = np.quantile(self.condition, np.linspace(0, 1, n_cells + 1)[1:-1])
+        edges = inner_edges(self.condition, n_cells)
         cell = np.searchsorted(edges, self.condition, side="right")
         where = device or torch.device("cpu")
-        cells = tuple(_Cell.fit(self.points[cell == k], where) for k in range(n_cells))
+        cells = tuple(_Cell.fit(self.points[cell == k], where) for k in range(len(edges) + 1))
         return Clustered(self, edges, cells)
 
 
@@ -131,6 +132,15 @@ def _cluster(points: NDArray[np.float64]) -> hdbscan.HDBSCAN:
     ).fit(points)
 
 
+def distinct(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points without those that are there already.
+
+    Identical ones have an infinite density, beside which all others are outliers.
+    """
+    once: NDArray[np.float64] = np.unique(points, axis=0)
+    return once
+
+
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """The cluster tree of one reference, as arrays that points are dropped into."""
@@ -139,7 +149,7 @@ class _Cell:
     """Shape (R, S)."""
 
     core: torch.Tensor
-    """Distance to the MIN_SAMPLES-th neighbour, itself counted, as HDBSCAN does; shape (R,)."""
+    """Distance to the MIN_SAMPLES-th neighbour beside itself, as HDBSCAN takes it; shape (R,)."""
 
     parent: torch.Tensor
     """Cluster from which each point falls out, shape (R,)."""
@@ -155,6 +165,7 @@ class _Cell:
 
     @classmethod
     def fit(cls, points: NDArray[np.float64], device: torch.device) -> _Cell:
+        points = distinct(points)
         tree = _cluster(points).condensed_tree_.to_numpy()
         n = len(points)
         is_point = tree["child"] < n
@@ -173,7 +184,7 @@ class _Cell:
         for cluster in range(n_clusters - 1, 0, -1):  # children are numbered after their parents
             death[above[cluster]] = max(death[above[cluster]], death[cluster])
         x = torch.from_numpy(points).to(device)
-        core = torch.cdist(x, x).topk(MIN_SAMPLES, largest=False).values[:, -1]
+        core = torch.cdist(x, x).topk(MIN_SAMPLES + 1, largest=False).values[:, -1]
         arrays = (torch.from_numpy(a).to(device) for a in (parent, above, birth, death))
         return cls(x, core, *arrays)
 
@@ -182,8 +193,7 @@ class _Cell:
         """Return GLOSH of points as if each alone had been clustered with the reference, (N,)."""
         x = torch.from_numpy(points).to(self.points.device)
         distance = torch.cdist(x, self.points)
-        # The point is its own first neighbour, as in HDBSCAN.
-        own = distance.topk(MIN_SAMPLES - 1, largest=False).values[:, -1:]
+        own = distance.topk(MIN_SAMPLES, largest=False).values[:, -1:]
         reach = torch.maximum(torch.maximum(distance, own), self.core)
         nearest = reach.min(dim=1)
         density = 1 / nearest.values.clamp(min=1e-12)

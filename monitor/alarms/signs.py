@@ -168,9 +168,12 @@ def _cluster(s: Symptoms, geometry: Geometry) -> bool:
 
 def _beside(cell: int, geometry: Geometry) -> NDArray[np.bool_]:
     """Return the cells of the same layer that touch a cell, shape (V,)."""
-    layer = int(geometry.layer_of_cell[cell])
-    first, columns = geometry.slices[layer].start, geometry.layers[layer].shape[1]
-    row, column = np.divmod(np.arange(geometry.n_cells) - first, columns)
-    distance = np.maximum(abs(row - row[cell]), abs(column - column[cell]))
-    out: NDArray[np.bool_] = (geometry.layer_of_cell == layer) & (distance == 1)
+    index = int(geometry.layer_of_cell[cell])
+    layer, first = geometry.layers[index], geometry.slices[index].start
+    row, column = np.divmod(np.arange(geometry.n_cells) - first, layer.shape[1])
+    rows = abs(row - row[cell])
+    if layer.closes:
+        rows = np.minimum(rows, layer.shape[0] - rows)
+    distance = np.maximum(rows, abs(column - column[cell]))
+    out: NDArray[np.bool_] = (geometry.layer_of_cell == index) & (distance == 1)
     return out

@@ -38,6 +38,8 @@ from consumers.kafka.log import KafkaLog
 from consumers.wire import lumisection_form, topics
 from consumers.wire.codec import decode
 from models.showers import readers
+from models.showers.pool import clean
+from models.showers.symmetries import Symmetry
 from models.simulation import faults
 from monitor.quality.alarms import Alarm, State
 from monitor.quality.verdicts import Verdict
@@ -61,8 +63,8 @@ class Feed(threading.Thread):
         regions = {region.name: region.id for region in detector.regions}
         self.stream = Stream(
             Beam(
-                pool=readers.read(POOL, geometry), geometry=geometry, detector=detector,
-                rate_hz=rate, noiseless=True, partitions=PARTITIONS, seed=seed,
+                pool=clean(readers.read(POOL, geometry)), geometry=geometry, detector=detector,
+                rate_hz=rate, images=Symmetry(("x", "y")).images(geometry), partitions=PARTITIONS, seed=seed,
                 faults=tuple(faults.parse(text, regions) for text in fault),
                 start_ns=time.time_ns(), producer=f"chaos-{seed}",
             )

@@ -26,6 +26,8 @@ from consumers.kafka.log import KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import topics
 from models.showers import readers
+from models.showers.pool import clean
+from models.showers.symmetries import Symmetry
 from models.simulation import faults
 from monitor.quality.alarms import Alarm
 from monitor.quality.verdicts import Verdict
@@ -65,11 +67,11 @@ class Feed:
         self._stream = iter(
             Stream(
                 Beam(
-                    pool=readers.read(POOL, geometry),
+                    pool=clean(readers.read(POOL, geometry)),
                     geometry=geometry,
                     detector=detector,
                     rate_hz=self.rate,
-                    noiseless=True,
+                    images=Symmetry(("x", "y")).images(geometry),
                     faults=tuple(faults.parse(text, regions) for text in self.fault),
                     run=1,
                     lumisections_a_run=200,

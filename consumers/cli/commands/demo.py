@@ -17,7 +17,7 @@ from consumers.app import children, detector_files, settings, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.app.ending import stop_on_signals
 from consumers.app.program import Program
-from consumers.cli import demo_screen
+from consumers.cli import demo_screen, reading
 from consumers.cli.demo_scene import Scene
 from consumers.wire.user_error import UserError
 from models.showers import shipped
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="say how it went as JSON at the end")
     parser.add_argument("--no-fault", action="store_true", help="good data only")
+    reading.add_arguments(parser)
     settings.add_arguments(parser, "http_port", "threads", "artefact")
 
 
@@ -143,6 +144,7 @@ def _play(
         ),
         *("--rate", str(args.rate), "--producer", "demo"),
         *("--artefact", str(program.settings.artefact)),
+        *reading.words(args),
     ]
     if not args.no_fault:
         command += ["--fault", f"{args.fault}@{args.fault_at:g}"]

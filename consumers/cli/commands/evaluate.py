@@ -12,14 +12,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from consumers.cli import inputs
+from consumers.cli import inputs, reading
 from consumers.wire.user_error import UserError
 from models.scoring.scales import LEVELS
+from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from consumers.cli.reading import Files
     from models.detector.geometry import Geometry
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Calibration
@@ -77,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the injected faults, and of how many showers show them",
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    reading.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,8 +95,9 @@ def _run(args: argparse.Namespace) -> int:
     from models.studies import energies, evaluation, power  # noqa: PLC0415
 
     artefact = inputs.artefact(args.artefact)
-    good = inputs.showers(args.good, artefact.geometry)
-    anomalies = inputs.named(args.anomaly, artefact.geometry, "--anomaly")
+    strange_files = reading.named(args.anomaly, "--anomaly")
+    files = reading.opened(args, artefact, [args.good, *strange_files.values()])
+    good, anomalies = files.showers(args.good), files.named(strange_files)
     if args.unknown_energy:
         good = _forget(good)
         anomalies = {name: _forget(showers) for name, showers in anomalies.items()}
@@ -105,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
     names = artefact.score_names
     rows = [evaluation.compare(first, trial, names, n_cells) for trial in strange]
     if args.images:
-        calibrations = _of_images(artefact, args)
+        calibrations = _of_images(artefact, files, args)
     else:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
@@ -116,7 +120,7 @@ def _run(args: argparse.Namespace) -> int:
         _print_left_out(artefact.geometry)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
     if args.json is not None:
-        facts = _facts(artefact, args, good.n, rows, calibrations, curves)
+        facts = _facts(artefact, args, good, rows, calibrations, curves)
         facts["energies"] = _plain([asdict(row) for row in linear])
         if agreement is not None:
             facts["mutability"] = _plain(asdict(agreement))
@@ -169,14 +173,15 @@ def _print_energies(linear: Sequence[Linearity]) -> None:
         Console(width=None if sys.stdout.isatty() else 132).print(table)
 
 
-def _of_images(artefact: Artefact, args: argparse.Namespace) -> tuple[Calibration, ...]:
+def _of_images(
+    artefact: Artefact, files: Files, args: argparse.Namespace
+) -> tuple[Calibration, ...]:
     """Return the calibration on every image of the good showers under the model's symmetries."""
     from models.fitting import certification  # noqa: PLC0415  torch takes seconds
     from models.scoring import measures  # noqa: PLC0415
 
-    flips = tuple(artefact.card.get("flips", ()))
-    options = certification.CertificationOptions(draws=1, flips=flips)
-    pool = inputs.pool([args.good], artefact.geometry)
+    options = certification.CertificationOptions(draws=1, symmetry=Symmetry.of_card(artefact.card))
+    pool = files.pool([args.good])
     if args.unknown_energy:
         pool = replace(pool, showers=_forget(pool.showers))
     # Another stream than that of references: the same noise would make both alike.
@@ -217,16 +222,16 @@ def _forget(showers: Showers) -> Showers:
 def _facts(
     artefact: Artefact,
     args: argparse.Namespace,
-    good: int,
+    good: Showers,
     rows: Sequence[Row],
     calibrations: Sequence[Calibration],
     curves: Sequence[Curve],
 ) -> dict[str, Any]:
     facts = {
         "model": {"hash": artefact.hash, "family": artefact.family, "version": artefact.version},
-        "good": {"file": str(args.good), "showers": good},
+        "good": {"file": str(args.good), "showers": good.n},
         "seed": args.seed,
-        "incident energies": "unknown" if args.unknown_energy else "known",
+        "incident energies known": int(np.isfinite(good.e_inc).sum()),
         "calibration on": "every image" if args.images else "the showers",
         "anomalies": [{**asdict(row), "one_shower": row.one_shower} for row in rows],
         "calibration": [asdict(row) for row in calibrations],

@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from consumers.app import detector_files, settings, speaking, wiring
+from consumers.cli import reading
 from consumers.wire.user_error import UserError
 from models.scoring.response import gain_response
-from models.showers import readers
 from monitor.reference.gains import estimated
 from monitor.windows.channel_sums import Standard
 
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="good showers, on which it is measured how latents move with gains",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet")
+    reading.add_arguments(parser)
     settings.add_arguments(parser, "bootstrap", "detector", "artefact")
 
 
@@ -52,14 +53,15 @@ def run(args: argparse.Namespace) -> int:
     if known is None or known.monitor.channels is None:
         raise UserError("no judge has left a snapshot for this detector and model yet")
     standard = Standard.of(artefact.reference)
-    showers = readers.read(args.showers, artefact.geometry)[slice(0, MEASURED_ON)]
+    files = reading.opened(args, artefact, [args.showers])
+    showers = files.showers(args.showers)[slice(0, MEASURED_ON)]
     scorer = artefact.scorer(given.device)
     response = gain_response(scorer, showers, channels.rings, standard.mean, standard.sigma)
     found = estimated(known.monitor.channels.live.total, channels, response)
     regions = [region.name for region in detector.regions]
     parquet.write_table(table(found, channels, regions), args.out)
-    told = np.isfinite(found.gain)
-    print(f"{told.sum()} of {len(channels)} channels have a gain: {args.out}")
+    known_gains = np.isfinite(found.gain)
+    print(f"{known_gains.sum()} of {len(channels)} channels have a gain: {args.out}")
     return 0
 
 

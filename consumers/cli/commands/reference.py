@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consumers.app import detector_files, settings, speaking, wiring
-from consumers.cli import inputs, options
+from consumers.cli import inputs, options, reading
 from consumers.wire.user_error import UserError
+from models.showers.symmetries import Symmetry
 from monitor.quality.reference_acts import TIMED, Order, ReferenceAct
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artefact", type=Path, required=True, metavar="DIR", help="the model")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="artefact to write")
     parser.add_argument("--condition-cells", type=int, help="default: as many as it has")
+    reading.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -131,16 +133,19 @@ def _certify(args: argparse.Namespace) -> int:
     made = inputs.artefact(args.artefact)
     if args.anomaly and args.test is None:
         raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
-    pool = inputs.pool(args.showers, made.geometry)
-    test = None if args.test is None else inputs.showers(args.test, made.geometry)
-    strange = inputs.named(args.anomaly, made.geometry, "--anomaly")
+    named = reading.named(args.anomaly, "--anomaly")
+    tests = [*([] if args.test is None else [args.test]), *named.values()]
+    files = reading.opened(args, made, [*args.showers, *tests])
+    pool = files.pool(args.showers)
+    test = None if args.test is None else files.showers(args.test)
+    strange = files.named(named)
     card = {"certified_with": [path.name for path in args.showers]}
     try:
         how = certification.CertificationOptions(
             condition_cells=_condition_cells(args, made),
             draws=args.draws,
             seed=made.card.get("seed", 1),
-            flips=tuple(made.card.get("flips", ())),
+            symmetry=Symmetry.of_card(made.card),
         )
         new = certification.recertified(made, pool, how, card)
         new = acceptance.accepted(new, args.despite)
@@ -158,7 +163,7 @@ def _generate(args: argparse.Namespace) -> int:
     from models.fitting.generation import with_generated_reference  # noqa: PLC0415  torch takes seconds
 
     made = inputs.artefact(args.artefact)
-    seen = inputs.showers(args.conditions, made.geometry)
+    seen = reading.opened(args, made, [args.conditions]).showers(args.conditions)
     try:
         new = with_generated_reference(
             made, seen, args.showers, args.seed, _condition_cells(args, made)

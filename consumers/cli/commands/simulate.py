@@ -10,21 +10,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
 from consumers.app import settings as settings_
-from consumers.app.detector_files import check_patches, detector_of, geometry_of
+from consumers.app import wiring
+from consumers.app.detector_files import check_patches, detector_of
 from consumers.app.ending import stop_on_signals
+from consumers.cli import reading
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.sink import KafkaSink
 from consumers.wire.record import Refused, Unavailable
 from consumers.wire.user_error import UserError
+from models.detector.geometry import GeometryError
 from models.showers import readers
 from models.showers.batch import Showers
+from models.showers.pool import Pool
+from models.showers.symmetries import Symmetry
 from models.simulation import channel_faults, faults, injection, sources
 from models.simulation.canvas import Home
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
+    from consumers.cli.reading import Files
     from consumers.wire.record import Append
     from models.detector.channels import Channels
     from models.detector.geometry import Geometry
@@ -83,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compression", choices=["lz4", "zstd", "none"], default="lz4")
     parser.add_argument("--producer", default=f"simulate-{int(time.time())}", help="its name")
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
+    reading.add_arguments(parser)
     settings_.add_arguments(
         parser, "bootstrap", "prefix", "detector", "artefact", "topic", "partitions"
     )
@@ -123,16 +129,20 @@ def run(args: argparse.Namespace) -> int:
 
 def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
     """Return the beam that a command line asks for, or raise `UserError`."""
-    geometry, detector = geometry_of(settings), detector_of(settings)
+    model, detector = wiring.description_of(settings), detector_of(settings)
+    geometry = model.geometry
     check_patches(detector, geometry)
+    files = reading.opened(args, model, [args.source])
+    mirrors = Symmetry.of_card(model.card) if files.opened[args.source].clean else Symmetry()
     try:
         wanted = told_faults(args.fault, detector, geometry)
-        whole = _whole(args, geometry, detector)
+        whole = _whole(args, files, detector)
         if whole is None:
-            pool = sources.read(args.source, geometry)
+            pool = files.pool([args.source])
         else:
-            pool = Showers(whole.pool.cells, whole.pool.e_inc, whole.pool.conditions)
-    except (readers.ReaderError, faults.FaultError) as error:
+            pool = Pool(Showers(whole.pool.cells, whole.pool.e_inc, whole.pool.conditions))
+        images = mirrors.images(geometry)
+    except (readers.ReaderError, faults.FaultError, GeometryError) as error:
         raise UserError(str(error)) from None
     if not args.rate > 0 or not args.seconds > 0 or not 0 < args.block <= 1024:
         raise UserError("rate and seconds must be > 0, a block has 1 to 1024 showers")
@@ -142,7 +152,7 @@ def make_beam(args: argparse.Namespace, settings: settings_.Settings) -> Beam:
         detector=detector,
         rate_hz=args.rate,
         whole=whole,
-        noiseless=_noiseless(args.source),
+        images=images,
         faults=wanted,
         run=args.run_number,
         lumisections_a_run=args.lumisections,
@@ -173,9 +183,7 @@ def told_faults(
     return tuple(found)
 
 
-def _whole(
-    args: argparse.Namespace, geometry: Geometry, detector: Detector
-) -> WholeDetector | None:
+def _whole(args: argparse.Namespace, files: Files, detector: Detector) -> WholeDetector | None:
     """Return what showers are read by, None if the detector file says no channels."""
     from models.simulation import whole  # noqa: PLC0415  scipy takes a second
 
@@ -185,7 +193,10 @@ def _whole(
         if args.spread or args.truth or args.seeding != "largest":
             raise faults.FaultError("spread, truth and seeding need a detector file with channels")
         return None
-    pool = sources.canvas_pool(args.source, geometry, channels, clean=_noiseless(args.source))
+    simulated = str(args.source).startswith(sources.SIMULATED)
+    showers = None if simulated else files.pool([args.source]).showers
+    pool = sources.canvas_pool(files.opened[args.source], showers, channels)
+    geometry = files.geometry
     own = whole.constants(len(channels), geometry, spread, args.seed)
     sectors = list(detector.sectors)
     sector = np.array([sectors.index(region.sector) for region in detector.regions])
@@ -224,14 +235,6 @@ def play(
         append.offset()
     seconds = time.monotonic() - began
     return {"showers": showers, "records": records, "spoilt": spoilt, "seconds": seconds}
-
-
-def _noiseless(path: Path) -> bool:
-    """Return whether a file says that its cells carry no noise."""
-    if not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path) as file:
-        return float(file.attrs.get("noise_mev", -1.0)) == 0.0
 
 
 def _start_ns(text: str | None) -> int:

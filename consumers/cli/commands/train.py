@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from consumers.cli import inputs, options
+from consumers.cli import inputs, options, reading
+from consumers.cli.reading import Files
 from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from models.detector.geometry import GeometryError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.fitting import training
+    from models.fitting.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, help="CPU threads; default: all")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    reading.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,10 +89,15 @@ def run(args: argparse.Namespace) -> int:
     geometry = _geometry(args.geometry)
     over = {"epochs": args.epochs, "seed": args.seed}
     recipe = inputs.recipe(args.config, family=args.family, frozen=args.frozen or None, **over)
-    pool = inputs.pool(args.data, geometry)
     start = None if args.start is None else inputs.artefact(args.start)
-    test = None if args.test is None else inputs.showers(args.test, geometry)
-    anomalies = inputs.named(args.anomaly, geometry, "--anomaly")
+    strange = reading.named(args.anomaly, "--anomaly")
+    tests = [*([] if args.test is None else [args.test]), *strange.values()]
+    paths = [*args.data, *args.certify, *tests]
+    files = Files.open(paths, geometry, reading.said(args, recipe.conditions))
+    files.check_memory(paths)
+    _check_numbers(recipe, files, args)
+    test = None if args.test is None else files.showers(args.test)
+    anomalies = files.named(strange)
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
@@ -99,10 +107,10 @@ def run(args: argparse.Namespace) -> int:
         with bar:
             made = recipes.prepare(
                 recipe,
-                pool,
+                files.pool(args.data),
                 geometry,
                 Session(pick_device(args.device), progress, checkpoint, args.mixed),
-                certify=inputs.pool(args.certify, geometry) if args.certify else None,
+                certify=files.pool(args.certify) if args.certify else None,
                 start=start,
                 card={"files": [path.name for path in (*args.data, *args.certify)]},
             )
@@ -134,6 +142,13 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--threads {args.threads}: give 1 or more")
     if args.anomaly and args.test is None:
         raise UserError("--anomaly is for the card: it needs --test FILE of good showers")
+
+
+def _check_numbers(recipe: Recipe, files: Files, args: argparse.Namespace) -> None:
+    try:
+        recipe.needs.check(files.n(args.data), files.n(args.certify) if args.certify else None)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:

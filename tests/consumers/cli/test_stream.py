@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from blocks import GEOMETRY, START_NS
 
-from consumers.cli.stream import LUMISECTION_S, Beam, Stream, fresh
+from consumers.cli.stream import LUMISECTION_S, Beam, Stream
 from consumers.wire.block import DecodeError
 from consumers.wire.codec import decode
 from models.showers.batch import Showers
+from models.showers.pool import Pool, clean
+from models.showers.symmetries import Symmetry
 from models.simulation.faults import parse
 from monitor.detector.tree import grid
 
@@ -23,7 +25,7 @@ def pool(n=50):
 
 def beam(**changes):
     fields = {
-        "pool": pool(),
+        "pool": Pool(pool()),
         "geometry": GEOMETRY,
         "detector": DETECTOR,
         "rate_hz": 400.0,
@@ -127,15 +129,28 @@ def test_conditions_shift_by_the_weights_of_the_draw():
     assert means[1] > 1.2 * means[0]
 
 
+def drawn(**changes):
+    parts = [block.showers for _, block in blocks(changes)]
+    return np.concatenate([part.cells for part in parts])
+
+
 def test_showers_without_noise_get_their_own_and_are_digitised():
-    showers = pool(400)
-    read = fresh(showers, GEOMETRY, np.random.default_rng(1))
-    steps = read.cells / GEOMETRY.least_count_mev
+    one = pool(1)
+    seen = drawn(pool=clean(one))
+    steps = seen / GEOMETRY.least_count_mev
     np.testing.assert_array_equal(steps, np.rint(steps))
-    # Mirrors keep what a layer holds; noise adds that of its cells.
     for cut in GEOMETRY.slices:
-        change = read.cells[:, cut].sum(1) - showers.cells[:, cut].sum(1)
+        change = seen[:, cut].sum(1) - one.cells[:, cut].sum(1)
         sigma = GEOMETRY.noise_mev * (cut.stop - cut.start) ** 0.5
-        assert abs(change.mean()) < 5 * sigma / 20
-        assert change.std() == pytest.approx(sigma, rel=0.2)
-    assert fresh(showers[slice(0, 0)], GEOMETRY, np.random.default_rng(1)).n == 0
+        assert abs(change.mean()) < 5 * sigma / len(change) ** 0.5
+        assert change.std() == pytest.approx(sigma, rel=0.1)
+
+
+def test_showers_are_mirrored_as_the_model_allows_and_not_otherwise():
+    one = pool(1)
+    for flips, images in (((), 1), (("y",), 2), (("x", "y"), 4)):
+        mirrors = Symmetry(flips).images(GEOMETRY)
+        seen = drawn(pool=Pool(one), images=mirrors)
+        assert len(np.unique(seen, axis=0)) == images
+        allowed = {image(one).cells.tobytes() for image in mirrors}
+        assert {row.tobytes() for row in seen} == allowed

@@ -9,7 +9,7 @@ import torch
 from consumers.cli.command import main
 from models.detector.geometry import Geometry, GeometryError, Layer
 from models.scoring.artefact import Artefact
-from models.showers.pool import images
+from models.showers.symmetries import Symmetry
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_model_draws_a_reference_at_the_energies_that_are_seen(folder):
 def test_too_few_showers_for_a_reference_are_one_line(folder, capsys):
     code, _ = reference(folder, "generate", "--conditions", folder / "new.h5", "--showers", 20)
     assert code == 2
-    assert "give more showers or fewer cells" in capsys.readouterr().err
+    assert "or fewer condition cells" in capsys.readouterr().err
 
 
 def rings(angles, name="rings", front=0.0):
@@ -102,23 +102,23 @@ LAYERS = {
 def test_mirrored_centres_are_the_centres_of_the_permuted_cells(layers):
     geometry = Geometry("mirrored", layers, noise_mev=1.0)
     signs = ([1, 1, 1], [-1, 1, 1], [1, -1, 1], [-1, -1, 1])
-    for image, sign in zip(images(geometry, ("x", "y")), signs, strict=True):
-        assert np.allclose(geometry.centres[image], geometry.centres * sign)
-        assert np.array_equal(np.sort(image), np.arange(geometry.n_cells))
+    for image, sign in zip(Symmetry(("x", "y")).images(geometry), signs, strict=True):
+        assert np.allclose(geometry.centres[image.cells], geometry.centres * sign)
+        assert np.array_equal(np.sort(image.cells), np.arange(geometry.n_cells))
 
 
 def test_mirrors_leave_every_cell_in_its_ring():
     # The centre of a full ring is the axis: its cells are told apart by their place alone.
     geometry = Geometry("rings", (rings(4), rings(1, "whole", 1.0)), noise_mev=1.0)
     ring = np.arange(geometry.n_cells) % 3
-    for image in images(geometry, ("x", "y")):
-        assert np.array_equal(ring[image], ring)
+    for image in Symmetry(("x", "y")).images(geometry):
+        assert np.array_equal(ring[image.cells], ring)
 
 
 def test_angles_without_a_mirror_image_are_refused_in_one_line():
     geometry = Geometry("five", (rings(5),), noise_mev=1.0)
-    (_, y) = images(geometry, ("y",))
-    assert np.allclose(geometry.centres[y], geometry.centres * [1, -1, 1])
+    (_, y) = Symmetry(("y",)).images(geometry)
+    assert np.allclose(geometry.centres[y.cells], geometry.centres * [1, -1, 1])
     with pytest.raises(GeometryError, match="'rings' has no mirror image in x: with 5") as caught:
-        images(geometry, ("x",))
+        Symmetry(("x",)).images(geometry)
     assert "\n" not in str(caught.value)

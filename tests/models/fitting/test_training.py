@@ -14,11 +14,12 @@ from models.fitting.twins import twins
 from models.flows import standards
 from models.flows.interface import Phase
 from models.showers.batch import Showers
-from models.showers.pool import Pool, digitise, images
+from models.showers.pool import Pool, digitise
+from models.showers.symmetries import Symmetry
 
 
 def test_mirrors_are_their_own_inverse_and_stay_in_their_layer():
-    identity, x, y, both = images(tiny.GEOMETRY, ("x", "y"))
+    identity, x, y, both = (one.cells for one in Symmetry(("x", "y")).images(tiny.GEOMETRY))
     assert np.array_equal(identity, np.arange(504))
     assert np.array_equal(x[y], both)
     for image in (x, y, both):
@@ -41,9 +42,7 @@ def test_digitisation_has_the_noise_and_the_step_of_the_detector():
 def test_only_clean_showers_get_noise():
     good = tiny.showers()[slice(0, 10)]
     clean = np.arange(10) < 5
-    draw = Pool(good, clean).draw(
-        np.arange(10), tiny.GEOMETRY, np.random.default_rng(1), images(tiny.GEOMETRY, ())
-    )
+    draw = Pool(good, clean).draw(np.arange(10), tiny.GEOMETRY, np.random.default_rng(1), ())
     changed = (draw.cells != good.cells).any(axis=1)
     assert np.array_equal(changed, clean)
 
@@ -256,7 +255,10 @@ def test_too_few_held_out_showers_are_refused():
 def test_flips_of_noise_free_showers_keep_their_energy():
     good = tiny.showers()[slice(0, 5)]
     draw = Pool(Showers(good.cells, good.e_inc)).draw(
-        np.arange(5), tiny.GEOMETRY, np.random.default_rng(3), images(tiny.GEOMETRY, ("x", "y"))
+        np.arange(5),
+        tiny.GEOMETRY,
+        np.random.default_rng(3),
+        Symmetry(("x", "y")).images(tiny.GEOMETRY),
     )
     assert np.allclose(draw.cells.sum(axis=1), good.cells.sum(axis=1), atol=1e-2)
 

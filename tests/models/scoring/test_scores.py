@@ -7,7 +7,14 @@ import torch
 from models.detector.geometry import Geometry, Layer
 from models.flows.interface import FlowOutput
 from models.scoring import scores
-from models.scoring.scores import RawScores, ScoreError, ScoreMap, block_sums, standard_chi2
+from models.scoring.scores import (
+    RawScores,
+    ScoreError,
+    ScoreMap,
+    block_sums,
+    names,
+    standard_chi2,
+)
 
 GEOMETRY = Geometry(
     "small",
@@ -44,6 +51,29 @@ def test_block_sums_are_sums_over_blocks(height, width):
         for j in range(6 - w):
             expected = grid[i : i + h, j : j + w].sum((0, 1))
             assert torch.allclose(sums[i, j], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (3, 2), (4, 5), (9, 9)])
+def test_blocks_of_a_layer_that_closes_go_on_over_its_seam(height, width):
+    grid = torch.randn(4, 5, 2, generator=torch.Generator().manual_seed(1))
+    sums = block_sums(grid, height, width, closes=True)
+    turned = block_sums(grid.roll(1, 0), height, width, closes=True)
+    assert torch.allclose(turned, sums.roll(1, 0), atol=1e-6)
+    assert len(sums) == (4 if height < 4 else 1)
+
+
+@pytest.mark.parametrize("angle", range(8))
+def test_a_patch_is_as_strange_at_the_seam_of_a_polar_layer_as_elsewhere(angle):
+    edges = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    rings = Layer("rings", (8, 6), (1.0, 1.0), (0.0, 1.0), edges)
+    score = RawScores(Geometry("polar", (rings,), noise_mev=1.0))
+    z = torch.full((1, 49), 0.5)
+    patch = [(angle + a) % 8 * 6 + r for a in range(3) for r in range(2, 5)]
+    z[0, patch] = 2.0
+    output = FlowOutput(torch.zeros(1, 1), z, None)
+    found = score(output, np.zeros((1, 48), np.float32), np.full(1, 0.5))
+    at = names(("cells",), residuals=False).index("block")
+    assert found[0, at] == pytest.approx(float(standard_chi2(torch.tensor(36.0), 9)), rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [5, 9, 288])

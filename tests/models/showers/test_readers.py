@@ -11,9 +11,11 @@ import pytest
 from models.detector import files as geometries
 from models.detector import geometry as geo
 from models.detector.geometry import Geometry, GeometryError, Layer
-from models.showers import shipped, tables
-from models.showers.batch import concatenate
-from models.showers.readers import ReaderError, open_source, read
+from models.showers import hdf5, readers, shipped
+from models.showers.batch import Showers, concatenate
+from models.showers.layouts import Reading
+from models.showers.readers import ReaderError, gather, open_source, read
+from models.showers.recordings import left_out
 
 uproot = pytest.importorskip("uproot")
 
@@ -46,6 +48,11 @@ def write(path, **columns):
     return path
 
 
+def recording(path, *conditions, **said):
+    file = open_source(path, SMALL, Reading(conditions=conditions, **said))
+    return file.rows(0, file.n)
+
+
 def test_the_shipped_showers_are_read_whole():
     showers = read(PB_LAR / "mu.h5", geometries.load(geometries.SHIPPED / "pb-lar-504.json"))
     assert showers.cells.shape == (500, 504)
@@ -64,13 +71,13 @@ def test_a_calochallenge_file_is_read_with_its_stream_columns(tmp_path, cells, e
         pileup=np.full((N, 1), 30.0),
         event_id=np.arange(N),
     )
-    recording = open_source(path, SMALL).whole()
-    np.testing.assert_array_equal(recording.showers.cells, cells)
-    np.testing.assert_array_equal(recording.showers.e_inc, energy)
-    assert set(recording.showers.conditions) == {"pileup"}
-    np.testing.assert_array_equal(recording.region, np.arange(N))
-    np.testing.assert_array_equal(recording.time, np.arange(N) * 500_000_000)
-    assert (recording.run[0], recording.lumisection[0]) == (7, 3)
+    found = recording(path, "pileup", stream=True)
+    np.testing.assert_array_equal(found.showers.cells, cells)
+    np.testing.assert_array_equal(found.showers.e_inc, energy)
+    assert set(found.showers.conditions) == {"pileup"}
+    np.testing.assert_array_equal(found.stream["region"], np.arange(N))
+    np.testing.assert_array_equal(found.stream["time"], np.arange(N) * 500_000_000)
+    assert (found.stream["run"][0], found.stream["lumisection"][0]) == (7, 3)
 
 
 def test_a_calogan_file_is_read_in_mev(tmp_path, cells, energy):
@@ -91,22 +98,6 @@ def test_an_unknown_energy_is_nan(tmp_path, cells):
     assert np.isnan(read(write(tmp_path / "a.h5", showers=cells), SMALL).e_inc).all()
 
 
-def test_parquet_gives_the_same_showers_as_hdf5(tmp_path, cells, energy):
-    lists = [
-        pa.FixedSizeListArray.from_arrays(pa.array(cells.ravel()), 8),
-        pa.array(cells.tolist(), pa.list_(pa.float32())),
-    ]
-    for column in lists:
-        table = pa.table(
-            {"showers": column, "e_inc": energy, "region": pa.array(range(N), pa.int32())}
-        )
-        pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
-        recording = open_source(tmp_path / "a.parquet", SMALL).whole()
-        np.testing.assert_array_equal(recording.showers.cells, cells)
-        np.testing.assert_array_equal(recording.showers.e_inc, energy)
-        np.testing.assert_array_equal(recording.region, np.arange(N))
-
-
 def test_a_parquet_column_of_structs_is_no_column_and_no_condition(tmp_path, cells, energy):
     columns = {
         "pos": pa.array([{"x": 1.0, "y": 2.0}] * N),
@@ -118,60 +109,45 @@ def test_a_parquet_column_of_structs_is_no_column_and_no_condition(tmp_path, cel
         "pos.x": pa.array(energy / 1e3),
     }
     pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=3)
-    recording = open_source(tmp_path / "a.parquet", SMALL).whole()
-    np.testing.assert_array_equal(recording.showers.cells, cells)
-    assert set(recording.showers.conditions) == {"eta", "pos.x"}
-    np.testing.assert_array_equal(recording.showers.conditions["eta"], energy / np.float32(1e4))
-    np.testing.assert_array_equal(recording.showers.conditions["pos.x"], energy / np.float32(1e3))
+    found = recording(tmp_path / "a.parquet", "eta", "pos.x").showers
+    np.testing.assert_array_equal(found.cells, cells)
+    np.testing.assert_array_equal(found.conditions["eta"], energy / np.float32(1e4))
+    np.testing.assert_array_equal(found.conditions["pos.x"], energy / np.float32(1e3))
+    with pytest.raises(ReaderError, match="`pos` holds struct"):
+        recording(tmp_path / "a.parquet", "pos")
 
 
-def test_parquet_ranges_in_order_read_each_row_group_once_a_column(tmp_path, cells, energy):
-    showers = pa.array(cells.tolist(), pa.list_(pa.float32()))
-    table = pa.table({"showers": showers, "e_inc": energy, "eta": energy})
-    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
-    source = open_source(tmp_path / "a.parquet", SMALL)
-    read_row_group, reads = source.table._file.read_row_group, []
-
-    class Counting:
-        def read_row_group(self, group, columns):
-            reads.append((group, *columns))
-            return read_row_group(group, columns=columns)
-
-    source.table._file = Counting()
-    parts = list(source.chunks(2))
-    np.testing.assert_array_equal(np.concatenate([p.showers.cells for p in parts]), cells)
-    assert sorted(reads) == [(g, c) for g in range(3) for c in ("e_inc", "eta", "showers")]
+def test_a_row_group_as_large_as_the_file_is_read_a_few_rows_at_a_time(tmp_path, cells, energy):
+    table = pa.table({"showers": pa.array(cells.tolist()), "e_inc": energy})
+    pq.write_table(table, tmp_path / "a.parquet")
+    parts = list(open_source(tmp_path / "a.parquet", SMALL).chunks(2))
+    assert max(part.showers.n for part in parts) == 2
+    read_back = np.concatenate([part.showers.cells for part in parts])
+    np.testing.assert_array_equal(read_back, cells)
 
 
-def test_files_with_different_conditions_share_those_that_all_have(tmp_path, cells, energy):
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_range_of_rows_is_that_range(tmp_path, cells, energy, size):
+    table = pa.table({"showers": pa.array(cells.tolist()), "e_inc": energy})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=size)
+    file = open_source(tmp_path / "a.parquet", SMALL)
+    for start in range(N):
+        for stop in range(start + 1, N + 1):
+            found = file.rows(start, stop)
+            np.testing.assert_array_equal(found.showers.e_inc, energy[start:stop])
+            np.testing.assert_array_equal(found.row, np.arange(start, stop))
+
+
+def test_batches_with_different_conditions_share_those_that_all_have(cells, energy):
     parts = [
-        read(write(tmp_path / f"{i}.h5", showers=cells, pileup=energy, **more), SMALL)
-        for i, more in enumerate(({"eta": energy}, {}, {"phi": energy}))
+        Showers(cells, energy, {"pileup": energy, **more})
+        for more in ({"eta": energy}, {}, {"phi": energy})
     ]
     for batches in (parts, parts[::-1]):
         assert set(concatenate(batches).conditions) == {"pileup"}
     both = concatenate([parts[0], parts[0]])
     assert set(both.conditions) == {"pileup", "eta"}
     assert both.conditions["eta"].shape == (2 * N,)
-
-
-@pytest.mark.parametrize("jagged", [False, True])
-def test_a_root_tree_gives_the_same_showers_as_hdf5(tmp_path, cells, energy, jagged):
-    import awkward as ak
-
-    showers = ak.Array(cells.tolist()) if jagged else cells
-    with uproot.recreate(tmp_path / "a.root") as file:
-        columns = {"showers": showers, "incident_energies": energy, "eta": energy / 1e4}
-        file.mktree("other", {"x": "i4"})
-        tree = file.mktree(
-            "events",
-            {k: getattr(v, "type", None) or (v.dtype, v.shape[1:]) for k, v in columns.items()},
-        )
-        tree.extend(columns)
-    recording = open_source(tmp_path / "a.root", SMALL).whole()
-    np.testing.assert_array_equal(recording.showers.cells, cells)
-    np.testing.assert_array_equal(recording.showers.e_inc, energy)
-    np.testing.assert_allclose(recording.showers.conditions["eta"], energy / 1e4)
 
 
 def test_chunks_add_up_to_the_file(tmp_path, cells, energy):
@@ -182,36 +158,170 @@ def test_chunks_add_up_to_the_file(tmp_path, cells, energy):
     np.testing.assert_array_equal(np.concatenate([p.showers.cells for p in parts]), cells)
 
 
-def nan(cells):
-    return np.where(np.arange(8) == 4, np.nan, cells)
-
-
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        (lambda c, _: {"showers": nan(c)}, "finite"),
-        (lambda c, _: {"showers": c.astype(np.float64) * 1e300}, "finite"),
         (lambda c, _: {"showers": c[:, :7]}, r"\(7, 7\), but geometry small has 8 cells"),
         (lambda c, _: {"showers": c.reshape(N, 2, 4)}, "has shape"),
-        (lambda c, e: {"showers": c, "incident_energies": e[:3]}, "beside 7 showers"),
-        (lambda c, e: {"showers": c, "incident_energies": -e}, "e_inc must lie"),
-        (lambda c, _: {"showers": c, "region": np.full(N, 70_000)}, "do not fit uint16"),
-        (lambda c, _: {"showers": c, "region": np.full(N, -1)}, "do not fit uint16"),
-        (lambda c, _: {"showers": c, "run": np.full(N, 1.5)}, "whole numbers"),
-        (lambda c, _: {"showers": c, "time": np.full(N, np.nan)}, "do not fit int64"),
-        (lambda c, _: {"showers": c, "eta": np.full(N, np.inf)}, "'eta' must be"),
+        (lambda c, e: {"showers": c, "incident_energies": e[:3]}, "3 rows beside 7 showers"),
+        (lambda c, e: {"showers": c, "e_inc": np.tile(e[:, None], 2)}, "one number for each"),
+        (lambda c, e: {"showers": c, "e_inc": e.astype("S9")}, "`e_inc` holds text"),
+        (lambda c, e: {"showers": c, "e_inc": np.ones(N, bool)}, "`e_inc` holds bool"),
         (lambda c, _: {"layer_0": c[:, :6].reshape(N, 2, 3)}, "layers"),
+        (lambda c, _: {"layer_0": c[:, :6], "layer_1": c[:3, 6:]}, "`layer_1` has 3 rows"),
         (lambda c, _: {"data": c}, "neither `showers` nor `layer_0`, but data"),
-        (lambda c, _: {"showers": np.array([b"abc"] * N)}, "no numeric columns"),
+        (lambda c, _: {"showers": np.array([b"abc"] * N)}, "`showers` holds text"),
+        (lambda c, _: {"text": np.array([b"abc"] * N)}, "no numeric columns"),
         (lambda c, _: {"showers": c[:0]}, "holds no showers"),
+        (lambda c, _: {"a/showers": c, "b/showers": c}, "in `a` and `b`: say which by --table"),
     ],
 )
-def test_impossible_showers_are_refused_in_one_line(tmp_path, cells, energy, columns, says):
+def test_columns_that_hold_no_showers_are_refused_in_one_line(
+    tmp_path, cells, energy, columns, says
+):
     path = write(tmp_path / "bad.h5", **columns(cells, energy))
     with pytest.raises(ReaderError, match=says) as caught:
-        read(path, SMALL)
+        open_source(path, SMALL)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def at_4(values, value):
+    changed = np.array(values)
+    changed.reshape(N, -1)[4, -1] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("showers", np.nan, "`showers` is not finite .* in row 4: cell 7 is nan"),
+        ("showers", 1e300, "`showers` is not finite .* in row 4: cell 7 is inf"),
+        ("showers", -2e9, "`showers` is not finite .* in row 4: cell 7 is -2e"),
+        ("e_inc", 0.0, r"`e_inc` is not in \(0, .* in row 4: 0"),
+        ("e_inc", -1.0, r"`e_inc` is not in \(0, .* in row 4: -1"),
+        ("e_inc", np.inf, r"`e_inc` is not in \(0, .* in row 4: inf"),
+        ("region", 70_000, "`region` does not fit uint16 in row 4: 70000"),
+        ("region", -1, "`region` does not fit uint16 in row 4: -1"),
+        ("time", -5, "`time` does not fit int64 in row 4"),
+        ("eta", np.inf, "`eta` is not finite in row 4: inf"),
+    ],
+)
+def test_a_row_that_is_no_shower_is_named_or_left_out_and_counted(
+    tmp_path, cells, energy, name, value, says
+):
+    columns = {
+        "showers": cells.astype(np.float64),
+        "e_inc": energy.astype(np.float64),
+        "eta": energy.astype(np.float64),
+        "region": np.arange(N),
+        "time": np.arange(N) + 10**18,
+    }
+    path = write(tmp_path / "a.h5", **{**columns, name: at_4(columns[name], value)})
+    with pytest.raises(ReaderError, match=says) as caught:
+        recording(path, "eta", stream=True)
+    assert str(caught.value).startswith(f"{path}: ")
+    found = recording(path, "eta", stream=True, skip_bad=True)
+    np.testing.assert_array_equal(found.row, [0, 1, 2, 3, 5, 6])
+    np.testing.assert_array_equal(found.showers.cells, cells[found.row])
+    np.testing.assert_array_equal(found.stream["region"], found.row)
+    told = left_out(found.bad, N)
+    assert told.startswith("1 of 7 rows left out (1: `" + name)
+
+
+def test_what_nobody_asks_for_is_never_in_the_way(tmp_path, cells, energy):
+    path = write(
+        tmp_path / "a.h5",
+        showers=cells,
+        incident_energies=energy,
+        chi2=np.full(N, 1e300),
+        weight=np.full(N, np.nan),
+        run=np.full(N, 1.5),
+        time=np.full(N, np.nan),
+        label=np.array([b"x"] * N),
+        few=np.ones(3),
+    )
+    np.testing.assert_array_equal(read(path, SMALL).e_inc, energy)
+    table = {"showers": pa.array(cells.tolist()), "incident_energies": energy}
+    table["hits"] = pa.array([[1.0] * (i % 3) for i in range(N)])
+    table["flag"] = pa.array([None, *range(N - 1)])
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read(tmp_path / "a.parquet", SMALL).e_inc, energy)
+
+
+def test_files_of_which_no_row_is_a_shower_say_why(tmp_path, cells):
+    path = write(tmp_path / "a.h5", showers=cells * np.nan)
+    with pytest.raises(ReaderError, match="no row holds a shower: `showers` is not finite"):
+        gather([open_source(path, SMALL, Reading(skip_bad=True))])
+
+
+def test_a_null_energy_is_unknown_and_a_null_shower_is_none(tmp_path, cells, energy):
+    path = tmp_path / "a.parquet"
+    for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 8)):
+        showers = pa.array([*cells[:5].tolist(), None, cells[6].tolist()], kind)
+        e_inc = pa.array([None, *energy[1:].tolist()])
+        pq.write_table(pa.table({"showers": showers, "e_inc": e_inc}), path)
+        with pytest.raises(ReaderError, match="`showers` is null in row 5"):
+            recording(path)
+        found = recording(path, skip_bad=True).showers
+        np.testing.assert_array_equal(np.isnan(found.e_inc), [True] + 5 * [False])
+        np.testing.assert_array_equal(found.cells, cells[[0, 1, 2, 3, 4, 6]])
+
+
+def test_lists_of_unequal_length_are_named_by_row(tmp_path, cells, energy):
+    path = tmp_path / "a.parquet"
+    lists = cells.tolist()
+    lists[3] = lists[3][:5]
+    pq.write_table(pa.table({"showers": pa.array(lists), "e_inc": energy}), path)
+    with pytest.raises(ReaderError, match="`showers` has 5 values, not 8 in row 3"):
+        recording(path)
+    assert recording(path, skip_bad=True).showers.n == N - 1
+
+
+def test_empty_tables_say_that_they_are_empty(tmp_path, cells, energy):
+    for showers in (
+        pa.array(cells.tolist()),
+        pa.FixedSizeListArray.from_arrays(pa.array(cells.ravel()), 8),
+    ):
+        table = pa.table({"showers": showers, "e_inc": energy})
+        pq.write_table(table.slice(0, 0), tmp_path / "a.parquet")
+        with pytest.raises(ReaderError, match="holds no showers"):
+            open_source(tmp_path / "a.parquet", SMALL)
+
+
+def test_a_filter_that_hdf5_lacks_is_named(tmp_path, cells, energy):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["incident_energies"] = energy
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk(cells.shape)
+        plist.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, (2, 2, 4, cells.nbytes, 5, 1, 0))
+        space = h5py.h5s.create_simple(cells.shape)
+        made = h5py.h5d.create(file.id, b"showers", h5py.h5t.IEEE_F32LE, space, plist)
+        made.write_direct_chunk((0, 0), cells.tobytes()[:100], 0)
+    with pytest.raises(ReaderError, match=r"filter 32001 \(blosc\).*hdf5plugin"):
+        open_source(path, SMALL)
+
+
+def test_whole_numbers_that_are_seconds_are_no_nanoseconds(tmp_path, cells):
+    for size, unit in ((1, "seconds"), (1000, "milliseconds"), (10**6, "microseconds")):
+        times = (np.arange(N) + 1_700_000_000) * size
+        path = write(tmp_path / f"{unit}.h5", showers=cells, time=times)
+        with pytest.raises(ReaderError, match=f"look like {unit}"):
+            recording(path, stream=True)
+    path = write(tmp_path / "a.h5", showers=cells, time=np.arange(N) + 1_700_000_000.5)
+    found = recording(path, stream=True).stream["time"]
+    np.testing.assert_array_equal(found, (np.arange(N) * 2 + 3_400_000_001) * 500_000_000)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_timestamps_of_parquet_keep_their_nanoseconds(tmp_path, cells, old):
+    times = np.arange(N) * 10**9 + 1_700_000_000_123_456_789
+    column = pa.array(times).cast(pa.timestamp("ns", "UTC"))
+    table = pa.table({"showers": pa.array(cells.tolist()), "time": column})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=old)
+    found = recording(tmp_path / "a.parquet", stream=True).stream["time"]
+    np.testing.assert_array_equal(found, times)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +372,14 @@ def test_a_link_to_another_file_is_not_followed(tmp_path, cells):
     write(tmp_path / "secret.h5", showers=cells)
     with h5py.File(tmp_path / "link.h5", "w") as file:
         file["showers"] = h5py.ExternalLink("secret.h5", "showers")
-    with pytest.raises(ReaderError, match="no numeric columns"):
+    with pytest.raises(ReaderError, match="`showers` holds a link to another file"):
         read(tmp_path / "link.h5", SMALL)
+    with h5py.File(tmp_path / "soft.h5", "w") as file:
+        file["out"] = h5py.ExternalLink("secret.h5", "/")
+        file["showers"] = h5py.SoftLink("/out/showers")
+        file["e_inc"] = h5py.SoftLink("e_inc")
+    with pytest.raises(ReaderError, match="`showers` holds a link to another file"):
+        read(tmp_path / "soft.h5", SMALL)
     (tmp_path / "raw").write_bytes(bytes(N * 8 * 4))
     with h5py.File(tmp_path / "raw.h5", "w") as file:
         raw = [(str(tmp_path / "raw"), 0, N * 8 * 4)]
@@ -272,13 +388,21 @@ def test_a_link_to_another_file_is_not_followed(tmp_path, cells):
         read(tmp_path / "raw.h5", SMALL)
 
 
+def test_the_limit_on_memory_is_for_all_files_together(tmp_path, monkeypatch, cells):
+    files = [open_source(write(tmp_path / f"{i}.h5", showers=cells), SMALL) for i in range(3)]
+    monkeypatch.setattr(readers, "MAX_BYTES", cells.nbytes * 2)
+    assert gather(files[:2]).counts == (N, N)
+    with pytest.raises(ReaderError, match="in 3 files"):
+        gather(files)
+
+
 def test_sizes_are_checked_before_memory_is_taken(tmp_path, monkeypatch):
     path = tmp_path / "bomb.h5"
     with h5py.File(path, "w") as file:  # a few kB that claim 32 TB of showers
         file.create_dataset("showers", (10**12, 8), "f4", chunks=(1024, 8), compression="gzip")
-    with pytest.raises(ReaderError, match="in chunks"):
+    with pytest.raises(ReaderError, match="32000 GB of cells"):
         read(path, SMALL)
-    monkeypatch.setattr(tables, "MAX_PIECE", 1000)
+    monkeypatch.setattr(hdf5, "MAX_PIECE", 1000)
     with pytest.raises(ReaderError, match="chunks"):
         open_source(path, SMALL)
 

@@ -43,6 +43,30 @@ def test_fast_form_is_the_refit_where_the_object_is_no_news_to_the_tree(fitted):
     assert fast == pytest.approx(refit, abs=0.01)
 
 
+def test_fast_form_takes_neighbours_as_hdbscan_does():
+    rng = np.random.default_rng(0)
+    reference, objects = rng.normal(size=(500, 10)), rng.normal(size=(60, 10))
+    fast = mutability._Cell.fit(reference, mutability.torch.device("cpu")).outlier(objects)
+    together = (np.vstack([reference, one]) for one in objects)
+    refit = np.array([mutability._cluster(points).outlier_scores_[-1] for points in together])
+    # A point that joins may move the tree a little; mostly it does not.
+    assert np.median(np.abs(fast - refit)) < 1e-6
+    assert np.abs(fast - refit).max() < 0.05
+    assert (fast < refit - 1e-6).mean() < 0.1
+
+
+def test_identical_showers_do_not_make_all_others_outliers():
+    rng = np.random.default_rng(0)
+    reference, objects = rng.normal(size=(470, 10)), rng.normal(size=(60, 10))
+    again = np.vstack([reference, np.repeat(reference[:1], 30, axis=0)])
+    device = mutability.torch.device("cpu")
+    plain, found = (mutability._Cell.fit(r, device).outlier(objects) for r in (reference, again))
+    np.testing.assert_array_equal(found, plain)
+    fitted = mutability.Mutability(None, None, None, None, again, np.arange(500.0))
+    refit = fitted.refit_of(objects[:5], np.full(5, 250.0), 500)
+    assert (refit < 1).all()
+
+
 def test_an_object_is_judged_by_the_showers_of_its_own_energy(fitted):
     low = fitted.own_reference(0.0, 100)
     assert np.array_equal(low, fitted.points[:100])

@@ -1,0 +1,71 @@
+"""The page of the seed papers: every question has its table, and the cuts are what they say."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import tiny
+
+from consumers.bench.paper_sheets import page
+from models.scoring.measures import rate, separation
+from models.studies import papers
+from models.studies.evaluation import Row
+
+
+def seen(seed):
+    rng = np.random.default_rng(seed)
+    return separation(rng.random(300), rng.random(200) ** 2)
+
+
+def told():
+    names = ["nll_code", "nll_cells", "reconstruction", "response"]
+    scores = {name: seen(1) for name in (*names, "combined")}
+    row = Row("20 mm", 200, 0, scores, (seen(2), None, seen(3)))
+    family = {"edges_mev": [0.0, 5e3, 9e3, float("inf")], "scores": names, "rows": [asdict(row)]}
+    three = {kind: asdict(seen(4)) for kind in ("supervised", "unsupervised", "both")}
+    cut = papers.Cut(0.9, rate(180, 200), {"20 mm": rate(50, 200)})
+    return {
+        "good": 300,
+        "seed": 1,
+        "made with": {"flux": "a" * 64, "caloflow": "b" * 64},
+        "flux": family,
+        "caloflow": family,
+        "energies": [{"name": "20 mm", "known": asdict(seen(5)), "unknown": asdict(seen(6))}],
+        "lessons": [{"lesson": "pairs", "name": "20 mm", **three}],
+        "cuts": [asdict(cut)],
+        "generated": 500,
+    }
+
+
+def test_every_question_of_the_papers_has_its_table():
+    text = page(json.loads(json.dumps(told(), default=str)), "papers.json")
+    for title in (
+        "arXiv:2312.11618",
+        "against decay point and mass",
+        "caloflow: AUC against distance of two photons and energy",
+        "flux: AUC against distance of two photons and energy",
+        "Supervised, unsupervised, both",
+        "arXiv:2204.08609",
+        "which part sees what",
+        "Quantile cuts on a reference generated",
+        "One class against the supervised limit",
+        "What differs",
+        "Not here",
+    ):
+        assert title in text
+    for line in text.splitlines():
+        if line.startswith("| 20 mm"):
+            assert "nan" not in line
+    assert "| 0.9 | 0.900 (0.850–0.938) | 0.250 (0.192–0.316) |" in text
+
+
+@pytest.mark.slow
+def test_a_higher_quantile_keeps_more_and_rejects_less():
+    good, strange = tiny.showers("gamma_test", 60), {"pi0": tiny.showers("pi0", 60)}
+    cuts = papers.quantile_cuts(tiny.artefact(), good, strange, 1200, seed=1)
+    kept = [cut.kept.value for cut in cuts]
+    rejected = [cut.rejected["pi0"].value for cut in cuts]
+    assert kept == sorted(kept)
+    assert rejected == sorted(rejected, reverse=True)
+    assert cuts[1].rejected["pi0"].value > 1 - cuts[1].kept.value
