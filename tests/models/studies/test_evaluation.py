@@ -141,7 +141,7 @@ def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
 
 def test_images_forget_their_energies_too(clean):
     known, unknown = evaluate(clean, "--images"), evaluate(clean, "--images", "--unknown-energy")
-    assert known["incident energies"] == "known"
+    assert known["incident energies known"] > 0
     assert unknown["calibration"] != known["calibration"]
 
 
