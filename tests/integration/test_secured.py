@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -85,6 +86,10 @@ def test_records_go_out_and_come_back_through_tls_and_sasl(mechanism, gate, auth
     assert before is None or gate.let_in > before  # not by some other way
 
 
+UNKNOWN = "(unable to get local issuer|self-signed) certificate"
+"""What OpenSSL says of an authority that it does not know: the second, where the broker sends it."""
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -106,7 +111,7 @@ def test_who_gives_the_wrong_thing_is_refused_in_one_line(changes, said, gate, a
 def test_a_broker_of_another_authority_is_not_trusted(gate, tmp_path, authority, connect):
     other = Authority(tmp_path, "other")
     connection = connect(variables(gate.port, authority, ssl_cafile=other.file))
-    with pytest.raises(Refused, match=f"certificate of localhost:{gate.port}: unable to get local"):
+    with pytest.raises(Refused, match=f"certificate of localhost:{gate.port}: {UNKNOWN}"):
         describe_topics(connection)
 
 
@@ -131,7 +136,9 @@ def test_a_client_is_known_by_its_certificate(by_certificate, authority, connect
 def test_a_client_without_a_certificate_is_told_so(by_certificate, authority, connect):
     connection = connect(variables(by_certificate.port, authority, security_protocol="SSL"))
     # What the broker says of it is lost where its hanging up overtakes it.
-    with pytest.raises((Refused, Unavailable), match=r"certificate required|wants a certificate"):
+    with pytest.raises(
+        (Refused, Unavailable), match=r"certificate required|wants a certificate|bad certificate"
+    ):
         describe_topics(connection)
 
 
@@ -189,7 +196,5 @@ def test_a_command_that_is_refused_says_why_in_one_line(gate, authority, tmp_pat
     environment = variables(gate.port, authority, ssl_cafile=other.file)
     done = command(environment, "flags", "export", "--run", "1")
     assert done.returncode == 2
-    assert done.stderr == (
-        f"calodqm flags: broker localhost:{gate.port}: certificate of localhost:{gate.port}: "
-        "unable to get local issuer certificate\n"
-    )
+    said = f"calodqm flags: broker localhost:{gate.port}: certificate of localhost:{gate.port}: "
+    assert re.fullmatch(f"{said}{UNKNOWN}.*\n", done.stderr)

@@ -259,7 +259,8 @@ class Cluster:
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
             "auto.create.topics.enable": "false",
-            "connection.failed.authentication.delay.ms": 50,
+            # The client must have read why before it is cut off, also on a busy machine.
+            "connection.failed.authentication.delay.ms": 500,
             **self._security(),
             **self.overrides,
         }
