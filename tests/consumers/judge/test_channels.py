@@ -45,7 +45,7 @@ class CellScorer(PlainScorer):
     hash = FIRST
     shape = (1, 1, 8)
 
-    def score(self, showers, mask=None):
+    def score(self, showers, absent=None, hidden=None):
         rng = np.random.default_rng(abs(int(showers.cells.sum() * 1e3)))
         p = rng.random((showers.n, 1))
         scored = super().score(replace(showers, cells=np.zeros_like(showers.cells)))

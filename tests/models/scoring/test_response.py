@@ -23,7 +23,7 @@ class Linear:
         n = showers.n
         return Scored(
             np.zeros((n, 1), np.float32), np.ones((n, 1)), np.ones(n), latents,
-            np.zeros(n, np.int64), np.ones(n, bool),
+            np.zeros(n, np.int64), np.ones(n, bool), np.zeros(n, bool), np.zeros((n, 1), np.int64),
         )  # fmt: skip
 
 
