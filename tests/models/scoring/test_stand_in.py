@@ -18,6 +18,7 @@ def batch() -> tuple[Showers, Scored, np.ndarray]:
     scored = Scored(
         np.zeros((N, 2), np.float32), np.ones((N, 2)), np.ones(N),
         np.zeros((N, V + 1), np.float32), np.zeros(N, np.int64), np.ones(N, bool),
+        np.zeros(N, bool), np.zeros((N, 2), np.int64),
     )  # fmt: skip
     hidden = np.zeros((N, V), bool)
     hidden[: N // 2, :3] = True
