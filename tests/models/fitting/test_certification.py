@@ -82,7 +82,7 @@ def test_a_model_draws_a_reference_at_the_energies_that_are_seen(folder):
 def test_too_few_showers_for_a_reference_are_one_line(folder, capsys):
     code, _ = reference(folder, "generate", "--conditions", folder / "new.h5", "--showers", 20)
     assert code == 2
-    assert "or fewer condition cells" in capsys.readouterr().err
+    assert "give more showers or fewer cells" in capsys.readouterr().err
 
 
 def rings(angles, name="rings", front=0.0):
