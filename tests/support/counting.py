@@ -9,6 +9,7 @@ from standings import CARD, DETECTOR, EXPECTED_RATE, count, expositions, scored,
 from consumers.http.health import Health
 from consumers.http.server import Server
 from monitor.display.metrics.judge import JudgeRole
+from monitor.display.metrics.worker import WorkerState
 
 
 class Detector:
@@ -34,6 +35,7 @@ class Detector:
     def _run(self):
         rng = np.random.default_rng(7)
         self.judge.state(JudgeRole.ACTIVE)
+        self.worker.state(WorkerState.SCORING)
         self.worker.model("flux", "5f" * 32, "1", CARD)
         while not self._stop.wait(0.1):
             now = time.time()
