@@ -9,7 +9,7 @@ START = 1_700_000_000
 
 
 def counts(n):
-    return np.full((2, 3), n), np.full((2, 1), 2 * n)
+    return np.full((2, 3), n), np.full((2, 1), 2 * n), np.zeros(2, np.int64)
 
 
 def filled(seconds, first=0):
