@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import betaincinv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,11 +114,9 @@ def _calibration(card: Mapping[str, Any], reference: ReferenceTable) -> Iterator
 
 
 def _rate(rate: float, showers: int, where: str) -> Iterator[Misfit]:
-    from scipy.stats import beta  # noqa: PLC0415  takes half a second
-
     k = round(rate * showers)
-    low = float(beta.ppf(DOUBT, k, showers - k + 1)) if k else 0.0
-    high = float(beta.ppf(1 - DOUBT, k + 1, showers - k)) if k < showers else 1.0
+    low = float(betaincinv(k, showers - k + 1, DOUBT)) if k else 0.0
+    high = float(betaincinv(k + 1, showers - k, 1 - DOUBT)) if k < showers else 1.0
     if low > 0.1 * WRONG or high < 0.1 / WRONG:
         text = f"{rate:.3f} of good showers have p at most 0.1 in {where}"
         yield Misfit(Unfitness.CALIBRATION, text)
