@@ -210,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
     """Simulate, and tell what was found, when, and how well gains are known."""
     if not (args.hours > 0.5 and args.fault_hours > 0 and args.rate > 0):
         raise UserError("more than half an hour of good data, some with faults, and a rate > 0")
-    given = settings.load({}, {"artefact": args.artefact})
+    given = settings.load({"artefact": args.artefact}, {})
     found = study(wiring.artefact_of(given), args.hours, args.fault_hours, args.rate, args.seed)
     if args.out is not None:
         args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
