@@ -12,15 +12,17 @@ import torch
 from models.fitting.checkpoint import TrainingError
 from models.fitting.training import whole
 from models.scoring import artefact, condition_cells, measures, scores
+from models.scoring.condition_cells import inner_edges
 from models.scoring.examiner import Examiner, Seen
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
 from models.scoring.scorer import Scorer
+from models.scoring.sums import Sums
 from models.showers.batch import Showers, concatenate
 from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 OUTSIDE_MOST = 0.5
 """Showers to certify of which more than this share is outside of what the model knows are of
 another detector or beam."""
+
+AT_ONCE = 2048
+"""Showers whose cells and latents are held at a time."""
 
 FINER = 3
 """Parts of a condition cell in which the calibration is looked at."""
@@ -70,74 +75,103 @@ def certified(
     options: CertificationOptions, examine: Examiner, geometry: Geometry, pool: Pool
 ) -> tuple[scores.ScoreMap, ReferenceTable, dict[str, Any]]:
     """Return the scores, standardised on good showers, their reference, and what the card says."""
-    rng = np.random.default_rng([options.seed, 6])
-    showers, index = every_image(pool, geometry, options, rng)
-    condition_cells.check(examine.feature_map.e_rec(showers.cells), index, options.condition_cells)
-    seen = examine(showers)
-    if seen.outside.any():  # never scored, so no part of what scores are measured against
-        showers, seen, index = _known(showers, seen, index)
+    e_rec, known, rows = _energies(options, examine, geometry, pool)
+    condition_cells.check(e_rec, rows, options.condition_cells)
+    inner = inner_edges(e_rec[known], options.condition_cells)
+    seen, index, sums, square = _summed(options, examine, geometry, pool, inner)
     score_map = scores.fit(examine.score_names, seen.raw, seen.energy)
     people = Population(
         e_rec=seen.e_rec,
         scores=score_map(seen.raw, seen.energy),
         latents=seen.latents,
-        cells=showers.cells,
+        cells=np.zeros((0, geometry.n_cells), np.float32),
         shower=index,
         weights=score_map.both_weights,
         conditions=seen.conditions,
         response=seen.response,
     )
-    table = build(people, geometry, options.condition_cells, "certified")
+    table = build(people, geometry, sums.n_cells, "certified", sums=sums)
     figures = {
         "nll": {
             stage: round(float(seen.raw[:, i].mean(dtype=np.float64)), 3)
             for i, stage in enumerate(examine.stages)
         },
         # 1 for a model that fits: the cheapest guard against a wrong preprocessing.
-        "latent_square": round(float(np.square(seen.latents, dtype=np.float64).mean()), 4),
+        "latent_square": round(square, 4),
         "condition_edges_mev": [round(float(e), 1) for e in table.edges[1:-1]],
         "effective_showers": table.n_ref.tolist(),
         "exceedance": {
             str(level): (table.count_counts[:, a] / table.n_ref).round(5).tolist()
             for a, level in enumerate(LEVELS)
         },
-        "by_energy": _by_energy(
-            Scorer(examine, score_map, table, geometry), showers[slice(0, pool.n)]
-        ),
+        "by_energy": _by_energy(Scorer(examine, score_map, table, geometry), pool, options),
     }
     return score_map, table, figures
 
 
-def _known(
-    showers: Showers, seen: Seen, index: NDArray[np.int64]
-) -> tuple[Showers, Seen, NDArray[np.int64]]:
-    """Return what the model knows of showers, less those outside of its conditions."""
-    share = float(seen.outside.mean())
+def _energies(
+    options: CertificationOptions, examine: Examiner, geometry: Geometry, pool: Pool
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the energies of all images, which of them the model knows, and of which shower each is.
+
+    They say where condition cells end, before anything else is known of the showers.
+    """
+    of_map = examine.feature_map
+    e_rec, known, rows = [], [], []
+    for showers, index in image_batches(pool, geometry, options, _rng(options)):
+        rows.append(index)
+        e_rec.append(of_map.e_rec(showers.cells))
+        known.append(~of_map.outside(showers, e_rec[-1]))
+    inside = np.concatenate(known)
+    share = 1 - float(inside.mean())
     if share > OUTSIDE_MOST:
         raise TrainingError(
             f"{share:.0%} of the showers lie outside of the energies and conditions that the model "
             "was trained on: train it on such showers"
         )
-    known = ~seen.outside
-    kept = Seen(
-        seen.raw[known],
-        seen.latents[known],
-        seen.conditions[known],
-        seen.e_rec[known],
-        seen.response[known],
-        seen.outside[known],
-    )
-    return showers[known], kept, index[known]
+    return np.concatenate(e_rec), inside, np.concatenate(rows)
 
 
-def _by_energy(scorer: Scorer, showers: Showers) -> list[dict[str, Any]]:
+def _summed(
+    options: CertificationOptions,
+    examine: Examiner,
+    geometry: Geometry,
+    pool: Pool,
+    inner: NDArray[np.float64],
+) -> tuple[Seen, NDArray[np.int64], Sums, float]:
+    """Return what is seen of all images, which rows they are, and of their latents sums and square.
+
+    What the model knows nothing of is never scored, so it is no part of what scores are measured by.
+    """
+    sums = Sums.empty(inner, geometry, examine.n_latents)
+    parts, rows, square, n = [], [], 0.0, 0
+    for showers, index in image_batches(pool, geometry, options, _rng(options)):
+        seen = examine(showers)
+        known = ~seen.outside
+        latents = seen.latents[known]
+        sums.add(seen.e_rec[known], latents, showers.cells[known])
+        square += float(np.square(latents, dtype=np.float64).sum())
+        n += latents.size
+        kept = seen._replace(latents=seen.latents[:, :0])
+        parts.append([column[known] for column in kept])
+        rows.append(index[known])
+    whole = Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return whole, np.concatenate(rows), sums, square / max(n, 1)
+
+
+def _rng(options: CertificationOptions) -> np.random.Generator:
+    return np.random.default_rng([options.seed, 6])
+
+
+def _by_energy(scorer: Scorer, pool: Pool, options: CertificationOptions) -> list[dict[str, Any]]:
     """Return how often p is at most 0.1, in `FINER` parts of each condition cell.
 
     The parts are narrower than what the tables are made for: a cell whose showers change with the
     energy is right as a whole and wrong at both ends.
     """
-    n = min(showers.n, CHECKED)
-    chosen = showers[np.sort(np.random.default_rng(0).permutation(showers.n)[:n])]
+    rng = np.random.default_rng([options.seed, 8])
+    some = np.sort(rng.permutation(pool.n)[:CHECKED])
+    chosen = pool.draw(some, scorer.geometry, rng, Symmetry().images(scorer.geometry))
     scored = scorer.score(chosen)
     e_rec = scorer.e_rec(chosen)
     parts = []
@@ -221,13 +255,21 @@ def every_image(
     pool: Pool, geometry: Geometry, options: CertificationOptions, rng: np.random.Generator
 ) -> tuple[Showers, NDArray[np.int64]]:
     """Return every image of every shower of a pool, and which shower each row is an image of."""
+    batches = list(image_batches(pool, geometry, options, rng))
+    return concatenate([part for part, _ in batches]), np.concatenate([rows for _, rows in batches])
+
+
+def image_batches(
+    pool: Pool, geometry: Geometry, options: CertificationOptions, rng: np.random.Generator
+) -> Iterator[tuple[Showers, NDArray[np.int64]]]:
+    """Yield the same, `AT_ONCE` showers at a time."""
     everything = np.arange(pool.n)
     clean = np.flatnonzero(pool.clean) if len(pool.clean) else everything[:0]
-    batches, rows = [], []
     for image in options.symmetry.images(geometry):
-        mirrored = replace(pool, showers=image(pool.showers))
         for draw in range(options.draws):
             index = everything if draw == 0 else clean
-            batches.append(mirrored.draw(index, geometry, rng, (image,)))
-            rows.append(index)
-    return concatenate(batches), np.concatenate(rows)
+            for start in range(0, len(index), AT_ONCE):
+                rows = index[start : start + AT_ONCE]
+                some = pool[rows]
+                mirrored = replace(some, showers=image(some.showers))
+                yield mirrored.draw(np.arange(some.n), geometry, rng, (image,)), rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import kolmogorov
@@ -23,7 +23,8 @@ from models.scoring.reference import (
     place,
     tail_p,
 )
-from models.scoring.scales import LEVELS, P_EDGES, P_MIN, Z_CLIP, Z_UNIT, lit_threshold
+from models.scoring.scales import LEVELS, P_EDGES, P_MIN
+from models.scoring.sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +55,10 @@ class Population:
     """Shape (M, S)."""
 
     latents: NDArray[np.float32]
-    """Shape (M, D)."""
+    """Shape (M, D); (0, D) where they come as `Sums`."""
 
     cells: NDArray[np.float32]
-    """Cell energies, MeV, shape (M, V)."""
+    """Cell energies, MeV, shape (M, V); the same."""
 
     shower: NDArray[np.int64]
     """Which distinct shower a row is an image of, shape (M,)."""
@@ -79,6 +80,7 @@ def build(
     n_cells: int,
     origin: Origin,
     inner: NDArray[np.float64] | None = None,
+    sums: Sums | None = None,
 ) -> ReferenceTable:
     """Return the reference that a population makes, in condition cells of equal counts.
 
@@ -91,12 +93,16 @@ def build(
     ----------
     inner
         Edges between the condition cells, MeV, shape (K - 1,), where they are given.
+    sums
+        Of latents and cells, with edges of their own, where all of them are too much to hold.
     """
     _, shower = np.unique(population.shower, return_inverse=True)
-    if inner is None:
-        inner = inner_edges(population.e_rec, n_cells)
-    n_cells = len(inner) + 1
-    cell = np.searchsorted(inner, population.e_rec, side="right")
+    if sums is None:
+        ends = inner_edges(population.e_rec, n_cells) if inner is None else inner
+        sums = Sums.empty(ends, geometry, population.latents.shape[1])
+        sums.add(population.e_rec, population.latents, population.cells)
+    n_cells = sums.n_cells
+    cell = sums.cell(population.e_rec)
     images = len(shower) / (int(shower.max()) + 1)
     fit = partial(_Tables.fit, cell=cell, shower=shower, n_cells=n_cells, images=images)
     scores = population.scores.astype(np.float64)
@@ -119,13 +125,8 @@ def build(
     p_all = np.column_stack([p, whole[rows, blind]])
     n_ref, count_counts = _effective_counts(p_all[:, -1], cell, shower, n_cells)
     n_cut, cut_counts = _effective_counts(by_own[rows, blind], cell, shower, n_cells)
-    layers = np.stack(
-        [population.cells[:, s].sum(1, dtype=np.float64) for s in geometry.slices], axis=1
-    )
-    lit = population.cells > lit_threshold(geometry)
-    layer_mean = _mean(layers, cell, n_cells)
     return ReferenceTable(
-        edges=np.array([0.0, *inner, np.inf]),
+        edges=np.array([0.0, *sums.inner, np.inf]),
         median=np.concatenate([single.median, last.median], axis=1),
         mad=np.concatenate([single.mad, last.mad], axis=1),
         counts=np.concatenate([single.counts, last.counts], axis=1),
@@ -136,10 +137,10 @@ def build(
         n_ref=n_ref,
         count_counts=count_counts,
         p_counts=_p_counts(p_all),
-        latent_moments=_moments(population.latents, cell, n_cells),
-        lit_rate=_mean(lit, cell, n_cells),
-        layer_mean=layer_mean,
-        layer_var=np.maximum(_mean(layers**2, cell, n_cells) - layer_mean**2, 0.0),
+        latent_moments=sums.latent_moments,
+        lit_rate=sums.lit_rate,
+        layer_mean=sums.layer_mean,
+        layer_var=sums.layer_var,
         showers=int(shower.max()) + 1,
         origin=origin,
         levelling=_beside(of_single, of_last),
@@ -314,20 +315,3 @@ def _p_counts(p: NDArray[np.float64]) -> NDArray[np.int64]:
     n_bins = len(P_EDGES) - 1
     where = np.clip(np.searchsorted(P_EDGES, p, side="left") - 1, 0, n_bins - 1)
     return np.stack([np.bincount(column, minlength=n_bins) for column in where.T]).astype(np.int64)
-
-
-def _mean(values: NDArray[Any], cell: NDArray[np.int64], n_cells: int) -> NDArray[np.float64]:
-    return np.stack([values[cell == k].mean(axis=0, dtype=np.float64) for k in range(n_cells)])
-
-
-def _moments(
-    latents: NDArray[np.float32], cell: NDArray[np.int64], n_cells: int
-) -> NDArray[np.float64]:
-    moments = np.zeros((4, n_cells, latents.shape[1]))
-    for k in range(n_cells):
-        z = np.clip(latents[cell == k], -Z_CLIP, Z_CLIP).astype(np.float64)
-        quantised = np.rint(z / Z_UNIT) * Z_UNIT
-        square = np.rint(z * z / Z_UNIT) * Z_UNIT
-        powers = (quantised, square, quantised * square, square * square)
-        moments[:, k] = [power.mean(axis=0) for power in powers]
-    return moments

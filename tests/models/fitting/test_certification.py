@@ -8,7 +8,10 @@ import torch
 
 from consumers.cli.command import main
 from models.detector.geometry import Geometry, GeometryError, Layer
+from models.fitting import certification
+from models.fitting.certification import CertificationOptions, examiner
 from models.scoring.artefact import Artefact
+from models.showers.pool import Pool
 from models.showers.symmetries import Symmetry
 
 
@@ -122,3 +125,16 @@ def test_angles_without_a_mirror_image_are_refused_in_one_line():
     with pytest.raises(GeometryError, match="'rings' has no mirror image in x: with 5") as caught:
         Symmetry(("x",)).images(geometry)
     assert "\n" not in str(caught.value)
+
+
+def test_certification_holds_few_showers_at_a_time_and_comes_to_the_same(monkeypatch):
+    made, pool = tiny.artefact(), Pool(tiny.showers("gamma_certify", 300), np.ones(300, np.bool_))
+    options = CertificationOptions(condition_cells=1, draws=2, symmetry=Symmetry(("x",)))
+    examine = examiner(made)
+    _, whole, _ = certification.certified(options, examine, made.geometry, pool)
+    monkeypatch.setattr(certification, "AT_ONCE", 64)
+    _, parts, _ = certification.certified(options, examine, made.geometry, pool)
+    for name, array in whole.arrays().items():
+        assert np.allclose(array, parts.arrays()[name], rtol=1e-6, atol=1e-6), name
+    batches = certification.image_batches(pool, made.geometry, options, np.random.default_rng(1))
+    assert max(showers.n for showers, _ in batches) == 64
