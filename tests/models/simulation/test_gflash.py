@@ -12,7 +12,7 @@ from models.detector.materials import MATERIALS, MaterialError, medium
 from models.showers import shipped
 from models.showers.readers import ReaderError
 from models.simulation.gflash import deposits, profile, radii, simulate_showers
-from models.simulation.sources import open_source, read
+from models.simulation.sources import open_source
 
 PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 TRAIN = shipped.PB_LAR / "gamma_train.h5"
@@ -173,7 +173,8 @@ def test_energies_outside_of_the_parametrisation_are_refused(energies):
 
 
 def test_a_simulated_source_is_read_like_a_file():
-    showers = read(Path("gflash:e-,n=200,low=2000,high=4000,seed=3"), PB_LAR)
+    file = open_source(Path("gflash:e-,n=200,low=2000,high=4000,seed=3"), PB_LAR)
+    showers = file.rows(0, file.n).showers
     assert showers.n == 200
     assert np.all((showers.e_inc >= 2000) & (showers.e_inc <= 4000))
 
@@ -191,7 +192,7 @@ def test_a_simulated_source_is_read_like_a_file():
 )
 def test_a_wrong_simulated_source_is_refused_in_one_line(text):
     with pytest.raises(ReaderError, match="write gflash:PARTICLE") as caught:
-        read(Path(text), PB_LAR)
+        open_source(Path(text), PB_LAR)
     assert "\n" not in str(caught.value)
 
 
