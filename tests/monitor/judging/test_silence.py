@@ -24,7 +24,7 @@ def part(window, regions):
     dense = {
         name: getattr(window, name)[rows]
         for name in window.__dataclass_fields__
-        if name not in {"key", "score_bins", "score_counts"}
+        if name not in {"key", "score_bins", "score_counts", "channels"}
     }
     return replace(window, **dense)
 
