@@ -132,9 +132,22 @@ class Within:
         if self.tests is None:
             return
         self.cells.step(self.tests.cells.log_e(sums), seconds, since)
-        whole = ~(self._members & ~self.regions).any(1) & ~self.places
-        if (self.total()[whole] >= self._needed[whole]).any():  # the known fault has moved on
+        if self._moved_on():
             self.restart()
+
+    def _moved_on(self) -> bool:
+        """Return whether the known fault is not what it was.
+
+        Then the whole of it says so, and the single regions inside all alike or none. Where few of
+        them do, it is a second fault, which must not become what is usual.
+        """
+        total = self.total()
+        whole = ~(self._members & ~self.regions).any(1) & ~self.places
+        if not (total[whole] >= self._needed[whole]).any():
+            return False
+        single = self.places & (self._members.sum(1) == 1)
+        telling = total[single] >= np.sqrt(self._needed[single])
+        return not 0 < telling.sum() <= len(telling) / 2
 
     def total(self) -> NDArray[np.float64]:
         """Return the evidence against each place, data-seconds, shape (P,)."""
