@@ -161,7 +161,7 @@ def _part(seen: Window, rows: NDArray[np.bool_]) -> Window:
     names = [
         name
         for name in seen.__dataclass_fields__
-        if name not in {"key", "score_bins", "score_counts"}
+        if name not in {"key", "score_bins", "score_counts", "channels"}
     ]
     return replace(seen, **{name: getattr(seen, name)[rows] for name in names})
 

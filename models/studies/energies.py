@@ -45,6 +45,8 @@ class Linearity:
 def linearity(feature_map: FeatureMap, showers: Showers) -> tuple[Linearity, ...]:
     """Return resolution and linearity over the energy, beside those of the plain sum."""
     known = showers[~np.isnan(showers.e_inc)]
+    if known.n < FEWEST:
+        return ()
     ratio = feature_map.e_rec(known.cells) / known.e_inc
     total = known.cells.sum(axis=1, dtype=np.float64)
     plain = total / known.e_inc * (known.e_inc.sum(dtype=np.float64) / total.sum())
@@ -57,8 +59,6 @@ def linearity(feature_map: FeatureMap, showers: Showers) -> tuple[Linearity, ...
 
 
 def _ranges(known: Showers) -> list[NDArray[np.int64]]:
-    if known.n < FEWEST:
-        return []
     return np.array_split(np.argsort(known.e_inc), max(1, min(RANGES, known.n // FEWEST)))
 
 

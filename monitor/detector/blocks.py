@@ -157,7 +157,7 @@ def best_rectangle(grid: NDArray[np.float64]) -> tuple[int, int, int, int]:
     Examples
     --------
     >>> best_rectangle(np.array([[-1.0, -1.0, 2.0], [-1.0, 3.0, 2.0], [-1.0, 2.0, -1.0]]))
-    (1, 2, 1, 2)
+    (0, 2, 1, 2)
     """
     if grid.shape[0] > grid.shape[1]:
         left, right, top, bottom = best_rectangle(grid.T)

@@ -172,7 +172,7 @@ def parse_mask(text: str, detector: Detector, geometry: Geometry) -> Mask:
     >>> from monitor.detector.tree import grid
     >>> calo = grid("calo", sectors=1, regions_per_sector=4)
     >>> parse_mask("A3:middle[0,0];middle[0,1]", calo, load(SHIPPED / "pb-lar-504.json"))
-    Mask(region=2, cells=(288, 289))
+    Mask(region=2, cells=(288, 289), channels=())
     """
     name, rest = _named(text, detector)
     region = next((r for r in detector.regions if r.name == name), None)

@@ -84,7 +84,7 @@ def test_no_alert_hangs_on_the_sample_at_the_left_edge_of_a_window(path, change,
 def test_every_window_holds_four_scrapes_so_that_one_more_or_less_decides_nothing():
     configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     scrape = milliseconds(configuration["global"]["scrape_interval"])
-    windows = {w for rule in rules() for w in re.findall(r"\[(.+?)\]", rule["expr"])}
+    windows = {w for rule in rules() for w in re.findall(r"\[(\d+[smh])\]", rule["expr"])}
     assert min(map(milliseconds, windows)) >= 4 * scrape
 
 

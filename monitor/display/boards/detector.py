@@ -59,7 +59,7 @@ def detector() -> Json:
         "Showers without a finite score", (12, 8),
         query(f"sum by (region) (rate(calodqm_showers_unscored_total{{{REGION}}}[5m]))", "{{region}}"),
         query(f"sum by (region) (rate(calodqm_showers_unknown_total{{{REGION}}}[5m]))",
-              "{{region}}, outside of the model"),
+              "{{region}}, outside of the model", "B"),
         text="Nothing, on a good day. Outside of the model: energies or conditions that it was not "
         "trained on.", unit="none", min=0,
     )  # fmt: skip

@@ -1,9 +1,12 @@
 """A stream of a whole detector: seeds everywhere, faults that stay with their channels."""
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from pyarrow import parquet
 
 from consumers.cli import command
@@ -12,6 +15,10 @@ from consumers.cli.stream import Stream
 from consumers.wire.block import Expected
 from consumers.wire.codec import decode
 from models.detector.files import SHIPPED, load
+from models.fitting.recipe import prepare
+from models.fitting.training import Session
+from models.showers.pool import Pool
+from models.simulation.sources import open_source
 from monitor.detector import tree
 
 DETECTOR = tree.load(Path(__file__).parents[3] / "deploy" / "detectors" / "barrel.toml")
@@ -19,11 +26,20 @@ GEOMETRY = load(SHIPPED / "crystals-25.json")
 GFLASH = "gflash:gamma,n=200,low=5000,high=20000,seed=3"
 
 
+@cache
+def small():
+    """Return an artefact of patches of crystals; its quality is none."""
+    file = open_source(Path("gflash:gamma,n=1200,low=4000,high=21000,seed=4"), GEOMETRY)
+    good = file.rows(0, file.n).showers
+    recipe = replace(tiny.RECIPE, options=replace(tiny.RECIPE.options, flips=()))
+    return prepare(recipe, Pool(good, np.zeros(good.n, np.bool_)), GEOMETRY, Session())
+
+
 def beam(tmp_path, *words):
     """Return the beam of a command line, as the command makes it."""
     artefact = tmp_path / "artefact"
-    artefact.mkdir(exist_ok=True)
-    (artefact / "geometry.json").write_text(GEOMETRY.to_json())
+    if not artefact.exists():
+        small().save(artefact)
     given = [
         "simulate", "--source", GFLASH, "--rate", "2000", "--seconds", "2", "--data-time-start",
         "2026-11-25T12:00:00Z", "--artefact", str(artefact), "--detector",
@@ -84,13 +100,9 @@ def test_a_mistake_is_told_in_one_line(tmp_path, words, message):
 
 
 def test_a_geometry_that_is_not_of_the_patches_is_refused(tmp_path):
-    (tmp_path / "artefact").mkdir()
-    other = load(SHIPPED / "crystals-121.json")
-    words = ["--artefact", str(tmp_path / "other")]
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "geometry.json").write_text(other.to_json())
-    with pytest.raises(simulate.UserError, match="patch 5 x 5, 11 x 11 cells in crystals-121"):
-        beam(tmp_path, *words)
+    tiny.artefact().save(tmp_path / "other")
+    with pytest.raises(simulate.UserError, match="pb-lar-504"):
+        beam(tmp_path, "--artefact", str(tmp_path / "other"))
 
 
 def test_showers_of_a_file_are_put_anywhere_too(tmp_path):

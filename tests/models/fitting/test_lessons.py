@@ -189,7 +189,8 @@ def test_wrong_options_are_refused(options, match):
 
 
 def test_a_fault_of_cells_that_are_not_there_is_refused():
-    wanted = Recipe(frozen=True, classifier=ClassifierOptions(("dead:cells=9999",)))
+    given = ClassifierOptions(("dead:cells=9999",))
+    wanted = replace(tiny.RECIPE, frozen=True, classifier=given)
     with pytest.raises(TrainingError, match="9999"):
         recipe.prepare(
             wanted, Pool(tiny.showers()), tiny.GEOMETRY, Session(), start=tiny.artefact()
