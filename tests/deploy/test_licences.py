@@ -60,7 +60,7 @@ def test_what_says_nothing_was_looked_up_and_still_says_nothing():
     for d in distributions():
         if normal(d.name) in LICENCES["unsaid"]:
             assert not d.metadata.get("License-Expression"), d.name
-    known = {*LICENCES["allowed"], "ours"}
+    known = {*LICENCES["allowed"]}
     assert set(LICENCES["unsaid"].values()) <= known
 
 
