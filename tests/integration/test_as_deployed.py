@@ -31,15 +31,17 @@ pytestmark = [
     pytest.mark.skipif(not CAN, reason="only root can shut a process in as a container does"),
 ]
 
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SHUT_IN = """
 set -e
 mount --make-rprivate /
 mount --rbind "$1" /mnt
 mount --rbind "$2" /srv
+mount --rbind "$3" /opt
 mount -t tmpfs tmpfs /tmp
-for folder in / /mnt /srv; do mount -o remount,bind,ro "$folder"; done
+for folder in / /mnt /srv /opt; do mount -o remount,bind,ro "$folder"; done
 cd /mnt
-shift 2
+shift 3
 exec setpriv --reuid USER --regid USER --clear-groups --no-new-privs --inh-caps=-all \
     --bounding-set=-all env -i "$@"
 """.replace("USER", USER)
@@ -49,7 +51,8 @@ def environment_of_the_image():
     text = (DEPLOY / "Containerfile").read_text()
     assert f"USER {USER}:{USER}" in text
     (line,) = re.findall(r"^ENV (.+)$", text, re.MULTILINE)
-    return dict(pair.split("=", 1) for pair in line.split()) | {"PATH": "/srv/bin:/usr/bin:/bin"}
+    packages = {"PYTHONPATH": f"/srv/lib/{PYTHON}/site-packages", "LD_LIBRARY_PATH": "/opt/lib"}
+    return dict(pair.split("=", 1) for pair in line.split()) | {"PATH": "/usr/bin:/bin"} | packages
 
 
 def started(name, broker, port=None, words=()):
@@ -70,9 +73,9 @@ def started(name, broker, port=None, words=()):
             "-c",
             SHUT_IN,
         ]
-        + ["sh", str(ROOT), sys.prefix]
+        + ["sh", str(ROOT), sys.prefix, sys.base_prefix]
         + [f"{key}={value}" for key, value in said.items()]
-        + ["python", "-m", "consumers", *service["command"], *words],
+        + [f"/opt/bin/{PYTHON}", "-m", "consumers", *service["command"], *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
