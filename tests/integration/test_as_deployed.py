@@ -110,10 +110,10 @@ def broker_of_the_file(folder):
         properties,
     ]
     subprocess.run(form, check=True, capture_output=True)
-    server = children.start(
-        [str(programs / "kafka-server-start.sh"), str(properties)],
-        output=(folder / "broker.log").open("wb"),
-    )
+    with (folder / "broker.log").open("wb") as output:
+        server = children.start(
+            [str(programs / "kafka-server-start.sh"), str(properties)], output=output
+        )
     try:
         yield f"127.0.0.1:{ports['9092']}", f"127.0.0.1:{ports['9094']}"
     finally:
