@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitor.quality.alarms import Kind, Severity
 from monitor.sequential.rates import Test
-
-if TYPE_CHECKING:
-    from monitor.quality.alarms import State
 
 
 @dataclass(slots=True)
@@ -86,11 +83,3 @@ class Case:
             "kind": Kind(values["kind"]),
         }
         return cls(**(values | named))
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What became of a case in a step."""
-
-    case: Case
-    state: State

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.alarms.case import Case, Change
+from monitor.alarms.case import Case
+from monitor.alarms.cases import CLEAR_AFTER_S, Cases, Change, due
 from monitor.quality.alarms import Severity, State
 from monitor.sequential.budget import shares
 
@@ -19,21 +20,8 @@ if TYPE_CHECKING:
     from monitor.detector.places import Places
     from monitor.sequential.watch import Watch
 
-REOPEN_S = 600
-"""A place that crosses again this soon after it cleared, with the same kind of fault, goes on with
-the same alarm: the same id, another span of time."""
 
-CLEAR_AFTER_S = 45
-"""An alarm clears when so many data-seconds, or as many as it took to find, speak against it."""
-
-UPDATE_AGES_S = (5, 15, 60, 300)
-"""An open alarm says how it stands at these ages; then at every last of them."""
-
-KEPT = 50
-"""Cleared cases that are kept."""
-
-
-class Casebook:
+class Casebook(Cases[Case]):
     """The open cases, and the rules by which evidence opens, extends, folds and clears them.
 
     Parameters
@@ -45,14 +33,11 @@ class Casebook:
     """
 
     def __init__(self, places: Places, crossings: Crossings) -> None:
+        super().__init__(Case.from_json)
         self._places, self._crossings = places, crossings
         self._shares = shares(places)
-        self.open: list[Case] = []
-        self.closed: list[Case] = []
-        self.pages = 0
-        """Cases that ever paged."""
 
-    def take(self, at: Moment) -> list[Change]:
+    def take(self, at: Moment) -> list[Change[Case]]:
         """Open the case that the evidence of a step makes, if it makes one, or fold it."""
         place = self._crossings.crossing(at, self.open)
         if place is not None:
@@ -65,7 +50,7 @@ class Casebook:
         same = [case for case in self.open if self._crossings.same(case, fresh)]
         return self._fold(same, fresh, at.now) if same else [self._open(fresh, at.now)]
 
-    def succeed(self, former: Casebook, now: int) -> list[Change]:
+    def succeed(self, former: Casebook, now: int) -> list[Change[Case]]:
         """Take over from a casebook that has seen the same seconds by another model.
 
         A case that both have open goes on under the former's name and onset; what only the former
@@ -85,17 +70,16 @@ class Casebook:
                 case.paged = same.paged
                 if same.severity is Severity.PAGE:
                     case.severity = same.severity
-                changes.append(self._say(case, State.UPDATED, now))
+                changes.append(self.say(case, State.UPDATED, now))
                 continue
             self.closed = [old for old in self.closed if old.id != case.id]
             self.pages += case.severity is Severity.PAGE and case.id not in known
             case.version = max(case.version, known.get(case.id, 0))
-            changes.append(self._say(case, State.RAISED, now))
+            changes.append(self.say(case, State.RAISED, now))
         for ended in left:
             case = ended.copy()
-            case.closed = now
-            self.closed = [case, *self.closed][:KEPT]
-            changes.append(self._say(case, State.CLEARED, now))
+            self.keep(case, now)
+            changes.append(self.say(case, State.CLEARED, now))
         return changes
 
     def restart(self, places: NDArray[np.bool_] | None = None) -> None:
@@ -147,29 +131,15 @@ class Casebook:
             rows[case.regions] = True
         return rows
 
-    def _open(self, case: Case, now: int) -> Change:
-        case.kind = self._crossings.kind(case)
-        before = next(
-            (
-                old
-                for old in self.closed
-                if old.place == case.place
-                and old.kind is case.kind
-                and old.closed is not None
-                and case.onset - old.closed <= REOPEN_S
-            ),
-            None,
-        )
-        if before is not None:  # the same trouble again: one alarm, not a flicker
-            self.closed.remove(before)
-            case.id, case.version, case.children = before.id, before.version, before.children
-            case.paged = before.paged
-        if case.severity is Severity.PAGE:
-            self._count(case)
-        self.open.append(case)
-        return self._say(case, State.RAISED, now)
+    def alike(self, old: Case, case: Case) -> bool:
+        """Return whether a case may be an old one that has come back: there, and of its kind."""
+        return super().alike(old, case) and old.kind is case.kind
 
-    def _fold(self, same: list[Case], fresh: Case, now: int) -> list[Change]:
+    def _open(self, case: Case, now: int) -> Change[Case]:
+        case.kind = self._crossings.kind(case)
+        return self.enter(case, now)
+
+    def _fold(self, same: list[Case], fresh: Case, now: int) -> list[Change[Case]]:
         """Make one case of several with one onset."""
         first, others = same[0], same[1:]
         changes = []
@@ -177,21 +147,21 @@ class Casebook:
             self.open.remove(case)
             case.closed = now
             first.children += [case.id, *case.children]
-            changes.append(self._say(case, State.CLEARED, now))
+            changes.append(self.say(case, State.CLEARED, now))
         wide = max(len(case.regions) for case in same)
         rows = np.zeros(self._places.n_regions, bool)
         for case in (*same, fresh):
             rows[case.regions] = True
         first.place, regions, first.diffuse = self._crossings.extent(rows)
         first.regions = np.flatnonzero(regions).tolist()
-        self._upgrade(first, fresh.severity)
+        self.upgrade(first, fresh.severity)
         if fresh.odds > first.odds or len(fresh.regions) > wide:  # it is what goes on everywhere
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
             first.peak, first.heard, first.checked_path = fresh.odds, 0, 0.0
         first.once_in = max(first.once_in, fresh.once_in)
-        return [*changes, self._say(first, State.UPDATED, now)]
+        return [*changes, self.say(first, State.UPDATED, now)]
 
-    def follow(self, at: Moment) -> Iterator[Change]:
+    def follow(self, at: Moment) -> Iterator[Change[Case]]:
         """Yield updates of open cases, and of those that are over one by one.
 
         The evidence of what a cleared case claims is forgotten before the next is looked at.
@@ -204,13 +174,13 @@ class Casebook:
             best = max(rows, key=lambda row: float(total[row]))
             case.odds = max(case.odds, watch.evidence.leading(best)[3])
             if self._crossings.severity(total, rows) is not case.severity is Severity.WARNING:
-                self._upgrade(case, Severity.PAGE)
-                yield self._say(case, State.UPDATED, now)
+                self.upgrade(case, Severity.PAGE)
+                yield self.say(case, State.UPDATED, now)
             elif self._over(case, watch, now):
                 yield self.close(case, now)
                 self.restart(self.inside(case))  # those inside go on by evidence of their own
-            elif _due(case, now):
-                yield self._say(case, State.UPDATED, now)
+            elif due(case, now):
+                yield self.say(case, State.UPDATED, now)
 
     def _rows(self, case: Case) -> list[int]:
         """Return the places whose evidence is the case's."""
@@ -240,46 +210,3 @@ class Casebook:
         over = path <= max(case.checked_path, 0.0)
         case.heard, case.checked_path = 0, path
         return over
-
-    def close(self, case: Case, now: int) -> Change:
-        """Clear a case by hand: what it was about is masked."""
-        self.open.remove(case)
-        case.closed = now
-        self.closed = [case, *self.closed][:KEPT]
-        return self._say(case, State.CLEARED, now)
-
-    def _upgrade(self, case: Case, severity: Severity) -> None:
-        if severity is Severity.PAGE and case.severity is not Severity.PAGE:
-            case.severity = severity
-            self._count(case)
-
-    def _count(self, case: Case) -> None:
-        """Count a page, once for each case however often it comes back."""
-        self.pages += not case.paged
-        case.paged = True
-
-    def _say(self, case: Case, state: State, now: int) -> Change:
-        case.version += 1
-        case.said = now
-        return Change(case, state)
-
-    def state(self) -> dict[str, Any]:
-        """Return all that changes, as JSON values."""
-        return {
-            "open": [case.to_json() for case in self.open],
-            "closed": [case.to_json() for case in self.closed],
-            "pages": self.pages,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` returned."""
-        self.open = [Case.from_json(values) for values in state["open"]]
-        self.closed = [Case.from_json(values) for values in state["closed"]]
-        self.pages = int(state["pages"])
-
-
-def _due(case: Case, now: int) -> bool:
-    """Return whether an open case should say again how it stands."""
-    ages = [age for age in UPDATE_AGES_S if case.raised + age > case.said]
-    last = UPDATE_AGES_S[-1]
-    return now >= (case.raised + ages[0] if ages else case.said + last)

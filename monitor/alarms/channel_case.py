@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitor.detector.tree import Level
 from monitor.quality.alarms import Severity
 from monitor.sequential.rates import Test
-
-if TYPE_CHECKING:
-    from monitor.quality.alarms import State
 
 
 @dataclass(slots=True)
@@ -58,6 +55,9 @@ class ChannelCase:
 
     said: int = 0
     closed: int | None = None
+    paged: bool = False
+    """Whether it has ever paged, before it came back too."""
+
     children: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -74,11 +74,3 @@ class ChannelCase:
             "level": Level(values["level"]),
         }
         return cls(**(values | named))
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelChange:
-    """What became of a case in a step."""
-
-    case: ChannelCase
-    state: State

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.alarms.casebook import CLEAR_AFTER_S, KEPT, REOPEN_S, UPDATE_AGES_S
-from monitor.alarms.channel_case import ChannelCase, ChannelChange
+from monitor.alarms.cases import CLEAR_AFTER_S, UPDATE_AGES_S, Cases, Change, due
+from monitor.alarms.channel_case import ChannelCase
 from monitor.alarms.channel_extents import ALIKE, ChannelExtents
 from monitor.alarms.crossings import SAME_FAULT_S
 from monitor.quality.alarms import Severity, State
@@ -25,7 +25,7 @@ MOST_OPEN = 64
 """Open cases of channels: beyond, the fault is one of a region."""
 
 
-class ChannelCasebook:
+class ChannelCasebook(Cases[ChannelCase]):
     """The open cases, and the rules by which evidence opens and clears them.
 
     Parameters
@@ -46,22 +46,19 @@ class ChannelCasebook:
         warn_at: NDArray[np.float64],
         given: int,
     ) -> None:
+        super().__init__(ChannelCase.from_json)
         self._blocks, self._extents = blocks, ChannelExtents(blocks, given)
         self._n = len(blocks.channels)
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
-        self.open: list[ChannelCase] = []
-        self.closed: list[ChannelCase] = []
-        self.pages = 0
-        """Cases that ever paged."""
 
-    def take(self, at: ChannelMoment) -> list[ChannelChange]:
+    def take(self, at: ChannelMoment) -> list[Change[ChannelCase]]:
         """Open the case that the evidence of a step makes, if it makes one, or fold it."""
         unit = self._crossing(at)
         if unit is None:
             return []
         fresh = self._case(unit, at)
         same = next((c for c in self.open if self._same(c, fresh)), None)
-        return [self._open(fresh, at.now) if same is None else self._fold(same, fresh, at)]
+        return [self.enter(fresh, at.now) if same is None else self._fold(same, fresh, at)]
 
     def _crossing(self, at: ChannelMoment) -> int | None:
         """Return the unit that stands out most among those that cross and are not explained."""
@@ -131,27 +128,9 @@ class ChannelCasebook:
         near = bool(self._blocks.near(case.channels)[fresh.channels].any())
         return near and abs(case.onset - fresh.onset) <= SAME_FAULT_S
 
-    def _open(self, case: ChannelCase, now: int) -> ChannelChange:
-        before = next(
-            (
-                old
-                for old in self.closed
-                if old.place == case.place
-                and old.closed is not None
-                and case.onset - old.closed <= REOPEN_S
-            ),
-            None,
-        )
-        if before is not None:  # the same trouble again: one alarm, not a flicker
-            self.closed.remove(before)
-            case.id, case.version, case.children = before.id, before.version, before.children
-            case.onset, case.raised = before.onset, before.raised
-        else:
-            self.pages += case.severity is Severity.PAGE
-        self.open.append(case)
-        return self._say(case, State.RAISED, now)
-
-    def _fold(self, first: ChannelCase, fresh: ChannelCase, at: ChannelMoment) -> ChannelChange:
+    def _fold(
+        self, first: ChannelCase, fresh: ChannelCase, at: ChannelMoment
+    ) -> Change[ChannelCase]:
         """Make one case of two with one onset."""
         joined = [*first.channels, *(c for c in fresh.channels if c not in first.channels)]
         stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
@@ -161,10 +140,10 @@ class ChannelCasebook:
             first.unit, first.stream, first.onset, at, joined
         )
         first.odds, first.once_in = max(first.odds, fresh.odds), max(first.once_in, fresh.once_in)
-        self._upgrade(first, fresh.severity)
-        return self._say(first, State.UPDATED, at.now)
+        self.upgrade(first, fresh.severity)
+        return self.say(first, State.UPDATED, at.now)
 
-    def follow(self, at: ChannelMoment) -> list[ChannelChange]:
+    def follow(self, at: ChannelMoment) -> list[Change[ChannelCase]]:
         """Return updates of open cases, and clear those that are over."""
         changes = []
         for case in list(self.open):
@@ -173,13 +152,13 @@ class ChannelCasebook:
             case.once_in = max(case.once_in, float(once_in))
             case.odds = max(case.odds, at.watch.leading(case.unit)[3])
             if self._severity(at.total, case.unit) is not case.severity is Severity.WARNING:
-                self._upgrade(case, Severity.PAGE)
-                changes.append(self._say(case, State.UPDATED, at.now))
+                self.upgrade(case, Severity.PAGE)
+                changes.append(self.say(case, State.UPDATED, at.now))
             elif self._over(case, at):
                 changes.append(self.close(case, at.now))
-            elif _due(case, at.now):
+            elif due(case, at.now):
                 self._look_again(case, at)
-                changes.append(self._say(case, State.UPDATED, at.now))
+                changes.append(self.say(case, State.UPDATED, at.now))
         return changes
 
     def _look_again(self, case: ChannelCase, at: ChannelMoment) -> None:
@@ -207,13 +186,6 @@ class ChannelCasebook:
         case.checked_at, case.checked_path, case.checked_touches = at.now, path, touches
         return over
 
-    def close(self, case: ChannelCase, now: int) -> ChannelChange:
-        """Clear a case."""
-        self.open.remove(case)
-        case.closed = now
-        self.closed = [case, *self.closed][:KEPT]
-        return self._say(case, State.CLEARED, now)
-
     def restart(self, now: int) -> None:
         """Judge open cases by what comes from now on: their evidence has been started anew."""
         for case in self.open:
@@ -225,34 +197,3 @@ class ChannelCasebook:
         for case in self.open:
             rows[case.channels] = True
         return rows
-
-    def _upgrade(self, case: ChannelCase, severity: Severity) -> None:
-        if severity is Severity.PAGE and case.severity is not Severity.PAGE:
-            case.severity = severity
-            self.pages += 1
-
-    def _say(self, case: ChannelCase, state: State, now: int) -> ChannelChange:
-        case.version += 1
-        case.said = now
-        return ChannelChange(case, state)
-
-    def state(self) -> dict[str, Any]:
-        """Return all that changes, as JSON values."""
-        return {
-            "open": [case.to_json() for case in self.open],
-            "closed": [case.to_json() for case in self.closed],
-            "pages": self.pages,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` returned."""
-        self.open = [ChannelCase.from_json(values) for values in state["open"]]
-        self.closed = [ChannelCase.from_json(values) for values in state["closed"]]
-        self.pages = int(state["pages"])
-
-
-def _due(case: ChannelCase, now: int) -> bool:
-    """Return whether an open case should say again how it stands."""
-    ages = [age for age in UPDATE_AGES_S if case.raised + age > case.said]
-    last = UPDATE_AGES_S[-1]
-    return now >= (case.raised + ages[0] if ages else case.said + last)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from models.detector.channels import Channels
     from models.detector.known_bad import KnownBad
     from monitor.alarms.case import Case
-    from monitor.alarms.channel_case import ChannelCase, ChannelChange
+    from monitor.alarms.cases import Change
+    from monitor.alarms.channel_case import ChannelCase
     from monitor.detector.places import Places
     from monitor.judging.settings import MonitorSettings
     from monitor.quality.alarms import ReferenceSummary
@@ -116,7 +117,7 @@ class ChannelMonitor:
         new: bool,
         held: NDArray[np.bool_],
         distrusted: NDArray[np.bool_],
-    ) -> list[ChannelChange]:
+    ) -> list[Change[ChannelCase]]:
         """Take in a data-second; return what it changes.
 
         Parameters
@@ -128,7 +129,7 @@ class ChannelMonitor:
         """
         self._ignore(second)
         self.view.add(second, sums)
-        changes: list[ChannelChange] = []
+        changes: list[Change[ChannelCase]] = []
         if self.watch.step(second, sums, new=new):
             changes = self._decide(held)
         flagged = self.cases.claimed() | self._ignored | self._of_regions(distrusted)
@@ -136,7 +137,7 @@ class ChannelMonitor:
             self._adopt()
         return changes
 
-    def _decide(self, held: NDArray[np.bool_]) -> list[ChannelChange]:
+    def _decide(self, held: NDArray[np.bool_]) -> list[Change[ChannelCase]]:
         at = ChannelMoment(
             watch=self.watch,
             total=self.watch.total(),
@@ -209,7 +210,7 @@ class ChannelMonitor:
         """Return the channels that are masked or known to be bad, shape (C,)."""
         return self._ignored
 
-    def mask(self, channels: Iterable[int]) -> list[ChannelChange]:
+    def mask(self, channels: Iterable[int]) -> list[Change[ChannelCase]]:
         """Put masks in force; return the cases that they cover wholly, closed."""
         before, self._masked = self._masked, np.zeros(len(self.channels), bool)
         self._masked[list(channels)] = True
@@ -226,7 +227,7 @@ class ChannelMonitor:
         self.live.obey(act)
         self._adopt()
 
-    def anchor(self, since: int) -> list[ChannelChange]:
+    def anchor(self, since: int) -> list[Change[ChannelCase]]:
         """Move what bounds the constants to what has come since a data-second; close all cases."""
         self.live.anchor(since)
         self._adopt()
@@ -268,14 +269,14 @@ class ChannelMonitor:
         settled, self._settling = self._settling, np.zeros_like(self._settling)
         return settled
 
-    def folds(self, change: ChannelChange, case: Case) -> bool:
+    def folds(self, change: Change[ChannelCase], case: Case) -> bool:
         """Return whether an open case of a region is what one of its channels now explains."""
         fresh = change.case
         regions = set(np.flatnonzero(self.reached(self.of(fresh))).tolist())
         near = abs(case.onset - fresh.onset) <= SAME_S or case.onset >= fresh.onset
         return change.state is State.RAISED and near and set(case.regions) <= regions
 
-    def tell(self, change: ChannelChange) -> Alarm:
+    def tell(self, change: Change[ChannelCase]) -> Alarm:
         """Return the alarm of a change."""
         case = change.case
         if change.state is State.CLEARED and case.id in self.alarms:
@@ -293,7 +294,7 @@ class ChannelMonitor:
         self.alarms = {id_: known for id_, known in self.alarms.items() if id_ in kept}
         return alarm
 
-    def spans(self, change: ChannelChange, alarm: Alarm) -> dict[int, Span]:
+    def spans(self, change: Change[ChannelCase], alarm: Alarm) -> dict[int, Span]:
         """Return what a case claims of the verdicts on its regions, by row."""
         case = change.case
         end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1

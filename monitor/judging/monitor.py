@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
-    from monitor.alarms.case import Change
-    from monitor.alarms.channel_case import ChannelChange
+    from monitor.alarms.case import Case
+    from monitor.alarms.cases import Change
+    from monitor.alarms.channel_case import ChannelCase
     from monitor.detector.tree import Detector
     from monitor.display.standing import Standing
     from monitor.quality.acknowledgements import Acknowledgement, Masked
@@ -275,7 +276,9 @@ class Monitor:
             self.watch.forget(np.asarray(self.places.members[:, regions].any(1)))
             self._arrange()
 
-    def _tell_channel(self, channels: ChannelMonitor, change: ChannelChange) -> list[Statement]:
+    def _tell_channel(
+        self, channels: ChannelMonitor, change: Change[ChannelCase]
+    ) -> list[Statement]:
         """Return the alarm of a change of channels, and the verdicts that it amends."""
         alarm = channels.tell(change)
         self._sections.left_out = channels.left_out()
@@ -284,7 +287,7 @@ class Monitor:
             out += self._sections.claim([row], span_)
         return out
 
-    def _decide(self) -> list[Change]:
+    def _decide(self) -> list[Change[Case]]:
         """Return which cases open, change and close by the evidence of a step."""
         clock, cases = self._clock, self._cases
         total = self.watch.evidence.total()
@@ -410,7 +413,7 @@ class Monitor:
         of_channels = {} if self.channels is None else self.channels.alarms
         return self._said.alarms | of_channels
 
-    def _tell(self, change: Change) -> list[Alarm | Verdict]:
+    def _tell(self, change: Change[Case]) -> list[Alarm | Verdict]:
         """Return the alarm of a change, and the verdicts that it amends."""
         alarm = self._said.alarm(change, self.median_moved())
         self._belief.flag(change.case)

@@ -15,8 +15,9 @@ from monitor.verdicts.lumisections import OPEN, Span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.alarms.case import Case, Change
+    from monitor.alarms.case import Case
     from monitor.alarms.casebook import Casebook
+    from monitor.alarms.cases import Change
     from monitor.alarms.reports import Reporter
     from monitor.judging.crew import Crew
     from monitor.windows.clock import Clock
@@ -52,7 +53,7 @@ class Statements:
         self._cases, self._reporter, self._clock, self._crew = cases, reporter, clock, crew
         self.alarms: dict[str, Alarm] = {}
 
-    def alarm(self, change: Change, moved: float) -> Alarm:
+    def alarm(self, change: Change[Case], moved: float) -> Alarm:
         """Return the alarm of a change; `moved`: largest move of a median, in MADs."""
         case = change.case
         if change.state is State.CLEARED and case.id in self.alarms:
@@ -84,7 +85,7 @@ class Statements:
         """Return the alarms that were cleared of late, newest first."""
         return tuple(self.alarms[case.id] for case in self._cases.closed[:CLEARED_SHOWN])
 
-    def succeed(self, said: dict[str, Alarm], changes: Sequence[Change]) -> None:
+    def succeed(self, said: dict[str, Alarm], changes: Sequence[Change[Case]]) -> None:
         """Take over what another monitor, with another model, has said."""
         for change in changes:
             if change.state is State.CLEARED and change.case.id in said:

@@ -174,6 +174,21 @@ def test_an_alarm_of_a_channel_clears_when_it_is_well_again() -> None:
     assert judge.open_alarms() == ()
 
 
+def test_the_same_trouble_of_a_channel_again_is_one_alarm_that_claims_its_own_time() -> None:
+    judge, stream = monitor(), Both()
+    stream.change = noisy(3.0, 137)
+    (first, *_) = alarms(play(judge, stream, 40))
+    stream.change = None
+    assert alarms(play(judge, stream, 200))[-1].state is State.CLEARED
+    well_until = stream._windows.second
+    stream.change = noisy(3.0, 137)
+    (again, *_) = alarms(play(judge, stream, 60))
+    assert again.id == first.id
+    assert again.version > first.version
+    assert again.onset_ns / 1e9 >= well_until - 10
+    assert judge.view.budget().pages == 1
+
+
 def test_a_restored_monitor_says_the_same() -> None:
     one, other = monitor(), monitor()
     first, second = Both(), Both()
