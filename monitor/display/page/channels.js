@@ -3,14 +3,8 @@
 
 const POLL_MS = 4000;
 const CUT_OFF_S = 15;      // no map for so long: not live
-const $ = (id) => document.getElementById(id);
-const NS = "http://www.w3.org/2000/svg";
-const theme = new URLSearchParams(location.search).get("theme");
-if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-const dark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
-const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits }));
+const short = (value) => number(value, 2);
 const QUALITY = "verdict";
 
 let about = null;          // names: layers, regions, quantities, qualities
@@ -19,21 +13,6 @@ let map = null;            // how they stand: head, and a byte a channel for eac
 let mappedAt = -Infinity;
 let chosen = null;         // channel whose history is shown
 let view = null;           // how positions become pixels
-
-function make(tag, text, attributes = {}, children = []) {
-  const element = document.createElement(tag);
-  if (text !== null && text !== undefined) element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function draw(tag, attributes, text) {
-  const element = document.createElementNS(NS, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
 
 // ---- what comes -----------------------------------------------------------------------------
 
@@ -190,12 +169,12 @@ function axes(pen, box, x0, x1, y0, y1) {
   pen.textAlign = "center";
   for (const s of [0, 0.25, 0.5, 0.75, 1]) {
     pen.textAlign = s === 0 ? "left" : s === 1 ? "right" : "center";
-    pen.fillText(number(a0 + s * (a1 - a0)), view.left + s * (box.width - view.left - 12), box.height - 18);
+    pen.fillText(short(a0 + s * (a1 - a0)), view.left + s * (box.width - view.left - 12), box.height - 18);
   }
   pen.textAlign = "center";
   pen.fillText(along, view.left + (box.width - view.left) / 2, box.height - 3);
   pen.textAlign = "right";
-  for (const s of [0, 0.5, 1]) pen.fillText(number(b0 + s * (b1 - b0)), view.left - 6, view.top + (1 - s) * view.height + (s === 1 ? 11 : s === 0 ? 0 : 5));
+  for (const s of [0, 0.5, 1]) pen.fillText(short(b0 + s * (b1 - b0)), view.left - 6, view.top + (1 - s) * view.height + (s === 1 ? 11 : s === 0 ? 0 : 5));
   pen.save(); pen.translate(12, view.top + view.height / 2); pen.rotate(-Math.PI / 2); pen.textAlign = "center"; pen.fillText(across, 0, 0); pen.restore();
 }
 
@@ -231,8 +210,8 @@ function key() {
   const scale = map.head.scales.find((one) => one.name === name), to = ramp(scale.usual);
   canvas.width = 256;
   for (let k = 0; k < 256; k++) { pen.fillStyle = `rgb(${to(k / 255).join(" ")})`; pen.fillRect(k, 0, 1, 14); }
-  const usual = scale.usual === null ? "" : `, usual ${number(scale.usual)}`;
-  $("key-text").textContent = `${name}${name === "rate" ? " (showers/s near it)" : ""}: ${number(scale.low)} to ${number(scale.high)}${usual}, last ${map.head.seconds} s`;
+  const usual = scale.usual === null ? "" : `, usual ${short(scale.usual)}`;
+  $("key-text").textContent = `${name}${name === "rate" ? " (showers/s near it)" : ""}: ${short(scale.low)} to ${short(scale.high)}${usual}, last ${map.head.seconds} s`;
 }
 
 function under(event) {
@@ -262,7 +241,7 @@ $("canvas").addEventListener("mousemove", (event) => {
   let value = about.qualities[map.quality[i]];
   if (name !== QUALITY) {
     const scale = map.head.scales.find((one) => one.name === name), level = map.parts.get(name)[i];
-    value = level ? number(scale.low + ((level - 1) / 254) * (scale.high - scale.low)) : "unknown";
+    value = level ? short(scale.low + ((level - 1) / 254) * (scale.high - scale.low)) : "unknown";
   }
   $("under").textContent = `${region} (${number(at.x[i], 3)}, ${number(at.y[i], 3)}): ${value}`;
 });
@@ -294,7 +273,7 @@ async function one(i) {
   const what = said.quality === "null" ? `cannot tell yet: ${waits}` : said.quality;
   $("one-what").textContent = `${what}; channel ${i}, ${said.region ?? "no region"}, ${said.layer}` + (said.groups.length ? `; groups ${said.groups.join(", ")}` : "");
   $("one-alarms").replaceChildren(...said.alarms.map((alarm) => make("p", alarm.text)));
-  const rows = [["showers near it", `${number(said.showers)} in ${said.seconds} s`], ...Object.entries(said.values).map(([name, value]) => [name, number(value, 3)])];
+  const rows = [["showers near it", `${short(said.showers)} in ${said.seconds} s`], ...Object.entries(said.values).map(([name, value]) => [name, number(value, 3)])];
   $("one-values").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", name), make("dd", value)]));
   history(said.history);
   if (changed) showers(said);
@@ -311,7 +290,7 @@ function history({ second, ...curves }) {
     if (name in usual) svg.append(draw("path", { class: "axis", d: `M4 ${y(usual[name])}H396` }));
     let d = "", gap = true;
     values.forEach((v, k) => { if (v === null) gap = true; else { d += `${gap ? "M" : "L"}${x(k).toFixed(1)} ${y(v).toFixed(1)}`; gap = false; } });
-    svg.append(draw("path", { d }), draw("text", { x: 4, y: 13 }, `${words[name]}: ${number(values.at(-1))} (${number(low)} to ${number(high)} since ${clock(second[0])})`));
+    svg.append(draw("path", { d }), draw("text", { x: 4, y: 13 }, `${words[name]}: ${short(values.at(-1))} (${short(low)} to ${short(high)} since ${clock(second[0])})`));
     return svg;
   }));
 }

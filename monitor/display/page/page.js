@@ -7,33 +7,11 @@ const OLD_S = 30;          // data older than this is a backlog or a replay: sai
 const MOST_ALARMS = 12;    // cards; the rest are counted
 const LEVEL = { page: "bad", warning: "medium" };
 
-const $ = (id) => document.getElementById(id);
-const NS = "http://www.w3.org/2000/svg";
-const theme = new URLSearchParams(location.search).get("theme");
-if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-const dark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
-
 // Times in ns come as text, because they are beyond what a number holds exactly; dividing reads them.
 let answer = null;         // the last answer, and when it came by this page's own monotonic clock
 let answeredAt = -Infinity;
 let undrawn = false;       // the last answer could not be drawn: what is seen is older than it
 const chosen = new Map();  // alarms that somebody has opened or folded by hand
-
-// Elements are made with text only: nothing that comes over the wire is ever read as HTML.
-function make(tag, text, attributes = {}, children = []) {
-  const element = document.createElement(tag);
-  if (text !== null && text !== undefined) element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function draw(tag, attributes, text) {
-  const element = document.createElementNS(NS, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
 
 function mark(quality) {
   const icon = draw("svg", { class: "mark", "aria-hidden": "true" });
@@ -41,12 +19,9 @@ function mark(quality) {
   return icon;
 }
 
-const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
 const day = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 // A time of another day than this one has its date beside it.
 const when = (seconds) => (day(seconds) === day(Date.now() / 1000) ? "" : `${day(seconds)} `) + clock(seconds);
-const number = (value, digits = 0) =>
-  value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits });
 
 function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
