@@ -19,9 +19,9 @@ from consumers.judge.state_form import StateError, fingerprint
 from consumers.kafka.log import KafkaLog
 from consumers.score.scoring import ScoringModel
 from consumers.wire import artefact_form, topics
-from consumers.wire.ranges import WindowForm
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.user_error import UserError
+from consumers.wire.window_form import WindowForm
 from models.scoring.description import HASH_FILE, ArtefactError, Description
 from models.scoring.fitness import misfits
 from models.scoring.reference import BINS

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from consumers.wire.lumisection_form import Part
-    from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
+    from consumers.wire.window_form import WindowForm
     from monitor.windows.window import Window
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from consumers.exactly_once.appended import appended
 from consumers.exactly_once.fence import Fence
 from consumers.score.scoring import windows_of
-from consumers.wire import ranges, topics
+from consumers.wire import ranges, topics, window_form
 from consumers.wire.block import DecodeError, Expected
 from consumers.wire.codec import decode
 from consumers.wire.ranges import Open, Range
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from consumers.score.scoring import ScoringModel
-    from consumers.wire.ranges import WindowForm
     from consumers.wire.record import Log, Record
+    from consumers.wire.window_form import WindowForm
     from monitor.detector.tree import Detector
     from monitor.windows.window import Window, WindowKey
 
@@ -70,11 +70,11 @@ def _touching(
     entry: Range, value: bytes, model: str, form: WindowForm, asked: range
 ) -> list[Found]:
     parts = ranges.parts(value, entry)
-    if not any(second in asked for second in ranges.seconds(parts[entry.model])):
+    if not any(second in asked for second in window_form.seconds(parts[entry.model])):
         return []
     if not parts.get(model):
         return [Found(entry, entry.model, [])]
-    return [Found(entry, model, ranges.windows(parts[model], form))]
+    return [Found(entry, model, window_form.windows(parts[model], form))]
 
 
 def _past(fence: Fence, record: Record, second: int) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from consumers.wire.ranges import WindowForm
+    from consumers.wire.window_form import WindowForm
     from monitor.judging.monitor import Monitor
 
 

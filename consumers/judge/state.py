@@ -11,7 +11,7 @@ from consumers.exactly_once.fence import Fence, Tail
 from consumers.exactly_once.seconds import Seconds
 from consumers.exactly_once.stands import LINK_S, SECOND_NS
 from consumers.judge.sums import Sums
-from consumers.wire import ranges
+from consumers.wire import ranges, window_form
 from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
@@ -118,7 +118,7 @@ class JudgeState:
         for name, side in self.sides():
             model = side.model
             try:
-                for window in ranges.windows(parts.get(model.hash, b""), model.form):
+                for window in window_form.windows(parts.get(model.hash, b""), model.form):
                     found.setdefault(window.key, {})[model.hash] = window
             except DecodeError as error:
                 if name == "primary":

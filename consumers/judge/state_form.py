@@ -16,7 +16,7 @@ from consumers.exactly_once.snapshots import NOTHING
 from consumers.judge.losses import Loss
 from consumers.judge.state import KEPT_WORST
 from consumers.judge.sums import Sum, SumKey, Sums
-from consumers.wire import ranges
+from consumers.wire import window_form
 from monitor.judging.comparison import Comparison
 from monitor.quality.acknowledgements import Masked
 from monitor.quality.alarms import WorstShower
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from consumers.exactly_once.snapshots import Manifest
     from consumers.judge.state import JudgeState
-    from consumers.wire.ranges import WindowForm
+    from consumers.wire.window_form import WindowForm
     from monitor.windows.window import Window
 
 STATE_FORM = 3
@@ -82,11 +82,11 @@ def arrays_of(bench: JudgeState) -> dict[str, NDArray[Any]]:
         state = side.monitor.state()
         arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
         for i, piece in enumerate(_pieces(_open(bench, side.model.hash), side.model.form)):
-            encoded = ranges.encode_windows(piece, side.model.form)
+            encoded = window_form.encode_windows(piece, side.model.form)
             arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
     form = bench.primary.model.form
     for i, sum_ in enumerate(bench.sums.pending.values()):
-        encoded = ranges.encode_windows([sum_.window], form)
+        encoded = window_form.encode_windows([sum_.window], form)
         arrays[f"sums.{i}"] = np.frombuffer(encoded, np.uint8)
     return arrays
 
@@ -116,7 +116,7 @@ def _restore(bench: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manif
     for name, side in bench.sides():
         side.monitor.restore(_below(f"{name}.monitor.", arrays))
         for array in _below(f"{name}.windows.", arrays).values():
-            for window in ranges.windows(array.tobytes(), side.model.form):
+            for window in window_form.windows(array.tobytes(), side.model.form):
                 opened.setdefault(window.key, {})[side.model.hash] = window
     bench.seconds.windows.update(opened)
     bench.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
@@ -137,7 +137,7 @@ def _restore(bench: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manif
 def _restore_sums(bench: JudgeState, words: list[Any], arrays: dict[str, NDArray[Any]]) -> None:
     bench.sums = Sums(newest=words[0])
     for i, (run, lumisection, model, *rest) in enumerate(words[1]):
-        (window,) = ranges.windows(arrays[f"sums.{i}"].tobytes(), bench.primary.model.form)
+        (window,) = window_form.windows(arrays[f"sums.{i}"].tobytes(), bench.primary.model.form)
         bench.sums.pending[SumKey(run, lumisection, model)] = Sum(window, *rest)
 
 
@@ -148,7 +148,7 @@ def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[An
 def _pieces(windows: list[Window], form: WindowForm) -> list[list[Window]]:
     pieces: list[list[Window]] = []
     # So that a piece is read back within the bounds of reading, however many cells there are.
-    rows = most = max(1, min(ROWS_A_PIECE, ranges.MAX_BYTES // 2 // form.row_bytes))
+    rows = most = max(1, min(ROWS_A_PIECE, window_form.MAX_BYTES // 2 // form.row_bytes))
     for window in sorted(windows, key=lambda w: w.key):
         if rows >= most:
             pieces.append([])

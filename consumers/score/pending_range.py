@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from consumers.score.counts import Counts
     from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
-    from consumers.wire.ranges import Stream, WindowForm
+    from consumers.wire.ranges import Stream
     from consumers.wire.record import Record
     from consumers.wire.strange import StrangeShower
+    from consumers.wire.window_form import WindowForm
     from monitor.display.metrics.showers import ShowerCounts
     from monitor.windows.window import Window, WindowKey
 

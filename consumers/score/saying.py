@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from consumers.score.pending_range import in_order
 from consumers.wire import topics
-from consumers.wire.ranges import encode_range, encode_windows
+from consumers.wire.ranges import encode_range
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.strange import encode_all as encode_strange
+from consumers.wire.window_form import encode_windows
 from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from consumers.score.pending_range import PendingRange
     from consumers.score.scoring import ModelsInForce
-    from consumers.wire.ranges import Range, WindowForm
+    from consumers.wire.ranges import Range
     from consumers.wire.record import Append, Clients
+    from consumers.wire.window_form import WindowForm
 
 logger = logging.getLogger(__name__)
 

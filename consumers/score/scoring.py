@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from consumers.score.hidden import hidden_cells
-from consumers.wire.ranges import WindowForm
+from consumers.wire.window_form import WindowForm
 from models.scoring.absent import Absent
 from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked

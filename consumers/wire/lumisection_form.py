@@ -16,7 +16,7 @@ import orjson
 import zstandard
 from pydantic import TypeAdapter, with_config
 
-from consumers.wire import arrow_stream, ranges, schema
+from consumers.wire import arrow_stream, schema, window_form
 from consumers.wire.block import DecodeError
 from monitor.quality.bounds import TOLD, Count, Number32
 from monitor.quality.rejection import Rejection
@@ -24,7 +24,7 @@ from monitor.quality.rejection import Rejection
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from consumers.wire.ranges import WindowForm
+    from consumers.wire.window_form import WindowForm
     from monitor.windows.window import Window
 
 METADATA = "calodqm.lumisection"
@@ -75,7 +75,7 @@ def encode(part: Part, window: Window, form: WindowForm) -> bytes:
     none = np.zeros(0, np.int64)
     dense = replace(window, score_bins=none, score_counts=none)
     text = orjson.dumps(replace(part, sparse_bytes=len(packed))).decode()
-    return ranges.encode_windows([dense], form, {METADATA: text}) + packed
+    return window_form.encode_windows([dense], form, {METADATA: text}) + packed
 
 
 def header(value: bytes | None) -> Part:
@@ -91,7 +91,7 @@ def window(value: bytes, form: WindowForm) -> Window:
     cut = len(value) - part.sparse_bytes
     if cut <= 0:
         raise DecodeError(Rejection.TRUNCATED, f"{len(value)} bytes, {part.sparse_bytes} of bins")
-    found = ranges.windows(value[:cut], form)
+    found = window_form.windows(value[:cut], form)
     if len(found) != 1:
         raise DecodeError(Rejection.VALUE, f"{len(found)} windows in a part of a lumisection")
     bins, counts = _unpacked(value[cut:])

@@ -12,7 +12,7 @@ from consumers.exactly_once import quality_log
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
-from consumers.wire.ranges import WindowForm
+from consumers.wire.window_form import WindowForm
 from models.scoring.artefact import Artefact
 from models.scoring.reference import BINS
 

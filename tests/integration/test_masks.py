@@ -9,7 +9,7 @@ from consumers.app.settings import ARTEFACT
 from consumers.app.wiring import form_of
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
-from consumers.wire import ranges, topics
+from consumers.wire import topics, window_form
 from models.scoring.artefact import Artefact
 from monitor.quality.alarms import State
 
@@ -30,7 +30,7 @@ def strange_share(bootstrap, form, begin, end):
     for record in log.read_all(topics.WINDOWS):
         if record.value[:1] == b"{":
             continue
-        for window in ranges.windows(record.value, form):
+        for window in window_form.windows(record.value, form):
             if begin <= window.key.second - START < end:
                 rows = window.regions == REGION
                 seen += int(window.showers[rows].sum())

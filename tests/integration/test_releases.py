@@ -12,7 +12,7 @@ from consumers.app.wiring import form_of
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.wire import artefact_form, codec, control, ranges, strange, topics
+from consumers.wire import artefact_form, codec, control, ranges, strange, topics, window_form
 from consumers.wire.ranges import Open, Range
 from models.scoring.artefact import Artefact
 from monitor.quality.alarms import Alarm
@@ -67,7 +67,7 @@ def accepted(broker, artefact):
             fence.open(record.offset, entry)
         elif isinstance(entry, Range) and not fence.accept(entry):
             parts = ranges.parts(record.value, entry).items()
-            yield entry, {m: ranges.windows(value, form_of(artefact)) for m, value in parts}
+            yield entry, {m: window_form.windows(value, form_of(artefact)) for m, value in parts}
 
 
 def test_windows_of_a_release_count_every_shower_once(broker, told, artefact):

@@ -35,6 +35,7 @@ from consumers.wire import (
     run_form,
     strange,
     topics,
+    window_form,
 )
 from consumers.wire.block import DecodeError
 from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry
@@ -70,7 +71,7 @@ def windows(value: bytes) -> None:
             for part in ranges.parts(value, entry).values():
                 for form in (FORM, golden.SHADOW):
                     with suppress(DecodeError):
-                        ranges.windows(part, form)
+                        window_form.windows(part, form)
 
 
 def anomalies(value: bytes) -> None:

@@ -14,13 +14,23 @@ from standings import alarm
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.quality_log import QualityWriter
 from consumers.exactly_once.snapshots import Manifest, Snapshots
-from consumers.wire import arrow_form, artefact_form, control, letters, ranges, strange, topics
+from consumers.wire import (
+    arrow_form,
+    artefact_form,
+    control,
+    letters,
+    ranges,
+    strange,
+    topics,
+    window_form,
+)
 from consumers.wire.artefact_form import Card
 from consumers.wire.block import DecodeError
 from consumers.wire.control import Control
-from consumers.wire.ranges import Open, PersonSaid, Stream, WindowForm, Worst
+from consumers.wire.ranges import Open, PersonSaid, Stream, Worst
 from consumers.wire.record import Record
 from consumers.wire.strange import StrangeShower
+from consumers.wire.window_form import WindowForm
 from models.scoring.description import FILES
 from monitor.judging.comparison import joint
 from monitor.quality.acknowledgements import Acknowledgement, Mask, Masked
@@ -99,7 +109,7 @@ def windows_topic() -> dict[str, bytes]:
         shed_until=99,
         masked="ab" * 8,
     )
-    beside = ranges.encode_windows([window(1, 0, [1, 4], SHADOW)], SHADOW)
+    beside = window_form.encode_windows([window(1, 0, [1, 4], SHADOW)], SHADOW)
     found = {
         "open": ranges.encode_open(Open(3, "w")),
         "range-idle": ranges.encode_range(entry(begin=20, worst=()), [], FORM),

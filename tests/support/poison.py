@@ -13,7 +13,7 @@ from memory import TINY
 from pyarrow import ipc
 from spoken import FORM, entry, saying, window
 
-from consumers.wire import ranges, strange
+from consumers.wire import ranges, strange, window_form
 from consumers.wire.ranges import PersonSaid, Worst, encode_said
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def windows_topic() -> Payloads:
         yield f"range: {name}", saying(**fields)
     good = ranges.encode_range(entry(), [window(0, 0, [1, 4])], FORM)
     yield "range: a damaged header", good[:8] + b"\xff\xff\xff\xff" + good[12:]
-    yield "range: of no fields", ranges.encode_windows([], FORM, {"calodqm.range": "{}"})
-    yield "range: without fields", ranges.encode_windows([], FORM)
+    yield "range: of no fields", window_form.encode_windows([], FORM, {"calodqm.range": "{}"})
+    yield "range: without fields", window_form.encode_windows([], FORM)
     for name, told in {
         "open: a text": {"open": {"partition": "1", "worker": "w"}},
         "open: no worker": {"open": {"partition": 1}},

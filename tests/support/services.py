@@ -18,7 +18,7 @@ from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.kafka.connection import Connection
 from consumers.kafka.log import KafkaLog
-from consumers.wire import ranges, topics
+from consumers.wire import ranges, topics, window_form
 from consumers.wire.block import DecodeError
 from consumers.wire.ranges import Open, Range
 from models.showers import shipped
@@ -128,7 +128,7 @@ class Count:
     """Accepted ranges that cover an offset twice."""
 
 
-def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
+def recount(bootstrap: str, form: window_form.WindowForm) -> Count:
     """Count what the accepted ranges hold."""
     log = KafkaLog(Connection(bootstrap))
     fence, count = Fence(), Count()
@@ -154,7 +154,7 @@ def recount(bootstrap: str, form: ranges.WindowForm) -> Count:
                 count.rejects.update(entry.rejects)
                 count.missing += entry.missing
                 value = ranges.parts(record.value or b"", entry)[entry.model]
-                count.tallied += sum(w.n for w in ranges.windows(value, form))
+                count.tallied += sum(w.n for w in window_form.windows(value, form))
     finally:
         log.close()
     return count

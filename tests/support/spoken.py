@@ -6,7 +6,8 @@ import pyarrow as pa
 from memory import TINY
 
 from consumers.wire import ranges
-from consumers.wire.ranges import Range, WindowForm, Worst
+from consumers.wire.ranges import Range, Worst
+from consumers.wire.window_form import WindowForm
 from monitor.windows.window import Window, WindowKey
 
 FORM = WindowForm((3, 2, 8), TINY.n_cells, TINY.n_layers)

@@ -10,7 +10,7 @@ from consumers.app import trust
 from consumers.judge.models import JudgingModel, ModelMonitor
 from consumers.judge.state import JudgeState
 from consumers.judge.succession import Unwilling, carry_out
-from consumers.wire.ranges import WindowForm
+from consumers.wire.window_form import WindowForm
 from monitor.display.standing import StreamNow
 from monitor.quality.model_acts import ModelAct, ModelOrder
 

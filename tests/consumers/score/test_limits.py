@@ -17,9 +17,10 @@ from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
 from consumers.wire.control import Control, publish
 from consumers.wire.letters import DeadLetters
-from consumers.wire.ranges import Range, WindowForm
+from consumers.wire.ranges import Range
 from consumers.wire.record import MAX_RECORD_BYTES
 from consumers.wire.user_error import UserError
+from consumers.wire.window_form import WindowForm
 from models.showers.batch import Showers
 from monitor.detector.tree import grid
 from monitor.display.metrics.exposition import Exposition

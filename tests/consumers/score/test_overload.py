@@ -12,7 +12,7 @@ from streams import GEOMETRY, START, Stream, expectation
 from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker
-from consumers.wire import ranges, topics
+from consumers.wire import ranges, topics, window_form
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
 from consumers.wire.ranges import Range
@@ -62,7 +62,7 @@ def scored(**settings):
     for record in broker.topics[topics.WINDOWS, 0]:
         entry = ranges.header(record.value)
         if isinstance(entry, Range):
-            found.append((entry, ranges.windows(record.value, lineup.primary.form)))
+            found.append((entry, window_form.windows(record.value, lineup.primary.form)))
     return found, generate_latest(exposition.registry).decode()
 
 

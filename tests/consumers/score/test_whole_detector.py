@@ -9,7 +9,7 @@ from memory import MemoryBroker, MemorySource, PlainScorer
 from consumers.score.scoring import ModelsInForce, ScoringModel, windows_of
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker
-from consumers.wire import letters, ranges, topics
+from consumers.wire import letters, ranges, topics, window_form
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
 from models.detector.geometry import Geometry, Layer
@@ -72,7 +72,9 @@ def sent(seeds, region):
     for record in broker.topics[topics.WINDOWS, 0]:
         entry = ranges.header(record.value)
         if isinstance(entry, ranges.Range) and entry.showers:
-            windows += ranges.windows(ranges.parts(record.value, entry)[entry.model], model.form)
+            windows += window_form.windows(
+                ranges.parts(record.value, entry)[entry.model], model.form
+            )
     refused = [letters.decode(r.value) for r in broker.topics[topics.REJECTS, 0]]
     return scorer, windows, refused
 

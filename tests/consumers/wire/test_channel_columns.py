@@ -8,7 +8,7 @@ import pytest
 from channel_stream import Stream, barrel
 from spoken import FORM, entry, window
 
-from consumers.wire import channel_columns, ranges
+from consumers.wire import channel_columns, ranges, window_form
 from consumers.wire.block import DecodeError
 from monitor.windows.channel_sums import ChannelSums
 
@@ -37,7 +37,7 @@ def changed(value, change):
 
 def test_sums_by_channel_come_back_as_they_went():
     sent = [with_channels(0, 0, [1, 4]), window(1, 1, [2]), with_channels(2, 2, [0, 1, 2])]
-    back = ranges.windows(ranges.encode_range(entry(), sent, FORM), FORM)
+    back = window_form.windows(ranges.encode_range(entry(), sent, FORM), FORM)
     for a, b in zip(sent, back, strict=True):
         assert a.same_counts(b)
         for name in NAMES:
@@ -48,22 +48,22 @@ def test_a_range_without_them_is_the_same_as_before_there_were_any():
     sent = [window(0, 0, [1, 4])]
     value = ranges.encode_range(entry(), sent, FORM)
     assert "channel_key" not in pa.ipc.open_stream(value).schema.names
-    assert ranges.windows(value, FORM)[0].channels.n == 0
+    assert window_form.windows(value, FORM)[0].channels.n == 0
 
 
 def test_a_range_of_both_models_carries_them_for_both():
     primary, shadow = with_channels(0, 0, [1]), with_channels(1, 0, [1])
-    beside = ranges.encode_windows([shadow], FORM)
+    beside = window_form.encode_windows([shadow], FORM)
     said = entry(shadow="s", shadow_bytes=len(beside))
     parts = ranges.parts(ranges.encode_range(said, [primary], FORM, beside), said)
-    assert ranges.windows(parts["s"], FORM)[0].same_counts(shadow)
+    assert window_form.windows(parts["s"], FORM)[0].same_counts(shadow)
 
 
 def test_one_row_costs_some_bytes_only():
     many = Stream(barrel((1, 4), (20, 20)), rate=1000).second()
     bare = window(0, 0, [1])
     small, large = (
-        len(ranges.encode_windows([w], FORM)) for w in (bare, replace(bare, channels=many))
+        len(window_form.encode_windows([w], FORM)) for w in (bare, replace(bare, channels=many))
     )
     assert (large - small) / many.n < channel_columns.LIMIT_BYTES
 
@@ -90,10 +90,10 @@ def test_what_cannot_be_is_refused(name):
     sent = replace(window(0, 0, [1]), channels=three)
     value = ranges.encode_range(entry(), [sent], FORM)
     with pytest.raises(DecodeError, match=words):
-        ranges.windows(changed(value, lambda columns: columns.update({column: wrong})), FORM)
+        window_form.windows(changed(value, lambda columns: columns.update({column: wrong})), FORM)
 
 
 def test_a_range_that_lacks_one_of_the_columns_is_refused():
     value = ranges.encode_range(entry(), [with_channels(0, 0, [1])], FORM)
     with pytest.raises(DecodeError, match="columns"):
-        ranges.windows(changed(value, lambda columns: columns.pop("channel_lit")), FORM)
+        window_form.windows(changed(value, lambda columns: columns.pop("channel_lit")), FORM)

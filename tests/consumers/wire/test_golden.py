@@ -14,7 +14,7 @@ from spoken import FORM
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.quality_log import QualityReader
 from consumers.exactly_once.snapshots import Snapshots
-from consumers.wire import artefact_form, control, letters, ranges, strange
+from consumers.wire import artefact_form, control, letters, ranges, strange, window_form
 from consumers.wire.codec import decode
 from consumers.wire.ranges import PersonSaid, Range
 from consumers.wire.record import Record
@@ -51,7 +51,7 @@ def test_ranges_are_read_from_their_golden_bytes(name):
     entry = ranges.header(old(name))
     assert isinstance(entry, Range)
     parts = ranges.parts(old(name), entry)
-    assert bool(ranges.windows(parts["m"], FORM)) == (name != "range-idle")
+    assert bool(window_form.windows(parts["m"], FORM)) == (name != "range-idle")
     assert entry.worst == () or entry.worst[0].p == 1e-4
 
 

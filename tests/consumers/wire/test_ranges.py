@@ -5,35 +5,14 @@ from dataclasses import replace
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from memory import TINY
 from spoken import FORM, entry, rewritten, saying, window, with_fields
 
-from consumers.wire import ranges, strange
+from consumers.wire import ranges, window_form
 from consumers.wire.block import DecodeError
-from consumers.wire.ranges import Open, PersonSaid, Range, WindowForm
-from consumers.wire.strange import StrangeShower
+from consumers.wire.ranges import Open, PersonSaid, Range
+from consumers.wire.window_form import WindowForm
 from monitor.judging.comparison import joint
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(
-        st.lists(st.integers(0, 65_535), min_size=1, max_size=4, unique=True).map(sorted),
-        max_size=4,
-    )
-)
-def test_windows_come_back_as_they_went(regions_of):
-    sent = [window(i, i, regions) for i, regions in enumerate(regions_of)]
-    value = ranges.encode_range(entry(), sent, FORM)
-    assert ranges.header(value) == entry()
-    back = ranges.windows(value, FORM)
-    assert len(back) == len(sent)
-    for a, b in zip(sent, back, strict=True):
-        assert a.key == b.key
-        assert a.same_counts(b)
-        np.testing.assert_array_equal(a.score_bins, b.score_bins)
 
 
 def test_opens_and_words_come_back_as_they_went():
@@ -56,7 +35,7 @@ def test_opens_and_words_come_back_as_they_went():
         b'{"said": {"what": 1, "body": {}}}',
         b"\xff\xff\xff\xff\0\0\0\0",
         b"\xff" * 100,
-        ranges.encode_windows([], FORM),
+        window_form.encode_windows([], FORM),
         saying(begin=20, end=10),
         saying(token=-1),
         saying(watermark_ns="1"),
@@ -67,18 +46,12 @@ def test_what_is_no_record_of_the_windows_topic_is_refused(value):
         ranges.header(value)
 
 
-def test_windows_of_another_model_are_refused():
-    value = ranges.encode_range(entry(), [window(0, 0, [1])], FORM)
-    with pytest.raises(DecodeError, match="showers is"):
-        ranges.windows(value, WindowForm((4, 2, 8), TINY.n_cells, TINY.n_layers))
-
-
 def test_what_a_newer_worker_says_beside_is_ignored():
     sent = window(0, 0, [1, 4])
     value = ranges.encode_range(entry(), [sent], FORM)
     newer = rewritten(value, lambda m: with_fields(m, to_come={"a": 1}))
     assert ranges.header(newer) == entry()
-    (back,) = ranges.windows(newer, FORM)
+    (back,) = window_form.windows(newer, FORM)
     assert back.same_counts(sent)
 
 
@@ -105,14 +78,14 @@ def test_a_shadow_travels_in_the_same_record():
     mine, its = window(0, 0, [1, 4]), window(1, 0, [1, 4], other)
     sums = tuple(joint(np.array([0.1]), np.array([0.2])).to_list())
     sent = entry(shadow="s", joint=sums)
-    value = ranges.encode_range(sent, [mine], FORM, ranges.encode_windows([its], other))
+    value = ranges.encode_range(sent, [mine], FORM, window_form.encode_windows([its], other))
     head = ranges.header(value)
     assert replace(head, shadow_bytes=0) == sent
     parts = ranges.parts(value, head)
-    assert ranges.windows(parts["m"], FORM)[0].same_counts(mine)
-    assert ranges.windows(parts["s"], other)[0].same_counts(its)
+    assert window_form.windows(parts["m"], FORM)[0].same_counts(mine)
+    assert window_form.windows(parts["s"], other)[0].same_counts(its)
     with pytest.raises(DecodeError):
-        ranges.windows(value, FORM)
+        window_form.windows(value, FORM)
     with pytest.raises(DecodeError):
         ranges.parts(value[:10], head)
 
@@ -136,36 +109,7 @@ def test_damaged_ranges_are_read_or_refused():
             damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
         try:
             if isinstance(ranges.header(bytes(damaged)), Range):
-                ranges.windows(bytes(damaged), FORM)
+                window_form.windows(bytes(damaged), FORM)
         except DecodeError:
             refused += 1
     assert refused > 1000
-
-
-def test_strange_showers_come_back_as_they_went():
-    rng = np.random.default_rng(0)
-    sent = [
-        StrangeShower(
-            partition=1,
-            offset=2,
-            row=i,
-            event_id=2**63 + i,
-            time_ns=4,
-            run=5,
-            lumisection=6,
-            region=7,
-            e_inc=8.0,
-            p=1e-5,
-            p_scores=rng.random(2),
-            cells=rng.random(TINY.n_cells).astype(np.float32),
-            pull=rng.random(TINY.n_cells).astype(np.float32),
-        )
-        for i in range(3)
-    ]
-    value = strange.encode(sent, "t", ("a", "b"))
-    for a, b in zip(sent, strange.decode(value, TINY), strict=True):
-        np.testing.assert_array_equal(a.cells, b.cells)
-        np.testing.assert_array_equal(a.pull, b.pull)
-        assert (a.event_id, a.row, a.p) == (b.event_id, b.row, b.p)
-    with pytest.raises(DecodeError):
-        strange.decode(value[:-50], TINY)
