@@ -12,7 +12,7 @@ from consumers.score.model_follower import ModelFollower
 from consumers.score.scoring import ModelsInForce, ScoringModel
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker
-from consumers.wire import letters, ranges, topics
+from consumers.wire import letters, ranges, topics, window_form
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block
 from consumers.wire.control import Control, publish
@@ -82,7 +82,7 @@ def test_a_detector_whose_regions_do_not_all_fit_is_told_so_at_start(caplog):
 
 
 def test_a_block_that_makes_more_rows_than_fit_is_a_dead_letter(monkeypatch):
-    monkeypatch.setattr(ranges, "MAX_SPREAD", 3)
+    monkeypatch.setattr(window_form, "MAX_SPREAD", 3)
     said, refused = scored(lambda start: [block(0, start)])
     assert [letter.reason for letter in refused] == [Rejection.TIME]
     assert "4 rows of windows, at most 3" in refused[0].detail
@@ -90,7 +90,7 @@ def test_a_block_that_makes_more_rows_than_fit_is_a_dead_letter(monkeypatch):
 
 
 def test_blocks_that_do_not_fit_together_are_scored_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(ranges, "MAX_SPREAD", 5)
+    monkeypatch.setattr(window_form, "MAX_SPREAD", 5)
     scores = []
     score = Worker._score
     monkeypatch.setattr(
