@@ -7,6 +7,10 @@ STAMP  := $(VENV)/.installed
 # A process more than processors: some wait for services while others compute.
 SIDE_BY_SIDE := --numprocesses $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
+# What fails beside others, or while the machine stood still, must pass with nothing beside it. Both
+# results are printed.
+ONCE_MORE := --last-failed --last-failed-no-failures none
+
 # What times messages has the machine for itself.
 USUAL := not dashboards and not delays and not producers
 
@@ -31,8 +35,8 @@ quick: install
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "$(USUAL) and not services and not slow"
 
 suite: install system renderers
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed"
-	$(BIN)/pytest -m "$(USUAL) and timed"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed" || $(BIN)/pytest $(ONCE_MORE) -m "$(USUAL) and not timed"
+	$(BIN)/pytest -m "$(USUAL) and timed" || $(BIN)/pytest $(ONCE_MORE) -m "$(USUAL) and timed"
 
 # What renders manifests and compose file as their readers do; without Go those tests are skipped.
 renderers:
