@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus import rules
-from prometheus.site import Site
 
 from consumers.app import settings_page
 from consumers.bench import figures_page
 from monitor.display import boards
+from monitor.display.rules.document import document
+from monitor.display.rules.site import Site
 
 HERE = Path(__file__).parent
 SITE = HERE / "prometheus" / "site.toml"
-HEADER = "# Written by deploy/generate.py: change deploy/prometheus/*.py or site.toml instead.\n"
+HEADER = "# Written by deploy/generate.py: change monitor/display/rules or site.toml instead.\n"
 
 
 def outputs(site: Site) -> dict[Path, str]:
@@ -44,7 +44,7 @@ def outputs(site: Site) -> dict[Path, str]:
 
 def rule_file(site: Site, scale: float = 1.0) -> str:
     """Return the rule file as YAML, every duration divided by the scale."""
-    return HEADER + _yaml(rules.document(site, scale))
+    return HEADER + _yaml(document(site, scale))
 
 
 def prometheus_rule(site: Site) -> str:
@@ -53,7 +53,7 @@ def prometheus_rule(site: Site) -> str:
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
         "metadata": {"name": "calodqm", "labels": {"app.kubernetes.io/name": "calodqm"}},
-        "spec": rules.document(site),
+        "spec": document(site),
     }
     return HEADER + _yaml(wrapped)
 

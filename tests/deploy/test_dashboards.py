@@ -6,9 +6,10 @@ import re
 
 import pytest
 from deployed import DEPLOY, rules
-from prometheus.records import WALL
 from promql import Series, expressions
 from standings import CARD, CHANNEL, CHANNELS, alarm, expositions, standing
+
+from monitor.display.rules.records import WALL
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeAsIso", "string", "time:HH:mm:ss"}

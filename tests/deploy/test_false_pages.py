@@ -4,10 +4,10 @@ import re
 
 import pytest
 from deployed import alerts
-from prometheus.records import NEED, SILENT
 from scipy.stats import poisson
 
 from consumers.app.settings import Settings
+from monitor.display.rules.records import NEED, SILENT
 
 REGIONS = 1024
 LOOK_S = 5

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import yaml
 from deployed import DEPLOY, SITE, Site, generate, rules
-from prometheus.site import Expected
 from promql import walk
 from promql_parser import parse
 
 from consumers.kafka import admin
 from consumers.wire import topics
+from monitor.display.rules.site import Expected
 
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
 

@@ -14,7 +14,8 @@ VERSIONS = tomllib.loads((DEPLOY / "versions.toml").read_text())
 sys.path.append(str(DEPLOY))  # as if `python deploy/generate.py` were run
 
 import generate
-from prometheus.site import Site
+
+from monitor.display.rules.site import Site
 
 SITE = Site.load(generate.SITE)
 """The site whose rules are committed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus.alert import DETECTOR, STRICT, Rule, alert
-from prometheus.records import NEED, SILENT
+from monitor.display.rules.alert import DETECTOR, STRICT, Rule, alert
+from monitor.display.rules.records import NEED, SILENT
 
 SECONDS = {"1m": 60, "5m": 300, "1h": 3600, "6h": 21_600}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus.alert import STRICT
+from monitor.display.rules.alert import STRICT
 
 if TYPE_CHECKING:
-    from prometheus.alert import Rule
-    from prometheus.site import Site
+    from monitor.display.rules.alert import Rule
+    from monitor.display.rules.site import Site
 
 SHORT = {"20s": STRICT, "1m": "", "5m": ""}
 """Windows that are looked at every five seconds, with the levels that somebody reads."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus.alert import DETECTOR, NO_ANSWER, OPERATIONS, Rule, alert
-from prometheus.detector_alerts import silent_region
+from monitor.display.rules.alert import DETECTOR, NO_ANSWER, OPERATIONS, Rule, alert
+from monitor.display.rules.detector_alerts import silent_region
 
 
 def _run_is(states: str) -> str:

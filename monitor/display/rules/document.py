@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from prometheus import data_alerts, detector_alerts, machinery_alerts, records
+from monitor.display.rules import data_alerts, detector_alerts, machinery_alerts, records
 
 if TYPE_CHECKING:
-    from prometheus.alert import Rule
-    from prometheus.site import Site
+    from monitor.display.rules.alert import Rule
+    from monitor.display.rules.site import Site
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 

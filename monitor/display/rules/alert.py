@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus.site import GRAFANA, PAGE
+from monitor.display.rules.site import GRAFANA, PAGE
 
 Rule = dict[str, Any]
 

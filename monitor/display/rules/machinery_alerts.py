@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus.alert import OPERATIONS, Rule, alert
+from monitor.display.rules.alert import OPERATIONS, Rule, alert
 
 if TYPE_CHECKING:
-    from prometheus.site import Site
+    from monitor.display.rules.site import Site
 
 NEWEST = "max by (detector) (calodqm_last_shower_timestamp_seconds)"
 ACTIVE = 'max by (detector) (calodqm_judge_state{calodqm_judge_state="active"}) == 1'
