@@ -28,9 +28,14 @@ def at_work(n, seed=5):
 
 
 def go_on(stage, n):
+    """Let n data-seconds come, and then the judge catch up, as slow as the machine may be."""
     for _ in range(n):
         stage.produce()
         stage.step_worker()
+        stage.judge._step()
+    for _ in range(1000):
+        if stage.judge._deputy is None:
+            return
         stage.judge._step()
 
 
