@@ -48,6 +48,7 @@ def run(*arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_compose_file_is_one_by_the_compose_specification():
     checked = run(
         sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec",
@@ -96,6 +97,7 @@ def test_every_setting_is_one_that_is_read_and_has_a_value_that_can_be(
         assert getattr(made, name.removeprefix("CALODQM_").lower()) is not None
 
 
+@pytest.mark.slow
 def test_secured_settings_reach_the_connection(monkeypatch):
     config = of_kind("ConfigMap")["calodqm"]["data"] | of_kind("Secret")["calodqm"]["stringData"]
     for name, value in config.items():
@@ -141,6 +143,7 @@ def test_pods_run_without_rights():
         assert rights["capabilities"]["drop"] == ["ALL"]
 
 
+@pytest.mark.slow
 def test_pods_say_how_much_disk_they_need_and_no_pod_can_fill_its_node():
     for o in [of_kind("Deployment")["judge"], workers()]:
         spec = o["spec"]["template"]["spec"]
@@ -164,6 +167,7 @@ def test_one_nodes_loss_takes_not_both_judges_and_not_all_workers():
     assert rules["score"].startswith("preferred")  # there may be more workers than nodes
 
 
+@pytest.mark.slow
 def test_selectors_meet_their_pods():
     made = of_kind("Deployment") | {"score": workers()}
     for kind in ("Service", "PodDisruptionBudget"):
@@ -174,6 +178,7 @@ def test_selectors_meet_their_pods():
             assert any(selector.items() <= labels.items() for labels in pods), o["metadata"]
 
 
+@pytest.mark.slow
 def test_scaling_follows_our_topic_and_group_up_to_its_partitions():
     scaled = of_kind("ScaledObject")["score"]["spec"]
     trigger = scaled["triggers"][0]["metadata"]

@@ -203,6 +203,7 @@ def test_the_kustomization_puts_all_in_one_namespace_with_one_image():
     assert {o["kind"] for o in made} >= {"Deployment", "StatefulSet", "NetworkPolicy", "Secret"}
 
 
+@pytest.mark.slow
 @needs_kustomize
 @pytest.mark.parametrize("others", [[], ["annotate.yaml"], ["scale-on-lag.yaml", "scrape.yaml"]])
 @pytest.mark.parametrize("gpu", [False, True])

@@ -27,6 +27,7 @@ def test_the_geometry_is_one_that_ships() -> None:
     assert geometry.parse(text) == geometry.parse(shipped)
 
 
+@pytest.mark.slow
 def test_the_grid_is_the_barrel_that_ships(tmp_path: Path) -> None:
     path = tmp_path / "detector.toml"
     path.write_text(code("toml")[0])

@@ -106,6 +106,7 @@ def test_no_alert_has_a_name_that_a_cluster_has_already():
     assert [name for name in names if not name.startswith("Calo")] == []
 
 
+@pytest.mark.slow
 def test_links_may_be_told_on_the_command_line(tmp_path):
     done = subprocess.run(
         [sys.executable, DEPLOY / "generate.py", "--check", "--page-url", "https://elsewhere"],

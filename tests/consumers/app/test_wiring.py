@@ -36,6 +36,7 @@ def both():
     return Artefact.load(folder), Description.load(folder)
 
 
+@pytest.mark.slow
 def test_all_that_a_judge_needs_can_be_had_where_there_is_no_torch(both):
     done = subprocess.run(
         [sys.executable, "-c", JUDGE], capture_output=True, text=True, check=False

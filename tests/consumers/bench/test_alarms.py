@@ -116,6 +116,7 @@ def short(monkeypatch):
     monkeypatch.setattr(count_simulation, "DAY", 1800.0)
 
 
+@pytest.mark.slow
 def test_parts_that_are_not_run_keep_their_figures_and_say_what_made_them(tmp_path, short, capsys):
     out = tmp_path / "alarms.json"
     assert run_parts(out, "--only", "latents") == 0

@@ -19,6 +19,7 @@ def short_day(monkeypatch):
     monkeypatch.setattr(count_simulation, "DAY", 7200.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.01])
 def test_good_data_keep_a_budget_of_one_page_in_two_hours(short_day, spread):
     setting = Setting(2, 2, n_ref=20_000, spread=spread, allowance=Allowance(1 / 12, 1 / 24))

@@ -63,6 +63,7 @@ def test_drawn_sums_are_distributed_as_sums_over_showers():
         assert (lit <= 1).mean() == pytest.approx(binom.cdf(1, n, rate), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_evidence_is_that_of_a_bank(monkeypatch):
     """The same sums through the product's own tests and bank give the same crossings."""
     monkeypatch.setattr(latent_simulation, "ROWS", 8)
@@ -90,6 +91,7 @@ def test_the_evidence_is_that_of_a_bank(monkeypatch):
     assert told.largest_s == pytest.approx(largest, rel=0.02)
 
 
+@pytest.mark.slow
 def test_good_latents_cross_less_often_than_allowed():
     told = latent_calibration(Setting(8, 8), D, LIT, 1.0, 3)
     assert told.region_days == pytest.approx(1.0, rel=0.01)

@@ -67,6 +67,7 @@ def test_energies_are_told_or_not():
     assert as_seen(showers, "known") is showers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [0, 4])
 def test_good_data_are_simulated_with_late_steps_and_page_nobody(masked, monkeypatch):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.02)
@@ -76,6 +77,7 @@ def test_good_data_are_simulated_with_late_steps_and_page_nobody(masked, monkeyp
     assert told["largest"] < 0.1
 
 
+@pytest.mark.slow
 def test_an_hour_of_good_showers_with_masks_and_late_seconds_pages_nobody(monkeypatch):
     monkeypatch.setattr(trials, "HOUR", 90)
     told = trials.real_hour(SMALL, 0, Drawn())
@@ -83,6 +85,7 @@ def test_an_hour_of_good_showers_with_masks_and_late_seconds_pages_nobody(monkey
     assert told["days"] == 90 / 86_400
 
 
+@pytest.mark.slow
 def test_two_faults_at_once_are_both_found_with_place_and_kind():
     cases = (FaultCase("strange", "strange"), FaultCase("silent", "silent", kinds=("silent",)))
     setup = replace(SMALL, regions=64)
@@ -91,6 +94,7 @@ def test_two_faults_at_once_are_both_found_with_place_and_kind():
     assert (told["place"], told["kind"], told["pages"]) == (True, True, 2)
 
 
+@pytest.mark.slow
 def test_units_add_up_over_calls_and_the_fewest_come_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.002)
     monkeypatch.setattr(trials, "Source", lambda *_: Drawn())

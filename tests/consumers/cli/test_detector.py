@@ -14,6 +14,7 @@ SHIPPED = Path(__file__).parents[3] / "deploy" / "detectors"
 BARREL = str(SHIPPED / "barrel.toml")
 
 
+@pytest.mark.slow
 def test_a_detector_is_told_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "barrel.png"
     words = ["detector", "show", "--detector", BARREL, "--out", str(out), "--mark", "EB-12/card30"]

@@ -45,6 +45,7 @@ def test_a_model_of_another_geometry_is_trained_and_finds_a_dead_cell(artefact, 
     assert 0.4 < auc["electron"] < 0.6  # one layer has no depth to tell them by
 
 
+@pytest.mark.slow
 def test_incident_energies_can_be_forgotten(artefact, tmp_path):
     words = [f"--artefact={artefact}", f"--good={SHOWERS.format(n=300, seed=2)}"]
     out = tmp_path / "figures.json"
@@ -56,6 +57,7 @@ def test_incident_energies_can_be_forgotten(artefact, tmp_path):
     assert gain["scores"]["response"]["auc"] < 0.6  # nothing to compare with
 
 
+@pytest.mark.slow
 def test_a_model_of_simulated_showers_is_tuned_on_few_others(artefact, tmp_path):
     recipe = artefact.parent / "recipe.toml"
     words = [SHOWERS.format(n=1000, seed=5), f"--geometry={CRYSTALS}", f"--config={recipe}"]
@@ -65,6 +67,7 @@ def test_a_model_of_simulated_showers_is_tuned_on_few_others(artefact, tmp_path)
     assert card["started_from"] == (artefact / "hash").read_text().strip()
 
 
+@pytest.mark.slow
 def test_a_model_of_other_cells_is_no_start(artefact, tmp_path, capsys):
     recipe = artefact.parent / "recipe.toml"
     words = ["gflash:gamma,n=1000", f"--config={recipe}", f"--start={artefact}"]

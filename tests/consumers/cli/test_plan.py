@@ -69,6 +69,7 @@ def test_the_command_tells_it_and_refuses_nonsense(capsys):
     assert "calo.windows.v1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error():
     code = (
         "import sys; from consumers.cli.command import main; "

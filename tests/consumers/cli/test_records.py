@@ -58,6 +58,7 @@ def contract(capsys):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_there_is_an_example_of_each_reason_and_it_is_refused_for_it(folder):
     detector = detector_of(settings.load({}))
     expected = Expected(regions=frozenset(detector.by_id))

@@ -39,6 +39,7 @@ def bounds(stage):
     return min(seconds) + 3, max(seconds) - 3
 
 
+@pytest.mark.slow
 def test_the_windows_of_a_range_come_back(stage, log):
     begin, end = bounds(stage)
     found = replay.find(log, FIRST, MODELS[FIRST].form, begin, end)
@@ -59,6 +60,7 @@ class ThreeScorer(PlainScorer):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [MODELS[SECOND], ScoringModel(ThreeScorer(), (), np.full((1, 3), 0.1))]
 )
@@ -95,6 +97,7 @@ def test_a_range_whose_open_has_expired_is_found(stage, log):
     assert found
 
 
+@pytest.mark.slow
 def test_showers_of_a_topic_that_was_made_again_are_not_taken_for_those_of_before(log, caplog):
     begin, end = 0, 2**60
     found = replay.find(log, FIRST, MODELS[FIRST].form, begin, end)

@@ -40,6 +40,7 @@ def blocks(made, *faults):
     return [(sent, decode(sent.value, GEOMETRY)) for sent in stream if sent.showers]
 
 
+@pytest.mark.slow
 def test_rate_times_and_partitions_are_those_asked_for():
     sent = blocks({})
     n = sum(record.showers for record, _ in sent)
@@ -55,6 +56,7 @@ def test_rate_times_and_partitions_are_those_asked_for():
     assert len(set(ids.tolist())) == n
 
 
+@pytest.mark.slow
 def test_a_producers_count_has_no_hole_in_a_key():
     sent = blocks({"partitions": 2})
     assert len({record.key for record, _ in sent}) == 4
@@ -70,6 +72,7 @@ def test_the_same_seed_makes_the_same_stream():
     assert [a.value for a in Stream(beam(seconds=2.0, seed=2))] != [b.value for b in second]
 
 
+@pytest.mark.slow
 def test_runs_and_lumisections_follow_each_other():
     sent = blocks({"seconds": 3.0 * LUMISECTION_S, "rate_hz": 40.0, "lumisections_a_run": 2})
     seen = sorted(
@@ -78,6 +81,7 @@ def test_runs_and_lumisections_follow_each_other():
     assert seen == [(1, 1), (1, 2), (2, 1)]
 
 
+@pytest.mark.slow
 def test_a_silent_region_sends_nothing_while_it_is_silent():
     sent = blocks({}, "silent:region=B2@4+3")
     times = np.concatenate([block.time_ns for _, block in sent])
@@ -87,6 +91,7 @@ def test_a_silent_region_sends_nothing_while_it_is_silent():
     assert (seconds > 7).any()
 
 
+@pytest.mark.slow
 def test_late_records_come_late_with_their_true_times():
     sent = blocks({}, "late:region=A1,seconds=5@2+1")
     late = [record.due_s - (block.time_ns.max() - START_NS) / 1e9 for record, block in sent]
@@ -104,6 +109,7 @@ def test_corrupt_records_are_spoilt_and_say_so():
             decode(record.value, GEOMETRY)
 
 
+@pytest.mark.slow
 def test_a_fault_strikes_its_region_in_its_time_alone():
     sent = blocks({}, "gain:region=C3,x=1.0@5+5")
     total = [
@@ -119,6 +125,7 @@ def test_a_fault_strikes_its_region_in_its_time_alone():
     assert energy[struck & ~after].mean() < 1.1 * energy[~struck].mean()
 
 
+@pytest.mark.slow
 def test_conditions_shift_by_the_weights_of_the_draw():
     plain = blocks({"seconds": 20.0})
     shifted = blocks({"seconds": 20.0}, "shift:x=2")
@@ -134,6 +141,7 @@ def drawn(**changes):
     return np.concatenate([part.cells for part in parts])
 
 
+@pytest.mark.slow
 def test_showers_without_noise_get_their_own_and_are_digitised():
     one = pool(1)
     seen = drawn(pool=clean(one))
@@ -146,6 +154,7 @@ def test_showers_without_noise_get_their_own_and_are_digitised():
         assert change.std() == pytest.approx(sigma, rel=0.1)
 
 
+@pytest.mark.slow
 def test_showers_are_mirrored_as_the_model_allows_and_not_otherwise():
     one = pool(1)
     for flips, images in (((), 1), (("y",), 2), (("x", "y"), 4)):

@@ -54,6 +54,7 @@ def blocks(made):
     return [decode(sent.value, GEOMETRY, expected=expected) for sent in Stream(made)]
 
 
+@pytest.mark.slow
 def test_showers_are_everywhere_and_lie_in_the_region_of_their_seed(tmp_path):
     sent = blocks(beam(tmp_path))
     seeds = np.concatenate([block.showers.seeds for block in sent])
@@ -62,6 +63,7 @@ def test_showers_are_everywhere_and_lie_in_the_region_of_their_seed(tmp_path):
     assert len(np.unique(seeds)) > 0.9 * len(seeds)
 
 
+@pytest.mark.slow
 def test_a_dead_card_is_dead_and_is_never_a_seed(tmp_path):
     made = beam(tmp_path, "--fault", "dead:channel=EB+12/card7@0", "--rate", "20000")
     dead = DETECTOR.channels.members("EB+12/card7")
@@ -75,6 +77,7 @@ def test_a_dead_card_is_dead_and_is_never_a_seed(tmp_path):
     assert near > 100
 
 
+@pytest.mark.slow
 def test_the_truth_is_written_and_is_what_the_seed_makes(tmp_path):
     path = tmp_path / "truth.parquet"
     made = beam(tmp_path, "--spread", "gain=0.01,noise=0.1", "--truth", str(path))
@@ -85,6 +88,7 @@ def test_the_truth_is_written_and_is_what_the_seed_makes(tmp_path):
     assert np.asarray(truth["gain"], np.float32).tolist() == made.whole.constants.gain.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -105,6 +109,7 @@ def test_a_geometry_that_is_not_of_the_patches_is_refused(tmp_path):
         beam(tmp_path, "--artefact", str(tmp_path / "other"))
 
 
+@pytest.mark.slow
 def test_showers_of_a_file_are_put_anywhere_too(tmp_path):
     import h5py
 

@@ -89,6 +89,7 @@ def trained(folder):
     return out
 
 
+@pytest.mark.slow
 def test_training_makes_an_artefact_with_a_card(trained):
     made = Artefact.load(trained)
     card = made.card
@@ -101,6 +102,7 @@ def test_training_makes_an_artefact_with_a_card(trained):
     assert not (trained / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_artefact(folder, trained):
     again = folder / "again"
     words = (
@@ -154,6 +156,7 @@ def test_apply_leaves_open_what_cannot_be_known(folder, trained):
     assert table["p"].null_count == 0
 
 
+@pytest.mark.slow
 def test_showers_that_cannot_be_examined_do_not_cost_the_training(
     folder, trained, monkeypatch, capsys
 ):
@@ -226,6 +229,7 @@ def despite(folder, unfit):
     return folder / "unfit"
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_fit_is_not_certified_and_says_why(folder, unfit, capsys):
     assert train(folder, *unfit) == 2
     said = capsys.readouterr().err.splitlines()[-1]
@@ -236,10 +240,12 @@ def test_a_model_that_does_not_fit_is_not_certified_and_says_why(folder, unfit, 
     assert (folder / "unfit" / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_an_order_that_names_something_else_does_not_help(folder, unfit):
     assert train(folder, *unfit, "--resume", "--despite", "losses") == 2
 
 
+@pytest.mark.slow
 def test_by_order_it_is_certified_and_its_card_says_what_does_not_fit(despite):
     card = Artefact.load(despite).card
     assert any("mean square of the latents" in text for text in card["despite"])
@@ -251,6 +257,7 @@ def test_what_does_not_fit_is_never_announced(despite, capsys):
     assert "it does not fit: latents" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_doctor_says_that_a_model_does_not_fit(despite, capsys):
     main(["doctor", "--no-broker", "--json", "--artefact", str(despite)])
     found = {f["what"]: f for f in json.loads(capsys.readouterr().out)}

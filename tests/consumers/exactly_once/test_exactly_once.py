@@ -25,6 +25,7 @@ from monitor.quality.model_acts import ModelOrder
 from monitor.quality.records import to_json
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(15))
 def test_whatever_dies_every_shower_is_judged_once(seed):
     stage = chaos(seed)
@@ -44,6 +45,7 @@ def test_whatever_dies_while_models_change_every_shower_is_judged_once():
     assert done[ModelOrder.SWITCH] > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [20, 21, 22])
 def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     stage = chaos(seed)
@@ -59,6 +61,7 @@ def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     assert stage.judge._bench.totals == totals
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_thought_dead_is_fenced_off():
     stage = Stage(0)
     stage.start_judge()
@@ -97,6 +100,7 @@ def test_a_worker_says_how_old_its_brokers_answer_is():
         assert newest.answered_ms == away_s * 1000
 
 
+@pytest.mark.slow
 def test_a_damaged_snapshot_is_not_believed():
     stage = chaos(1)
     stage.judge._snapshot()
@@ -114,6 +118,7 @@ def test_a_damaged_snapshot_is_not_believed():
     assert stage.finish().showers == stage.sent
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     stage = chaos(2)
     stage.judge._snapshot()

@@ -157,6 +157,7 @@ def tally(closed):
     return sum(len(c.windows) for c in closed) - late, late
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [4, 16])
 @pytest.mark.parametrize("behind", [3, 20])
 def test_partitions_that_come_behind_are_late_only_until_that_is_learnt(partitions, behind):
@@ -187,6 +188,7 @@ def test_a_latency_beyond_the_setting_is_not_waited_for():
     assert tally(out)[1] >= 30
 
 
+@pytest.mark.slow
 def test_a_latency_that_is_over_is_forgotten():
     seconds = Seconds()
     for k in range(40):
@@ -197,6 +199,7 @@ def test_a_latency_that_is_over_is_forgotten():
     assert seconds.stands[1].latency_ns <= SECOND_NS
 
 
+@pytest.mark.slow
 def test_a_partition_two_hours_ahead_opens_few_windows_and_its_showers_are_put_where_the_others_are():
     seconds, out, n_in = Seconds(), [], 0
     for k in range(600):
@@ -214,6 +217,7 @@ def test_a_partition_two_hours_ahead_opens_few_windows_and_its_showers_are_put_w
     assert all(0 in np.concatenate([f["m"].regions for f in c.windows]) for c in settled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_records_a_day_ahead_move_nothing(partitions):
     seconds, out = Seconds(), []
@@ -237,6 +241,7 @@ def test_regions_whose_showers_are_held_are_unknown():
     assert seconds.unknown(last, range(2)) == {1}
 
 
+@pytest.mark.slow
 def test_a_worker_whose_clock_was_wrong_holds_nobody_up():
     def go(ahead_ms):
         seconds = Seconds()
@@ -306,6 +311,7 @@ def test_a_region_that_came_on_two_partitions_is_unknown_while_either_is():
     assert seconds.unknown(closed, [0, 1, 7, 8, 9]) == {1, 7, 9}
 
 
+@pytest.mark.slow
 def test_a_partition_far_behind_is_not_waited_for_though_it_goes_on():
     seconds = Seconds()
     for k in range(1000):
@@ -326,6 +332,7 @@ def test_open_windows_are_bounded_and_what_is_over_the_bound_is_counted(monkeypa
     assert all(c.unproven == {1} for c in out)
 
 
+@pytest.mark.slow
 def test_what_stands_in_a_snapshot_goes_on_as_if_nothing_had_been():
     seconds = Seconds()
     for k in range(50):

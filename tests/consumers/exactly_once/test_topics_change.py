@@ -122,6 +122,7 @@ def test_without_ids_another_record_in_the_same_place_is_another_log():
 # The showers topic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_", ["", "2"])
 def test_a_showers_topic_that_is_made_again_is_read_from_its_start(id_):
     stage = staffed(**{topics.SHOWERS: id_ and "1"})
@@ -132,6 +133,7 @@ def test_a_showers_topic_that_is_made_again_is_read_from_its_start(id_):
     assert judged(stage) > before
 
 
+@pytest.mark.slow
 def test_another_showers_topic_is_read_from_its_start():
     stage = staffed(200)
     for partition in range(PARTITIONS):
@@ -155,6 +157,7 @@ def test_another_showers_topic_is_read_from_its_start():
     assert judged(stage) - before == again > 0
 
 
+@pytest.mark.slow
 def test_showers_that_expire_unread_are_lost_and_not_covered(caplog):
     stage = staffed()
     before = judged(stage)
@@ -181,6 +184,7 @@ def stage_stream(stage, partition):
     return next(s for s in stage.judge._bench.fence.ends if s.partition == partition)
 
 
+@pytest.mark.slow
 def test_showers_that_expire_before_a_worker_that_is_behind_are_lost_too(caplog):
     stage = staffed()
     for _ in range(30):
@@ -193,6 +197,7 @@ def test_showers_that_expire_before_a_worker_that_is_behind_are_lost_too(caplog)
     assert "records expired unread" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_showers_topic_that_becomes_shorter_is_gone_on_with_where_it_parted(restarted, caplog):
     stage = staffed(**{topics.SHOWERS: "1"})
@@ -217,6 +222,7 @@ def test_a_showers_topic_that_becomes_shorter_is_gone_on_with_where_it_parted(re
 # The windows topic
 
 
+@pytest.mark.slow
 def test_a_judge_counts_ranges_whose_opens_have_expired():
     stage = staffed()
     stage.broker.expire(topics.WINDOWS, 0, 20)
@@ -230,6 +236,7 @@ def test_a_judge_counts_ranges_whose_opens_have_expired():
     assert judged(stage) > left + 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_", ["", "2"])
 def test_a_windows_topic_that_is_made_again_goes_on_from_the_newest_snapshot(id_):
     stage = staffed(200, **{topics.WINDOWS: id_ and "1"})
@@ -243,6 +250,7 @@ def test_a_windows_topic_that_is_made_again_goes_on_from_the_newest_snapshot(id_
     assert stage.finish().showers == stage.sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_", ["", "2"])
 def test_a_windows_topic_that_is_made_again_under_a_judge_at_work_costs_nothing(id_):
     stage = staffed(200, **{topics.WINDOWS: id_ and "1"})
@@ -252,6 +260,7 @@ def test_a_windows_topic_that_is_made_again_under_a_judge_at_work_costs_nothing(
     assert stage.finish().showers == stage.sent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_windows_topic_that_becomes_shorter_costs_nothing(restarted, caplog):
     stage = staffed(100, **{topics.WINDOWS: "1"})
@@ -269,6 +278,7 @@ def test_a_windows_topic_that_becomes_shorter_costs_nothing(restarted, caplog):
 # Snapshots
 
 
+@pytest.mark.slow
 def test_an_older_snapshot_is_taken_up_where_the_newest_is_damaged():
     stage = staffed(100)
     stage.judge._snapshot()
@@ -288,6 +298,7 @@ def test_an_older_snapshot_is_taken_up_where_the_newest_is_damaged():
     assert stage.finish().showers == stage.sent
 
 
+@pytest.mark.slow
 def test_the_snapshot_written_last_is_the_newest_wherever_it_stands():
     stage = staffed(100)
     stage.judge._snapshot()
@@ -299,6 +310,7 @@ def test_the_snapshot_written_last_is_the_newest_wherever_it_stands():
     assert snapshots.newest().at == reached[0] < max(reached)
 
 
+@pytest.mark.slow
 def test_without_the_state_topic_a_judge_comes_to_the_same():
     stage = staffed(60)
     stage.judge._snapshot()
@@ -314,6 +326,7 @@ def test_without_the_state_topic_a_judge_comes_to_the_same():
 # Workers that do not count
 
 
+@pytest.mark.slow
 def test_a_worker_that_another_fenced_off_opens_anew_once_that_one_is_gone(caplog):
     stage = staffed(30, {"patience_s": 0.2})
     ours = stage.workers[-1][0]
@@ -352,6 +365,7 @@ def test_a_second_service_on_the_windows_topic_is_refused_before_it_disturbs_the
     second._step()
 
 
+@pytest.mark.slow
 def test_a_range_that_cannot_be_read_is_lost_and_no_other():
     stage = staffed(30)
     windows = stage.broker.topics[topics.WINDOWS, 0]

@@ -160,6 +160,7 @@ def test_a_broker_that_does_not_take_it_is_told():
     assert refusal.value.status == 503
 
 
+@pytest.mark.slow
 def test_acknowledging_at_the_prompt_does_not_wait_for_torch():
     code = "import sys, consumers.cli.commands.ack; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

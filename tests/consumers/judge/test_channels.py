@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from channel_stream import barrel
 from memory import MemoryBroker, MemorySource, PlainScorer
 
@@ -142,6 +143,7 @@ class Site:
         self.broker.append(topics.WINDOWS, value, "said", 0)
 
 
+@pytest.mark.slow
 def test_a_dead_channel_is_named_masked_and_then_quiet_while_its_neighbour_is_watched():
     site = Site()
     site.play(40)

@@ -73,6 +73,7 @@ def leave_it(stage):
     """Let the judge have been away for long."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [lose_state, damage_state, leave_it])
 def test_a_judge_is_live_at_once_and_comes_to_the_same_as_if_nothing_had_happened(
     what, monkeypatch
@@ -100,6 +101,7 @@ def test_a_judge_is_live_at_once_and_comes_to_the_same_as_if_nothing_had_happene
     assert judge.monitor.order == sorted(judge.monitor.order)
 
 
+@pytest.mark.slow
 def test_a_judge_that_dies_while_it_catches_up_goes_on_where_it_was():
     stage = at_work(200)
     lose_state(stage)
@@ -123,6 +125,7 @@ def test_a_judge_that_dies_while_it_catches_up_goes_on_where_it_was():
     assert not [key for key, n in counts.items() if n > 1]
 
 
+@pytest.mark.slow
 def test_workers_open_their_partitions_while_the_judge_catches_up_and_nothing_counts_twice():
     stage = at_work(200)
     lose_state(stage)
@@ -137,6 +140,7 @@ def test_workers_open_their_partitions_while_the_judge_catches_up_and_nothing_co
     assert stage.judge._bench.totals["showers"] == sent(stage)
 
 
+@pytest.mark.slow
 def test_with_little_to_read_there_is_no_deputy():
     stage = at_work(30)
     lose_state(stage)
@@ -153,6 +157,7 @@ def test_a_deputy_masks_what_was_masked():
     assert [(m.region, m.cells) for m in heard[0].masks] == [(1, ()), (2, (3,))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [2, 4, 16, 10**9])
 def test_the_last_word_on_every_stream_is_found_from_the_end(look, monkeypatch):
     stage = at_work(150)

@@ -62,6 +62,7 @@ class Pair:
             versions[key] = record.version
 
 
+@pytest.mark.slow
 def test_an_alarm_of_both_goes_on_under_the_same_name_and_onset():
     pair = Pair()
     pair.run_into_a_fault()
@@ -76,6 +77,7 @@ def test_an_alarm_of_both_goes_on_under_the_same_name_and_onset():
     pair.check()
 
 
+@pytest.mark.slow
 def test_an_alarm_of_the_old_model_alone_is_cleared_and_comes_back_with_it():
     pair = Pair()
     pair.run(30)
@@ -95,6 +97,7 @@ def test_an_alarm_of_the_old_model_alone_is_cleared_and_comes_back_with_it():
     pair.check()
 
 
+@pytest.mark.slow
 def test_an_alarm_of_the_new_model_alone_is_raised_and_amends_what_it_claims():
     pair = Pair()
     pair.run(30)
@@ -112,6 +115,7 @@ def test_an_alarm_of_the_new_model_alone_is_raised_and_amends_what_it_claims():
     pair.check()
 
 
+@pytest.mark.slow
 def test_every_lumisection_is_judged_whole_by_the_model_in_force_at_its_end():
     pair = Pair()
     for seconds in (30, 40, 47):
@@ -128,6 +132,7 @@ def test_every_lumisection_is_judged_whole_by_the_model_in_force_at_its_end():
     pair.check()
 
 
+@pytest.mark.slow
 def test_a_lumisection_that_the_new_model_saw_in_part_keeps_all_its_showers():
     pair = Pair(since=35)  # lumisection 2 is from 23 to 45
     pair.run(44)
@@ -140,6 +145,7 @@ def test_a_lumisection_that_the_new_model_saw_in_part_keeps_all_its_showers():
     pair.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [3, 25])
 def test_late_data_amend_what_the_model_before_has_said(late):
     pair = Pair()
@@ -152,6 +158,7 @@ def test_late_data_amend_what_the_model_before_has_said(late):
     assert all(v.showers > before[v.region] for v in told if isinstance(v, Verdict))
 
 
+@pytest.mark.slow
 def test_masks_and_what_was_acknowledged_hold_for_a_shadow_too():
     pair = Pair()
     pair.run(30)
@@ -168,6 +175,7 @@ def test_masks_and_what_was_acknowledged_hold_for_a_shadow_too():
     assert fresh.standing().board[2].masked
 
 
+@pytest.mark.slow
 def test_it_takes_over_where_conditions_said_late_have_just_started_evidence_anew():
     pair = Pair()
     pair.run_into_a_fault()

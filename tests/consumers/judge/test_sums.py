@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from memory import MemoryLog
 from stage import FIRST, MODELS, PARTITIONS, Stage
 
@@ -40,6 +41,7 @@ def sums(stage, monkeypatch):
     return {w.key.lumisection: w.n for w in kept.windows(found, FIRST, MODELS[FIRST].form)}
 
 
+@pytest.mark.slow
 def test_the_sum_of_a_lumisection_is_the_sum_of_its_windows_also_of_those_that_came_late(
     monkeypatch,
 ):
@@ -57,6 +59,7 @@ def test_the_sum_of_a_lumisection_is_the_sum_of_its_windows_also_of_those_that_c
     assert sums(stage, monkeypatch) == {1: sum(stage.sent.values())}
 
 
+@pytest.mark.slow
 def test_a_judge_that_begins_again_at_its_snapshot_writes_the_same_parts(monkeypatch):
     stage = at_work(100)
     stage.judge._snapshot()
@@ -77,6 +80,7 @@ def test_a_judge_that_begins_again_at_its_snapshot_writes_the_same_parts(monkeyp
     assert sums(stage, monkeypatch)[1] == sum(stage.judge._bench.monitor.showers.values())
 
 
+@pytest.mark.slow
 def test_a_lumisection_is_written_when_it_is_over_and_one_without_end_in_parts():
     stage = at_work(60)
     (window,) = [sum_.window for sum_ in stage.judge._bench.sums.pending.values()]
@@ -95,6 +99,7 @@ def _fields(window):
     return {name: getattr(window, name) for name in window.__dataclass_fields__}
 
 
+@pytest.mark.slow
 def test_a_part_comes_back_as_it_was():
     stage = at_work(60)
     bench = stage.judge._bench

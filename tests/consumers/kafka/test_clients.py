@@ -29,6 +29,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["log", "sink", "source"])
 def test_a_client_that_finds_nobody_leaves_nothing_open(kind):
     command = [sys.executable, "-W", "ignore", "-c", SCRIPT % kind]

@@ -23,6 +23,7 @@ PACK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PACK)
 def test_what_is_small_comes_back_and_what_is_a_bomb_costs_little(name):
     unpack = getattr(unpacking, name)

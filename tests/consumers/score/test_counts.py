@@ -32,6 +32,7 @@ def told(records, counts=None):
     return found
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from([b"A", b"B", b"C", None]), st.booleans()), max_size=60))
 def test_each_key_is_counted_by_itself_whatever_else_is_in_its_partition(sent):
     seqs = dict.fromkeys([b"A", b"B", b"C", None], 0)

@@ -1,6 +1,7 @@
 """A worker counts what is missing by producer and key, also where keys share a partition."""
 
 import numpy as np
+import pytest
 from memory import TINY, MemoryBroker, MemorySource, PlainScorer
 from prometheus_client import generate_latest
 
@@ -61,6 +62,7 @@ class Place:
         return float(next(line for line in lines if line.startswith(name)).rsplit(" ", 1)[1])
 
 
+@pytest.mark.slow
 def test_keys_that_share_a_partition_are_not_mixed_up_by_any_worker():
     place = Place()
     for seq in range(0, 30, 10):

@@ -159,6 +159,7 @@ def test_a_verdict_says_what_was_left_out_and_is_amended_if_it_is_told_later():
     assert later.known[0][0] >= START
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_region_whose_showers_were_left_out_is_not_called_silent(whole):
     _, _, said = monitored(60, whole=whole, silent={2})

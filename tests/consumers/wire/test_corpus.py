@@ -10,6 +10,7 @@ def test_the_corpus_ends_no_decoder(name):
         decoders.DECODERS[name](path.read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", decoders.DECODERS)
 def test_neither_does_what_fuzzing_begins_with(name):
     for value in decoders.seeds(name):

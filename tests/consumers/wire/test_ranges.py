@@ -99,6 +99,7 @@ def test_a_shadow_that_cannot_be_is_refused(changes):
         ranges.header(value)
 
 
+@pytest.mark.slow
 def test_damaged_ranges_are_read_or_refused():
     rng = np.random.default_rng(5)
     value = ranges.encode_range(entry(), [window(0, 0, [1, 4]), window(1, 1, [2])], FORM)

@@ -47,6 +47,7 @@ def certified(folder):
     return Artefact.load(out)
 
 
+@pytest.mark.slow
 def test_certifying_keeps_the_model_and_changes_the_reference(certified):
     before = tiny.artefact()
     for name, value in before.flow.state_dict().items():
@@ -69,6 +70,7 @@ def test_mirrors_and_fresh_noise_are_in_the_reference(certified):
     assert certified.reference.counts[:, 0].sum() == 500 * 4 + 200 * 8
 
 
+@pytest.mark.slow
 def test_a_model_draws_a_reference_at_the_energies_that_are_seen(folder):
     words = ("--conditions", folder / "new.h5", "--showers", 600, "--condition-cells", 1)
     code, out = reference(folder, "generate", *words)
@@ -127,6 +129,7 @@ def test_angles_without_a_mirror_image_are_refused_in_one_line():
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_certification_holds_few_showers_at_a_time_and_comes_to_the_same(monkeypatch):
     made, pool = tiny.artefact(), Pool(tiny.showers("gamma_certify", 300), np.ones(300, np.bool_))
     options = CertificationOptions(condition_cells=1, draws=2, symmetry=Symmetry(("x",)))

@@ -51,6 +51,7 @@ def strike(good, text, seed=1):
     return injection.apply(faults.parse(text), good, region, tiny.GEOMETRY, rng)
 
 
+@pytest.mark.slow
 def test_a_frozen_model_keeps_features_and_flow_to_the_bit(made):
     start = tiny.artefact()
     for name, value in start.flow.state_dict().items():
@@ -197,6 +198,7 @@ def test_a_fault_of_cells_that_are_not_there_is_refused():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_interrupted_lessons_end_with_the_same_weights(tmp_path, made, stop_after):
     count = [0]

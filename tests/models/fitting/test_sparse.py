@@ -59,6 +59,7 @@ def kind(request):
     return request.param
 
 
+@pytest.mark.slow
 def test_a_model_of_empty_cells_fits_and_its_latents_are_standard(kind):
     model = made(*kind)
     assert len(model.feature_map.sparse) > 400
@@ -70,11 +71,13 @@ def test_a_model_of_empty_cells_fits_and_its_latents_are_standard(kind):
     assert np.square(z).mean(axis=0).max() < 2.5
 
 
+@pytest.mark.slow
 def test_p_values_of_good_showers_are_even(kind):
     scored = made(*kind).scorer("cpu").score(read(kind[1], "gamma_check", 1000))
     assert np.mean(scored.p_combined <= 0.1) == pytest.approx(0.1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_dead_core_cell_is_seen(kind):
     scorer = made(*kind).scorer("cpu")
     good = read(kind[1], "gamma_check", 1000)
@@ -105,6 +108,7 @@ def test_it_is_saved_and_loaded_as_it_is(kind, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_generated_showers_are_lit_as_often_as_real_ones(kind):
     good = read(kind[1], "gamma_check", 1000)
     drawn = generation.generate(made(*kind), good, 1000, seed=1)
@@ -113,6 +117,7 @@ def test_generated_showers_are_lit_as_often_as_real_ones(kind):
     assert drawn.cells.sum() == pytest.approx(good.cells.sum(), rel=0.1)
 
 
+@pytest.mark.slow
 def test_masked_cells_are_left_out_whether_lit_or_not(kind):
     model = made(*kind)
     good = read(kind[1], "gamma_check", 400)

@@ -66,6 +66,7 @@ def fit(recipe, session, seen=None):
     return flow
 
 
+@pytest.mark.slow
 def test_training_lowers_the_held_out_loss_of_every_phase():
     seen = []
     fit(small(4), Session(progress=seen.append))
@@ -75,12 +76,14 @@ def test_training_lowers_the_held_out_loss_of_every_phase():
         assert seen[-1].best == min(p.held_out for p in seen if p.phase == "flow")
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights():
     a, b = fit(small(1), Session()), fit(small(1), Session())
     for name, value in a.state_dict().items():
         assert torch.equal(value, b.state_dict()[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 3, 4])
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, stop_after):
     whole = fit(small(3), Session())
@@ -99,6 +102,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, stop_after
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     session = Session(checkpoint=tmp_path / "checkpoint.safetensors")
     fit(small(1), session)
@@ -114,6 +118,7 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path):
         fit(small(1), Session(checkpoint=checkpoint))
 
 
+@pytest.mark.slow
 def test_training_stops_early_and_keeps_the_best():
     seen = []
     fit(small(40, learning_rate=0.9, patience=2), Session(progress=seen.append))
@@ -189,6 +194,7 @@ def test_population_holds_every_image_and_fresh_noise_for_clean_ones():
     assert len(np.unique(showers.cells[index == 0], axis=0)) == 4
 
 
+@pytest.mark.slow
 def test_caloflow_trains_by_the_same_recipe():
     recipe = Recipe(
         family="caloflow",
@@ -268,6 +274,7 @@ def test_mixed_precision_is_refused_without_a_gpu():
         Session(mixed=True)
 
 
+@pytest.mark.slow
 def test_a_loss_in_mixed_precision_is_the_loss():
     flow = fit(small(1), Session())
     good = tiny.showers()[slice(0, 200)]

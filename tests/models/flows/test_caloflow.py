@@ -45,6 +45,7 @@ def test_the_inverse_takes_latents_back_to_cells(model):
     torch.testing.assert_close(cells, f.cells, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_shower_scores_the_same_alone_and_in_a_batch(model):
     f = features(model)
     alone = torch.cat([model.log_prob(f.rows(slice(i, i + 1))) for i in range(40)])
@@ -81,6 +82,7 @@ def test_log_prob_is_that_of_the_jacobian(model):
     )
 
 
+@pytest.mark.slow
 def test_the_density_of_two_cells_is_normalised():
     torch.manual_seed(2)
     model = CaloFlow(CaloFlowConfig((2,), 1, cell_hidden=(16,), univariate="spline", groups=0))
@@ -97,6 +99,7 @@ def test_the_density_of_two_cells_is_normalised():
     assert float(density.sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_samples_are_normal_under_the_model(model):
     context = torch.zeros(4000, model.shape.n_context)
     f = model.sample(context, torch.Generator().manual_seed(4))

@@ -37,6 +37,7 @@ def test_energy_is_reconstructed_without_bias(feature_map):
         assert response.std() < 0.07
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(
         np.float32, (2, 504), elements=st.floats(-1e9, 1e9, width=32), fill=st.just(np.float32(0))
@@ -147,6 +148,7 @@ def test_masked_cells_are_filled_with_what_the_energy_lets_expect(feature_map):
     assert response.mean() == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 4, 40, 144, 288])
 def test_the_energy_of_filled_showers_converges_however_much_is_missing(feature_map, n):
     good = tiny.showers()

@@ -28,6 +28,7 @@ def features(model, n=50, seed=2):
     return Features(*(torch.randn(n, size, generator=g) for size in sizes))
 
 
+@pytest.mark.slow
 def test_density_integrates_to_one_in_two_dimensions():
     model = flux(v=1, layers=1, latents=1, group=(0,))
     axis = torch.linspace(-25, 25, 1001)

@@ -14,6 +14,7 @@ def counts(energy, n_cells):
     return np.bincount(cell, minlength=len(edges) + 1)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 8), st.integers(20, 200))
 def test_distinct_energies_make_equal_counts(n_cells, n):
     energy = np.random.default_rng(n).permutation(n) + 0.5
@@ -22,6 +23,7 @@ def test_distinct_energies_make_equal_counts(n_cells, n):
     assert found.max() - found.min() <= 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 8))
 def test_equal_energies_stay_together_and_no_cell_is_empty(values, n_cells):
     energy = np.array(values, float)

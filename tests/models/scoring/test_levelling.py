@@ -53,6 +53,7 @@ def shares(table, e_rec, eta, rng, *, level):
     return [(np.column_stack([p, whole]) <= alpha).mean(0) / alpha for alpha in (0.1, 0.01)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("band", BANDS)
 def test_p_values_are_uniform_at_every_energy_of_a_steep_spectrum(table, band):
     rng = np.random.default_rng(2)

@@ -103,6 +103,7 @@ def hdf5(path, content, storage="contiguous", at=""):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_hdf5_of_every_type_byte_order_and_storage(tmp_path, layout):
     kinds = both_orders(NUMBERS), both_orders(ENERGIES)
@@ -157,6 +158,7 @@ def parquet(path, content, lists="lists", storage="plain"):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_parquet_of_every_type_list_and_compression(tmp_path, layout):
     ways = list(product(ARROW_LISTS, PARQUET_STORAGE))
@@ -210,6 +212,7 @@ def root(path, content, kind="array", at="events", storage="zlib"):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_root_of_every_type_and_compression(tmp_path, layout):
     # ROOT has no halves.
@@ -218,6 +221,7 @@ def test_root_of_every_type_and_compression(tmp_path, layout):
         holds(root(tmp_path / "a.root", content, storage=storage))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_root_as_vectors_as_an_ntuple_and_in_directories(tmp_path, layout):
     for shape in ENERGY_SHAPES:

@@ -53,11 +53,13 @@ def test_lead_and_liquid_argon_mix_as_the_paper_says():
     assert (stuff.sampling_frequency, stuff.e_hat) == pytest.approx((2.60, 0.691), abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_response_is_that_of_geant4(geant4, fast):
     ours, theirs = (s.cells.sum(1).mean(dtype=float) / s.e_inc.mean() for s in (fast, geant4))
     assert ours == pytest.approx(theirs, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_sampling_term_is_the_one_asked_for(geant4):
     e = np.full(2000, 10_000.0)
     showers = simulate_showers(PB_LAR, e, np.random.default_rng(2), sampling_term=0.07, noise=False)
@@ -117,6 +119,7 @@ def test_radii_are_those_of_the_paper_at_ten_gev():
     np.testing.assert_allclose(r.share, [0.99, 0.91, 0.62, 0.38], atol=2e-2)
 
 
+@pytest.mark.slow
 def test_photons_begin_later_than_electrons():
     energy, rng = np.full(3000, 10_000.0), np.random.default_rng(4)
     front = [

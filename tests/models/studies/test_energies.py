@@ -27,6 +27,7 @@ def test_showers_of_unknown_energy_are_left_out():
     assert energies.linearity(tiny.artefact().feature_map, Showers(good.cells, blind)) == ()
 
 
+@pytest.mark.slow
 def test_profiles_of_the_fast_simulation_are_near_those_of_geant4():
     good, rng = tiny.showers("gamma_test", 1000), np.random.default_rng(1)
     rows = energies.likeness(good, tiny.GEOMETRY, rng)

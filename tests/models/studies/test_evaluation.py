@@ -53,6 +53,7 @@ def test_windows_of_good_showers_are_called_bad_as_rarely_as_stated():
     assert alarms <= binom.ppf(0.999, 4000, 2 * power.FALSE_ALARMS)
 
 
+@pytest.mark.slow
 def test_a_shift_is_found_when_theory_says_so_and_its_place_is_named():
     rng = np.random.default_rng(4)
     base = scored(rng, 2000)
@@ -120,6 +121,7 @@ def evaluate(path, *words):
     return json.loads(figures.read_text())
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_check_is_not_that_of_the_reference(clean, monkeypatch):
     drawn = []
     batches = certification.image_batches
@@ -147,12 +149,14 @@ def test_images_forget_their_energies_too(clean):
     assert unknown["calibration"] != known["calibration"]
 
 
+@pytest.mark.slow
 def test_plots_without_anomalies_show_the_calibration(clean):
     evaluate(clean, f"--plots={clean.parent / 'plots'}")
     drawn = {path.name for path in (clean.parent / "plots").glob("*.png")}
     assert drawn == {"calibration.png", "energies.png", "simulation.png"}
 
 
+@pytest.mark.slow
 def test_both_forms_of_mutability_are_compared(clean, monkeypatch, capsys):
     monkeypatch.setattr("models.studies.mutability.GENERATED", 600)
     monkeypatch.setattr("models.studies.mutability.OWN", 200)

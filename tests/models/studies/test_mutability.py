@@ -43,6 +43,7 @@ def test_fast_form_is_the_refit_where_the_object_is_no_news_to_the_tree(fitted):
     assert fast == pytest.approx(refit, abs=0.01)
 
 
+@pytest.mark.slow
 def test_fast_form_takes_neighbours_as_hdbscan_does():
     rng = np.random.default_rng(0)
     reference, objects = rng.normal(size=(500, 10)), rng.normal(size=(60, 10))
@@ -74,6 +75,7 @@ def test_an_object_is_judged_by_the_showers_of_its_own_energy(fitted):
     assert np.array_equal(high, fitted.points[-100:])
 
 
+@pytest.mark.slow
 def test_generated_showers_look_like_good_ones():
     good = tiny.showers()
     drawn = generate(tiny.artefact(), good, 400, seed=2)
@@ -93,6 +95,7 @@ def test_showers_are_generated_at_the_conditions_seen():
     assert np.median(drawn.e_inc) == pytest.approx(np.median(low.e_inc), rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_generated_reference_says_so():
     table = generated_reference(tiny.artefact(), tiny.showers(), 400, seed=5, n_cells=2)
     assert table.origin == "generated"

@@ -62,6 +62,7 @@ def verdicts(said) -> list[Verdict]:
     return [record for record in said if isinstance(record, Verdict)]
 
 
+@pytest.mark.slow
 def test_good_data_raise_nothing() -> None:
     judge = monitor()
     assert alarms(play(judge, Both(), 200)) == []
@@ -74,6 +75,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_faulty_channel_is_named_with_its_kind_and_onset(kind: Kind) -> None:
     judge, stream = monitor(), Both()
@@ -92,6 +94,7 @@ def test_a_faulty_channel_is_named_with_its_kind_and_onset(kind: Kind) -> None:
     assert last.regions[0].name == "A2"
 
 
+@pytest.mark.slow
 def test_a_dead_card_is_one_alarm_of_the_card() -> None:
     judge, stream = monitor(), Both()
     play(judge, stream, 30)
@@ -103,6 +106,7 @@ def test_a_dead_card_is_one_alarm_of_the_card() -> None:
     assert {share.name for share in found[-1].channels} == {CHANNELS.name(c) for c in members}
 
 
+@pytest.mark.slow
 def test_what_fails_together_is_found_where_no_group_is_given() -> None:
     bare = replace(CHANNELS, groups={})
     reference = expectation(50_000, np.random.default_rng(99))
@@ -116,6 +120,7 @@ def test_what_fails_together_is_found_where_no_group_is_given() -> None:
     assert {share.channel for share in found[-1].channels} == set(block)
 
 
+@pytest.mark.slow
 def test_a_masked_channel_is_quiet_and_a_new_one_beside_it_alarms() -> None:
     judge, stream = monitor(), Both()
     stream.change, stream.dead = dead(137), (137,)
@@ -130,6 +135,7 @@ def test_a_masked_channel_is_quiet_and_a_new_one_beside_it_alarms() -> None:
     assert other.place == CHANNELS.name(138)
 
 
+@pytest.mark.slow
 def test_a_channel_that_is_known_to_be_bad_never_alarms_and_one_beside_it_does() -> None:
     known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, NEVER_NS, "dead since 2024"),))
     judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
@@ -140,6 +146,7 @@ def test_a_channel_that_is_known_to_be_bad_never_alarms_and_one_beside_it_does()
     assert other.place == CHANNELS.name(138)
 
 
+@pytest.mark.slow
 def test_a_channel_whose_time_in_the_file_is_over_alarms_again() -> None:
     end = (START + 40) * 10**9
     known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, end, "in repair"),))
@@ -150,6 +157,7 @@ def test_a_channel_whose_time_in_the_file_is_over_alarms_again() -> None:
     assert found.place == CHANNELS.name(137)
 
 
+@pytest.mark.slow
 def test_a_region_stays_good_and_its_verdicts_name_the_channel() -> None:
     judge, stream = monitor(), Both()
     play(judge, stream, 23)
@@ -165,6 +173,7 @@ def test_a_region_stays_good_and_its_verdicts_name_the_channel() -> None:
     assert span[0] in (1, 2)
 
 
+@pytest.mark.slow
 def test_an_alarm_of_a_channel_clears_when_it_is_well_again() -> None:
     judge, stream = monitor(), Both()
     stream.change = noisy(3.0, 137)
@@ -174,6 +183,7 @@ def test_an_alarm_of_a_channel_clears_when_it_is_well_again() -> None:
     assert judge.open_alarms() == ()
 
 
+@pytest.mark.slow
 def test_the_same_trouble_of_a_channel_again_is_one_alarm_that_claims_its_own_time() -> None:
     judge, stream = monitor(), Both()
     stream.change = noisy(3.0, 137)
@@ -189,6 +199,7 @@ def test_the_same_trouble_of_a_channel_again_is_one_alarm_that_claims_its_own_ti
     assert judge.view.budget().pages == 1
 
 
+@pytest.mark.slow
 def test_a_restored_monitor_says_the_same() -> None:
     one, other = monitor(), monitor()
     first, second = Both(), Both()

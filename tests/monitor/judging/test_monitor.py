@@ -38,6 +38,7 @@ def verdicts(said) -> list[Verdict]:
     return [record for record in said if isinstance(record, Verdict)]
 
 
+@pytest.mark.slow
 def test_good_data_raise_nothing_and_are_good():
     stream = Stream()
     judge = monitor(stream)
@@ -64,6 +65,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_found_in_its_region_and_dated(fault):
     change, test, within = FAULTS[fault]
@@ -81,6 +83,7 @@ def test_each_fault_is_found_in_its_region_and_dated(fault):
     assert "A3" in raised[0].summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["a cell's mean", "a noisy cell", "a dead cell"])
 def test_a_cell_that_is_off_is_named(fault):
     stream = Stream()
@@ -95,6 +98,7 @@ def test_a_cell_that_is_off_is_named(fault):
     assert alarm.kind in {Kind.HOT, Kind.DEAD}
 
 
+@pytest.mark.slow
 def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
     from monitor.windows.step_history import ALIKE, LONGEST_S, Spell, remembered
 
@@ -136,6 +140,7 @@ def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
     assert np.array_equal(step.rows.lit, 4 * rows.lit)
 
 
+@pytest.mark.slow
 def test_a_change_below_the_floor_does_not_page():
     stream = Stream(seed=4)
     judge = monitor(stream, n_ref=10_000_000)
@@ -153,6 +158,7 @@ def test_the_same_change_pages_without_the_floor():
     assert alarms(play(judge, stream, 300))
 
 
+@pytest.mark.slow
 def test_a_fault_everywhere_is_one_alarm_of_the_detector():
     stream = Stream()
     judge = monitor(stream)
@@ -163,6 +169,7 @@ def test_a_fault_everywhere_is_one_alarm_of_the_detector():
     assert len(raised[0].regions) == 8
 
 
+@pytest.mark.slow
 def test_a_second_fault_elsewhere_still_alarms():
     stream = Stream()
     judge = monitor(stream)
@@ -185,17 +192,20 @@ def two_faults_at_once(second: dict) -> list[Alarm]:
     return list(judge.open_alarms())
 
 
+@pytest.mark.slow
 def test_faults_of_two_kinds_in_two_sectors_are_two_alarms_even_at_once():
     found = two_faults_at_once({"spread": {(6, 5): 0.02}, "lit": {(6, 5): 0.0}})
     assert {(a.place, a.kind) for a in found} == {("A3", Kind.HOT), ("B3", Kind.DEAD)}
 
 
+@pytest.mark.slow
 def test_two_faults_of_one_kind_at_once_are_told_as_one():
     found = two_faults_at_once({"shift": {(2, STRIP): 3.0, (6, STRIP): 3.0}})
     assert len(found) == 1
     assert {share.name for share in found[0].regions} == {"A3", "B3"}
 
 
+@pytest.mark.slow
 def test_an_alarm_clears_when_its_fault_is_over_and_not_before():
     stream = Stream()
     judge = monitor(stream)
@@ -226,6 +236,7 @@ def test_trouble_that_comes_back_goes_on_with_the_same_alarm():
     assert [a.state for a in alarms(said)].count(State.RAISED) == 2
 
 
+@pytest.mark.slow
 def test_a_new_run_starts_anew_but_an_open_fault_stays_one_alarm():
     stream = Stream()
     judge = monitor(stream)
@@ -238,6 +249,7 @@ def test_a_new_run_starts_anew_but_an_open_fault_stays_one_alarm():
     assert len(judge.open_alarms()) == 1
 
 
+@pytest.mark.slow
 def test_weak_evidence_does_not_add_up_over_runs():
     """Half a page's evidence in each of two runs is no page: the counterpart has one run."""
     said = {}
@@ -254,6 +266,7 @@ def test_weak_evidence_does_not_add_up_over_runs():
     assert not said[True]
 
 
+@pytest.mark.slow
 def test_verdicts_are_bad_from_the_onset_on_and_earlier_ones_are_amended():
     stream = Stream(regions=4, rate=200)
     judge = monitor(stream)
@@ -289,6 +302,7 @@ def test_a_region_without_data_is_null_and_never_good():
     assert judge.standing().board[3].quality is Quality.NULL
 
 
+@pytest.mark.slow
 def test_a_masked_region_leaves_tests_and_comes_back():
     stream = Stream()
     judge = monitor(stream)
@@ -327,6 +341,7 @@ def test_all_regions_may_be_masked_and_a_judge_that_takes_over_shows_that():
     assert alarms(play(judge, stream, 30))
 
 
+@pytest.mark.slow
 def test_a_masked_cell_leaves_tests_but_its_neighbour_does_not():
     stream = Stream()
     judge = monitor(stream)
@@ -343,6 +358,7 @@ def test_a_masked_cell_leaves_tests_but_its_neighbour_does_not():
     assert judge.open_alarms()[0].cells[0].cell == STRIP + 1
 
 
+@pytest.mark.slow
 def test_a_stand_by_that_takes_over_says_the_same():
     stream, other = Stream(), Stream()
     first, second = monitor(stream), monitor(stream)
@@ -360,6 +376,7 @@ def test_a_stand_by_that_takes_over_says_the_same():
     assert heir.standing().board == first.standing().board
 
 
+@pytest.mark.slow
 def test_it_does_not_matter_how_a_second_is_put_together():
     stream = Stream(regions=4)
     stream.strange = {1: 0.02}
@@ -389,6 +406,7 @@ def test_the_evidence_of_an_alarm_can_be_checked():
         assert words in alarm.text
 
 
+@pytest.mark.slow
 def test_fewer_days_a_page_never_alarm_sooner():
     raised = {}
     for days in (0.01, 30.0):
@@ -411,6 +429,7 @@ def test_regions_that_the_detector_does_not_have_are_left_out():
     assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
 
 
+@pytest.mark.slow
 def test_a_weak_fault_that_goes_on_in_the_next_run_is_not_cleared():
     stream = Stream(seed=5)
     judge = monitor(stream)

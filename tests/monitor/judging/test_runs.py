@@ -29,6 +29,7 @@ def verdicts(said):
     return [v for v in said if isinstance(v, Verdict)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2, 10])
 @pytest.mark.parametrize("fault", [{"strange": {2: 0.5}}, {"shift": {(2, 3): 1.0}}])
 def test_a_few_showers_with_a_stale_run_blind_nobody(every, fault):
@@ -47,6 +48,7 @@ def test_a_few_showers_with_a_stale_run_blind_nobody(every, fault):
     assert {v.quality for v in verdicts(said) if v.region == 2} == {Quality.GOOD, Quality.BAD}
 
 
+@pytest.mark.slow
 def test_showers_with_a_stale_run_count_where_the_others_are():
     stream, stale = Stream(run=2, regions=4), Stream(run=1, rate=40, seed=5, regions=4)
     judge, said, n = monitor(stream), [], 0
@@ -60,6 +62,7 @@ def test_showers_with_a_stale_run_count_where_the_others_are():
     assert sum(v.showers for v in newest.values()) == n
 
 
+@pytest.mark.slow
 def test_the_last_lumisection_of_a_run_gets_its_verdict_when_numbers_start_again():
     stream = Stream(regions=4, run=50)
     judge, said = monitor(stream), []
@@ -74,6 +77,7 @@ def test_the_last_lumisection_of_a_run_gets_its_verdict_when_numbers_start_again
     assert {v.known[-1][1] for v in last} == {START + 56}
 
 
+@pytest.mark.slow
 def test_an_endless_lumisection_gets_verdicts_and_does_not_grow():
     stream = Stream(regions=2, rate=20)
     judge, said = monitor(stream), []
@@ -92,6 +96,7 @@ def _fields(window):
     return {name: getattr(window, name) for name in window.__dataclass_fields__}
 
 
+@pytest.mark.slow
 def test_what_is_later_than_all_that_is_kept_makes_no_new_verdict():
     stream = Stream(regions=2, rate=200)
     judge, said = monitor(stream), []
@@ -104,6 +109,7 @@ def test_what_is_later_than_all_that_is_kept_makes_no_new_verdict():
     assert dict(judge.standing().stream.strays)["beyond"] == early.n
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_ahead_and_is_mended_leaves_no_blindness():
     stream = Stream(regions=4, second=START + 7200)
     judge, said = monitor(stream), []
@@ -118,6 +124,7 @@ def test_a_clock_that_was_ahead_and_is_mended_leaves_no_blindness():
     assert judge.standing().data_second == START + 59
 
 
+@pytest.mark.slow
 def test_a_run_that_is_said_to_end_gets_its_verdict_and_is_silent_in_peace():
     stream = Stream(regions=4, rate=400)
     judge, said = monitor(stream), []
@@ -136,6 +143,7 @@ def test_a_run_that_is_said_to_end_gets_its_verdict_and_is_silent_in_peace():
     assert [a.place for a in raised(said)] == ["A2"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_said_to_begin_may_have_a_lower_number_other_regions_and_conditions():
     stream = Stream(regions=4, rate=400, run=50)
     judge, said = monitor(stream), []

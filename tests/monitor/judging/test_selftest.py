@@ -37,6 +37,7 @@ def test_every_fault_of_the_schedule_is_found_and_none_reaches_the_real_verdicts
     assert judge.view.budget().pages == 0
 
 
+@pytest.mark.slow
 def test_a_fault_that_cannot_be_found_counts_as_missed():
     nothing = (Injection("nothing", lambda window, _row, _cell, _rng: window),)
     judge, _ = watched(Stream(regions=4), 455, nothing)
@@ -46,6 +47,7 @@ def test_a_fault_that_cannot_be_found_counts_as_missed():
     assert math.isnan(test.delay_s)
 
 
+@pytest.mark.slow
 def test_no_more_faults_are_found_than_were_injected():
     """A region that lacks data, or has an alarm, when its turn comes is struck a little later."""
     stream = Stream()
@@ -62,6 +64,7 @@ def test_no_more_faults_are_found_than_were_injected():
     assert test.delay_s < 20
 
 
+@pytest.mark.slow
 def test_the_shadow_changes_nothing_of_what_the_monitor_says():
     ours, theirs = Stream(seed=3), Stream(seed=3)
     plain = Monitor(ours.detector, GEOMETRY, expectation(50_000, np.random.default_rng(5)))
@@ -73,6 +76,7 @@ def test_the_shadow_changes_nothing_of_what_the_monitor_says():
         assert plain.observe(ours.next()) == tested.observe(theirs.next())
 
 
+@pytest.mark.slow
 def test_the_score_survives_a_change_of_judge():
     judge, _ = watched(Stream(), 200)
     heir, _ = watched(Stream(), 0, allowance=Allowance())

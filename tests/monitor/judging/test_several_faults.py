@@ -50,6 +50,7 @@ def raised(said) -> list[Alarm]:
     return [a for a in said if isinstance(a, Alarm) and a.state is State.RAISED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", EVERYWHERE)
 @pytest.mark.parametrize("second", SECOND)
 def test_a_fault_everywhere_hides_no_second_one_in_a_region(first, second):
@@ -66,6 +67,7 @@ def test_a_fault_everywhere_hides_no_second_one_in_a_region(first, second):
     assert raised(play(judge, stream, 60)) == []
 
 
+@pytest.mark.slow
 def test_a_fault_everywhere_that_goes_on_is_one_alarm_for_ten_minutes():
     stream = Stream(rate=800)
     judge = monitor(stream)
@@ -78,6 +80,7 @@ def test_a_fault_everywhere_that_goes_on_is_one_alarm_for_ten_minutes():
     assert [a.state for a in said if isinstance(a, Alarm)].count(State.CLEARED) == 0
 
 
+@pytest.mark.slow
 def test_a_stand_by_that_takes_over_under_a_fault_everywhere_says_the_same():
     stream = Stream(rate=800)
     judge, heir = monitor(stream), monitor(stream)
@@ -92,6 +95,7 @@ def test_a_stand_by_that_takes_over_under_a_fault_everywhere_says_the_same():
         assert [said for w in windows for said in heir.observe(w)] == told
 
 
+@pytest.mark.slow
 def test_two_faults_that_begin_together_one_everywhere_are_both_told_of():
     stream = Stream(rate=800)
     judge = monitor(stream)
@@ -104,6 +108,7 @@ def test_two_faults_that_begin_together_one_everywhere_are_both_told_of():
     assert [a for a in said if isinstance(a, Alarm) and a.state is State.CLEARED] == []
 
 
+@pytest.mark.slow
 def test_a_region_that_falls_silent_beside_a_fault_of_its_own_is_told_at_once():
     stream = Stream(rate=400)
     judge = monitor(stream)
@@ -121,6 +126,7 @@ def test_a_region_that_falls_silent_beside_a_fault_of_its_own_is_told_at_once():
     assert [a.kind for a in judge.open_alarms()] == [Kind.HOT]
 
 
+@pytest.mark.slow
 def test_a_sector_that_trips_is_one_page():
     stream = Stream(rate=800, regions=16)
     judge = monitor(stream)
@@ -138,6 +144,7 @@ def test_a_sector_that_trips_is_one_page():
     assert heir.open_alarms() == judge.open_alarms()
 
 
+@pytest.mark.slow
 def test_two_sectors_that_trip_together_are_one_page():
     stream = Stream(rate=800, regions=16)
     judge = monitor(stream)
@@ -147,6 +154,7 @@ def test_two_sectors_that_trip_together_are_one_page():
     assert {share.name[0] for share in judge.open_alarms()[0].regions} == {"B", "C"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "lasts"), [(10, 60), (30, 60), (100, 60)])
 def test_a_burst_is_called_that_and_its_end_nothing(factor, lasts):
     stream = Stream(rate=400)
@@ -166,6 +174,7 @@ def test_a_burst_is_called_that_and_its_end_nothing(factor, lasts):
     assert judge.standing().budget.pages == 1
 
 
+@pytest.mark.slow
 def test_when_most_of_the_detector_is_gone_the_rest_is_not_called_crowded():
     stream = Stream(rate=800, regions=16)
     judge = monitor(stream)
@@ -176,6 +185,7 @@ def test_when_most_of_the_detector_is_gone_the_rest_is_not_called_crowded():
     assert len(said) == 1
 
 
+@pytest.mark.slow
 def test_a_region_that_stays_well_is_good_though_the_rest_of_its_sector_is_not():
     stream = Stream(rate=400)
     judge = monitor(stream)
@@ -202,6 +212,7 @@ def warned_of() -> tuple[Stream, Monitor, Alarm]:
     return stream, judge, alarm
 
 
+@pytest.mark.slow
 def test_a_page_that_grows_from_an_acknowledged_warning_is_heard():
     stream, judge, alarm = warned_of()
     judge.acknowledge(Acknowledgement(alarm.id, "night shift", "known, waiting", 0))
@@ -234,6 +245,7 @@ def came_back(second: dict, after: int) -> tuple[list[Alarm], dict[int, Verdict]
     return said, verdicts, judge
 
 
+@pytest.mark.slow
 def test_the_same_trouble_again_keeps_its_name_and_claims_no_more_than_its_time():
     said, verdicts, judge = came_back({"shift": {(2, STRIP): 1.0}}, 600)
     assert len({a.id for a in said}) == 1
@@ -245,6 +257,7 @@ def test_the_same_trouble_again_keeps_its_name_and_claims_no_more_than_its_time(
     assert verdicts[4].quality is Quality.BAD  # what it claimed before stays
 
 
+@pytest.mark.slow
 def test_other_trouble_at_the_same_place_is_another_alarm():
     said, verdicts, judge = came_back({"strange": {2: 0.3}}, 500)
     assert len({a.id for a in said}) == 2
@@ -252,6 +265,7 @@ def test_other_trouble_at_the_same_place_is_another_alarm():
     assert {v.quality for n, v in verdicts.items() if 8 <= n <= 21} == {Quality.GOOD}
 
 
+@pytest.mark.slow
 def test_a_warning_that_comes_back_as_a_page_is_a_page_of_the_budget():
     stream, judge, _ = warned_of()
     stream.shift = {}
@@ -263,6 +277,7 @@ def test_a_warning_that_comes_back_as_a_page_is_a_page_of_the_budget():
     assert judge.standing().budget.pages == 1
 
 
+@pytest.mark.slow
 def test_what_is_told_of_an_old_alarm_counts_everything_since_its_onset():
     stream = Stream(rate=400)
     judge = monitor(stream)
@@ -280,6 +295,7 @@ def test_what_is_told_of_an_old_alarm_counts_everything_since_its_onset():
     assert last.showers == pytest.approx(truth, abs=200)  # the onset may lie before the fault
 
 
+@pytest.mark.slow
 def test_the_words_tell_the_statistic_that_crossed():
     stream = Stream(rate=400)
     judge = monitor(stream)
@@ -304,6 +320,7 @@ FINDINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", FINDINGS)
 def test_each_test_tells_its_own_statistic(test):
     fault, words = FINDINGS[test]

@@ -37,6 +37,7 @@ def _news(alarm):
     return alarm.state is not State.UPDATED
 
 
+@pytest.mark.slow
 def test_what_comes_late_calls_nobody_silent():
     stream = Stream(rate=400)
     judge, said, held = monitor(stream), [], []
@@ -88,6 +89,7 @@ def test_a_lumisection_that_is_known_after_all_is_not_unknown():
     assert (newest.quality, newest.reason) == (Quality.GOOD, "")
 
 
+@pytest.mark.slow
 def test_a_region_that_dies_with_others_away_is_still_found():
     stream = Stream(rate=400)
     judge, said = monitor(stream), []
@@ -100,6 +102,7 @@ def test_a_region_that_dies_with_others_away_is_still_found():
     assert alarms(said) == [("raised", "A3")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.03])
 def test_a_sparse_region_is_not_called_silent(rate):
     shares = _learnt(rate, 12_000)
@@ -117,6 +120,7 @@ def _learnt(rate, seconds):
     return float(shares.usual(nothing)[2])
 
 
+@pytest.mark.slow
 def test_a_dead_region_keeps_its_share_and_so_do_the_others():
     from monitor.sequential.shares import Shares
 
@@ -128,6 +132,7 @@ def test_a_dead_region_keeps_its_share_and_so_do_the_others():
     assert shares.usual(nothing) == pytest.approx([0.25] * 4, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dead_at", "turn"), [(60, 200), (195, 200), (200, 200)])
 def test_a_region_that_is_dead_when_a_run_begins_is_told_of(dead_at, turn):
     stream = Stream(rate=400)
@@ -143,6 +148,7 @@ def test_a_region_that_is_dead_when_a_run_begins_is_told_of(dead_at, turn):
     assert set(newest.values()) == {Quality.BAD}
 
 
+@pytest.mark.slow
 def test_an_alarm_is_not_cleared_by_there_being_no_data():
     stream = Stream(rate=400)
     judge, said = monitor(stream), []

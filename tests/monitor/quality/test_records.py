@@ -32,6 +32,7 @@ def said():
     ]
 
 
+@pytest.mark.slow
 def test_every_record_survives_json(said):
     assert {type(record) for record in said} >= {Alarm, Verdict, Acknowledgement, ReferenceAct}
     for record in said:

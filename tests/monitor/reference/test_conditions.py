@@ -79,6 +79,7 @@ def test_what_is_frozen_stays_so_when_conditions_change():
     assert not judge.live.frozen
 
 
+@pytest.mark.slow
 def test_runs_of_one_key_go_on_with_one_reference_and_nothing_is_said():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
@@ -118,6 +119,7 @@ def test_evidence_does_not_add_up_over_conditions():
     assert judge.watch.evidence.total().max() == 0
 
 
+@pytest.mark.slow
 def test_a_reference_that_a_fault_may_have_reached_does_not_come_back():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
@@ -143,6 +145,7 @@ def test_no_more_keys_are_kept_than_there_is_room_for():
     assert kept.of(2 * KEPT + 5) == f"key {2 * KEPT - 1}"
 
 
+@pytest.mark.slow
 def test_a_stand_by_knows_conditions_and_centre():
     stream = Stream(regions=2, rate=100)
     judge, heir = monitor(stream), monitor(stream)
@@ -202,6 +205,7 @@ def anchored(stream: Stream, live: LiveSettings = SHORT, *orders: ReferenceAct) 
     return judge
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["frozen", "off"])
 def test_a_centre_is_moved_by_order_though_nothing_is_learnt(why):
     stream = Stream(regions=4, rate=400, shift={(r, LAYER): 0.5 for r in range(4)})
@@ -218,6 +222,7 @@ def test_a_centre_is_moved_by_order_though_nothing_is_learnt(why):
     assert judge.live.total.n == 0  # what came while it was frozen has taught nothing
 
 
+@pytest.mark.slow
 def test_an_order_to_move_the_centre_waits_while_other_conditions_hold():
     stream = Stream(regions=2, rate=200)
     judge = anchored(stream, SHORT, conditions(2, "1300 V"), conditions(3, ""))
@@ -230,6 +235,7 @@ def test_an_order_to_move_the_centre_waits_while_other_conditions_hold():
     assert [act.order for act in in_force(told)] == [Order.CONDITIONS, Order.ANCHOR]
 
 
+@pytest.mark.slow
 def test_a_centre_that_was_moved_outlives_a_fault_under_other_conditions():
     stream = Stream(regions=4, rate=400, shift={(r, LAYER): 0.5 for r in range(4)})
     judge = anchored(stream, SHORT, conditions(2, "1300 V"), conditions(3, ""))
@@ -246,6 +252,7 @@ def test_a_centre_that_was_moved_outlives_a_fault_under_other_conditions():
     assert judge.live.total.n == 0  # what was accepted may have had the fault
 
 
+@pytest.mark.slow
 def test_freezing_and_thawing_change_nothing_that_is_in_force():
     stream = Stream(regions=2, rate=100)
     judge = monitor(stream)
@@ -258,6 +265,7 @@ def test_freezing_and_thawing_change_nothing_that_is_in_force():
         assert judge.view.reference() == before
 
 
+@pytest.mark.slow
 def test_no_series_comes_twice_after_the_centre_was_moved():
     stream = Stream(regions=4, rate=400)
     judge = anchored(stream)
@@ -270,6 +278,7 @@ def test_no_series_comes_twice_after_the_centre_was_moved():
     assert len(series) == len(set(series))
 
 
+@pytest.mark.slow
 def test_a_region_with_a_fault_of_its_own_is_no_part_of_the_new_centre():
     stream = Stream(regions=4, rate=400)
     judge = monitor(stream)

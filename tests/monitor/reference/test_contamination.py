@@ -41,6 +41,7 @@ def first_page(share: float, strange: float, *, guarded: bool) -> int | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.05])
 def test_good_data_do_not_page_whatever_the_live_reference_has_learnt(share):
     assert first_page(share, 0.0, guarded=True) is None

@@ -43,6 +43,7 @@ def test_injected_gains_come_back_within_their_statistical_errors() -> None:
     assert found.error.max() < 0.012
 
 
+@pytest.mark.slow
 def test_the_error_shrinks_with_the_root_of_the_showers() -> None:
     flat = np.ones(len(CHANNELS))
     few, many = (estimated(showers_with(flat, s), CHANNELS, RESPONSE) for s in (60, 240))

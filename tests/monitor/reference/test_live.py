@@ -28,12 +28,14 @@ def fed(stream: Stream, seconds: int, flagged=(), settings=SHORT) -> LiveReferen
     return live
 
 
+@pytest.mark.slow
 def test_nothing_is_accepted_before_its_quarantine_is_over():
     stream = Stream(regions=4, rate=100)
     assert fed(stream, 590).total.n == 0
     assert fed(Stream(regions=4, rate=100), 610).total.n > 0
 
 
+@pytest.mark.slow
 def test_regions_under_alarm_are_not_accepted():
     clean, partly = (fed(Stream(regions=4, rate=100), 700, flagged) for flagged in ((), (1,)))
     assert partly.total.n == pytest.approx(0.75 * clean.total.n, rel=0.05)
@@ -52,6 +54,7 @@ def test_what_is_flagged_later_leaves_exactly():
         assert (getattr(two.total, name) == getattr(before, name)).all()
 
 
+@pytest.mark.slow
 def test_what_is_flagged_twice_leaves_once():
     live = fed(Stream(regions=4, rate=100), 700)
     assert live.flag([1], START)
@@ -60,6 +63,7 @@ def test_what_is_flagged_twice_leaves_once():
     assert live.total.n == after
 
 
+@pytest.mark.slow
 def test_a_frozen_reference_learns_nothing_and_a_thawed_one_goes_on():
     stream = Stream(regions=4, rate=100)
     live = LiveReference(expectation(5000), SHORT, 4)
@@ -75,6 +79,7 @@ def test_a_frozen_reference_learns_nothing_and_a_thawed_one_goes_on():
     assert live.total.n > 0
 
 
+@pytest.mark.slow
 def test_a_rollback_takes_out_what_came_since_and_beyond_the_horizon_everything():
     live = fed(Stream(regions=4, rate=100), 1000)
     kept = live.total.n
@@ -91,6 +96,7 @@ def test_a_rollback_needs_a_time_and_nothing_else_does():
         ReferenceAct(Order.RESET, "Ada", 0, since_ns=1)
 
 
+@pytest.mark.slow
 def test_a_live_expectation_finds_the_stream_s_own_offsets():
     stream = Stream(regions=4, rate=400)
     stream.shift = {(r, 2): 0.1 for r in range(4)}

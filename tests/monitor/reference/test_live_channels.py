@@ -34,6 +34,7 @@ def test_nothing_is_believed_before_quarantine_is_over() -> None:
     assert live.constants.known[:, 1].all()
 
 
+@pytest.mark.slow
 def test_the_offset_of_a_channel_is_learnt_within_its_error() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     fed(live, Stream(CHANNELS, rate=40, offsets=offsets()), 0, 2 * CHUNK_S + 70)
@@ -52,6 +53,7 @@ def test_a_channel_that_is_flagged_teaches_nothing_and_its_neighbours_do() -> No
     assert live.constants.known[8, 1]
 
 
+@pytest.mark.slow
 def test_what_was_accepted_is_taken_out_exactly_once_an_alarm_names_it() -> None:
     one, other = (LiveChannels(len(CHANNELS), POOL, SHORT) for _ in range(2))
     flagged = NOBODY.copy()
@@ -64,6 +66,7 @@ def test_what_was_accepted_is_taken_out_exactly_once_an_alarm_names_it() -> None
     assert not one.constants.known[7].any()
 
 
+@pytest.mark.slow
 def test_frozen_constants_stay_until_they_are_thawed() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     live.obey(ReferenceAct(Order.FREEZE, "expert", 1))
@@ -84,6 +87,7 @@ def test_constants_of_other_conditions_are_set_aside_and_taken_up_again() -> Non
     assert np.array_equal(live.constants.mean, before)
 
 
+@pytest.mark.slow
 def test_a_rollback_takes_out_what_came_since() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     fed(live, Stream(CHANNELS, rate=20), 0, 2 * CHUNK_S + 70)
@@ -100,6 +104,7 @@ def test_few_showers_of_a_channel_teach_nothing() -> None:
     assert (found.mean[~found.known] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_restored_reference_goes_on_to_the_same_constants() -> None:
     one, other = (LiveChannels(len(CHANNELS), POOL, SHORT) for _ in range(2))
     fed(one, Stream(CHANNELS, rate=20), 0, CHUNK_S + 100)
@@ -113,6 +118,7 @@ def test_a_restored_reference_goes_on_to_the_same_constants() -> None:
     assert one.epoch == other.epoch
 
 
+@pytest.mark.slow
 def test_what_bounds_the_constants_is_moved_by_order_to_what_has_come_since() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S)
@@ -126,6 +132,7 @@ def test_what_bounds_the_constants_is_moved_by_order_to_what_has_come_since() ->
     assert np.array_equal(other.centre.mean, live.centre.mean)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_an_earlier_second_that_is_gone_on_at_is_not_believed() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     fed(live, Stream(CHANNELS, rate=20), 0, 2 * CHUNK_S + 70)

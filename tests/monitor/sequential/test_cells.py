@@ -61,6 +61,7 @@ def test_bounds_on_the_spread_of_normal_latents_are_exact_at_any_size(n):
     assert gamma_quantile(shape, each)[0] == pytest.approx(chi2.ppf(each, n) / n, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_mean_e_value_of_every_stream_is_at_most_one_at_the_smallest_reference():
     """Over references and steps, one shower of a rare cell at a time and many."""
     rng = np.random.default_rng(7)

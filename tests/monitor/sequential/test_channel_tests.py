@@ -67,6 +67,7 @@ def test_the_bound_on_the_mean_of_a_bet_holds_for_the_worst_law(slope: float) ->
     assert np.log(mean) <= variance * bennett(slope, 6.0) + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("rate", [1, 40, 2000])
 def test_no_bet_wins_on_average_while_all_is_well(rate: int, known: bool) -> None:
@@ -105,6 +106,7 @@ def test_a_noisy_channel_is_found() -> None:
     assert after < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [0.5, -0.5])
 def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
     watch = watching()
@@ -114,6 +116,7 @@ def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
     assert after < 200
 
 
+@pytest.mark.slow
 def test_a_channel_that_always_was_off_is_no_fault_once_it_is_known() -> None:
     offsets = np.zeros(len(CHANNELS))
     offsets[37] = 0.25
@@ -123,6 +126,7 @@ def test_a_channel_that_always_was_off_is_no_fault_once_it_is_known() -> None:
     assert unit == -1
 
 
+@pytest.mark.slow
 def test_a_group_that_is_a_little_off_is_found_before_any_of_its_channels() -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 1000)
@@ -132,6 +136,7 @@ def test_a_group_that_is_a_little_off_is_found_before_any_of_its_channels() -> N
     assert after < 60
 
 
+@pytest.mark.slow
 def test_a_channel_that_showers_avoid_is_missed_once_its_share_is_known() -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 300)
@@ -160,6 +165,7 @@ def test_a_channel_that_is_ignored_never_crosses_and_the_one_beside_it_does() ->
     assert unit == 38
 
 
+@pytest.mark.slow
 def test_a_channel_says_how_long_until_it_can_tell() -> None:
     watch = watching()
     stream = Stream(CHANNELS, rate=4)
@@ -188,6 +194,7 @@ def test_a_restored_watch_goes_on_to_the_same_evidence() -> None:
     assert np.array_equal(one.tells_after(), other.tells_after())
 
 
+@pytest.mark.slow
 def test_good_data_cross_less_often_than_the_budget_allows() -> None:
     # With a budget of one page in 100 s, by chance 6 of 600 s could; the tests keep far below.
     watch = watching(barrel((1, 1), (5, 5)))

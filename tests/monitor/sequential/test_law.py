@@ -23,6 +23,7 @@ def rarely_lit(n_ref, rng, rare):
     return replace(reference, lit_rate=np.tile(lit, (len(reference.showers), 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [30.0, 2_000.0])
 @pytest.mark.parametrize("masked", [False, True])
 def test_good_data_gain_nothing_at_the_smallest_reference(rate, masked, law):

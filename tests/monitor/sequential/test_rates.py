@@ -105,6 +105,7 @@ def sums(rng, places: int, scale=1.0, heavy=False) -> Sums:
     return Sums(showers, z.sum(1), np.square(z).sum(1), lit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", [False, True])
 def test_the_mean_e_value_of_good_latents_is_at_most_one_even_with_heavier_tails(heavy):
     rng = np.random.default_rng(8)

@@ -16,6 +16,7 @@ def of(seen, usual=SHARE, says=ALL, doubted=NONE, rate=100.0):
     return traffic(MEMBERS, MEMBERS, np.asarray(seen), usual, says, doubted, rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1000.0])
 def test_good_showers_gain_nothing_whatever_the_rate(rate):
     rng = np.random.default_rng(1)

@@ -1,6 +1,7 @@
 """Verdicts name what is lost, and lumisections of which nothing came."""
 
 import numpy as np
+import pytest
 from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.judging.monitor import Monitor
@@ -43,6 +44,7 @@ def test_a_lumisection_without_a_shower_between_two_with_some_has_a_verdict():
     }
 
 
+@pytest.mark.slow
 def test_what_is_lost_of_a_lumisection_is_in_its_verdicts():
     stream, judge = monitor()
     told(stream, judge, 30)

@@ -43,6 +43,7 @@ def judged():
     return judge, said
 
 
+@pytest.mark.slow
 def test_they_are_no_alarm_neither_strange_nor_silent(judged):
     _, said = judged
     assert [record.summary for record in said if isinstance(record, Alarm)] == []

@@ -31,18 +31,21 @@ def same(a: ChannelSums, b: ChannelSums) -> bool:
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in NAMES)
 
 
+@pytest.mark.slow
 @given(channel_sums(), channel_sums(), channel_sums())
 def test_sums_add_in_any_order_and_grouping(a: ChannelSums, b: ChannelSums, c: ChannelSums) -> None:
     assert same((a + b) + c, (c + a) + b)
     assert same(a + b, b + a)
 
 
+@pytest.mark.slow
 @given(channel_sums(), channel_sums())
 def test_what_was_added_can_be_taken_out_exactly(a: ChannelSums, b: ChannelSums) -> None:
     assert same(a + b - b, a)
     assert same(a + NO_CHANNELS, a)
 
 
+@pytest.mark.slow
 @given(channel_sums(), channel_sums())
 def test_a_table_holds_the_same_sums(a: ChannelSums, b: ChannelSums) -> None:
     table = ChannelTable(N)
@@ -53,6 +56,7 @@ def test_a_table_holds_the_same_sums(a: ChannelSums, b: ChannelSums) -> None:
     assert same(table.sparse(), a)
 
 
+@pytest.mark.slow
 @given(channel_sums())
 def test_a_table_is_the_same_after_its_state_is_restored(a: ChannelSums) -> None:
     table, other = ChannelTable(N), ChannelTable(N)

@@ -34,6 +34,7 @@ def test_counts_since_a_time_that_is_looked_back_at_are_exact_hours_later():
         assert (exceedances == 2 * (4910 + 5)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ago", [10, 599, 700, 3_000, 15_000])
 def test_counts_since_any_time_are_right_to_a_tenth(ago):
     recent = filled(20_000)
@@ -41,6 +42,7 @@ def test_counts_since_any_time_are_right_to_a_tenth(ago):
     assert showers[0, 0] == pytest.approx(ago, rel=0.0 if ago < LENGTH else 0.11)
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_long_ago_grows_as_its_logarithm():
     few, many = filled(5_000), filled(50_000)
     kept = [len(one.state()["past.second"]) for one in (few, many)]

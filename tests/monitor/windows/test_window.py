@@ -77,6 +77,7 @@ def test_a_sum_over_nothing_keeps_empty_histograms_empty():
     assert nothing.n == 0
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_every_shower_whatever_the_regions_and_their_order():
     """By one shower at a time, with showers that have no score and regions that have none."""
     rng = np.random.default_rng(3)
@@ -139,6 +140,7 @@ def test_what_is_tallied_are_the_sums_over_the_showers_of_each_region_exactly(re
         assert (found.lit[row] == (cells[mine] > lit_threshold(geometry)).sum(0)).all()
 
 
+@pytest.mark.slow
 def test_a_shower_costs_no_more_where_there_are_many_regions():
     rng = np.random.default_rng(1)
     layers = (Layer("a", (10, 30), (1.0, 1.0), (0.0, 1.0)),)
