@@ -20,7 +20,7 @@ from monitor.reference.channel_constants import square_var
 from monitor.reference.live_channels import LiveChannels
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import ChannelWatch
-from monitor.verdicts.lumisections import OPEN, Span
+from monitor.verdicts.claims import OPEN, Span
 from monitor.windows import packing
 from monitor.windows.clock import SECOND_NS
 

@@ -10,7 +10,7 @@ from monitor.quality.alarms import Alarm, Severity, State
 from monitor.quality.quality import Quality
 from monitor.quality.reference_acts import ReferenceAct
 from monitor.quality.verdicts import Verdict
-from monitor.verdicts.lumisections import OPEN, Span
+from monitor.verdicts.claims import OPEN, Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

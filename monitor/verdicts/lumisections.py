@@ -11,6 +11,7 @@ import numpy as np
 
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
+from monitor.verdicts.claims import Claims, Span, changes
 from monitor.verdicts.section import Section, union
 
 if TYPE_CHECKING:
@@ -37,30 +38,10 @@ UNKNOWN = "unknown"
 OUTSIDE = "outside of the energies and conditions that the model knows"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A time that an alarm claims of a region; one that came back has several, by their starts."""
-
-    alarm: str
-    start: int
-    """First data-second."""
-
-    end: int
-    """Data-second at which it ended; a very late one while it is open."""
-
-    quality: Quality
-    reason: str
-    channels: tuple[str, ...] = ()
-    """Names of the channels or groups that it is about; empty: it is about the whole region."""
-
-
 MOST_BETWEEN = 40
 """Lumisections without a shower that are named between two with some: beyond, it is a jump."""
 
 KEPT_LOSSES = 64
-
-OPEN = 2**62
-"""End of a span that is still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +70,7 @@ class Lumisections:
         self._model, self._software = model, software
         self.reference = ""
         self._sections: dict[tuple[int, int], Section] = {}
-        self._spans: dict[int, list[Span]] = {}
+        self._claims = Claims()
         self._skipped: Counter[tuple[int, int, int]] = Counter()
         """Showers that were not scored, by run, lumisection and row of the region."""
 
@@ -206,10 +187,7 @@ class Lumisections:
         while len(self._sections) > KEPT:
             self._sections.pop(min(self._sections, key=lambda key: self._sections[key].span))
             oldest = min(section.span[0] for section in self._sections.values())
-            self._spans = {
-                row: [span for span in spans if span.end >= oldest]
-                for row, spans in self._spans.items()
-            }
+            self._claims.forget(oldest)
         return done
 
     def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> list[Verdict]:
@@ -236,14 +214,11 @@ class Lumisections:
         """Set what an alarm claims of these rows, and return the verdicts that it amends."""
         changed: list[Verdict] = []
         for row in regions:
-            known = self._spans.get(row, [])
-            before = [old for old in known if (old.alarm, old.start) == (span.alarm, span.start)]
-            spans = [old for old in known if old not in before]
-            self._spans[row] = [*spans, span]
+            before = self._claims.put(row, span)
             changed += [
                 self._verdict(section, row)
                 for section in self._sections.values()
-                if section.versions and _touches(section, [*before, span], before)
+                if section.versions and changes(span, before, *section.span)
             ]
         return changed
 
@@ -262,7 +237,7 @@ class Lumisections:
             kept[key].open, kept[key].said = theirs.open, theirs.said
         self._sections = kept
         self._skipped = former.skipped()
-        self._spans = former.spans()
+        self._claims = former.claims()
         self._losses = former.losses()
 
     def sections(self) -> dict[tuple[int, int], Section]:
@@ -277,13 +252,13 @@ class Lumisections:
         """Return the last records that are gone."""
         return list(self._losses)
 
-    def spans(self) -> dict[int, list[Span]]:
-        """Return what alarms claim, by row of the region."""
-        return {row: list(spans) for row, spans in self._spans.items()}
+    def claims(self) -> Claims:
+        """Return a copy of what alarms claim."""
+        return self._claims.copy()
 
     def current(self, row: int, second: int) -> tuple[Quality, str]:
         """Return the quality of a region now, for the board."""
-        claims = [s for s in self._spans.get(row, []) if s.start <= second < s.end]
+        claims = self._claims.within(row, second, second + 1)
         open_spans = [s for s in claims if not s.channels]
         if open_spans:
             worst = max(open_spans, key=lambda span: span.quality is Quality.BAD)
@@ -294,7 +269,7 @@ class Lumisections:
 
     def _verdict(self, section: Section, row: int) -> Verdict:
         window = section.span
-        spans = [s for s in self._spans.get(row, []) if s.start < window[1] and s.end > window[0]]
+        spans = self._claims.within(row, *window)
         quality, reason = self._quality(section, row, spans)
         skipped = self._skipped[section.run, section.lumisection, row]
         if skipped:
@@ -358,12 +333,7 @@ class Lumisections:
             "losses": [[loss.start, loss.end, loss.words] for loss in self._losses],
             "skipped": [[*key, n] for key, n in self._skipped.items()],
             "masked": {str(row): cause for row, cause in self.masked.items()},
-            "spans": {
-                str(row): [
-                    [s.alarm, s.start, s.end, s.quality.value, s.reason, s.channels] for s in spans
-                ]
-                for row, spans in self._spans.items()
-            },
+            "spans": self._claims.to_json(),
             "sections": [section.to_json() for section in self._sections.values()],
         }
 
@@ -373,20 +343,6 @@ class Lumisections:
         self._losses = [Loss(*loss) for loss in state["losses"]]
         self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
         self.masked = {int(row): cause for row, cause in state["masked"].items()}
-        self._spans = {
-            int(row): [Span(s[0], s[1], s[2], Quality(s[3]), s[4], tuple(s[5])) for s in spans]
-            for row, spans in state["spans"].items()
-        }
+        self._claims = Claims.from_json(state["spans"])
         sections = [Section.from_json(s, self._places.n_regions) for s in state["sections"]]
         self._sections = {(s.run, s.lumisection): s for s in sections}
-
-
-def _touches(section: Section, spans: list[Span], before: list[Span]) -> bool:
-    """Return whether a change of a claim changes what was said of a lumisection."""
-    start, end = section.span
-
-    def part(span: Span) -> tuple[int, int, Quality, tuple[str, ...]] | None:
-        inside = (max(span.start, start), min(span.end, end), span.quality, span.channels)
-        return inside if inside[0] < inside[1] else None
-
-    return part(spans[-1]) != (part(before[0]) if before else None)
