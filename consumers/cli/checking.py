@@ -62,7 +62,11 @@ class Checked:
         yield from (f"  {name:<12} {text}" for name, text in self.holds.items())
         yield (
             f"  {'scores':<12} median p {self.look.median_p:.2g} (0.5 if good), "
-            f"{self.look.strange:.1%} at or below 0.001, {self.look.unscored:.1%} without a score"
+            f"{self.look.strange:.1%} at or below 0.001"
+        )
+        yield (
+            f"  {'domain':<12} {self.look.outside:.1%} outside of what the model was trained on, "
+            f"{self.look.unscored:.1%} without a finite score"
         )
         for name, mean, reference in self.look.layers:
             ratio = f"{mean / reference:.3g}" if reference else "-"

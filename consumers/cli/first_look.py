@@ -24,6 +24,9 @@ UNIT = 30.0
 MUCH = 0.05
 """A layer with less of the energy than this is not looked at: it holds noise as much as showers."""
 
+HALF = 0.5
+"""More than this share of the showers without a score is no tail."""
+
 LAYER = 2.0
 """A layer's share of the energy that is off by more than this is of another layer's cells."""
 
@@ -39,8 +42,11 @@ class FirstLook:
     strange: float
     """Share with p <= `STRANGE`."""
 
+    outside: float
+    """Share outside of what the model was trained on: not scored."""
+
     unscored: float
-    """Share without a score: outside of what the model knows, or not finite."""
+    """Share without a score for another reason: it is not finite."""
 
     layers: tuple[tuple[str, float, float], ...]
     """Name, mean energy and the reference's mean at the same conditions, MeV."""
@@ -51,12 +57,14 @@ class FirstLook:
         if self.showers < ENOUGH:
             return ()
         found = list(self._energies())
-        if self.unscored > 0.5:
+        if self.outside > HALF:
             found.append(
-                f"{self.unscored:.0%} of the showers cannot be scored: energies or conditions that "
-                "the model was not trained on, or no finite score"
+                f"{self.outside:.0%} of the showers have energies or conditions that the model was "
+                "not trained on"
             )
-        elif self.median_p < 0.05:
+        if self.unscored > HALF:
+            found.append(f"{self.unscored:.0%} of the showers have no finite score")
+        if self.median_p < 0.05:
             found.append(f"the median p-value is {self.median_p:.2g}: 0.5 is that of good showers")
         return tuple(found)
 
@@ -89,7 +97,8 @@ def first_look(showers: Showers, artefact: Artefact, scorer: Scorer) -> FirstLoo
         showers=showers.n,
         median_p=float(np.median(p)) if len(p) else float("nan"),
         strange=float((p <= STRANGE).mean()) if len(p) else 0.0,
-        unscored=float((~scored.valid).mean()),
+        outside=float(scored.unknown.mean()),
+        unscored=float((~scored.valid & ~scored.unknown).mean()),
         layers=tuple(
             (layer.name, m, float(e))
             for layer, m, e in zip(geometry.layers, mean, expected, strict=True)

@@ -20,6 +20,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +38,7 @@ struct Settings {
   std::string geometry;               ///< its name in the geometry file
   int cells = 0;                      ///< cells of a shower
   std::vector<std::string> conditions = {};  ///< names of further conditions, if the model needs any
+  bool seeds = false;                 ///< say the channel that each shower is centred on
   std::string topic = "calo.showers.v1";
   std::size_t block = 256;            ///< showers in a record: it must stay under what the broker takes
   std::chrono::milliseconds age{250}; ///< a block is sent when its first shower has waited so long
@@ -55,6 +57,7 @@ struct Shower {
   float e_inc = NAN;                  ///< MeV; NaN where unknown
   const float* cells = nullptr;       ///< MeV, in the order of the geometry file
   const float* conditions = nullptr;  ///< in the order of `Settings::conditions`
+  std::uint32_t seed = 0;             ///< id of the channel, with `Settings::seeds`
 };
 
 class Producer {
@@ -97,15 +100,23 @@ class Producer {
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
 
-  /// Sends what is there, for ten seconds at most.
+  /// Sends what is there, for ten seconds at most; what is still there then is told as lost.
   ~Producer() {
-    flush(std::chrono::seconds(10));
+    try {
+      if (!flush(std::chrono::seconds(10))) {
+        rd_kafka_purge(kafka_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_flush(kafka_, 1000);
+      }
+    } catch (const std::exception& error) {
+      on_error_(error.what());
+    }
     rd_kafka_destroy(kafka_);
   }
 
   /// Takes a shower of a key: the part of the detector that must stay in order, a sector for instance.
   /// Waits while the broker is slow; false if it still was after `patience`: this shower is then not
-  /// taken, and may be given again.
+  /// taken, and may be given again. Throws std::runtime_error where waiting does not help: a record that
+  /// is too large, a right that is missing.
   bool append(const std::string& key, const Shower& shower) {
     Block& block = blocks_[key];
     // A full block that could not be sent is tried again before anything is added to it.
@@ -139,7 +150,7 @@ class Producer {
   struct Block {
     std::vector<std::uint64_t> event;
     std::vector<std::int64_t> time;
-    std::vector<std::uint32_t> run, lumisection;
+    std::vector<std::uint32_t> run, lumisection, seed;
     std::vector<std::uint16_t> region;
     std::vector<float> e_inc, cells;
     std::vector<std::vector<float>> conditions;
@@ -157,13 +168,14 @@ class Producer {
       cells.insert(cells.end(), shower.cells, shower.cells + settings.cells);
       conditions.resize(settings.conditions.size());
       for (std::size_t i = 0; i < conditions.size(); ++i) conditions[i].push_back(shower.conditions[i]);
+      if (settings.seeds) seed.push_back(shower.seed);
     }
 
     bool old(std::chrono::milliseconds age) const { return !event.empty() && Clock::now() - began >= age; }
 
     /// Empties the columns and keeps their memory.
     void clear() {
-      event.clear(), time.clear(), run.clear(), lumisection.clear(), region.clear();
+      event.clear(), time.clear(), run.clear(), lumisection.clear(), region.clear(), seed.clear();
       e_inc.clear(), cells.clear();
       for (auto& values : conditions) values.clear();
     }
@@ -203,6 +215,7 @@ class Producer {
     };
     for (std::size_t i = 0; i < block.conditions.size(); ++i)
       columns.emplace_back(settings_.conditions[i], column(arrow::float32(), block.conditions[i]));
+    if (settings_.seeds) columns.emplace_back("seed", column(arrow::uint32(), block.seed));
     arrow::FieldVector fields;
     arrow::ArrayVector arrays;
     for (auto& [name, array] : columns) {

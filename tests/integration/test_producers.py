@@ -107,7 +107,8 @@ def go(folder):
 def rust(folder):
     need("cargo", "cc", "make")
     build("cargo", "build", "--quiet", cwd=folder / "rust")
-    return ["rust/target/debug/daq"]
+    # A site that shares what cargo builds has it elsewhere.
+    return [str(folder / "rust" / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "daq")]
 
 
 def javascript(folder):

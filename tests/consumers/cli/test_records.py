@@ -119,6 +119,19 @@ def test_layers_in_another_order_are_doubted(artefact, scorer, showers):
     assert any("in the file's order" in d for d in first_look(swapped, artefact, scorer).doubts)
 
 
+def test_showers_outside_of_what_the_model_knows_are_told_by_their_share(
+    folder, artefact, scorer, showers, capsys
+):
+    beyond = showers.e_inc.copy()
+    beyond[:192] *= 1000
+    look = first_look(Showers(showers.cells, beyond), artefact, scorer)
+    assert (look.outside, look.unscored) == (0.75, 0)
+    (doubt,) = [d for d in look.doubts if "trained" in d]
+    assert doubt.startswith("75% of the showers")
+    main(["records", "check", str(folder / "good.arrow")])
+    assert "  domain       0.0% outside of what the model was trained on" in capsys.readouterr().out
+
+
 def test_a_few_showers_are_shown_and_not_doubted(artefact, scorer, showers):
     few = Showers(showers.cells[:4] / np.float32(1000), showers.e_inc[:4])
     assert first_look(few, artefact, scorer).doubts == ()
