@@ -33,7 +33,7 @@ class Casebook(Cases[Case]):
     """
 
     def __init__(self, places: Places, crossings: Crossings) -> None:
-        super().__init__(Case.from_json)
+        super().__init__(Case)
         self._places, self._crossings = places, crossings
         self._shares = shares(places)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
+from monitor.alarms.any_case import AnyCase
 from monitor.quality.alarms import Severity, State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 REOPEN_S = 600
 """A place that crosses again this soon after it cleared, with the same kind of fault, goes on with
@@ -22,27 +20,6 @@ UPDATE_AGES_S = (5, 15, 60, 300)
 
 KEPT = 50
 """Cleared cases that are kept."""
-
-
-class AnyCase(Protocol):
-    """What cases of regions and of channels have in common."""
-
-    id: str
-    onset: int
-    raised: int
-    severity: Severity
-    version: int
-    said: int
-    closed: int | None
-    paged: bool
-    children: list[str]
-
-    @property
-    def place(self) -> str | int:
-        """Return what it is about: a row of the places, or a name."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
 
 
 C = TypeVar("C", bound=AnyCase)
@@ -61,12 +38,12 @@ class Cases(Generic[C]):
 
     Parameters
     ----------
-    from_json
-        Makes a case of the plain values that its `to_json` returned.
+    kind
+        Of the cases.
     """
 
-    def __init__(self, from_json: Callable[[dict[str, Any]], C]) -> None:
-        self._from_json = from_json
+    def __init__(self, kind: type[C]) -> None:
+        self._kind = kind
         self.open: list[C] = []
         self.closed: list[C] = []
         self.pages = 0
@@ -135,8 +112,8 @@ class Cases(Generic[C]):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
-        self.open = [self._from_json(values) for values in state["open"]]
-        self.closed = [self._from_json(values) for values in state["closed"]]
+        self.open = [self._kind.from_json(values) for values in state["open"]]
+        self.closed = [self._kind.from_json(values) for values in state["closed"]]
         self.pages = int(state["pages"])
 
 

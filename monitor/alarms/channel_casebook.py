@@ -46,7 +46,7 @@ class ChannelCasebook(Cases[ChannelCase]):
         warn_at: NDArray[np.float64],
         given: int,
     ) -> None:
-        super().__init__(ChannelCase.from_json)
+        super().__init__(ChannelCase)
         self._blocks, self._extents = blocks, ChannelExtents(blocks, given)
         self._n = len(blocks.channels)
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
