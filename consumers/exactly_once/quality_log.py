@@ -1,4 +1,4 @@
-"""The quality topic: alarms, verdicts and acknowledgements, written by one judge at a time.
+"""The quality topic: alarms, verdicts and acknowledgements, written by one of several judges at a time.
 
 A judge that takes over appends a `judge` record; its offset is the judge's token. What stands
 under an older token after that is of a judge that did not know yet, and does not count.

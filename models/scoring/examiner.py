@@ -1,4 +1,4 @@
-"""Examiner: features, flow and raw scores of showers, before there is a reference."""
+"""Examiner: features, flow and raw scores of showers, masked cells left out, before any reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Budget: the false pages that the whole system may make, split over places and tests."""
+"""Budget: the false pages that the whole system may make, split over places and channels.
+
+The tests of a place have shares of its part, each said where the tests are (`FAMILY_SHARE`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Channel tests: on the latents, occupancy, rate and energy of single channels and of groups.
+r"""Channel tests: on latents, occupancy (dead, hot), rate and energy of single channels and groups.
 
 A channel has few showers in a step, often one, so that nothing may lean on the normal law. What is
 summed is bounded, and its mean and variance are bounded by the references: for :math:`X \le b` with

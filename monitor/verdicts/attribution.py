@@ -1,4 +1,4 @@
-"""Attribution: which lumisection the showers of each window count to."""
+"""Attribution: which lumisection the showers of each window count to, late ones too."""
 
 from __future__ import annotations
 
