@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from consumers import VERSION
-from consumers.app import detector_files, speaking, trust, wiring
+from consumers.app import detector_files, page_lines, speaking, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
 from consumers.app.namesake import namesakes
@@ -258,7 +258,7 @@ class Program:
     def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")
         if self._page is not None:
-            self._page.show(standing, trust.lines(bench, standing.stream), role)
+            self._page.show(standing, page_lines.lines(bench, standing.stream), role)
         self.on_show(standing, bench, role)
 
     # Doing it

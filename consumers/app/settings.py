@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic import field_validator as checks
 
-from consumers.app.judgement import Judgement
+from consumers.app.judge_settings import Judgement
 from consumers.kafka.connection import Connection
 from consumers.kafka.tokens import FileToken
 from consumers.wire import topics

@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from consumers.exactly_once.places import Known, find
 from consumers.exactly_once.quality_log import QualityReader
+from consumers.exactly_once.resuming import Known, find
 from consumers.wire import contents_form, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from consumers.exactly_once.fence import Fence
-from consumers.exactly_once.places import Known, find
+from consumers.exactly_once.resuming import Known, find
 from consumers.wire import schema, topics
 from consumers.wire.block import DecodeError
 from consumers.wire.letters import Unsent
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.exactly_once.places import Place
+    from consumers.exactly_once.resuming import Place
     from consumers.wire.letters import Letters
     from consumers.wire.record import Log, Sink
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Tail
-from consumers.exactly_once.places import Known, find, words
+from consumers.exactly_once.resuming import Known, find, words
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.judge import state_form
 from consumers.judge.beginning import beginning
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from consumers.exactly_once.quality_log import QualityWriter
     from consumers.judge.beginning import Beginning
+    from consumers.judge.model_orders import JudgingModelOf
     from consumers.judge.settings import JudgeSettings
-    from consumers.judge.succession import JudgingModelOf
     from consumers.wire.lumisection_form import Part
     from consumers.wire.record import Append, Clients, Record
     from monitor.display.metrics.judge import JudgeMetrics

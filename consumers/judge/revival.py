@@ -21,8 +21,8 @@ from monitor.judging.comparison import Comparison
 from monitor.quality.acknowledgements import NOTHING_MASKED
 
 if TYPE_CHECKING:
+    from consumers.judge.model_orders import JudgingModelOf
     from consumers.judge.settings import JudgeSettings
-    from consumers.judge.succession import JudgingModelOf
     from consumers.wire.letters import Letters
     from consumers.wire.record import Log
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from consumers.exactly_once.fence import Tail
-from consumers.judge import succession
+from consumers.judge import model_orders
 from consumers.judge.losses import Loss
 from consumers.judge.pointing import worst
 from consumers.wire import lumisection_form, ranges
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from consumers.exactly_once.closed import ByModel, Closed
+    from consumers.judge.model_orders import JudgingModelOf
     from consumers.judge.settings import JudgeSettings
     from consumers.judge.state import JudgeState
-    from consumers.judge.succession import JudgingModelOf
     from consumers.wire.letters import Letters
     from consumers.wire.lumisection_form import Part
     from consumers.wire.ranges import Range
@@ -216,8 +216,8 @@ class Taking:
         said: tuple[records.QualityRecord, ...] = ()
         self._sum_up(at, all_=True)  # two models' windows do not add up
         try:
-            said = succession.carry_out(self.bench, act, self.standard_of, self.settings.shadow_s)
-        except succession.Unwilling as reason:
+            said = model_orders.carry_out(self.bench, act, self.standard_of, self.settings.shadow_s)
+        except model_orders.Unwilling as reason:
             act = replace(act, refused=str(reason))
         logger.info("%s %s: %s", act.order, act.model, act.refused or "done")
         for record in (act, *said):

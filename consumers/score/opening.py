@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.exactly_once.neighbours import of_another_group
-from consumers.exactly_once.places import of_stream, words
+from consumers.exactly_once.resuming import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
-from consumers.score.counts import Counts
 from consumers.score.pending_range import PendingRange
+from consumers.score.producer_counts import Counts
 from consumers.wire import topics
 from consumers.wire.ranges import Open, Stream, encode_open
 from consumers.wire.user_error import UserError

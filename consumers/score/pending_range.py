@@ -15,7 +15,7 @@ from consumers.wire.record import digest
 from monitor.judging.comparison import Joint
 
 if TYPE_CHECKING:
-    from consumers.score.counts import Counts
+    from consumers.score.producer_counts import Counts
     from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
     from consumers.wire.ranges import Stream

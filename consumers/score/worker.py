@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.score.counted import Counted
 from consumers.score.fenced import Fenced
 from consumers.score.hidden import either, hidden_cells
 from consumers.score.intake import Intake
 from consumers.score.opening import Opening
 from consumers.score.saying import Saying
 from consumers.score.scoring import Batch, Part
+from consumers.score.series import Counted
 from consumers.score.strangest import strangest
 from consumers.wire.record import Displaced
 from models.showers.batch import concatenate

@@ -110,7 +110,7 @@ class Range:
 
     seqs: dict[str, Counted]
     """What each producer counted of each key, so that a hole shows across workers too: newest count
-    and data time, ns; see `consumers.score.counts`."""
+    and data time, ns; see `consumers.score.producer_counts`."""
 
     worker: str
     model: str

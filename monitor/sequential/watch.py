@@ -12,8 +12,8 @@ from monitor.reference.expectation import no_showers
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.evidence import RATES_SHARE, Evidence
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
-from monitor.sequential.shares import Shares
 from monitor.sequential.traffic import nowhere, traffic
+from monitor.sequential.usual_traffic import Shares
 from monitor.sequential.within import Tests, Within
 from monitor.windows import packing
 from monitor.windows.step_history import StepHistory

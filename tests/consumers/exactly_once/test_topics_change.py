@@ -10,7 +10,7 @@ from stage import DETECTOR, PARTITIONS, Following, Stage
 from standings import alarm
 
 from consumers.exactly_once import quality_log
-from consumers.exactly_once.places import Known, Place, find
+from consumers.exactly_once.resuming import Known, Place, find
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker

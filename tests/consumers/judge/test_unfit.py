@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from consumers.app import trust
+from consumers.app import page_lines
+from consumers.judge.model_orders import Unwilling, carry_out
 from consumers.judge.models import JudgingModel, ModelMonitor
 from consumers.judge.state import JudgeState
-from consumers.judge.succession import Unwilling, carry_out
 from consumers.wire.window_form import WindowForm
 from monitor.display.standing import StreamNow
 from monitor.quality.model_acts import ModelAct, ModelOrder
@@ -40,8 +40,8 @@ def test_a_model_that_does_not_fit_does_not_come_beside_the_one_in_force():
 def test_the_page_says_that_the_model_in_force_does_not_fit():
     bench = JudgeState(ModelMonitor.new(model("old")))
     stream = StreamNow()
-    assert not trust.lines(bench, stream)["model"].worry
+    assert not page_lines.lines(bench, stream)["model"].worry
     bench.primary = replace(bench.primary, model=model("old", (MISFIT,)))
-    line = trust.lines(bench, stream)["model"]
+    line = page_lines.lines(bench, stream)["model"]
     assert line.worry
     assert MISFIT in line.text

@@ -110,7 +110,7 @@ def test_a_sparse_region_is_not_called_silent(rate):
 
 
 def _learnt(rate, seconds):
-    from monitor.sequential.shares import Shares
+    from monitor.sequential.usual_traffic import Shares
 
     rng, shares = np.random.default_rng(1), Shares(8)
     nothing = np.zeros(8, bool)
@@ -122,7 +122,7 @@ def _learnt(rate, seconds):
 
 @pytest.mark.slow
 def test_a_dead_region_keeps_its_share_and_so_do_the_others():
-    from monitor.sequential.shares import Shares
+    from monitor.sequential.usual_traffic import Shares
 
     rng, shares = np.random.default_rng(1), Shares(4)
     nothing = np.zeros(4, bool)

@@ -1,4 +1,4 @@
-"""Succession: how a model comes beside the one in force, takes over from it, and goes."""
+"""Model orders: how a model comes beside the one in force, takes over from it, and goes."""
 
 from __future__ import annotations
 

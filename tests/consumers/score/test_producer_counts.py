@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.score.counts import MAX_COUNTED, Counts
+from consumers.score.producer_counts import MAX_COUNTED, Counts
 from consumers.wire.block import Block
 from models.showers.batch import Showers
 

@@ -1,4 +1,4 @@
-"""Trust: the lines of the page on whether the service can be trusted."""
+"""Page lines: what the page says on whether the service can be trusted."""
 
 from __future__ import annotations
 

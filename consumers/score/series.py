@@ -1,4 +1,4 @@
-"""Counted: series follow what the topics hold.
+"""Series: they follow what the topics hold.
 
 What was scored and not said is scored again, here or by another worker, and counted there. So a
 stretch carries its counts, and they count once its range is safe.

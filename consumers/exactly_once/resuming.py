@@ -1,4 +1,4 @@
-"""Places: where a log is gone on with, once its start, its end and its last record were looked at.
+"""Resuming: where a log is gone on with, once its start, its end and its last record were looked at.
 
 A place that was noted is only good in the log that it was noted in. Records expire; a topic is made
 again, and its offsets begin anew; a leader that lacked some of them is elected, and the same offsets

@@ -1,4 +1,4 @@
-"""Counts: which records of a producer are missing, by what it counts itself.
+"""Producer counts: which records of a producer are missing, by what it counts itself.
 
 A producer counts its records of each key, so that a hole in the count is lost data wherever the
 partitioner puts the keys. What is kept of a (producer, key) is the newest count and the data time

@@ -1,4 +1,4 @@
-"""Shares: which part of all showers each region usually has, so that its silence can be told."""
+"""Usual traffic: which part of all showers each region usually has, so that its silence can be told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judgement: the settings of how a judge judges, with their meaning for people."""
+"""Judge settings: how a judge judges, with their meaning for people."""
 
 from __future__ import annotations
 
