@@ -33,7 +33,7 @@ def same(a: Block, b: Block) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 40),
     st.integers(0, 2**32),

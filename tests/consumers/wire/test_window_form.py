@@ -12,7 +12,7 @@ from consumers.wire.block import DecodeError
 from consumers.wire.window_form import WindowForm
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.lists(st.integers(0, 65_535), min_size=1, max_size=4, unique=True).map(sorted),

@@ -44,7 +44,7 @@ def test_energy_is_reconstructed_without_bias(feature_map):
     ),
     st.one_of(st.just(float("nan")), st.floats(0.125, 1e9, width=32)),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_shower_that_can_be_has_finite_features(cells, e_inc):
     feature_map = _map()
     f, e_rec = feature_map(Showers(cells, np.full(2, e_inc, np.float32)))

@@ -61,7 +61,7 @@ def test_p_values_of_fresh_good_showers_are_uniform_in_every_condition_cell(tabl
 
 
 @given(st.lists(st.floats(-1e30, 1e30), min_size=3, max_size=3), st.floats(1, 1e6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_p_values_lie_in_zero_one_and_fall_with_the_score(scores, e_rec):
     table = _table()
     cell = table.condition_cell(np.array([e_rec] * 2))

@@ -11,7 +11,7 @@ from monitor.judging.comparison import Comparison, Joint, joint
 p_values = st.lists(st.floats(1e-12, 1.0), min_size=1, max_size=40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(p_values, st.integers(0, 39), st.integers(0, 2**32))
 def test_joint_sums_add_up_whatever_the_batches(p, cut, seed):
     p_a = np.array(p)

@@ -57,7 +57,7 @@ def test_five_times_the_rate_is_found_in_seconds_and_dated():
 
 
 @given(st.floats(1.01, 50), st.floats(0.0005, 0.2), st.integers(1, 200))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_bet_on_a_higher_rate_has_mean_one_at_its_bound_and_less_below(ratio, rate, n):
     k = np.arange(n + 1)
     log_choose = np.array([_log_choose(n, i) for i in k])
@@ -100,7 +100,7 @@ def test_weights_that_spend_more_than_the_budget_are_refused():
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=40), st.floats(0.01, 0.5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_e_list_grows_with_the_evidence(values, share):
     e = np.array(values)
     listed = e_benjamini_hochberg(e, share)

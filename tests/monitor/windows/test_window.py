@@ -42,28 +42,28 @@ windows = st.builds(
 
 
 @given(windows, windows, windows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_adding_is_associative_and_commutative(a, b, c):
     assert ((a + b) + c).same_counts(a + (b + c))
     assert (a + b).same_counts(b + a)
 
 
 @given(windows, windows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_subtracting_takes_out_exactly_what_was_added(a, b):
     assert ((a + b) - b).same_counts(a)
     assert ((a - b) + b).same_counts(a)
 
 
 @given(windows, windows)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_window_differs_from_itself_with_something_more(a, b):
     something = any(getattr(b, name).any() for name in ("showers", "z_sum", "score_counts", "lit"))
     assert (a + b).same_counts(a) is not something or not something
 
 
 @given(st.lists(windows, min_size=1, max_size=6), st.randoms())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_sum_does_not_depend_on_the_order(parts, random):
     shuffled = list(parts)
     random.shuffle(shuffled)
