@@ -34,6 +34,7 @@ COMMANDS = {
     "runs": "say that a run begins or has ended, also one with a lower number",
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
+    "mask": "leave regions, cells or channels out, with no alarm to answer",
     "flags": "the good-run list",
     "gains": "the gain of every read-out channel, with its error, as Parquet",
     "grafana": "push data source, folder and dashboards; mark alarms on them",
