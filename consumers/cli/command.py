@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ABOUT = "Watch the data of a calorimeter as they come: is it bad, where, since when, and how sure."
 COMMANDS = {
     "demo": "everything on one machine, with nothing else installed",
+    "broker": "a Kafka broker on this machine to try things with, while there is no other",
     "run": "the service: score showers and judge windows",
     "score": "one score worker",
     "judge": "one judge",
