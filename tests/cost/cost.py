@@ -10,7 +10,6 @@ series.
 
 import argparse
 import json
-import platform
 import random
 import re
 import subprocess
@@ -221,11 +220,8 @@ def main():
     version = subprocess.run(
         ["prometheus", "--version"], capture_output=True, text=True, check=True
     )
-    told = {
-        "prometheus": re.search(r"version (\S+)", version.stdout + version.stderr)[1],
-        "machine": f"one core of {platform.machine()}",
-        "setups": {},
-    }
+    release = re.search(r"version (\S+)", version.stdout + version.stderr)[1]
+    told = {"prometheus": release, "setups": {}}
     for name in given.setups:
         with tempfile.TemporaryDirectory() as folder:
             told["setups"][name] = measured(given.rules.read_text(), *SETUPS[name], Path(folder))

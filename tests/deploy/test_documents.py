@@ -48,7 +48,7 @@ def command_lines(text):
 
 def mistake(line):
     """Return what the command line says against a line; '' if it takes it, or lacks only words."""
-    words = shlex.split(re.split(r" [>|<] ", re.sub(r"(^| )\.{3}$", "", line.strip()))[0])
+    words = shlex.split(re.split(r" [>|<&](?: |$)", re.sub(r"(^| )\.{3}$", "", line.strip()))[0])
     for _ in range(10):
         said = io.StringIO()
         try:
