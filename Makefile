@@ -17,7 +17,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards kafka apache chaos install system clean
+.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -81,6 +81,10 @@ dashboards: install system $(RENDER)/node_modules
 $(RENDER)/node_modules: $(RENDER)/package.json
 	npm --prefix $(RENDER) install --no-audit --no-fund --no-package-lock
 	touch $@
+
+# What the Prometheus rules cost, up to 100 workers and 1,024 regions: minutes, and 3 GB of disk.
+cost: install system
+	$(BIN)/python tests/cost/cost.py --out deploy/figures/rules.json
 
 # Brokers, workers and judges killed, stopped and paused on three Apache brokers; figures to deploy/figures.
 # `make chaos MINUTES=5 SEED=1`, or KILLS=100 for kills alone. Not a part of `make test`.

@@ -62,8 +62,10 @@ class EmbeddedBroker:
     Enter it from the main thread: the kernel takes the thread that started it for the parent.
     """
 
-    def __init__(self, memory_limit: int | None = None, advertised: str = "") -> None:
-        """Choose a port.
+    def __init__(
+        self, memory_limit: int | None = None, advertised: str = "", port: int | None = None
+    ) -> None:
+        """Prepare a broker.
 
         Parameters
         ----------
@@ -71,13 +73,15 @@ class EmbeddedBroker:
             Bytes of a broker that keeps all in memory past which `check` raises.
         advertised
             host:port that clients are told to come to: a gate before the broker. Tansu only.
+        port
+            Of loopback; None takes a free one.
         """
         free = int(psutil.virtual_memory().available * MEMORY_SHARE)
         self.memory_limit = min(MEMORY_LIMIT, free) if memory_limit is None else memory_limit
         self._advertised = advertised
         self._home = os.environ.get("KAFKA_HOME", "")
         self._folder = ""
-        self._port = free_port()
+        self._port = free_port() if port is None else port
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -162,11 +166,7 @@ class EmbeddedBroker:
         return self._child
 
     def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self._port), 0.5):
-                return True
-        except OSError:
-            return False
+        return taken(self._port)
 
     def _tansu(self) -> list[str]:
         try:
@@ -212,3 +212,12 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def taken(port: int) -> bool:
+    """Return whether somebody listens on a loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 0.5):
+            return True
+    except OSError:
+        return False

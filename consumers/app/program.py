@@ -166,6 +166,7 @@ class Program:
             stuck=self.health.stuck,
             acts=self._acts(),
             knocked=knocks,
+            told_open=lister.is_open,
             channels=None if self.detector.channels is None else ChannelPages(self.detector),
         )
 

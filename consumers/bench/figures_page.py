@@ -32,6 +32,7 @@ def page(folder: Path) -> str:
     parts = [HEAD, _separation(shown).markdown(), BESIDE]
     parts += [_calibration(told("calibration-flux")).markdown(), ""]
     parts += [_classifier(told("classifier")).markdown(), ""]
+    parts += [_rules(told("rules")).markdown(), ""]
     return "\n".join(parts)
 
 
@@ -113,4 +114,25 @@ def _classifier(shown: dict[str, Any]) -> Sheet:
         tuple(rows),
         "Off by default: what it was not taught it does not see. "
         "*`calodqm bench classifier`: [classifier.json](classifier.json).*",
+    )
+
+
+def _rules(shown: dict[str, Any]) -> Sheet:
+    rows = []
+    for name, one in shown["setups"].items():
+        every = {group["every_s"] for group in one["groups"].values()}
+        parts = (
+            sum(5 * g["cpu_s"] / s for g in one["groups"].values() if g["every_s"] == s)
+            for s in sorted(every)
+        )
+        total = one["cpu_s_per_5_s"]
+        rows.append((name, f"{one['series']:,}", f"{total:.2f}", *(f"{p:.3f}" for p in parts)))
+    return Sheet(
+        "What the Prometheus rules cost: CPU seconds for five seconds of evaluations",
+        ("exported by", "series that rules read", "all", "each 5 s", "each minute", "each 5 min"),
+        tuple(rows),
+        f"Prometheus {shown['prometheus']}, one core of the machine above, each expression asked as a "
+        "query. Beyond 256 regions series are kept by sector: 1,024 regions have 33 labels. What "
+        "looks back hours was asked about some of the workers and scaled. *`make cost`: "
+        "[rules.json](rules.json).*",
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ABOUT = "Watch the data of a calorimeter as they come: is it bad, where, since when, and how sure."
 COMMANDS = {
     "demo": "everything on one machine, with nothing else installed",
+    "broker": "a Kafka broker on this machine to try things with, while there is no other",
     "run": "the service: score showers and judge windows",
     "score": "one score worker",
     "judge": "one judge",
@@ -34,6 +35,7 @@ COMMANDS = {
     "runs": "say that a run begins or has ended, also one with a lower number",
     "model": "announce, compare, switch to and retire models while data flow",
     "ack": "acknowledge an alarm: cause, mask, until when",
+    "mask": "leave regions, cells or channels out, with no alarm to answer",
     "flags": "the good-run list",
     "gains": "the gain of every read-out channel, with its error, as Parquet",
     "grafana": "push data source, folder and dashboards; mark alarms on them",

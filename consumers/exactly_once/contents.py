@@ -19,7 +19,7 @@ from consumers.wire.block import DecodeError
 from consumers.wire.contents_form import AlarmEntry, Reached, RunEntry
 from consumers.wire.letters import Unsent
 from consumers.wire.record import Unavailable, digest
-from monitor.quality.alarms import Alarm
+from monitor.quality.alarms import Alarm, State
 from monitor.quality.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def verdicts(log: Log, contents: Contents, run: int) -> Iterator[Verdict]:
 
 @dataclass(slots=True)
 class Lister:
-    """Writes the list, while its process's judge is in office."""
+    """Follows the topic, and writes the list while its process's judge is in office."""
 
     sink: Callable[[], Sink]
     letters: Letters = field(default_factory=Unsent)
@@ -132,9 +132,18 @@ class Lister:
     _contents: Contents = field(default_factory=Contents)
     _changed: dict[str, Entry] = field(default_factory=dict)
     _written: float = 0.0
+    _up_to_date: bool = False
+
+    def is_open(self, alarm: str) -> bool | None:
+        """Return whether an alarm is open by what judges have said; None until that is read."""
+        entry = self._contents.alarms.get(alarm)
+        if not self._up_to_date:
+            return None
+        return entry is not None and entry.state is not State.CLEARED
 
     def begin(self, log: Log) -> int:
         """Return the offset of the quality topic from which it is to be followed."""
+        self._up_to_date = False
         self._contents, self._changed = listed(log, self.letters), {}
         return self._contents.reached.end
 
@@ -142,6 +151,7 @@ class Lister:
         """Take in records of the quality topic, None for none at the moment."""
         reader = QualityReader(letters=self.letters)
         for record in records:
+            self._up_to_date |= record is None
             if record is not None:
                 entry = self._contents.note(reader.take(record), record)
                 if entry is not None:

@@ -21,7 +21,7 @@ from monitor.quality.acknowledgements import MAX_TEXT, Acknowledgement, MaskErro
 from monitor.quality.bounds import SPOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from models.detector.geometry import Geometry
     from monitor.detector.tree import Detector
@@ -96,19 +96,27 @@ class Acts:
             raise ActError(413, f"an act has {MAX_BYTES} bytes at most")
         return int(length)
 
-    def do(self, body: bytes, alarms: Collection[str], time_ns: int, client: str) -> str:
+    def do(
+        self, body: bytes, is_open: Callable[[str], bool | None], time_ns: int, client: str
+    ) -> str:
         """Carry an act out and return what was done, in a line, or raise `ActError`.
 
         Parameters
         ----------
-        alarms
-            Ids of the open ones.
+        is_open
+            Returns whether the alarm of an id is open; None while that is not known yet.
         time_ns
             Wall clock, ns since 1970 UTC.
         client
             Address that asks, for the log.
         """
-        act = self._act(_read(body), alarms, time_ns)
+        request = _read(body)
+        match is_open(request.alarm):
+            case None:
+                raise ActError(503, "which alarms are open is still being read: again in a moment")
+            case False:
+                raise ActError(404, "no such open alarm")
+        act = self._act(request, time_ns)
         try:
             self.say(act)
         except UserError as error:
@@ -116,9 +124,7 @@ class Acts:
         _log.info("%s, from %s: %s", act.who, client, act)
         return f"{'lifted' if act.lifted else 'acknowledged'} {act.alarm}"
 
-    def _act(self, request: Request, alarms: Collection[str], time_ns: int) -> Acknowledgement:
-        if request.alarm not in alarms:
-            raise ActError(404, "no such open alarm")
+    def _act(self, request: Request, time_ns: int) -> Acknowledgement:
         try:
             masks = [
                 mask

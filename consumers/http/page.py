@@ -71,6 +71,10 @@ class Page:
     acts: Acts | None = None
     """What people may say over the page; None: it is for looking only."""
 
+    told_open: Callable[[str], bool | None] = lambda _: None
+    """Returns whether an alarm is open by what the judge in office has said, for a stand-by, where
+    people's acts may come as well; None while that is not known yet."""
+
     channels: ChannelPages | None = None
     """What the map of channels is drawn from; None where the detector has none."""
 
@@ -148,7 +152,7 @@ class Page:
             # A plain mapping would keep the case of names, which HTTP does not.
             size = self.acts.admit(request.headers)  # type: ignore[arg-type]
             body = request.rfile.read(size)
-            done = self.acts.do(body, self._open, time.time_ns(), request.client_address[0])
+            done = self.acts.do(body, self._is_open, time.time_ns(), request.client_address[0])
         except ActError as error:
             if error.status == UNKNOWN:
                 self.knocked(request.client_address[0])
@@ -156,6 +160,10 @@ class Page:
         except OSError:
             return Reply(b"too slow\n", status=408)
         return Reply(orjson.dumps({"done": done}), "application/json")
+
+    def _is_open(self, alarm: str) -> bool | None:
+        own = self._meta["role"] == JudgeRole.ACTIVE.value
+        return alarm in self._open if own else self.told_open(alarm)
 
     def _state(self) -> Reply:
         meta = self._meta | {"served_ns": time.time_ns(), "now": orjson.Fragment(self._now)}

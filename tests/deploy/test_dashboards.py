@@ -9,6 +9,7 @@ from deployed import DEPLOY, rules
 from promql import Series, expressions
 from standings import CARD, CHANNEL, CHANNELS, alarm, expositions, standing
 
+from monitor.display.boards.panels import NULL
 from monitor.display.rules.records import WALL
 
 FILES = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -195,3 +196,15 @@ def test_big_numbers_are_of_now():
             panel["targets"]
         )
         assert panel["fieldConfig"]["defaults"]["noValue"] in {"?", "? NO JUDGE", "–"}
+
+
+def test_a_big_number_without_a_value_is_neither_green_nor_red():
+    # Grafana gives it the colour of the panel where that is fixed, and the lowest one elsewhere.
+    for path in sorted((DEPLOY / "grafana" / "dashboards").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            if panel["type"] != "stat" or panel["options"]["colorMode"] == "none":
+                continue
+            defaults = panel["fieldConfig"]["defaults"]
+            assert defaults.get("color", {"mode": "thresholds"}) == {"mode": "thresholds"}
+            lowest = defaults["thresholds"]["steps"][0]["color"]
+            assert lowest in {NULL, "transparent"}, panel["title"]

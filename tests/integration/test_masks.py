@@ -76,5 +76,16 @@ def test_a_masked_cell_leaves_the_scores_and_comes_back(tmp_path):
             feed.until(58)
             feed.judged()
             assert strange_share(broker.bootstrap, form, 51, 58) > 0.5
+            without_an_alarm(broker.bootstrap, services, f"B2:{name}")
         finally:
             services.end()
+
+
+def without_an_alarm(bootstrap, services, place):
+    """What is known to be bad before anything alarms is masked, and comes back by saying it again."""
+    cells, regions = "cells masked in 1 regions", "cells masked in 0 regions"
+    for words, said in ((("noisy",), cells), (("mended", "--lift"), regions)):
+        before = services.log("one").count(said)
+        code, text = ask(bootstrap, "mask", place, "--cause", *words, "--who", "Ada")
+        assert code == 0, text
+        wait_until(lambda b=before, s=said: services.log("one").count(s) > b, 60, said)

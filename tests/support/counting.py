@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 from standings import CARD, DETECTOR, EXPECTED_RATE, count, expositions, scored, standing
@@ -19,6 +20,7 @@ class Detector:
         self.exposition, self.worker, self.judge = expositions()
         self.server = Server(self.exposition, Health())
         self.strange, self.silent, self.standing = {}, set(), standing()
+        self.role, self.age_s = JudgeRole.ACTIVE, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -34,7 +36,6 @@ class Detector:
 
     def _run(self):
         rng = np.random.default_rng(7)
-        self.judge.state(JudgeRole.ACTIVE)
         self.worker.state(WorkerState.SCORING)
         self.worker.model("flux", "5f" * 32, "1", CARD)
         while not self._stop.wait(0.1):
@@ -55,7 +56,10 @@ class Detector:
                 )
             self.worker.consumed(1)
             self.worker.published(int(now * 1e9), 456_789, 12, now)
-            self.judge.standing(standing(alarms=self.standing.alarms, data_second=int(now)))
+            self.judge.state(self.role)
+            active = self.role is JudgeRole.ACTIVE
+            here = replace(self.standing, data_second=int(now) - self.age_s)
+            self.judge.standing(here if active else None)
 
 
 def where(index):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from consumers.app import detector_files, settings, speaking
-from consumers.cli import options
+from consumers.app import settings, speaking
+from consumers.cli import taking
 from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
-from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_masks
 from monitor.quality.alarms import State
 
 if TYPE_CHECKING:
@@ -22,42 +20,23 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm ack`."""
     parser.add_argument("alarm", metavar="ALARM", help="its id, or the first characters of it")
-    parser.add_argument("--cause", required=True, metavar="TEXT", help="what it is, in words")
     parser.add_argument(
         "--mask",
         action="append",
         default=[],
-        metavar="REGION|CELLS|CHANNELS",
-        help="A3, or A3:middle[5,6];middle[5,7], or channels and groups by name, EB-12/34; may be "
-        "given more than once",
+        metavar=taking.WHAT,
+        help=f"{taking.FORMS}; may be given more than once",
     )
-    parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
-    parser.add_argument("--lift", action="store_true", help="take an acknowledgement back")
-    options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
+    taking.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Send the acknowledgement to the judge."""
     given = settings.from_arguments(args)
-    detector, geometry = detector_files.detector_of(given), detector_files.geometry_of(given)
+    masks = taking.masks(given, args.mask)
     with speaking.opened_log(given) as log:
         alarm = _find(args.alarm, contents.read(log).alarms)
-    try:
-        act = Acknowledgement(
-            alarm=alarm.alarm,
-            who=args.who,
-            cause=args.cause,
-            time_ns=time.time_ns(),
-            masks=tuple(
-                mask for text in args.mask for mask in parse_masks(text, detector, geometry)
-            ),
-            until_ns=None if args.until is None else options.time_ns(args.until),
-            lifted=args.lift,
-        )
-    except (MaskError, ValueError) as error:
-        raise UserError(str(error)) from None
-    speaking.speak(given, act)
+    taking.say(given, args, alarm.alarm, masks)
     print(f"{'lifted' if args.lift else 'acknowledged'} {alarm.alarm}: {alarm.summary}")
     return 0
 

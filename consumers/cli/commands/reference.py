@@ -198,6 +198,8 @@ def _show(wanted: settings.Settings, *, as_json: bool) -> int:
         print(json.dumps(told, indent=2))
         return 0
     for name, values in told.items():
+        if values is None:
+            continue
         shown = values if isinstance(values, dict) else {"": values}
         words = ", ".join(f"{key} {value}".strip() for key, value in shown.items())
         print(f"{name}: {words}")

@@ -42,6 +42,9 @@ DRAWN: Json = {
 }
 BY_SERIES: Json = {"mode": "palette-classic-by-name"}
 
+LEAST = -1e9
+"""Below every number that is shown."""
+
 QUALITY = (("0", "good", GOOD), ("1", "null", NULL), ("2", "MEDIUM", MEDIUM), ("3", "BAD", BAD))
 
 
@@ -70,6 +73,16 @@ def query(
 def steps(*pairs: tuple[float | None, str]) -> Json:
     """Return thresholds: from each value on, its colour."""
     return {"mode": "absolute", "steps": [{"value": value, "color": c} for value, c in pairs]}
+
+
+def _nothing_known(thresholds: Json) -> Json:
+    """Return thresholds by which what has no value is grey: Grafana gives it the lowest colour."""
+    lowest, *others = thresholds["steps"]
+    if lowest["color"] in {NULL, "transparent"}:
+        return thresholds
+    return thresholds | {
+        "steps": [{"value": None, "color": NULL}, lowest | {"value": LEAST}, *others]
+    }
 
 
 def mapped(values: Iterable[tuple[str, str, str]]) -> list[Json]:
@@ -130,6 +143,8 @@ class Layout:
         """Add big numbers: of now, for the last hour's best is no answer."""
         targets = tuple(target | {"range": False, "instant": True} for target in targets)
         more.setdefault("noValue", "?")
+        if "thresholds" in more:
+            more["thresholds"] = _nothing_known(more["thresholds"])
         options = STAT | more.pop("options", {})
         self.add("stat", title, (width, height), *targets, options=options, **more)
 

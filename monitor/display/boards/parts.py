@@ -122,7 +122,7 @@ def loudest(layout: Layout, size: tuple[int, int]) -> None:
         "in hand.",
         unit="time:HH:mm:ss",
         noValue="–",
-        color={"mode": "fixed", "fixedColor": BAD},
+        thresholds=steps((None, "transparent"), (0, BAD)),  # red where there is a page alone
         overrides=[
             {
                 "matcher": {"id": "byFrameRefID", "options": "B"},

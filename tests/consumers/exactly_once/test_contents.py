@@ -130,6 +130,20 @@ def test_a_topic_that_became_shorter_is_read_to_its_end(broker):
     assert len(asked(broker, 31)[0]) == 1
 
 
+def test_who_follows_the_topic_knows_which_alarms_are_open_once_it_has_read_it(broker):
+    say(broker, alarm(), replace(alarm(), id="listed"), replace(alarm(), id="over"))
+    write_list(broker)
+    say(broker, replace(alarm(), id="over", state=State.CLEARED))
+    lister = Lister(lambda: MemorySink(broker))
+    begin = lister.begin(MemoryLog(broker))
+    assert lister.is_open("listed") is None
+    lister.follow(broker.topics[topics.QUALITY, 0][begin:])
+    assert lister.is_open("listed") is None
+    lister.follow([None])
+    named = (alarm().id, "listed", "over", "never")
+    assert [lister.is_open(name) for name in named] == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     "entry", [RunEntry(5, 10, 20), AlarmEntry("a", State.RAISED, "hot"), Reached(7, 1, "ab")]
 )

@@ -41,7 +41,7 @@ def acts(said):
 
 
 def test_an_act_becomes_the_acknowledgement_that_the_command_writes(acts, said):
-    assert acts.do(orjson.dumps(GOOD), {ID}, 17, "10.0.0.1") == f"acknowledged {ID}"
+    assert acts.do(orjson.dumps(GOOD), {ID}.__contains__, 17, "10.0.0.1") == f"acknowledged {ID}"
     [act] = said
     region = next(r.id for r in DETECTOR.regions if r.name == "B2")
     cell = GEOMETRY.slices[1].start + 5 * GEOMETRY.layers[1].shape[1] + 6
@@ -58,7 +58,7 @@ def test_what_is_secret_is_in_no_representation(acts):
 
 def test_an_act_can_lift_another(acts, said):
     body = orjson.dumps(GOOD | {"lift": True, "until_s": None, "masks": []})
-    assert acts.do(body, {ID}, 17, "10.0.0.1") == f"lifted {ID}"
+    assert acts.do(body, {ID}.__contains__, 17, "10.0.0.1") == f"lifted {ID}"
     assert said[0].lifted
 
 
@@ -129,7 +129,7 @@ def test_the_page_itself_is_admitted_also_behind_a_proxy_that_ends_tls(more, act
 )
 def test_a_body_that_is_not_an_act_changes_nothing(changes, status, acts, said):
     with pytest.raises(ActError) as refusal:
-        acts.do(orjson.dumps(GOOD | changes), {ID}, 17, "10.0.0.1")
+        acts.do(orjson.dumps(GOOD | changes), {ID}.__contains__, 17, "10.0.0.1")
     assert refusal.value.status == status
     assert said == []
 
@@ -139,8 +139,15 @@ def test_a_body_that_is_not_an_act_changes_nothing(changes, status, acts, said):
 )
 def test_a_body_that_is_not_json_of_the_right_shape_changes_nothing(body, acts, said):
     with pytest.raises(ActError) as refusal:
-        acts.do(body, {ID}, 17, "10.0.0.1")
+        acts.do(body, {ID}.__contains__, 17, "10.0.0.1")
     assert refusal.value.status == 400
+    assert said == []
+
+
+def test_who_does_not_know_yet_which_alarms_are_open_says_so(acts, said):
+    with pytest.raises(ActError, match="again in a moment") as refusal:
+        acts.do(orjson.dumps(GOOD), lambda _: None, 17, "10.0.0.1")
+    assert refusal.value.status == 503
     assert said == []
 
 
@@ -148,7 +155,7 @@ def test_every_field_is_needed(acts):
     for name in GOOD:
         less = {k: v for k, v in GOOD.items() if k != name}
         with pytest.raises(ActError, match="has the fields"):
-            acts.do(orjson.dumps(less), {ID}, 17, "10.0.0.1")
+            acts.do(orjson.dumps(less), {ID}.__contains__, 17, "10.0.0.1")
 
 
 def test_a_broker_that_does_not_take_it_is_told():
@@ -156,7 +163,9 @@ def test_a_broker_that_does_not_take_it_is_told():
         raise UserError("broker is away")
 
     with pytest.raises(ActError, match="broker is away") as refusal:
-        Acts(TOKEN, DETECTOR, GEOMETRY, fails).do(orjson.dumps(GOOD), {ID}, 17, "10.0.0.1")
+        Acts(TOKEN, DETECTOR, GEOMETRY, fails).do(
+            orjson.dumps(GOOD), {ID}.__contains__, 17, "10.0.0.1"
+        )
     assert refusal.value.status == 503
 
 

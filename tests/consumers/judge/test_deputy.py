@@ -3,7 +3,10 @@
 from collections import Counter
 
 import pytest
+from memory import CountingMonitor
+from prometheus_client import generate_latest
 from stage import PARTITIONS, Stage
+from standings import alarm, standing
 
 from consumers.exactly_once import quality_log, snapshots
 from consumers.exactly_once.fence import Fence
@@ -99,6 +102,43 @@ def test_a_judge_is_live_at_once_and_comes_to_the_same_as_if_nothing_had_happene
     assert judge.totals["showers"] == sent(stage)
     assert judge.monitor.showers == stage.sent
     assert judge.monitor.order == sorted(judge.monitor.order)
+
+
+@pytest.mark.slow
+def test_a_page_of_before_goes_on_while_a_deputy_judges(monkeypatch):
+    stage = at_work(40)
+    first = min(stage.judge._bench.monitor.showers)
+
+    def told(monitor):  # a page since the first second, which is in the snapshot
+        return standing(alarms=(alarm(),) if first in monitor.showers else (), latents=None)
+
+    stage.judge._snapshot()
+    for _ in range(160):  # nobody judges
+        stage.produce()
+        stage.step_worker()
+    monkeypatch.setattr(CountingMonitor, "standing", told)
+    stage.start_judge(**LIVE, show_s=-1.0)
+    monkeypatch.setattr(stage.judge, "_catch_up", lambda _: None)
+    assert open_pages(stage) is None
+    live_at_once(stage)
+    stage.judge._step()
+    assert stage.judge._deputy is not None
+    assert open_pages(stage) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(CountingMonitor, "standing", told)
+    go_on(stage, 50)
+    assert stage.judge._deputy is None
+    assert open_pages(stage) == 1
+
+
+def open_pages(stage):
+    """Return how many pages the metrics tell of; None if they tell of no alarms at all."""
+    told = [
+        float(line.rsplit(" ", 1)[1])
+        for line in generate_latest(stage.registry).decode().splitlines()
+        if line.startswith("calodqm_alarms_open{") and 'severity="page"' in line
+    ]
+    return sum(told) if told else None
 
 
 @pytest.mark.slow
