@@ -60,10 +60,9 @@ class Checked:
             return
         yield f"{self.name}: taken, {self.look.showers} showers"
         yield from (f"  {name:<12} {text}" for name, text in self.holds.items())
-        yield (
-            f"  {'scores':<12} median p {self.look.median_p:.2g} (0.5 if good), "
-            f"{self.look.strange:.1%} at or below 0.001"
-        )
+        if self.look.median_p is not None:
+            text = f"median p {self.look.median_p:.2g} (0.5 if good)"
+            yield f"  {'scores':<12} {text}, {self.look.strange:.1%} at or below 0.001"
         yield (
             f"  {'domain':<12} {self.look.outside:.1%} outside of what the model was trained on, "
             f"{self.look.unscored:.1%} without a finite score"

@@ -36,8 +36,8 @@ class FirstLook:
     """What the model in force makes of some showers."""
 
     showers: int
-    median_p: float
-    """Median of the combined p-value, about 0.5 if the showers are good; NaN if none was scored."""
+    median_p: float | None
+    """Median of the combined p-value, about 0.5 if the showers are good; None if none was scored."""
 
     strange: float
     """Share with p <= `STRANGE`."""
@@ -64,7 +64,7 @@ class FirstLook:
             )
         if self.unscored > HALF:
             found.append(f"{self.unscored:.0%} of the showers have no finite score")
-        if self.median_p < 0.05:
+        if self.median_p is not None and self.median_p < 0.05:
             found.append(f"the median p-value is {self.median_p:.2g}: 0.5 is that of good showers")
         return tuple(found)
 
@@ -95,7 +95,7 @@ def first_look(showers: Showers, artefact: Artefact, scorer: Scorer) -> FirstLoo
     expected = reference.layer_mean[scored.condition_cell].mean(axis=0)
     return FirstLook(
         showers=showers.n,
-        median_p=float(np.median(p)) if len(p) else float("nan"),
+        median_p=float(np.median(p)) if len(p) else None,
         strange=float((p <= STRANGE).mean()) if len(p) else 0.0,
         outside=float(scored.unknown.mean()),
         unscored=float((~scored.valid & ~scored.unknown).mean()),

@@ -20,8 +20,6 @@ from monitor.quality.bounds import TOLD, Count, Counted, Number32
 if TYPE_CHECKING:
     from consumers.wire.ranges import Open, Range
 
-_PLAIN = ("tokens", "ends", "seqs", "holders")
-
 
 @dataclass(frozen=True, slots=True)
 class Tail:
@@ -61,9 +59,9 @@ class Fence:
 
     def open(self, offset: int, entry: Open) -> None:
         """Take note of an `Open` at an offset of the windows topic."""
-        unnamed = Stream(entry.topic, "", entry.partition)
-        if entry.stream not in self.ends and unnamed in self.ends:
-            self._rename(unnamed, entry.stream)
+        known = self._other_name(entry.stream)
+        if entry.stream not in self.ends and known in self.ends:
+            self._rename(known, entry.stream)
         self.tokens[entry.stream], self.holders[entry.stream] = offset, entry.worker
 
     def accept(self, entry: Range) -> str:
@@ -74,7 +72,10 @@ class Fence:
         not be read came in between, a range may begin beyond the end, for under one token ranges
         come in order: what lies between was in that record (`hole`), and is all that is lost.
         """
-        stream, token = entry.stream, self.tokens.get(entry.stream, -1)
+        stream, known = entry.stream, self._other_name(entry.stream)
+        if stream not in self.tokens and self.tokens.get(known) == entry.token:
+            self._rename(known, stream)
+        token = self.tokens.get(stream, -1)
         unseen = token < entry.token < self.since
         if token != entry.token and not unseen:
             return "fenced"
@@ -109,17 +110,39 @@ class Fence:
         others = [s for s in self.ends if (s.topic, s.partition) == place and s.id != stream.id]
         return others[-1] if others else None
 
+    def _other_name(self, stream: Stream) -> Stream:
+        """Return what a stream is also known as: without its id, or by it where none is told.
+
+        So it is where a broker has begun to tell ids, and where processes of the release before,
+        which tell none, take turns with others.
+        """
+        unnamed = stream._replace(id="")
+        return unnamed if stream != unnamed else self.former(stream) or stream
+
     def _rename(self, old: Stream, new: Stream) -> None:
-        """Go on with a stream whose broker has begun to tell ids."""
-        for name in (*_PLAIN, "tails"):
+        for name in (*_TABLES, "holders", "tails"):
             table = getattr(self, name)
             if old in table:
                 table[new] = table.pop(old)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; `from_json` is the inverse."""
-        tables = {n: [[*_row(s), v] for s, v in getattr(self, n).items()] for n in _PLAIN[:3]}
+        """Return plain values; `from_json` is the inverse.
+
+        Releases of before know partitions by their number alone: the table of each is that of the
+        stream that was opened last, and which one that is stands beside it.
+        """
+        order = [*self.ends, *sorted(self.tokens, key=self.tokens.__getitem__)]
+        last = {stream.partition: stream for stream in order}
+        ours = set(last.values())
+        tables = {
+            n: [[s.partition, v] for s, v in getattr(self, n).items() if s in ours] for n in _TABLES
+        }
+        former = {
+            n: [[*s, v] for s, v in getattr(self, n).items() if s not in ours] for n in _TABLES
+        }
         further = {
+            "streams": [[*s] for s in last.values() if s[:2] != _DEFAULT],
+            "former": former if any(former.values()) else {},
             "holders": [[*s, holder] for s, holder in self.holders.items()],
             "tails": [[*s, t.watermark_ns, t.epoch, t.last] for s, t in self.tails.items()],
             "holes": [[*s] for s in sorted(self.holes)],
@@ -133,40 +156,51 @@ class Fence:
         return _FENCE.validate_json(to_json(values)).fence()
 
 
-# Of the topic that there is by default, and without an id, the partition alone is told.
+_TABLES = ("tokens", "ends", "seqs")
+_DEFAULT = (topics.SHOWERS, "")
+"""Topic and id of a stream of which nothing is said."""
+
 _Key = tuple[str, str, Number32]
-_Placed = tuple[str, str, Number32, Count] | tuple[Number32, Count]
+_Seqs = dict[str, Counted]
 _Epoch = Annotated[int, Field(ge=-1, lt=2**31)]
 
 
 @with_config(TOLD)
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """Rows that begin with a stream: keys of JSON objects are texts."""
+class _Former:
+    """What is known of streams whose topic was made again, or is another by now."""
 
-    tokens: tuple[_Placed, ...]
-    ends: tuple[_Placed, ...]
-    seqs: tuple[
-        tuple[str, str, Number32, dict[str, Counted]] | tuple[Number32, dict[str, Counted]], ...
-    ]
+    tokens: tuple[tuple[str, str, Number32, Count], ...] = ()
+    ends: tuple[tuple[str, str, Number32, Count], ...] = ()
+    seqs: tuple[tuple[str, str, Number32, _Seqs], ...] = ()
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Rows that begin with a partition or a stream: keys of JSON objects are texts."""
+
+    tokens: tuple[tuple[Number32, Count], ...]
+    ends: tuple[tuple[Number32, Count], ...]
+    seqs: tuple[tuple[Number32, _Seqs], ...]
+    streams: tuple[_Key, ...] = ()
+    former: _Former = _Former()
     holders: tuple[tuple[str, str, Number32, str], ...] = ()
     tails: tuple[tuple[str, str, Number32, Count, _Epoch, str], ...] = ()
     holes: tuple[_Key, ...] = ()
     since: Count = 0
 
     def fence(self) -> Fence:
-        tables = {n: {_stream(row[:-1]): row[-1] for row in getattr(self, n)} for n in _PLAIN}
+        last = {row[2]: Stream(*row) for row in self.streams}
+        tables = {
+            name: {Stream(*row[:-1]): row[-1] for row in getattr(self.former, name)}
+            | {last.get(p, Stream(*_DEFAULT, p)): value for p, value in getattr(self, name)}
+            for name in _TABLES
+        }
+        holders = {Stream(*row[:-1]): row[-1] for row in self.holders}
         tails = {Stream(*row[:3]): Tail(*row[3:]) for row in self.tails}
         holes = {Stream(*row) for row in self.holes}
-        return Fence(**tables, tails=tails, holes=holes, since=self.since)
+        return Fence(**tables, holders=holders, tails=tails, holes=holes, since=self.since)
 
 
 _FENCE = TypeAdapter(_Form)
-
-
-def _row(stream: Stream) -> list[Any]:
-    return [*stream] if stream[:2] != (topics.SHOWERS, "") else [stream.partition]
-
-
-def _stream(row: tuple[Any, ...]) -> Stream:
-    return Stream(*row) if len(row) > 1 else Stream(topics.SHOWERS, "", row[0])

@@ -48,7 +48,6 @@ NOT_REASONS = frozenset({"showers", "records", "missing"})
 """What is counted beside the reasons, by the same judge."""
 
 
-@with_config(TOLD)
 @dataclass(frozen=True, slots=True)
 class Open:
     """A worker takes a partition over; the offset of this record is its token."""
@@ -200,10 +199,30 @@ class PersonSaid:
 
 @with_config(TOLD)
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """A record of the windows topic that is JSON; one of the two is there."""
+class _Opened:
+    """What an open has said since the first release, which takes nothing beside it in its place."""
 
-    open: Open | None = None
+    partition: Number32
+    worker: str
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Which partitions, and by whose order: nothing where all of it is the default."""
+
+    topic: str = topics.SHOWERS
+    topic_id: str = ""
+    group: str = ""
+
+
+@with_config(TOLD)
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A record of the windows topic that is JSON: opens or says something."""
+
+    open: _Opened | None = None
+    whose: _Whose = _Whose()
     said: PersonSaid | None = None
 
 
@@ -214,7 +233,9 @@ _RANGE = TypeAdapter(Range)
 
 def encode_open(entry: Open) -> bytes:
     """Return the wire form of an `Open`."""
-    return orjson.dumps({"open": schema.told(entry, "topic", "topic_id", "group")})
+    whose = schema.told(_Whose(entry.topic, entry.topic_id, entry.group), *_Whose.__slots__)
+    opened = {"open": _Opened(entry.partition, entry.worker)}
+    return orjson.dumps(opened | ({"whose": whose} if whose else {}))
 
 
 def encode_said(entry: PersonSaid) -> bytes:
@@ -243,10 +264,13 @@ def header(value: bytes | None) -> Open | Range | PersonSaid:
         raise DecodeError(Rejection.EMPTY, "no bytes")
     if value[:1] == b"{":
         plain = schema.read(_PLAIN, value)
-        entry = plain.open or plain.said
-        if entry is None:
+        if plain.open is not None:
+            of = plain.whose
+            opened = plain.open
+            return Open(opened.partition, opened.worker, of.topic, of.topic_id, of.group)
+        if plain.said is None:
             raise DecodeError(Rejection.SCHEMA, "neither opens nor says anything")
-        return entry
+        return plain.said
     metadata = arrow_stream.peek(value)
     form = metadata.get("calodqm.windows")
     if form != FORMAT:

@@ -118,3 +118,21 @@ def test_the_guide_says_what_was_tested(name):
     text = (ROOT / "deploy" / "guides" / "operator.md").read_text()
     for version in VERSIONS[name].get("tested", []):
         assert re.search(rf"(?<![\d.]){re.escape(version)}(?![\d.]*\d)", text), f"{name} {version}"
+
+
+NAMES = {"Kafka": "kafka", "Prometheus": "prometheus", "Alertmanager": "alertmanager",
+         "Grafana": "grafana", "Python": "python", "torch": "torch"}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((DEPLOY / "guides").glob("*.md"))])
+def test_no_text_names_a_version_that_was_not_tested(path):
+    said = re.findall(rf"\b({'|'.join(NAMES)}) v?(\d+\.[\d.]*\d)", path.read_text())
+    untested = [
+        f"{name} {version}"
+        for name, version in said
+        if not any(
+            tested == version or tested.startswith(f"{version}.")
+            for tested in VERSIONS[NAMES[name]]["tested"]
+        )
+    ]
+    assert untested == []

@@ -73,10 +73,15 @@ def placed(folder: Path) -> dict[str, str]:
     }
 
 
+def _topics() -> list[str]:
+    told = vars(topics).values()
+    return [name for name in told if isinstance(name, str) and name.startswith("calo.")]
+
+
 def read_all(bootstrap: str) -> dict[str, list[tuple[object, ...]]]:
     """Return (partition, offset, time, key, value) of every record, by topic."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
-    names = [name for key, name in vars(topics).items() if key.isupper()]
+    names = _topics()
     wanted = [TopicPartition(n, p) for n in names for p in consumer.partitions_for_topic(n) or ()]
     consumer.assign(wanted)
     consumer.seek_to_beginning(*wanted)
@@ -124,11 +129,12 @@ def kept(version: str) -> list[dict[str, Any]]:
 def restore(bootstrap: str, version: str) -> None:
     """Put the topics of a release on a broker that has none, every record at its place.
 
-    Their times are moved up to now, or the broker would take them for outlived.
+    Their times are moved up to now, or the broker would take them for outlived. Topics that there
+    are no more are left out: nobody reads them, and not every broker makes them by itself.
     """
     ensure_topics(Connection(bootstrap), partitions=PARTITIONS)
     producer = KafkaProducer(bootstrap_servers=bootstrap, max_request_size=4 << 20)
-    rows = kept(version)
+    rows = [row for row in kept(version) if row["topic"] in _topics()]
     later = round(time.time() * 1000) - max(row["timestamp_ms"] for row in rows)
     for row in rows:
         producer.send(

@@ -128,6 +128,8 @@ def test_showers_outside_of_what_the_model_knows_are_told_by_their_share(
     assert (look.outside, look.unscored) == (0.75, 0)
     (doubt,) = [d for d in look.doubts if "trained" in d]
     assert doubt.startswith("75% of the showers")
+    beyond[192:] *= 1000
+    assert first_look(Showers(showers.cells, beyond), artefact, scorer).median_p is None
     main(["records", "check", str(folder / "good.arrow")])
     assert "  domain       0.0% outside of what the model was trained on" in capsys.readouterr().out
 

@@ -17,8 +17,16 @@ from monitor.judging.comparison import joint
 
 def test_opens_and_words_come_back_as_they_went():
     assert ranges.header(ranges.encode_open(Open(3, "w"))) == Open(3, "w")
+    opened = Open(3, "w", "showers", "5Jx", "calodqm")
+    assert ranges.header(ranges.encode_open(opened)) == opened
     said = PersonSaid("record", {"type": "acknowledgement", "alarm": "a"})
     assert ranges.header(ranges.encode_said(said)) == said
+
+
+def test_an_open_tells_the_release_before_what_it_reads_and_nothing_beside():
+    opened = orjson.loads(ranges.encode_open(Open(3, "w", "showers", "5Jx", "calodqm")))
+    # 0.1.0 refuses an open with another field in it, and with it all ranges under it.
+    assert opened["open"] == {"partition": 3, "worker": "w"}
 
 
 @pytest.mark.parametrize(
