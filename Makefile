@@ -101,10 +101,13 @@ $(KAFKA): tests/kafka/pom.xml
 	mvn --quiet --batch-mode --file $< dependency:copy-dependencies
 	touch $@
 
-# All integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is.
+# The integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is, but those without a broker.
 KAFKA_HOME ?= $(CURDIR)/tests/kafka
+NO_BROKER := $(addprefix --ignore=tests/integration/test_,$(addsuffix .py,alertmanager channels_page page prometheus rendered rendered_wall wall))
+apache: export KAFKA_HOME := $(KAFKA_HOME)
 apache: install system
-	KAFKA_HOME=$(KAFKA_HOME) $(BIN)/pytest tests/integration
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration $(NO_BROKER) -m "$(USUAL) and not timed" || $(BIN)/pytest $(ONCE_MORE) tests/integration -m "$(USUAL) and not timed"
+	$(BIN)/pytest tests/integration $(NO_BROKER) -m "$(USUAL) and timed" || $(BIN)/pytest $(ONCE_MORE) tests/integration -m "$(USUAL) and timed"
 
 install: $(STAMP)
 
