@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from monitor.display.standing import StreamNow
 
 
-def lines(bench: JudgeState, stream: StreamNow) -> dict[str, Line]:
+def lines(state: JudgeState, stream: StreamNow) -> dict[str, Line]:
     """Return the lines of a judge, by name."""
-    totals = bench.totals
+    totals = state.totals
     bad = sum(totals.values()) - sum(totals[n] for n in ("showers", "records", "missing"))
-    beside = "" if bench.shadow is None else f"; in shadow: {bench.shadow.model.title}"
-    model = bench.primary.model
+    beside = "" if state.shadow is None else f"; in shadow: {state.shadow.model.title}"
+    model = state.primary.model
     unfit = f"; it does not fit: {'; '.join(model.misfits)}" if model.misfits else ""
     return {
         "model": Line(model.title + beside + unfit, worry=bool(unfit)),
         "counted": Line(f"{totals['showers']:,} showers in {totals['records']:,} records"),
         "rejected": Line(f"{bad:,} records", worry=bad > 0),
         "missing": Line(f"{totals['missing']:,} records", worry=totals["missing"] > 0),
-        "lost": Line(str(bench.losses[-1]) if bench.losses else "none", bool(bench.losses)),
-        "past": Line(f"{bench.owed:,} records to go" if bench.owed else "judged", bench.owed > 0),
+        "lost": Line(str(state.losses[-1]) if state.losses else "none", bool(state.losses)),
+        "past": Line(f"{state.owed:,} records to go" if state.owed else "judged", state.owed > 0),
         "answers": _answers(stream),
         "clocks and runs": _clocks(stream),
     }

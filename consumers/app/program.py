@@ -176,14 +176,14 @@ class Program:
                 self._put_first(clients)
                 watched = self._watched(clients, "judge")
                 judge = Judge(
-                    self._catalogue.standard, watched, judge_settings, metrics, show, relay
+                    self._catalogue.judging_model, watched, judge_settings, metrics, show, relay
                 )
                 self._works("judge")
                 judge.run(self.stopping)
 
-        def show(standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
+        def show(standing: Standing, state: JudgeState, role: JudgeRole) -> None:
             lister.in_office = role is JudgeRole.ACTIVE
-            self._show(standing, bench, role)
+            self._show(standing, state, role)
 
         def list_contents(log: KafkaLog, stopping: threading.Event) -> None:
             lister.follow(log.follow(topics.QUALITY, stopping, begin=lister.begin(log)))
@@ -256,11 +256,11 @@ class Program:
         with closing(KafkaLog(self._connection)) as log:
             follow(log, self.stopping)
 
-    def _show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
+    def _show(self, standing: Standing, state: JudgeState, role: JudgeRole) -> None:
         self.health.beat("judge")
         if self._page is not None:
-            self._page.show(standing, page_lines.lines(bench, standing.stream), role)
-        self.on_show(standing, bench, role)
+            self._page.show(standing, page_lines.lines(state, standing.stream), role)
+        self.on_show(standing, state, role)
 
     # Doing it
 

@@ -147,7 +147,7 @@ def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
     return pool.draw(np.arange(pool.n), geometry, np.random.default_rng(1), mirrors)
 
 
-def standard_of(settings: Settings, artefact: Described, detector: Detector) -> JudgingModel:
+def judging_model_of(settings: Settings, artefact: Described, detector: Detector) -> JudgingModel:
     """Return what a judge needs of a model."""
     return JudgingModel(
         artefact.hash,
@@ -220,9 +220,9 @@ class Catalogue:
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
             raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 
-    def standard(self, model: str) -> JudgingModel:
+    def judging_model(self, model: str) -> JudgingModel:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""
-        return standard_of(self.settings, self.description(model), self.detector)
+        return judging_model_of(self.settings, self.description(model), self.detector)
 
 
 def newest_state(
@@ -238,12 +238,12 @@ def newest_state(
         return None
     catalogue = Catalogue(settings, artefact, detector)
     try:
-        bench = JudgeState(ModelMonitor.new(catalogue.standard(manifest.models[1])))
+        state = JudgeState(ModelMonitor.new(catalogue.judging_model(manifest.models[1])))
     except artefact_form.ModelAbsent as absent:
         raise UserError(str(absent)) from None
     try:
-        state_form.restore(bench, arrays, manifest)
+        state_form.restore(state, arrays, manifest)
     except StateError as error:
         logger.warning("%s", error)
         return None
-    return bench
+    return state

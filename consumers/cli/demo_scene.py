@@ -45,12 +45,12 @@ class Scene:
     _flowing: bool = False
     _broken: bool = False
 
-    def show(self, standing: Standing, bench: JudgeState, role: JudgeRole) -> None:
+    def show(self, standing: Standing, state: JudgeState, role: JudgeRole) -> None:
         """Take over what the judge shows."""
         if role is not JudgeRole.ACTIVE:
             return
         with self.lock:
-            self.standing, self.showers = standing, bench.totals["showers"]
+            self.standing, self.showers = standing, state.totals["showers"]
             self.rates.append((time.monotonic(), self.showers))
             for alarm in standing.alarms:
                 if alarm.id not in self.alarms:

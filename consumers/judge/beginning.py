@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Beginning:
     """Where a judge begins, and with what."""
 
-    bench: JudgeState
+    state: JudgeState
     manifest: Manifest
     where: Place
     """In the windows topic."""
 
     live: int
-    """Offset from which a deputy judges; where the bench is, if none is needed."""
+    """Offset from which a deputy judges; where the state is, if none is needed."""
 
     said: Contents | None
     """What had been said before the snapshots were lost; None if they were not."""
@@ -40,22 +40,22 @@ class Beginning:
     @property
     def deputised(self) -> bool:
         """Return whether a deputy is needed."""
-        return self.live > self.bench.at
+        return self.live > self.state.at
 
 
 def beginning(revival: Revival, windows_id: str) -> Beginning:
     """Return where a judge begins on a windows topic of an id."""
     log = revival.log
-    bench, manifest = revival.revived()
+    state, manifest = revival.revived()
     where = manifest.place(log, windows_id)
-    bench.fence, bench.at = fence_at(manifest, where), where.begin
+    state.fence, state.at = fence_at(manifest, where), where.begin
     there = where.begin == where.follows
-    bench.tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
-    live = live_from(log, bench.at, revival.settings)
+    state.tail = Tail(0, manifest.epoch, manifest.last) if there else Tail()
+    live = live_from(log, state.at, revival.settings)
     said = None
-    if live > bench.at and (not manifest.chunks or manifest.at < manifest.said_until):
+    if live > state.at and (not manifest.chunks or manifest.at < manifest.said_until):
         said = listed(log, revival.letters)
     if said is not None and not manifest.chunks:
         last = said.runs[max(said.runs)].begin if said.runs else 0
         manifest = replace(manifest, quality_at=last, said_until=live)
-    return Beginning(bench, manifest, where, live, said, log.bounds(topics.WINDOWS)[1])
+    return Beginning(state, manifest, where, live, said, log.bounds(topics.WINDOWS)[1])

@@ -46,15 +46,15 @@ def live_from(log: Log, begin: int, settings: JudgeSettings) -> int:
     return recent if recent - begin > settings.behind else begin
 
 
-def mask(bench: JudgeState, masked: Masked) -> None:
+def mask(state: JudgeState, masked: Masked) -> None:
     """Mask what was masked, in a state that has not heard who said so."""
-    places, cells = set(bench.monitor.places.ids.tolist()), range(bench.primary.model.form.n_cells)
+    places, cells = set(state.monitor.places.ids.tolist()), range(state.primary.model.form.n_cells)
     masks = [Mask(region, ()) for region in masked.regions]
     masks += [Mask(region, found) for region, found in masked.cells]
     ours = [m for m in masks if m.region in places and all(cell in cells for cell in m.cells)]
     if ours:
         why = "masked before the state was lost"
-        bench.acknowledge(Acknowledgement("earlier", "a judge before", why, 0, tuple(ours)))
+        state.acknowledge(Acknowledgement("earlier", "a judge before", why, 0, tuple(ours)))
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Deputy:
     @property
     def owed(self) -> int:
         """Return how many records of the windows topic the state that counts is behind."""
-        return max(0, self.live.bench.at - self.past.bench.at)
+        return max(0, self.live.state.at - self.past.state.at)
 
     def speak(self, said: QualityRecord, at: int) -> bool:
         """Publish what the deputy says."""
@@ -109,24 +109,24 @@ class Deputy:
     def step(self, seconds: float) -> bool:
         """Take the past in for a while; return whether it has come to where the deputy is."""
         until = time.monotonic() + seconds
-        bench = self.past.bench
-        while time.monotonic() < until and bench.at < self.live.bench.at:
+        state = self.past.state
+        while time.monotonic() < until and state.at < self.live.state.at:
             record = next(self._reading, None)
             if record is None:
-                end = self.live.bench.at
-                self._reading = iter(self.log.read(topics.WINDOWS, bench.at, end))
+                end = self.live.state.at
+                self._reading = iter(self.log.read(topics.WINDOWS, state.at, end))
                 record = next(self._reading, None)
                 if record is None:  # the log has nothing there
-                    bench.at = end
+                    state.at = end
                     continue
             self.past.take(record)
-        return bench.at >= self.live.bench.at
+        return state.at >= self.live.state.at
 
     def leave(self) -> None:
         """Clear the alarms that the deputy alone had raised."""
-        known = self.past.bench.monitor.alarms()
-        for alarm in self.live.bench.monitor.alarms().values():
+        known = self.past.state.monitor.alarms()
+        for alarm in self.live.state.monitor.alarms().values():
             if alarm.state is not State.CLEARED and alarm.id not in known:
                 cleared = replace(alarm, version=alarm.version + 1, state=State.CLEARED)
-                self.writer.publish_once(cleared, self.past.bench.at)
-        logger.info("the past is caught up: the deputy leaves at offset %d", self.past.bench.at)
+                self.writer.publish_once(cleared, self.past.state.at)
+        logger.info("the past is caught up: the deputy leaves at offset %d", self.past.state.at)

@@ -63,7 +63,7 @@ class Judge:
 
     def __init__(
         self,
-        standard_of: JudgingModelOf,
+        judging_model_of: JudgingModelOf,
         clients: Clients,
         settings: JudgeSettings,
         metrics: JudgeMetrics,
@@ -74,7 +74,7 @@ class Judge:
 
         Parameters
         ----------
-        standard_of
+        judging_model_of
             Returns a model by its hash, or raises `ModelAbsent`.
         show
             Called every so often with what is to be shown to people.
@@ -91,8 +91,10 @@ class Judge:
         self._poison: set[str] = set()
         """Places of records, since the last snapshot, that we could not go on with."""
 
-        self._revival = Revival(standard_of, clients.log, self._snapshots, self._letters, settings)
-        self._taking = self._taker(JudgeState(ModelMonitor.new(standard_of(settings.model))))
+        self._revival = Revival(
+            judging_model_of, clients.log, self._snapshots, self._letters, settings
+        )
+        self._taking = self._taker(JudgeState(ModelMonitor.new(judging_model_of(settings.model))))
         self._deputy: Deputy | None = None
         """While the state that counts is far behind."""
 
@@ -109,24 +111,24 @@ class Judge:
         self._shown = self._snapped = 0.0
 
     @property
-    def _bench(self) -> JudgeState:
+    def _state(self) -> JudgeState:
         """Return the state that judges what comes now."""
-        return self._taking.bench
+        return self._taking.state
 
     @property
     def _whole(self) -> JudgeState:
         """Return the state that counts."""
-        return self._bench if self._deputy is None else self._deputy.past.bench
+        return self._state if self._deputy is None else self._deputy.past.state
 
-    def _taker(self, bench: JudgeState) -> Taking:
+    def _taker(self, state: JudgeState) -> Taking:
         return Taking(
-            bench,
+            state,
             self._settings,
-            self._revival.standard_of,
+            self._revival.judging_model_of,
             self._letters,
             self._publish,
             self._keep,
-            lambda entry, reason: self._telling.refused(bench, entry, reason),
+            lambda entry, reason: self._telling.refused(state, entry, reason),
             self._poison,
         )
 
@@ -176,18 +178,18 @@ class Judge:
             self._metrics.state(role)
             for behind in self._source.lag([0] if self._writer else []).values():
                 self._metrics.lag(*behind)
-            standing = with_showers(self._bench, self._bench.monitor.standing())
+            standing = with_showers(self._state, self._state.monitor.standing())
             if self._writer is not None:
                 # Until we are where the judge before us was, its alarms would seem to be over.
-                if self._bench.at >= self._office_end:
+                if self._state.at >= self._office_end:
                     self._metrics.standing(standing)
-                self._metrics.past(self._bench.owed)
+                self._metrics.past(self._state.owed)
                 self._count()
                 if self._deputy is None or self._deputy.said is None:
                     # Which of them are passed on already only a state that counts can tell.
-                    self._telling.pass_on(self._relay, self._bench.runs_at, now)
+                    self._telling.pass_on(self._relay, self._state.runs_at, now)
                 self._tell_models()
-            self._show(standing, self._bench, role)
+            self._show(standing, self._state, role)
         if now - self._snapped > self._settings.snapshot_s:
             self._snapped = now
             self._snapshot()
@@ -198,34 +200,34 @@ class Judge:
             self._metrics.counted(self._whole.counted())
 
     def _tell_models(self, *, again: bool = False) -> None:
-        self._metrics.shadow(*self._telling.models(self._bench, again=again))
+        self._metrics.shadow(*self._telling.models(self._state, again=again))
 
     # Office
 
     def _take_office(self) -> None:
         self._windows_id = self._source.identity()
         found = beginning(self._revival, self._windows_id)
-        bench, self._manifest = found.bench, found.manifest
+        state, self._manifest = found.state, found.manifest
         self._writer = quality_log.take_office(
             self._sink, self._log, self._settings.name, found.manifest, self._letters
         )
-        self._taking = self._taker(bench)
+        self._taking = self._taker(state)
         self._telling = Telling(self._sink, self._settings.shadow_s)
         self._deputy = self._deputised(found, self._writer) if found.deputised else None
         self._office_end = found.end
         self._metrics.counted(None)
-        self._source.start({0: self._bench.at})
+        self._source.start({0: self._state.at})
         self._snapped = time.monotonic()
         for line in words(_WINDOWS, found.where):
             logger.warning("%s", line)
-        logger.info("in office from offset %d, by model %s", bench.at, bench.primary.model.hash)
+        logger.info("in office from offset %d, by model %s", state.at, state.primary.model.hash)
 
     def _deputised(self, found: Beginning, writer: QualityWriter) -> Deputy:
         """Let a deputy judge from an offset on, while the state that counts is before it."""
-        bench, manifest, live = found.bench, found.manifest, found.live
-        logger.warning("judging live from offset %d; %d to go before", live, live - bench.at)
-        past = self._taker(bench)
-        self._taking = self._taker(self._revival.deputy(bench, manifest, live))
+        state, manifest, live = found.state, found.manifest, found.live
+        logger.warning("judging live from offset %d; %d to go before", live, live - state.at)
+        past = self._taker(state)
+        self._taking = self._taker(self._revival.deputy(state, manifest, live))
         self._taking.keep = lambda *_: None  # of the past, too, in whole lumisections
         past.refused = lambda *_: None  # long ago: its worker knows, or is gone
         since, until = manifest.quality_at, manifest.said_until
@@ -241,10 +243,10 @@ class Judge:
         done = self._guarded(lambda: deputy.step(seconds), deputy.past)
         if self._deputy is not deputy:
             return
-        self._bench.owed = deputy.owed
+        self._state.owed = deputy.owed
         if done:
             deputy.leave()
-            self._taking, self._deputy = self._taker(deputy.past.bench), None
+            self._taking, self._deputy = self._taker(deputy.past.state), None
             self._snapshot(again=True)
 
     def _go_elsewhere(self) -> None:
@@ -253,12 +255,12 @@ class Judge:
         if self._deputy is not None:  # what it knows is little: from the snapshot again
             self._take_office()
             return
-        bench = self._bench
-        known = Known(bench.at, before, bench.tail.epoch, bench.tail.last)
+        state = self._state
+        known = Known(state.at, before, state.tail.epoch, state.tail.last)
         where = find(known, self._windows_id, self._log, topics.WINDOWS)
         if where.again:
-            bench.fence.tokens.clear()
-        bench.at, bench.tail = where.begin, Tail()
+            state.fence.tokens.clear()
+        state.at, state.tail = where.begin, Tail()
         for line in words(_WINDOWS, where):
             logger.warning("%s", line)
         self._source.start({0: where.begin})
@@ -266,8 +268,8 @@ class Judge:
         self._snapshot(again=True)
 
     def _snapshot(self, *, again: bool = False) -> None:
-        bench, deputy = self._whole, self._deputy
-        if self._writer is None or (bench.at == self._manifest.at and not again):
+        state, deputy = self._whole, self._deputy
+        if self._writer is None or (state.at == self._manifest.at and not again):
             return
         self._writer.settle()
         kept, self._kept = self._kept, []
@@ -277,7 +279,7 @@ class Judge:
         self._poison.clear()
         quality_at = self._writer.reached if deputy is None else deputy.quality_at
         plan = replace(
-            state_form.manifest_of(bench),
+            state_form.manifest_of(state),
             quality_at=quality_at,
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
@@ -285,8 +287,8 @@ class Judge:
             office=self._writer.token,
             said_until=0 if deputy is None else deputy.said_until,
         )
-        self._manifest = self._snapshots.write(self._sink, state_form.arrays_of(bench), plan)
-        self._source.commit({0: bench.at})
+        self._manifest = self._snapshots.write(self._sink, state_form.arrays_of(state), plan)
+        self._source.commit({0: state.at})
         self._tell_models(again=True)
 
     # Records

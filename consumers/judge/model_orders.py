@@ -29,7 +29,7 @@ class Unwilling(Exception):  # noqa: N818 - what the judge is, in a word of peop
 
 
 def carry_out(
-    bench: JudgeState, act: ModelAct, standard_of: JudgingModelOf, least_s: int
+    state: JudgeState, act: ModelAct, judging_model_of: JudgingModelOf, least_s: int
 ) -> tuple[Statement, ...]:
     """Change the models as ordered, between two data-seconds; return what that changes.
 
@@ -44,29 +44,29 @@ def carry_out(
         If it cannot be done; nothing is changed then.
     """
     if act.order is ModelOrder.ANNOUNCE:
-        return _announce(bench, act.model, standard_of)
-    if act.model == bench.primary.model.hash:
+        return _announce(state, act.model, judging_model_of)
+    if act.model == state.primary.model.hash:
         raise Unwilling("it is the model in force")
-    if bench.shadow is None or act.model != bench.shadow.model.hash:
+    if state.shadow is None or act.model != state.shadow.model.hash:
         raise Unwilling("it is not in shadow: announce it first")
-    return _switch(bench, least_s) if act.order is ModelOrder.SWITCH else _retire(bench)
+    return _switch(state, least_s) if act.order is ModelOrder.SWITCH else _retire(state)
 
 
-def _announce(bench: JudgeState, model: str, standard_of: JudgingModelOf) -> tuple[()]:
-    if model == bench.primary.model.hash:
+def _announce(state: JudgeState, model: str, judging_model_of: JudgingModelOf) -> tuple[()]:
+    if model == state.primary.model.hash:
         raise Unwilling("it is the model in force")
-    if bench.shadow is not None:
-        already = bench.shadow.model.hash
+    if state.shadow is not None:
+        already = state.shadow.model.hash
         known = "it" if already == model else f"model {already[:12]}"
         raise Unwilling(f"{known} is in shadow already" + _mend(already, model))
     try:
-        shadow = ModelMonitor.new(standard_of(model))
+        shadow = ModelMonitor.new(judging_model_of(model))
     except ModelAbsent as absent:
         raise Unwilling(str(absent)) from None
     if shadow.model.misfits:
         raise Unwilling(f"it does not fit: {'; '.join(shadow.model.misfits)}")
-    shadow.monitor.begin_beside(bench.monitor)
-    bench.shadow, bench.comparison = shadow, Comparison()
+    shadow.monitor.begin_beside(state.monitor)
+    state.shadow, state.comparison = shadow, Comparison()
     return ()
 
 
@@ -74,27 +74,27 @@ def _mend(already: str, model: str) -> str:
     return "" if already == model else ": retire that first"
 
 
-def _switch(bench: JudgeState, least_s: int) -> tuple[Statement, ...]:
-    assert bench.shadow is not None  # noqa: S101 - asked by the caller
-    reason = bench.comparison.not_ready(least_s) or _under_way(bench)
+def _switch(state: JudgeState, least_s: int) -> tuple[Statement, ...]:
+    assert state.shadow is not None  # noqa: S101 - asked by the caller
+    reason = state.comparison.not_ready(least_s) or _under_way(state)
     if reason:
         raise Unwilling(reason)
-    said = bench.shadow.monitor.succeed(bench.monitor)
-    bench.primary, bench.shadow = bench.shadow, bench.primary
-    bench.comparison.turn()
+    said = state.shadow.monitor.succeed(state.monitor)
+    state.primary, state.shadow = state.shadow, state.primary
+    state.comparison.turn()
     return said
 
 
-def _under_way(bench: JudgeState) -> str:
+def _under_way(state: JudgeState) -> str:
     """Return whether a second that is not closed yet lacks showers by the shadow, one line."""
-    assert bench.shadow is not None  # noqa: S101 - as above
-    mine, its = bench.primary.model.hash, bench.shadow.model.hash
-    for found in bench.seconds.windows.values():
+    assert state.shadow is not None  # noqa: S101 - as above
+    mine, its = state.primary.model.hash, state.shadow.model.hash
+    for found in state.seconds.windows.values():
         if mine in found and (its not in found or found[its].n != found[mine].n):
             return "showers that are under way were not scored by it: again in a moment"
     return ""
 
 
-def _retire(bench: JudgeState) -> tuple[()]:
-    bench.shadow, bench.comparison = None, Comparison()
+def _retire(state: JudgeState) -> tuple[()]:
+    state.shadow, state.comparison = None, Comparison()
     return ()

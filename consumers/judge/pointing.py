@@ -17,25 +17,25 @@ SHOWN_S = 300
 """Data-seconds from which the page shows the strangest showers."""
 
 
-def with_showers(bench: JudgeState, standing: Standing) -> Standing:
+def with_showers(state: JudgeState, standing: Standing) -> Standing:
     """Return the standing with the strangest showers: of each alarm, and of the last minutes."""
     since_ns = ((standing.data_second or 0) - SHOWN_S) * 1_000_000_000
-    late = [w for kept in bench.worst.values() for w in kept if w.time_ns >= since_ns]
+    late = [w for kept in state.worst.values() for w in kept if w.time_ns >= since_ns]
     return replace(
         standing,
-        alarms=tuple(replace(alarm, worst=worst(bench, alarm)) for alarm in standing.alarms),
+        alarms=tuple(replace(alarm, worst=worst(state, alarm)) for alarm in standing.alarms),
         worst=tuple(sorted(late, key=lambda w: (w.p, w.event_id))[:SHOWN_WORST]),
-        stream=bench.stream(standing.stream),
+        stream=state.stream(standing.stream),
     )
 
 
-def worst(bench: JudgeState, alarm: Alarm) -> tuple[WorstShower, ...]:
+def worst(state: JudgeState, alarm: Alarm) -> tuple[WorstShower, ...]:
     """Return the worst showers in the alarm's regions since its onset."""
-    regions = {share.region for share in alarm.regions} or set(bench.worst)
+    regions = {share.region for share in alarm.regions} or set(state.worst)
     showers = [
         shower
         for region in sorted(regions)
-        for shower in bench.worst.get(region, ())
+        for shower in state.worst.get(region, ())
         if shower.time_ns >= alarm.onset_ns
     ]
     return tuple(sorted(showers, key=lambda s: (s.p, s.event_id))[:SHOWN_WORST])

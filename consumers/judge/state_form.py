@@ -49,96 +49,96 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(repr((STATE_FORM, *parts)).encode()).hexdigest()
 
 
-def manifest_of(bench: JudgeState) -> Manifest:
+def manifest_of(state: JudgeState) -> Manifest:
     """Return what the manifest of a snapshot says of a state, less what only a judge can say."""
     return replace(
         NOTHING,
-        at=bench.at,
-        fence=bench.fence.to_json(),
-        totals=dict(bench.totals),
-        epoch=bench.tail.epoch,
-        last=bench.tail.last,
-        models=bench.models,
+        at=state.at,
+        fence=state.fence.to_json(),
+        totals=dict(state.totals),
+        epoch=state.tail.epoch,
+        last=state.tail.last,
+        models=state.models,
     )
 
 
-def arrays_of(bench: JudgeState) -> dict[str, NDArray[Any]]:
+def arrays_of(state: JudgeState) -> dict[str, NDArray[Any]]:
     """Return everything that a judge knows as arrays; `restore` is the inverse."""
     words = {
-        "seconds": bench.seconds.to_json(),
-        "held": [[*key, since] for key, since in bench.seconds.held.items()],
-        "worst": [[region, [asdict(w) for w in kept]] for region, kept in bench.worst.items()],
-        "totals": dict(bench.totals),
-        "tally": dict(bench.tally),
-        "losses": [asdict(loss) for loss in bench.losses],
-        "comparison": bench.comparison.to_json(),
-        "masked": [bench.masked.to_json(), bench.masked_after],
-        "shed_until": bench.shed_until,
-        "runs_at": bench.runs_at,
-        "sums": [bench.sums.newest, bench.sums.to_json()],
+        "seconds": state.seconds.to_json(),
+        "held": [[*key, since] for key, since in state.seconds.held.items()],
+        "worst": [[region, [asdict(w) for w in kept]] for region, kept in state.worst.items()],
+        "totals": dict(state.totals),
+        "tally": dict(state.tally),
+        "losses": [asdict(loss) for loss in state.losses],
+        "comparison": state.comparison.to_json(),
+        "masked": [state.masked.to_json(), state.masked_after],
+        "shed_until": state.shed_until,
+        "runs_at": state.runs_at,
+        "sums": [state.sums.newest, state.sums.to_json()],
     }
     arrays: dict[str, NDArray[Any]] = {"words": np.frombuffer(orjson.dumps(words), np.uint8)}
-    for name, side in bench.sides():
-        state = side.monitor.state()
-        arrays |= {f"{name}.monitor.{key}": array for key, array in state.items()}
-        for i, piece in enumerate(_pieces(_open(bench, side.model.hash), side.model.form)):
+    for name, side in state.sides():
+        its = side.monitor.state()
+        arrays |= {f"{name}.monitor.{key}": array for key, array in its.items()}
+        for i, piece in enumerate(_pieces(_open(state, side.model.hash), side.model.form)):
             encoded = window_form.encode_windows(piece, side.model.form)
             arrays[f"{name}.windows.{i}"] = np.frombuffer(encoded, np.uint8)
-    form = bench.primary.model.form
-    for i, sum_ in enumerate(bench.sums.pending.values()):
+    form = state.primary.model.form
+    for i, sum_ in enumerate(state.sums.pending.values()):
         encoded = window_form.encode_windows([sum_.window], form)
         arrays[f"sums.{i}"] = np.frombuffer(encoded, np.uint8)
     return arrays
 
 
-def _open(bench: JudgeState, model: str) -> list[Window]:
-    return [found[model] for found in bench.seconds.windows.values() if model in found]
+def _open(state: JudgeState, model: str) -> list[Window]:
+    return [found[model] for found in state.seconds.windows.values() if model in found]
 
 
-def restore(bench: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
+def restore(state: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
     """Take up what `arrays_of` returned; the sides must be of the models that it was made with.
 
     Raises
     ------
     StateError
-        If it is of another form, or no state; the bench is of no more use then.
+        If it is of another form, or none; the state is of no more use then.
     """
     try:
-        _restore(bench, arrays, manifest)
+        _restore(state, arrays, manifest)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise StateError(f"the snapshot at {manifest.at} is of another form: {error!r}") from None
 
 
-def _restore(bench: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
+def _restore(state: JudgeState, arrays: dict[str, NDArray[Any]], manifest: Manifest) -> None:
     words = orjson.loads(arrays["words"].tobytes())
-    bench.seconds = Seconds.from_json(words["seconds"], bench.seconds.latency_s)
+    state.seconds = Seconds.from_json(words["seconds"], state.seconds.latency_s)
     opened: dict[WindowKey, dict[str, Window]] = {}
-    for name, side in bench.sides():
+    for name, side in state.sides():
         side.monitor.restore(_below(f"{name}.monitor.", arrays))
         for array in _below(f"{name}.windows.", arrays).values():
             for window in window_form.windows(array.tobytes(), side.model.form):
                 opened.setdefault(window.key, {})[side.model.hash] = window
-    bench.seconds.windows.update(opened)
-    bench.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
-    bench.comparison = Comparison.from_json(words["comparison"])
-    masked, bench.masked_after = words["masked"]
-    bench.shed_until, bench.runs_at = words["shed_until"], words["runs_at"]
-    bench.masked = Masked.from_json(masked)
-    bench.worst = {
+    state.seconds.windows.update(opened)
+    state.seconds.held = {WindowKey(*key): since for *key, since in words["held"]}
+    state.comparison = Comparison.from_json(words["comparison"])
+    masked, state.masked_after = words["masked"]
+    state.shed_until, state.runs_at = words["shed_until"], words["runs_at"]
+    state.masked = Masked.from_json(masked)
+    state.worst = {
         region: deque((WorstShower(**w) for w in kept), KEPT_WORST)
         for region, kept in words["worst"]
     }
-    bench.totals, bench.tally = Counter(words["totals"]), Counter(words["tally"])
-    bench.losses.extend(Loss(**loss) for loss in words["losses"])
-    _restore_sums(bench, words.get("sums", [0, []]), arrays)
-    bench.fence, bench.at = Fence.from_json(manifest.fence), manifest.at
+    state.totals, state.tally = Counter(words["totals"]), Counter(words["tally"])
+    state.losses.extend(Loss(**loss) for loss in words["losses"])
+    _restore_sums(state, words.get("sums", [0, []]), arrays)
+    state.fence, state.at = Fence.from_json(manifest.fence), manifest.at
 
 
-def _restore_sums(bench: JudgeState, words: list[Any], arrays: dict[str, NDArray[Any]]) -> None:
-    bench.sums = Sums(newest=words[0])
+def _restore_sums(state: JudgeState, words: list[Any], arrays: dict[str, NDArray[Any]]) -> None:
+    state.sums = Sums(newest=words[0])
     for i, (run, lumisection, model, *rest) in enumerate(words[1]):
-        (window,) = window_form.windows(arrays[f"sums.{i}"].tobytes(), bench.primary.model.form)
-        bench.sums.pending[SumKey(run, lumisection, model)] = Sum(window, *rest)
+        (window,) = window_form.windows(arrays[f"sums.{i}"].tobytes(), state.primary.model.form)
+        state.sums.pending[SumKey(run, lumisection, model)] = Sum(window, *rest)
 
 
 def _below(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

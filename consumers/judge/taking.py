@@ -42,9 +42,9 @@ logger = logging.getLogger(__name__)
 class Taking:
     """Takes records in, in their order."""
 
-    bench: JudgeState
+    state: JudgeState
     settings: JudgeSettings
-    standard_of: JudgingModelOf
+    judging_model_of: JudgingModelOf
     letters: Letters
     publish: Callable[[records.QualityRecord, int], bool]
     """Says what an offset of the windows topic led to; returns whether it is new."""
@@ -63,7 +63,7 @@ class Taking:
 
     def take(self, record: Record) -> None:
         """Take the next record in."""
-        bench, self.taken = self.bench, record
+        state, self.taken = self.state, record
         try:
             if place(record) in self.poison:
                 raise DecodeError(Rejection.POISON, "the judge could not go on")  # noqa: TRY301
@@ -71,61 +71,61 @@ class Taking:
                 raise DecodeError(Rejection.SKIPPED, "the settings pass it over")  # noqa: TRY301
             entry = ranges.header(record.value)
             if isinstance(entry, Open):
-                bench.opened(record.offset, entry, record.timestamp_ms)
+                state.opened(record.offset, entry, record.timestamp_ms)
             elif isinstance(entry, PersonSaid):
                 self._hear(entry, record)
             else:
                 self._range(entry, record)
         except DecodeError as error:
             self.letters.refuse(record, error)
-            bench.fence.unreadable()
-            bench.tally["ranges_refused/malformed"] += 1
-        bench.at = record.offset + 1
-        bench.tail = Tail(0, record.epoch, digest(record))
+            state.fence.unreadable()
+            state.tally["ranges_refused/malformed"] += 1
+        state.at = record.offset + 1
+        state.tail = Tail(0, record.epoch, digest(record))
 
     def _range(self, entry: Range, record: Record) -> None:
-        bench = self.bench
-        known, hole = bench.fence.ends.get(entry.stream), bench.fence.hole(entry)
-        reason = bench.fence.accept(entry)
+        state = self.state
+        known, hole = state.fence.ends.get(entry.stream), state.fence.hole(entry)
+        reason = state.fence.accept(entry)
         if reason:
-            bench.tally[f"ranges_refused/{reason}"] += 1
+            state.tally[f"ranges_refused/{reason}"] += 1
             logger.info("range %d[%d,%d) is %s", entry.partition, entry.begin, entry.end, reason)
             self.refused(entry, reason)
             return
-        windows = bench.windows(record.value or b"", entry)
-        bench.totals.update(entry.rejects)
-        bench.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
-        bench.tally["ranges_accepted"] += 1
+        windows = state.windows(record.value or b"", entry)
+        state.totals.update(entry.rejects)
+        state.totals.update(showers=entry.showers, records=entry.records, missing=entry.missing)
+        state.tally["ranges_accepted"] += 1
         self._lose(entry, known, hole, record.offset)
-        if entry.showers and bench.primary.model.hash not in {entry.model, entry.shadow}:
-            bench.tally["ranges_refused/model"] += 1
+        if entry.showers and state.primary.model.hash not in {entry.model, entry.shadow}:
+            state.tally["ranges_refused/model"] += 1
         self._count_strangers(entry, windows.values())
-        bench.heard_beside(entry)
-        bench.remember(entry)
-        bench.masking(entry, windows)
+        state.heard_beside(entry)
+        state.remember(entry)
+        state.masking(entry, windows)
         if entry.shed:
-            for said in bench.leave_out(entry):
+            for said in state.leave_out(entry):
                 self._say(said, record.offset)
-        self._judge(bench.seconds.add(entry, windows, record.timestamp_ms), record.offset)
+        self._judge(state.seconds.add(entry, windows, record.timestamp_ms), record.offset)
 
     def _judge(self, found: Iterable[Closed], at: int) -> None:
-        bench = self.bench
+        state = self.state
         for closed in found:
             if closed.late:
-                bench.tally["windows_late"] += 1
-            for said in bench.judge(closed):
+                state.tally["windows_late"] += 1
+            for said in state.judge(closed):
                 self._say(said, at)
-            bench.judge_beside(closed)
-        for said in bench.ended():
+            state.judge_beside(closed)
+        for said in state.ended():
             self._say(said, at)
-        self._sum_up(at, all_=bench.seconds.ended())
+        self._sum_up(at, all_=state.seconds.ended())
 
     def _sum_up(self, at: int, *, all_: bool) -> None:
         """Keep what the windows of lumisections that are over come to."""
-        for key, sum_ in self.bench.sums.due(all_=all_):
+        for key, sum_ in self.state.sums.due(all_=all_):
             part = sum_.part(key, at)
             self.keep(
-                part, lumisection_form.encode(part, sum_.window, self.bench.primary.model.form)
+                part, lumisection_form.encode(part, sum_.window, self.state.primary.model.form)
             )
 
     def _lose(self, entry: Range, known: int | None, hole: int, at: int) -> None:
@@ -135,19 +135,19 @@ class Taking:
             gone, why = entry.begin - known, "unreadable" if hole else "expired"
             loss = Loss(entry.topic, entry.partition, gone, why, *entry.lost_ns)
         if hole:
-            self.bench.tally["ranges_refused/gap"] += 1
+            self.state.tally["ranges_refused/gap"] += 1
             logger.warning(
                 "%s[%d]: %d offsets before %d are in no range that can be read",
                 entry.topic, entry.partition, hole, entry.begin,
             )  # fmt: skip
         if loss is not None:
             logger.warning("%s", loss)
-            for said in self.bench.lose(loss):
+            for said in self.state.lose(loss):
                 self._say(said, at)
 
     def _count_strangers(self, entry: Range, windows: Iterable[ByModel]) -> None:
         """Say aloud that windows hold regions which this judge's detector does not have."""
-        places = self.bench.monitor.places
+        places = self.state.monitor.places
         strange = {
             int(id_)
             for found in windows
@@ -155,7 +155,7 @@ class Taking:
             for id_ in places.unknown(window.regions)
         }
         if strange:
-            self.bench.tally["ranges_refused/region"] += 1
+            self.state.tally["ranges_refused/region"] += 1
             logger.warning(
                 "range %d[%d,%d) has regions that the detector does not have: %s",
                 entry.partition, entry.begin, entry.end, sorted(strange)[:8],
@@ -176,15 +176,15 @@ class Taking:
         """Carry out what people or the data acquisition said; return it, and what it changes."""
         match act:
             case Acknowledgement():
-                return (act, *self.bench.acknowledge(act))
+                return (act, *self.state.acknowledge(act))
             case ReferenceAct():
-                return (act, *self.bench.act(act))
+                return (act, *self.state.act(act))
             case RunAct():
                 return self._begin_or_end(act)
         return ()
 
     def _begin_or_end(self, act: RunAct) -> tuple[records.QualityRecord, ...]:
-        said = self.bench.run_act(act)
+        said = self.state.run_act(act)
         if said is None:
             return ()
         logger.info("run %d: %s", act.run, act.order)
@@ -196,13 +196,13 @@ class Taking:
         Whoever wrote it may see another detector than we do.
         """
         act = records.from_json(entry.body)
-        regions = set(self.bench.monitor.places.ids.tolist())
+        regions = set(self.state.monitor.places.ids.tolist())
         if isinstance(act, RunAct) and not regions.issuperset(act.regions or ()):
             raise records.RecordError(f"run {act.run}: the detector does not have all its regions")
         if not isinstance(act, Acknowledgement):
             return act
-        cells = range(self.bench.primary.model.form.n_cells)
-        of_detector = self.bench.monitor.places.detector.channels
+        cells = range(self.state.primary.model.form.n_cells)
+        of_detector = self.state.monitor.places.detector.channels
         channels = range(0 if of_detector is None else len(of_detector))
         for mask in act.masks:
             absent = [cell for cell in mask.cells if cell not in cells]
@@ -216,7 +216,9 @@ class Taking:
         said: tuple[records.QualityRecord, ...] = ()
         self._sum_up(at, all_=True)  # two models' windows do not add up
         try:
-            said = model_orders.carry_out(self.bench, act, self.standard_of, self.settings.shadow_s)
+            said = model_orders.carry_out(
+                self.state, act, self.judging_model_of, self.settings.shadow_s
+            )
         except model_orders.Unwilling as reason:
             act = replace(act, refused=str(reason))
         logger.info("%s %s: %s", act.order, act.model, act.refused or "done")
@@ -225,10 +227,10 @@ class Taking:
 
     def _say(self, said: records.QualityRecord, at: int) -> None:
         if isinstance(said, Alarm):
-            self.bench.note(said)
-            said = replace(said, worst=worst(self.bench, said))
+            self.state.note(said)
+            said = replace(said, worst=worst(self.state, said))
         new = self.publish(said, at)
         if isinstance(said, Alarm) and said.state is State.RAISED and said.version == 1:
-            self.bench.tally[f"alarms_raised/{said.severity.value}"] += 1
+            self.state.tally[f"alarms_raised/{said.severity.value}"] += 1
             if new:
                 logger.info("alarm: %s", said.summary)

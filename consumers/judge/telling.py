@@ -31,22 +31,22 @@ class Telling:
     _noticed: dict[Stream, int] = field(default_factory=dict)
     """Newest token of each partition that its worker was told does not count."""
 
-    def models(self, bench: JudgeState, *, again: bool = False) -> tuple[str, dict[str, Any]]:
+    def models(self, state: JudgeState, *, again: bool = False) -> tuple[str, dict[str, Any]]:
         """Tell which models are in force, where that is news; return the shadow and its report."""
-        first, primary, shadow = bench.models
-        now = (first, primary, shadow, bench.masked)
-        report = bench.comparison.report(self.shadow_s) if shadow else {}
+        first, primary, shadow = state.models
+        now = (first, primary, shadow, state.masked)
+        report = state.comparison.report(self.shadow_s) if shadow else {}
         if again or now != self._told:
             self._told = now
-            control.publish(self.sink, Control(bench.at, *now, comparison=report))
+            control.publish(self.sink, Control(state.at, *now, comparison=report))
         return shadow, report
 
-    def refused(self, bench: JudgeState, entry: Range, reason: str) -> None:
+    def refused(self, state: JudgeState, entry: Range, reason: str) -> None:
         """Tell the worker of ranges that do not count, once for each token."""
         if self._noticed.get(entry.stream) == entry.token:
             return
         self._noticed[entry.stream] = entry.token
-        holder = bench.fence.holders.get(entry.stream, "")
+        holder = state.fence.holders.get(entry.stream, "")
         other = "" if holder == entry.worker else holder
         control.warn(self.sink, Notice(entry.stream, entry.token, reason, other))
 

@@ -259,7 +259,7 @@ def test_windows_that_expired_cost_a_judge_with_a_snapshot_nothing(connection):
     with serving(connection) as service:
         first = produce(connection, 20)
         judged(service, first)
-        end = service.judge._bench.at
+        end = service.judge._state.at
     expire(connection, topics.WINDOWS, {0: end})
     first += produce(connection, 10)
     with serving(connection) as service:

@@ -140,13 +140,13 @@ class Stage:
         def make():
             return CountingMonitor(self.detector)
 
-        def standard_of(model):
+        def judging_model_of(model):
             return JudgingModel(model, model, MODELS[model].form, MODELS[model].expected_rate, make)
 
         given = {"fingerprint": "f", "snapshot_s": 1e9, "show_s": 1e9, "shadow_s": 1} | told
         settings = JudgeSettings("j", FIRST, **given)
         clients = self.broker.clients(source)
-        self.judge = Judge(standard_of, clients, settings, self.judge_metrics, lambda *_: None)
+        self.judge = Judge(judging_model_of, clients, settings, self.judge_metrics, lambda *_: None)
 
     def step_judge(self):
         self.judge._step()
@@ -181,7 +181,7 @@ class Stage:
         worker._step()
         for _ in range(400):
             self.judge._step()
-        return self.judge._bench.monitor
+        return self.judge._state.monitor
 
 
 def chaos(seed, actions=250, *, models=False):  # noqa: C901 - a list of what may happen

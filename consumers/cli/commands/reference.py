@@ -187,10 +187,10 @@ def _saved(new: Artefact, out: Path) -> int:
 def _show(wanted: settings.Settings, *, as_json: bool) -> int:
     artefact, detector = wiring.artefact_of(wanted), detector_files.detector_of(wanted)
     with speaking.opened_log(wanted) as log:
-        bench = wiring.newest_state(wanted, artefact, detector, log)
+        state = wiring.newest_state(wanted, artefact, detector, log)
     told: dict[str, Any] = {"certified": _certified(artefact)}
-    if bench is not None:
-        standing = bench.monitor.standing()
+    if state is not None:
+        standing = state.monitor.standing()
         told["in force"] = asdict(standing.reference)
         told["distance"] = standing.reference_distance
         told["awaited"] = standing.reference_awaited or None
@@ -203,7 +203,7 @@ def _show(wanted: settings.Settings, *, as_json: bool) -> int:
         shown = values if isinstance(values, dict) else {"": values}
         words = ", ".join(f"{key} {value}".strip() for key, value in shown.items())
         print(f"{name}: {words}")
-    if bench is None:
+    if state is None:
         print("in force: no judge has left a snapshot yet")
     return 0
 

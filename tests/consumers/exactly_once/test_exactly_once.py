@@ -50,15 +50,15 @@ def test_whatever_dies_while_models_change_every_shower_is_judged_once():
 def test_a_judge_that_reads_all_comes_to_what_one_with_snapshots_came_to(seed):
     stage = chaos(seed)
     with_snapshots = stage.finish()
-    totals = stage.judge._bench.totals
+    totals = stage.judge._state.totals
     stage.broker.topics[topics.STATE, 0].clear()
     stage.start_judge()
     for _ in range(400):
         stage.judge._step()
-    again = stage.judge._bench.monitor
+    again = stage.judge._state.monitor
     assert again.showers == with_snapshots.showers
     assert again.order == with_snapshots.order
-    assert stage.judge._bench.totals == totals
+    assert stage.judge._state.totals == totals
 
 
 @pytest.mark.slow
@@ -127,10 +127,10 @@ def test_a_snapshot_of_another_model_leaves_the_counts_and_judges_anew():
     assert before.at > 0
     stage.start_judge(fingerprint="other")
     stage.judge._step()
-    assert not stage.judge._bench.monitor.showers
-    assert stage.judge._bench.totals["showers"] >= before.totals["showers"] > 0
-    assert stage.judge._bench.at >= before.at
-    assert stage.judge._bench.fence.ends.items() >= Fence.from_json(before.fence).ends.items()
+    assert not stage.judge._state.monitor.showers
+    assert stage.judge._state.totals["showers"] >= before.totals["showers"] > 0
+    assert stage.judge._state.at >= before.at
+    assert stage.judge._state.fence.ends.items() >= Fence.from_json(before.fence).ends.items()
 
 
 def test_regions_that_the_judge_does_not_know_are_said_aloud(caplog):

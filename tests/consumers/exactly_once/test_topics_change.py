@@ -48,7 +48,7 @@ def hire(stage, **told):
 
 
 def judged(stage):
-    return stage.judge._bench.totals["showers"]
+    return stage.judge._state.totals["showers"]
 
 
 def sent(stage):
@@ -166,22 +166,22 @@ def test_showers_that_expire_unread_are_lost_and_not_covered(caplog):
     expired = 0
     for partition in range(PARTITIONS):
         end = len(stage.broker.topics[topics.SHOWERS, partition])
-        expired += end - 2 - stage.judge._bench.fence.ends[stage_stream(stage, partition)]
+        expired += end - 2 - stage.judge._state.fence.ends[stage_stream(stage, partition)]
         stage.broker.expire(topics.SHOWERS, partition, end - 2)
     hire(stage)
     work(stage, 30)
-    assert stage.judge._bench.tally["records_lost/expired"] == expired > 30
+    assert stage.judge._state.tally["records_lost/expired"] == expired > 30
     assert "records expired unread" in caplog.text
     stage.judge._count()
     assert sum(shown(stage, "calodqm_records_lost_total").values()) == expired
     assert before < judged(stage) < sent(stage)
-    loss = stage.judge._bench.losses[0]
+    loss = stage.judge._state.losses[0]
     assert loss.why == "expired"
     assert stage.start_ns <= loss.since_ns <= loss.until_ns
 
 
 def stage_stream(stage, partition):
-    return next(s for s in stage.judge._bench.fence.ends if s.partition == partition)
+    return next(s for s in stage.judge._state.fence.ends if s.partition == partition)
 
 
 @pytest.mark.slow
@@ -193,7 +193,7 @@ def test_showers_that_expire_before_a_worker_that_is_behind_are_lost_too(caplog)
         end = len(stage.broker.topics[topics.SHOWERS, partition])
         stage.broker.expire(topics.SHOWERS, partition, end - 1)
     work(stage, 30)
-    assert stage.judge._bench.tally["records_lost/expired"] > 0
+    assert stage.judge._state.tally["records_lost/expired"] > 0
     assert "records expired unread" in caplog.text
 
 
@@ -215,7 +215,7 @@ def test_a_showers_topic_that_becomes_shorter_is_gone_on_with_where_it_parted(re
         stage.workers[-1][0]._step()
         stage.judge._step()
     assert judged(stage) - before == sent(stage) - new
-    assert stage.judge._bench.tally["records_lost/cut"] == 5 * PARTITIONS
+    assert stage.judge._state.tally["records_lost/cut"] == 5 * PARTITIONS
     assert "became shorter" in caplog.text
 
 
@@ -379,7 +379,7 @@ def test_a_range_that_cannot_be_read_is_lost_and_no_other():
     work(stage, 30)
     stage.finish()
     assert judged(stage) == sent(stage) - lost.showers
-    told = stage.judge._bench.tally["records_lost/unreadable"]
+    told = stage.judge._state.tally["records_lost/unreadable"]
     assert told == lost.end - lost.begin > 0
 
 

@@ -54,9 +54,9 @@ def live_at_once(stage):
     """Let the judge step until it is where the log ends; return how many steps that took."""
     for n in range(1, 100):
         stage.judge._step()
-        if stage.judge._bench.at == windows_end(stage):
+        if stage.judge._state.at == windows_end(stage):
             return n
-    raise AssertionError(stage.judge._bench.at)
+    raise AssertionError(stage.judge._state.at)
 
 
 def lose_state(stage):
@@ -98,7 +98,7 @@ def test_a_judge_is_live_at_once_and_comes_to_the_same_as_if_nothing_had_happene
     go_on(stage, 50)
     assert stage.judge._deputy is None
     stage.finish()
-    judge = stage.judge._bench
+    judge = stage.judge._state
     assert judge.totals["showers"] == sent(stage)
     assert judge.monitor.showers == stage.sent
     assert judge.monitor.order == sorted(judge.monitor.order)
@@ -107,7 +107,7 @@ def test_a_judge_is_live_at_once_and_comes_to_the_same_as_if_nothing_had_happene
 @pytest.mark.slow
 def test_a_page_of_before_goes_on_while_a_deputy_judges(monkeypatch):
     stage = at_work(40)
-    first = min(stage.judge._bench.monitor.showers)
+    first = min(stage.judge._state.monitor.showers)
 
     def told(monitor):  # a page since the first second, which is in the snapshot
         return standing(alarms=(alarm(),) if first in monitor.showers else (), latents=None)
@@ -152,14 +152,14 @@ def test_a_judge_that_dies_while_it_catches_up_goes_on_where_it_was():
         deputy = stage.judge._deputy
         for _ in range(20):
             deputy.past.take(
-                next(iter(deputy.log.read(topics.WINDOWS, deputy.past.bench.at, 10**9)))
+                next(iter(deputy.log.read(topics.WINDOWS, deputy.past.state.at, 10**9)))
             )
         stage.judge._snapshot()
-        assert Snapshots(deputy.log).newest().at == deputy.past.bench.at
+        assert Snapshots(deputy.log).newest().at == deputy.past.state.at
     stage.start_judge(**LIVE)
     go_on(stage, 50)
     stage.finish()
-    assert stage.judge._bench.totals["showers"] == sent(stage)
+    assert stage.judge._state.totals["showers"] == sent(stage)
     said = quality_log.read(stage.broker.topics[topics.QUALITY, 0])
     counts = Counter(quality_log.identity(record) for record in said)
     assert not [key for key, n in counts.items() if n > 1]
@@ -177,7 +177,7 @@ def test_workers_open_their_partitions_while_the_judge_catches_up_and_nothing_co
         stage.assign(partition, source, tell_old=True)
     go_on(stage, 60)
     stage.finish()
-    assert stage.judge._bench.totals["showers"] == sent(stage)
+    assert stage.judge._state.totals["showers"] == sent(stage)
 
 
 @pytest.mark.slow
@@ -192,8 +192,8 @@ def test_with_little_to_read_there_is_no_deputy():
 def test_a_deputy_masks_what_was_masked():
     stage = at_work(5)
     heard = []
-    stage.judge._bench.monitor.acknowledge = lambda act: heard.append(act) or ()
-    mask(stage.judge._bench, Masked((1, 99), ((2, (3,)),)))
+    stage.judge._state.monitor.acknowledge = lambda act: heard.append(act) or ()
+    mask(stage.judge._state, Masked((1, 99), ((2, (3,)),)))
     assert [(m.region, m.cells) for m in heard[0].masks] == [(1, ()), (2, (3,))]
 
 

@@ -35,12 +35,12 @@ class Office:
         self.exposition = Exposition("test")
         metrics = JudgeMetrics(self.exposition, DETECTOR, topic=topics.WINDOWS)
 
-        def standard_of(model):
+        def judging_model_of(model):
             return JudgingModel(model, model, FORM, np.full((3, 3), 0.1), lambda: Alarmed(DETECTOR))
 
         told = JudgeSettings("j", "m", "f", snapshot_s=1e9, show_s=-1.0)
         self.judge = Judge(
-            standard_of, self.broker.clients(self.source), told, metrics, lambda *_: None
+            judging_model_of, self.broker.clients(self.source), told, metrics, lambda *_: None
         )
 
     def open_pages(self):

@@ -45,12 +45,12 @@ class Office:
         source = MemorySource(self.broker, topics.WINDOWS, most=100)
         source.give(0)
 
-        def standard_of(model):
+        def judging_model_of(model):
             return JudgingModel(model, model, FORM, np.full((3, 3), 0.1), self.make)
 
         told = JudgeSettings("j", "m", "f", snapshot_s=1e9, show_s=1e9, **settings)
         clients = self.broker.clients(source)
-        self.judge = Judge(standard_of, clients, told, self.metrics, lambda *_: None)
+        self.judge = Judge(judging_model_of, clients, told, self.metrics, lambda *_: None)
 
     def make(self):
         return self.monitor_of(DETECTOR)
@@ -72,8 +72,8 @@ class Office:
         return [letters.decode(r.value) for r in self.broker.topics[topics.REJECTS, 0]]
 
     @property
-    def bench(self):
-        return self.judge._bench
+    def state(self):
+        return self.judge._state
 
     def refused(self, reason):
         self.judge._count()
@@ -100,28 +100,28 @@ def test_poison_on_the_windows_topic_is_a_dead_letter_and_the_judge_goes_on(name
     (letter,) = office.letters
     assert (letter.topic, letter.partition, letter.offset) == (topics.WINDOWS, 0, at)
     assert letter.detail
-    assert office.bench.fence.ends == {ONE: 30}
+    assert office.state.fence.ends == {ONE: 30}
     assert office.undigested(topics.WINDOWS) == 1
     office.judge._snapshot()
     office.replace()  # the successor meets it no more
     office.range(3)
     office.step()
-    assert office.bench.fence.ends == {ONE: 40}
+    assert office.state.fence.ends == {ONE: 40}
 
 
 @pytest.mark.parametrize("name", LYING)
 def test_windows_that_lie_are_a_dead_letter_and_count_nothing(name, office):
     office.step()
-    before = office.bench.totals.copy()
+    before = office.state.totals.copy()
     value = LYING[name]
     told = ranges.header(value)
     at = office.say(value)
-    assert office.bench.fence.ends == {ONE: 20}
+    assert office.state.fence.ends == {ONE: 20}
     assert told.begin == 10
-    office.bench.fence.ends[ONE], office.bench.fence.tokens[ONE] = told.begin, told.token
+    office.state.fence.ends[ONE], office.state.fence.tokens[ONE] = told.begin, told.token
     office.step()
     assert [letter.offset for letter in office.letters] == [at]
-    assert office.bench.totals == before
+    assert office.state.totals == before
 
 
 def test_a_damaged_header_loses_its_range_and_not_its_partition(office, caplog):
@@ -132,7 +132,7 @@ def test_a_damaged_header_loses_its_range_and_not_its_partition(office, caplog):
     office.range(3)
     office.range(4)
     office.step()
-    assert office.bench.fence.ends == {ONE: 50}
+    assert office.state.fence.ends == {ONE: 50}
     assert office.refused("gap") == 1
     assert "10 offsets before 30 are in no range that can be read" in caplog.text
 
@@ -141,7 +141,7 @@ def test_a_range_that_begins_before_the_end_never_counts(office):
     office.begin = 15
     office.range(2)
     office.step()
-    assert office.bench.fence.ends == {ONE: 20}
+    assert office.state.fence.ends == {ONE: 20}
     assert office.refused("gap") == 1
 
 
@@ -167,8 +167,8 @@ def test_a_record_with_which_the_judge_cannot_go_on_is_passed_over(office):
     (letter,) = office.letters
     assert (letter.offset, letter.reason) == (poisoned, Rejection.POISON)
     assert "no one" in letter.detail
-    assert [key[2] for key in office.bench.monitor.showers] == [1, 2]
-    assert office.bench.at == poisoned + 1
+    assert [key[2] for key in office.state.monitor.showers] == [1, 2]
+    assert office.state.at == poisoned + 1
 
 
 def test_where_every_record_stops_the_judge_it_is_not_the_records(office):
@@ -192,7 +192,7 @@ def test_an_operator_can_have_a_record_passed_over(office):
     office.step()
     (letter,) = office.letters
     assert (letter.offset, letter.reason) == (at, Rejection.SKIPPED)
-    assert office.bench.fence.ends == {ONE: 40}
+    assert office.state.fence.ends == {ONE: 40}
 
 
 def test_a_dead_letter_is_sent_once_however_often_the_record_is_read(office):
@@ -216,7 +216,7 @@ def test_a_poisoned_manifest_is_a_dead_letter_and_an_older_one_is_taken(name, of
     office.step()
     assert [letter.topic for letter in office.letters] == [topics.STATE]
     assert Snapshots(office.judge._log).newest() != NOTHING
-    assert office.bench.fence.ends == {ONE: 20}
+    assert office.state.fence.ends == {ONE: 20}
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_a_poisoned_manifest_is_a_dead_letter_and_an_older_one_is_taken(name, of
 )
 def test_a_snapshot_of_nonsense_is_not_believed(words, office):
     office.step()
-    arrays = arrays_of(office.bench) | {"words": np.frombuffer(words, np.uint8)}
+    arrays = arrays_of(office.state) | {"words": np.frombuffer(words, np.uint8)}
     plan = office.judge._manifest
-    told = replace(plan, at=office.bench.at, fingerprint="f", models=("m", "m", ""), turn=1)
+    told = replace(plan, at=office.state.at, fingerprint="f", models=("m", "m", ""), turn=1)
     office.judge._snapshots.write(office.judge._sink, arrays, told)
     office.replace()
     office.step()
-    assert office.bench.fence.ends == {ONE: 20}
+    assert office.state.fence.ends == {ONE: 20}
 
 
 MODELS = {name: (key, value) for key, name, value in poison.models_topic() if key == "control"}
@@ -243,7 +243,7 @@ def test_poison_on_the_models_topic_is_a_dead_letter_and_nothing_in_force(name, 
     office.broker.append(topics.MODELS, None, key, 0)  # a deletion
     office.step()
     assert [letter.topic for letter in office.letters] == [topics.MODELS]
-    assert office.bench.primary.model.hash == "m"
+    assert office.state.primary.model.hash == "m"
 
 
 QUALITY = dict(poison.quality_topic())
@@ -254,4 +254,4 @@ def test_poison_on_the_quality_topic_is_a_dead_letter_to_who_takes_office(name, 
     office.broker.append(topics.QUALITY, QUALITY[name], "k", 0)
     office.step()
     assert [letter.topic for letter in office.letters] == [topics.QUALITY]
-    assert office.bench.fence.ends == {ONE: 20}
+    assert office.state.fence.ends == {ONE: 20}

@@ -23,25 +23,25 @@ def broker():
 def revival(broker, *there):
     log = MemoryLog(broker)
 
-    def standard_of(model):
+    def judging_model_of(model):
         if model not in there:
             raise ModelAbsent(f"model {model[:12]} is not there")
         form, rate = MODELS[model].form, MODELS[model].expected_rate
         return JudgingModel(model, model, form, rate, lambda: CountingMonitor(DETECTOR))
 
-    return Revival(standard_of, log, Snapshots(log), Unsent(), JudgeSettings("j", FIRST, "f"))
+    return Revival(judging_model_of, log, Snapshots(log), Unsent(), JudgeSettings("j", FIRST, "f"))
 
 
 def test_a_judge_that_cannot_read_the_model_in_force_waits_and_judges_by_no_other(broker):
     control.publish(MemorySink(broker), Control(0, SECOND, SECOND))
     with pytest.raises(Unavailable, match="judging waits for it"):
         revival(broker, FIRST).revived()
-    bench, _ = revival(broker, FIRST, SECOND).revived()
-    assert bench.primary.model.hash == SECOND
+    state, _ = revival(broker, FIRST, SECOND).revived()
+    assert state.primary.model.hash == SECOND
 
 
 def test_a_shadow_that_cannot_be_had_is_said_and_judging_goes_on(broker, caplog):
     made = revival(broker, FIRST)
-    bench = made._anew((FIRST, FIRST, SECOND))
-    assert bench.shadow is None
+    state = made._anew((FIRST, FIRST, SECOND))
+    assert state.shadow is None
     assert "is not there" in caplog.text

@@ -46,15 +46,15 @@ def test_the_sum_of_a_lumisection_is_the_sum_of_its_windows_also_of_those_that_c
     monkeypatch,
 ):
     stage = at_work(120)
-    bench = stage.judge._bench
+    state = stage.judge._state
     at_once = stage.judge._taking
-    at_once._sum_up(bench.at, all_=True)
+    at_once._sum_up(state.at, all_=True)
     for _ in range(60):
         stage.produce()
         stage.step_worker()
         stage.judge._step()
     stage.finish()
-    at_once._sum_up(bench.at, all_=True)
+    at_once._sum_up(state.at, all_=True)
     assert len(written(stage)) == 2
     assert sums(stage, monkeypatch) == {1: sum(stage.sent.values())}
 
@@ -67,23 +67,23 @@ def test_a_judge_that_begins_again_at_its_snapshot_writes_the_same_parts(monkeyp
         stage.produce()
         stage.step_worker()
         stage.judge._step()
-    bench = stage.judge._bench
-    stage.judge._taking._sum_up(bench.at, all_=True)
+    state = stage.judge._state
+    stage.judge._taking._sum_up(state.at, all_=True)
     stage.start_judge()
     for _ in range(60):
         stage.judge._step()
-    again = stage.judge._bench
-    assert again.at == bench.at
+    again = stage.judge._state
+    assert again.at == state.at
     stage.judge._taking._sum_up(again.at, all_=True)
     parts = Counter(record.key for record in written(stage))
     assert list(parts.values()) == [2]
-    assert sums(stage, monkeypatch)[1] == sum(stage.judge._bench.monitor.showers.values())
+    assert sums(stage, monkeypatch)[1] == sum(stage.judge._state.monitor.showers.values())
 
 
 @pytest.mark.slow
 def test_a_lumisection_is_written_when_it_is_over_and_one_without_end_in_parts():
     stage = at_work(60)
-    (window,) = [sum_.window for sum_ in stage.judge._bench.sums.pending.values()]
+    (window,) = [sum_.window for sum_ in stage.judge._state.sums.pending.values()]
     found = Sums()
     written_ = []
     for second in range(2 * LONGEST_S + 50):
@@ -102,13 +102,13 @@ def _fields(window):
 @pytest.mark.slow
 def test_a_part_comes_back_as_it_was():
     stage = at_work(60)
-    bench = stage.judge._bench
-    ((key, sum_),) = bench.sums.due(all_=True)
+    state = stage.judge._state
+    ((key, sum_),) = state.sums.due(all_=True)
     part = sum_.part(key, 99)
-    value = lumisection_form.encode(part, sum_.window, bench.primary.model.form)
+    value = lumisection_form.encode(part, sum_.window, state.primary.model.form)
     told = lumisection_form.header(value)
     assert replace(told, sparse_bytes=0) == part
-    back = lumisection_form.window(value, bench.primary.model.form)
+    back = lumisection_form.window(value, state.primary.model.form)
     assert back.n == sum_.window.n
     for name in _fields(sum_.window):
         assert np.array_equal(getattr(back, name), getattr(sum_.window, name)), name

@@ -30,18 +30,18 @@ def model(name, misfits=()):
 
 
 def test_a_model_that_does_not_fit_does_not_come_beside_the_one_in_force():
-    bench = JudgeState(ModelMonitor.new(model("old")))
+    state = JudgeState(ModelMonitor.new(model("old")))
     act = ModelAct(ModelOrder.ANNOUNCE, NEW, "Ada", 1)
     with pytest.raises(Unwilling, match="it does not fit: latents: mean square"):
-        carry_out(bench, act, lambda name: model(name, (MISFIT,)), 1)
-    assert bench.shadow is None
+        carry_out(state, act, lambda name: model(name, (MISFIT,)), 1)
+    assert state.shadow is None
 
 
 def test_the_page_says_that_the_model_in_force_does_not_fit():
-    bench = JudgeState(ModelMonitor.new(model("old")))
+    state = JudgeState(ModelMonitor.new(model("old")))
     stream = StreamNow()
-    assert not page_lines.lines(bench, stream)["model"].worry
-    bench.primary = replace(bench.primary, model=model("old", (MISFIT,)))
-    line = page_lines.lines(bench, stream)["model"]
+    assert not page_lines.lines(state, stream)["model"].worry
+    state.primary = replace(state.primary, model=model("old", (MISFIT,)))
+    line = page_lines.lines(state, stream)["model"]
     assert line.worry
     assert MISFIT in line.text
