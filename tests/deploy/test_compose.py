@@ -136,6 +136,8 @@ def test_alertmanager_sends_to_the_machine_and_not_to_its_own_container(tmp_path
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
+    # A template that is not there is no mistake for amtool: messages would say nothing.
+    assert all(list(tmp_path.glob(name)) for name in yaml.safe_load(made)["templates"])
 
 
 def test_grafana_has_no_password_that_everybody_knows():
