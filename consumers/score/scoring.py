@@ -131,15 +131,19 @@ class ScoringModel:
 
     def needed(self, showers: Showers) -> Showers:
         """Return showers with no further conditions than those that the model looks at."""
-        return replace(showers, conditions={n: showers.conditions[n] for n in self.conditions})
+        return showers.only(self.conditions)
 
     def channel_sums(
-        self, showers: Showers, scored: Scored, channels: Channels | None
+        self,
+        showers: Showers,
+        scored: Scored,
+        rows: NDArray[np.int64],
+        channels: Channels | None,
     ) -> ChannelSums:
-        """Return the sums by channel of some showers; none in a test beam."""
+        """Return the sums by channel of some rows of showers; none in a test beam."""
         if channels is None or showers.seeds is None or self.standard is None:
             return NO_CHANNELS
-        ok = np.flatnonzero(scored.valid)
+        ok = rows[scored.valid[rows]]
         return tally_channels(
             showers.seeds[ok],
             showers.cells[ok],
@@ -161,16 +165,16 @@ class ScoringModel:
         """
         found = []
         for key, partition, rows in batch.groups:
-            its, scores = showers[rows], scored.rows(rows)
             window = tally(
                 key,
-                its,
-                scores,
-                batch.columns["region"][rows],
+                showers,
+                scored,
+                batch.columns["region"],
                 geometry=self.scorer.geometry,
                 shape=self.scorer.shape,
+                rows=rows,
             )
-            by_channel = self.channel_sums(its, scores, channels)
+            by_channel = self.channel_sums(showers, scored, rows, channels)
             found.append((partition, replace(window, channels=by_channel)))
         return found
 

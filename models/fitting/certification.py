@@ -121,7 +121,7 @@ def _energies(
     for showers, index in image_batches(pool, geometry, options, _rng(options)):
         rows.append(index)
         e_rec.append(of_map.e_rec(showers.cells))
-        known.append(~of_map.outside(showers, e_rec[-1]))
+        known.append(~of_map.outside(showers.e_inc, showers.conditions, e_rec[-1]))
     inside = np.concatenate(known)
     share = 1 - float(inside.mean())
     if share > OUTSIDE_MOST:

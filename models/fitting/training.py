@@ -210,7 +210,7 @@ class _Trainer:
         spread = dither(showers.cells.shape, self.geometry, rng)
         own = rng.integers(1 << 63, size=showers.n).astype(np.uint64)  # new ones in every epoch
         features, _ = self.feature_map(showers, spread, own)
-        return features.to(self.session.device)
+        return features.by_shower().to(self.session.device)
 
     def run(
         self,

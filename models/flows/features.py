@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from models.flows import floors
 from models.flows.compression import LARGEST, compress, expand
 from models.flows.interface import Features
-from models.flows.polynomials import DEGREE, basis
+from models.flows.polynomials import DEGREE, basis, values
 from models.showers.hashing import keys, normal_quantile, uniform
 
 if TYPE_CHECKING:
@@ -51,6 +51,27 @@ beside its energy."""
 
 class FeatureError(ValueError):
     """Showers that features cannot be made of; the message says why."""
+
+
+class Glance(NamedTuple):
+    """What the sums over the cores of N showers say, before any cell is looked at."""
+
+    core: NDArray[np.float32]
+    """Energy in the core of each layer, MeV, shape (N, L)."""
+
+    e_rec: NDArray[np.float64]
+    """Reconstructed energy, MeV, shape (N,)."""
+
+    conditions: NDArray[np.float32]
+    """Standardised and clamped, shape (N, C)."""
+
+    layers: NDArray[np.float32]
+    """Layer-energy coordinates as in `Features`, shape (N, L)."""
+
+    def rows(self, index: slice | NDArray[np.int64]) -> Glance:
+        """Return those of some of the showers."""
+        core, e_rec, conditions, layers = self
+        return Glance(core[index], e_rec[index], conditions[index], layers[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,12 +176,12 @@ class FeatureMap:
         """Return C."""
         return 1 + len(self.condition_names)
 
-    @property
+    @cached_property
     def knows_response(self) -> bool:
         """Return whether training knew incident energies: else those of showers are ignored."""
         return bool(self.layer_mean[:, 0].any() or self.layer_log_scale[:, 0].any())
 
-    @property
+    @cached_property
     def sparse(self) -> tuple[int, ...]:
         """Return which of layers 1 to L - 1, then cells, may be unlit."""
         return tuple(np.flatnonzero(self.floor_mev > floors.ALWAYS_LIT).tolist())
@@ -173,10 +194,13 @@ class FeatureMap:
 
     def e_rec(self, cells: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the reconstructed energy of each shower, MeV, > 0, shape (N,)."""
-        return self._e_rec(cells @ self.core.T)
+        return self._e_rec(self.core_energy(cells))
 
     def _e_rec(self, core: NDArray[np.float32]) -> NDArray[np.float64]:
-        energy = core @ self.calibration[1:] + self.calibration[0]
+        # By plain sums: a product rounds otherwise for one shower alone.
+        energy = np.full(len(core), self.calibration[0])
+        for layer, factor in enumerate(self.calibration[1:]):
+            energy += core[:, layer] * factor
         clipped: NDArray[np.float64] = np.maximum(energy, self._floor)
         return clipped
 
@@ -193,6 +217,8 @@ class FeatureMap:
     ) -> tuple[Features, NDArray[np.float64]]:
         """Return the features of a batch and its reconstructed energies, MeV, shape (N,).
 
+        The cells lie in memory with the showers last.
+
         Parameters
         ----------
         dither
@@ -200,30 +226,68 @@ class FeatureMap:
         key
             What a shower's own numbers are drawn from; `keys` of the showers if not given.
         """
-        import torch  # noqa: PLC0415  a judge has none and needs `typical` alone
-
         cells: NDArray[np.float32] = showers.cells
+        lit = None
         if self.sparse:
             key = keys(showers) if key is None else key
             lit = floors.lit(self, cells)
             dither = None if dither is None else dither * lit
         cells = cells if dither is None else cells + dither
-        core: NDArray[np.float32] = cells @ self.core.T
+        glance = self.glance(self.core_energy(cells), showers, key)
+        return self.of_cells(cells, glance, key, lit), glance.e_rec
+
+    def core_energy(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the energy in each layer's core, MeV, shape (N, L)."""
+        energy: NDArray[np.float32] = cells @ self.core.T
+        return energy
+
+    def glance(
+        self, core: NDArray[np.float32], showers: Showers, key: NDArray[np.uint64] | None
+    ) -> Glance:
+        """Return what the energies in the cores, (N, L), say of showers: the same in any batch."""
         e_rec = self._e_rec(core)
         c = self.standardised(e_rec, showers.conditions)
-        layers = torch.from_numpy(self._layers(core, e_rec, c, showers, key))
-        y = compress(torch.from_numpy(cells * np.float32(1 / self.unit_mev[0])))
-        powers = torch.from_numpy(basis(c[:, 0]))
-        mean = powers @ torch.from_numpy(self.cell_mean)
-        slope = (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
-        y -= mean
-        y *= slope
-        found = Features(y, layers, torch.from_numpy(c))
+        return Glance(core, e_rec, c, self._layers(core, e_rec, c, showers, key))
+
+    def of_cells(
+        self,
+        cells: NDArray[np.float32],
+        glance: Glance,
+        key: NDArray[np.uint64] | None = None,
+        lit: NDArray[np.bool_] | None = None,
+    ) -> Features:
+        """Return the features of showers of which a glance is taken already.
+
+        Parameters
+        ----------
+        cells
+            MeV, shape (N, V).
+        key, lit
+            Of the showers, where cells may be unlit.
+        """
+        import torch  # noqa: PLC0415  see `__call__`
+
+        # With the showers last, what comes after is a plain sweep of memory.
+        y = torch.from_numpy(cells).t().contiguous().mul_(float(1 / self.unit_mev[0]))
+        y = compress(y)
+        c = torch.from_numpy(glance.conditions)
+        powers = torch.from_numpy(basis(glance.conditions[:, 0])).t()
+        mean, slope = self._standards(powers)
+        y.sub_(mean).mul_(slope)
+        found = Features(y.t(), torch.from_numpy(glance.layers), c)
         if not self.sparse or key is None:
-            return found, e_rec
-        lit = np.column_stack([core[:, 1:] != 0, lit])
-        floor = floors.standard(self, mean, slope, powers)
-        return floors.hurdled(self, found, floor, lit, key), e_rec
+            return found
+        lit = floors.lit(self, cells) if lit is None else lit
+        lit = np.column_stack([glance.core[:, 1:] != 0, lit])
+        floor = floors.standard(self, mean.t(), slope.t(), powers.t())
+        return floors.hurdled(self, found, floor, lit, key)
+
+    def _standards(self, powers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and inverse deviation of each cell at powers (P, N) of the condition, (V, N)."""
+        import torch  # noqa: PLC0415  see `__call__`
+
+        mean = torch.from_numpy(self.cell_mean).t() @ powers
+        return mean, (torch.from_numpy(self.cell_log_scale).t() @ powers).neg_().exp_()
 
     def floor(self, c: Tensor) -> Tensor | None:
         """Return the standardised floors at some conditions, shape (N, H); None if all are lit."""
@@ -232,9 +296,8 @@ class FeatureMap:
         if not self.sparse:
             return None
         powers = torch.from_numpy(basis(c[:, 0].cpu().numpy()))
-        mean = powers @ torch.from_numpy(self.cell_mean)
-        slope = (powers @ torch.from_numpy(self.cell_log_scale)).neg_().exp_()
-        return floors.standard(self, mean, slope, powers)
+        mean, slope = self._standards(powers.t())
+        return floors.standard(self, mean.t(), slope.t(), powers)
 
     def standardised(
         self, e_rec: NDArray[np.float64], conditions: Mapping[str, NDArray[np.float32]]
@@ -248,7 +311,12 @@ class FeatureMap:
         clamped: NDArray[np.float32] = np.clip(standard, *self.limits).astype(np.float32)
         return clamped
 
-    def outside(self, showers: Showers, e_rec: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def outside(
+        self,
+        e_inc: NDArray[np.float32],
+        conditions: Mapping[str, NDArray[np.float32]],
+        e_rec: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
         """Return which showers have a condition that training held nothing near to, shape (N,).
 
         The energy is the incident one where that is known: a shower of a known energy that is
@@ -256,11 +324,15 @@ class FeatureMap:
 
         Parameters
         ----------
+        e_inc
+            Incident energies, MeV, shape (N,); NaN where unknown.
+        conditions
+            Further conditions of the showers, by name.
         e_rec
             Reconstructed energies, MeV, shape (N,).
         """
-        energy = np.where(self.knows(showers), showers.e_inc, e_rec)
-        others = (showers.conditions[name] for name in self.condition_names)
+        energy = np.where(self.knows(e_inc), e_inc, e_rec)
+        others = (conditions[name] for name in self.condition_names)
         standard = (np.column_stack([np.log(energy), *others]) - self.scale[0]) / self.scale[1]
         margin = np.tile(MARGIN * (self.limits[1] - self.limits[0]), (2, 1))
         margin[:, 0] = self._energy_margin
@@ -278,9 +350,9 @@ class FeatureMap:
         standard: NDArray[np.float64] = margin / self.scale[1, 0]
         return standard
 
-    def knows(self, showers: Showers) -> NDArray[np.bool_]:
+    def knows(self, e_inc: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which showers have a response: an incident energy, and a model that uses it."""
-        known: NDArray[np.bool_] = ~np.isnan(showers.e_inc) & self.knows_response
+        known: NDArray[np.bool_] = ~np.isnan(e_inc) & self.knows_response
         return known
 
     def _layers(
@@ -291,16 +363,16 @@ class FeatureMap:
         showers: Showers,
         key: NDArray[np.uint64] | None,
     ) -> NDArray[np.float32]:
-        known = self.knows(showers)
+        known = self.knows(showers.e_inc)
         e_inc = np.where(known, showers.e_inc, 1.0).astype(np.float64)
         at = np.where(known, self._at(e_inc), 0.0).astype(np.float32)
         raw = np.arcsinh(core / self.layer_unit_mev).astype(np.float32)
         raw[:, 0] = np.log(e_rec / e_inc)
         powers = basis(c[:, 0])
-        mean, log_scale = powers @ self.layer_mean, powers @ self.layer_log_scale
+        mean, log_scale = values(powers, self.layer_mean), values(powers, self.layer_log_scale)
         response = basis(at)
-        mean[:, 0] = response @ self.layer_mean[:, 0]
-        log_scale[:, 0] = response @ self.layer_log_scale[:, 0]
+        mean[:, :1] = values(response, self.layer_mean[:, :1])
+        log_scale[:, :1] = values(response, self.layer_log_scale[:, :1])
         layers = (raw - mean) * np.exp(-log_scale)
         if not known.all():
             # An unknown response is drawn from its null, so that no sum of latents is special; no

@@ -13,7 +13,8 @@ import torch
 import zuko
 from torch import Tensor, nn
 
-from models.flows.hurdle import HALF_LOG_2PI, SLOPE, Hurdle, hidden
+from models.flows.flux_evaluation import FluxEvaluation
+from models.flows.hurdle import HALF_LOG_2PI, Hurdle, hidden
 from models.flows.interface import Features, FlowOutput, Phase, Sparse
 from models.flows.networks import Autoregressive, calm
 
@@ -184,7 +185,11 @@ class Flux(nn.Module):
 
     def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the fast evaluation of the weights as they are now."""
-        return self._evaluated if self.shape.sparse else _Compiled(self)
+        if self.shape.sparse:
+            return self._evaluated
+        (affine,) = self.flow.transform.transforms
+        standard = self.latent_mean, self.latent_scale
+        return FluxEvaluation(self.shape, self.encoder, self.decoder, standard, affine.hyper)
 
     @torch.inference_mode()
     def _evaluated(self, features: Features) -> FlowOutput:
@@ -192,57 +197,3 @@ class Flux(nn.Module):
         code = self.shape.n_layers - 1 + self.shape.latents
         residuals = self._flat(features)[:, code:]
         return FlowOutput(-self._stages(terms), self._arrange(latents, features), residuals)
-
-
-class _Compiled:
-    """`Flux` with masks applied and outputs untangled."""
-
-    def __init__(self, model: Flux) -> None:
-        shape = model.shape
-        self.head = shape.n_layers - 1
-        self.code = self.head + shape.latents
-        self.encoder = _linears(model.encoder)
-        self.decoder = _linears(model.decoder)
-        self.mean, self.scale = model.latent_mean.clone(), 1 / model.latent_scale
-        (affine,) = model.flow.transform.transforms
-        *hidden, (weight, bias) = _linears(affine.hyper)
-        self.hidden = hidden
-        # zuko interleaves shift and scale of the dimensions: two plain matrices are faster.
-        self.shift = (weight[:, 0::2].contiguous(), bias[0::2].contiguous())
-        self.log_scale = (weight[:, 1::2].contiguous(), bias[1::2].contiguous())
-
-    @torch.inference_mode()
-    def __call__(self, features: Features) -> FlowOutput:
-        cells, layers, conditions, _ = features
-        code = _coder(self.encoder, torch.cat([cells, conditions], 1))
-        residuals = cells - _coder(self.decoder, torch.cat([code, conditions], 1))
-        flat = torch.cat([layers[:, 1:], (code - self.mean) * self.scale, residuals], 1)
-        activity = torch.cat([flat, conditions], 1)
-        for weight, bias in self.hidden:
-            activity = torch.addmm(bias, activity, weight).relu_()
-        log_scale = torch.addmm(self.log_scale[1], activity, self.log_scale[0])
-        log_scale /= (log_scale / SLOPE).abs_().add_(1)
-        latents = torch.addmm(self.shift[1], activity, self.shift[0])
-        latents.addcmul_(flat, log_scale.exp())
-        terms = log_scale.sub_(latents.square().mul_(0.5)).sub_(HALF_LOG_2PI)
-        parts = (terms[:, : self.head], terms[:, self.head : self.code], terms[:, self.code :])
-        nll = torch.stack([part.sum(1) for part in parts], 1).neg_()
-        arranged = torch.cat([latents[:, self.code :], layers[:, :1], latents[:, : self.head]], 1)
-        return FlowOutput(nll, arranged, residuals)
-
-
-def _linears(network: nn.Sequential) -> list[tuple[Tensor, Tensor]]:
-    """Return (weight transposed, bias) of each linear layer, masks applied."""
-    layers = []
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            mask = getattr(layer, "mask", None)
-            weight = layer.weight if mask is None else layer.weight * mask
-            layers.append((weight.detach().t().contiguous(), layer.bias.detach().clone()))
-    return layers
-
-
-def _coder(layers: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
-    (first, offset), (second, bias) = layers
-    hidden = torch.nn.functional.silu(torch.addmm(offset, x, first), inplace=True)
-    return torch.addmm(bias, hidden, second)

@@ -90,6 +90,10 @@ class Features(NamedTuple):
         """Return them on a device."""
         return self._each(lambda part: part.to(device))
 
+    def by_shower(self) -> Features:
+        """Return them with each shower in one piece of memory, as drawing some of them wants it."""
+        return self._each(lambda part: part.contiguous())
+
     def rows(self, index: slice | Tensor) -> Features:
         """Return those of some of the showers."""
         return self._each(lambda part: part[index])

@@ -44,16 +44,19 @@ def masked(
     before = torch.cat([torch.tensor(places), torch.full((context,), -1)])
     layers: list[nn.Module] = []
     for width in hidden:
-        units = torch.arange(width)
-        # A unit of place p sees inputs before p, and units up to p.
-        place = (
-            units % n_places if width >= n_places else units * (n_places - 1) // (width - 1 or 1)
-        )
+        place = torch.tensor(unit_places(n_places, width))
         earlier = before < place[:, None] if not layers else before <= place[:, None]
         layers += [zuko.nn.MaskedLinear(earlier), nn.ReLU()]
         before = place
     last = torch.tensor(outputs)[:, None]
     return nn.Sequential(*layers, zuko.nn.MaskedLinear(before <= last))
+
+
+def unit_places(n_places: int, width: int) -> list[int]:
+    """Return the place of each unit of a hidden layer: it sees inputs before it, and units up to it."""
+    if width >= n_places:
+        return [unit % n_places for unit in range(width)]
+    return [unit * (n_places - 1) // (width - 1 or 1) for unit in range(width)]
 
 
 class Autoregressive(zuko.flows.MaskedAutoregressiveTransform):  # type: ignore[misc]  # untyped

@@ -20,6 +20,17 @@ def basis(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([x**power for power in range(DEGREE + 1)], axis=1).astype(np.float32)
 
 
+def values(powers: NDArray[np.float32], coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return powers (N, P) @ coefficients (P, X) by plain sums.
+
+    A product rounds otherwise for one shower alone.
+    """
+    total: NDArray[np.float32] = powers[:, :1] * coefficients[0]
+    for power in range(1, len(coefficients)):
+        total += powers[:, power : power + 1] * coefficients[power]
+    return total
+
+
 def polynomials(
     y: NDArray[np.floating[Any]], c: NDArray[np.float64], n_bins: int = 24
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -59,6 +59,41 @@ class Seen(NamedTuple):
         return energy
 
 
+class _Chunk(NamedTuple):
+    """Showers that are evaluated together."""
+
+    rows: slice | NDArray[np.int64]
+    """Which they are, and the last one again to fill them up."""
+
+    start: int
+    n: int
+    """How many they are without what fills them up."""
+
+
+def _chunks(n: int) -> list[_Chunk]:
+    """Return the chunks of a batch of n showers."""
+    chunks = []
+    for start in range(0, n, SCORED_AT_ONCE):
+        stop = min(start + SCORED_AT_ONCE, n)
+        rows: slice | NDArray[np.int64] = slice(start, stop)
+        if (stop - start) % ROWS:
+            whole = start + -(-(stop - start) // ROWS) * ROWS
+            rows = np.minimum(np.arange(start, whole), n - 1)
+        chunks.append(_Chunk(rows, start, stop - start))
+    return chunks
+
+
+class _Masked(NamedTuple):
+    """What is seen of N showers whose cells do not all count; see `Seen`."""
+
+    raw: NDArray[np.float32]
+    latents: NDArray[np.float32]
+    conditions: NDArray[np.float32]
+    e_rec: NDArray[np.float64]
+    e_inc: NDArray[np.float32]
+    """Incident energy as far as it is known beside what is masked, MeV, shape (N,)."""
+
+
 class Examiner:
     """Features, flow and raw scores: the part of scoring that needs no reference.
 
@@ -94,45 +129,55 @@ class Examiner:
         mask
             True for cells that must not count, shape (V,) or (N, V).
         """
-        full = None
-        if mask is not None and mask.any():
-            full = np.broadcast_to(mask, showers.cells.shape)
-        parts = []
-        for start in range(0, showers.n, SCORED_AT_ONCE):
-            stop = min(start + SCORED_AT_ONCE, showers.n)
-            whole = start + -(-(stop - start) // ROWS) * ROWS
-            rows = np.minimum(np.arange(start, whole), showers.n - 1)
-            batch = showers[rows]
-            seen = self._chunk(batch) if full is None else self._masked(batch, full[rows])
-            parts.append([column[: stop - start] for column in seen])
-        return Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-    def _chunk(self, showers: Showers) -> Seen:
         key = keys(showers)
-        features, e_rec = self.feature_map(showers, key=key)
-        output = self._output(features)
-        raw = self._raw(features, output, showers, key)
-        known = self.feature_map.knows(showers)
-        return self._seen(raw, output.latents.cpu().numpy(), features, e_rec, known, showers)
+        tie = uniform(key, 1, first=1)[:, 0]
+        if mask is None or not mask.any():
+            return self._whole(showers, key, tie)
+        full = np.broadcast_to(mask, showers.cells.shape)
+        parts = []
+        for chunk in _chunks(showers.n):
+            found = self._masked(showers[chunk.rows], full[chunk.rows], tie[chunk.rows])
+            parts.append([column[: chunk.n] for column in found])
+        columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
+        return self._seen(showers, *columns)
+
+    def _whole(self, showers: Showers, key: NDArray[np.uint64], tie: NDArray[np.float64]) -> Seen:
+        """Return what is seen of showers whose cells all count."""
+        of, cells, chunks = self.feature_map, showers.cells, _chunks(showers.n)
+        core = [of.core_energy(cells[chunk.rows])[: chunk.n] for chunk in chunks]
+        # One look at what is a few numbers a shower: chunk by chunk, calls would cost more than work.
+        glance = of.glance(np.concatenate(core), showers, key)
+        latents = np.empty((showers.n, self.n_latents), np.float32)
+        raw = np.empty((showers.n, len(self.score_names)), np.float32)
+        for rows, start, n in chunks:
+            features = of.of_cells(cells[rows], glance.rows(rows), key[rows])
+            output = self._output(features)
+            raw[start : start + n] = self._raw(features, output, cells[rows], tie[rows])[:n]
+            torch.from_numpy(latents[start : start + n]).copy_(output.latents[:n])
+        return self._seen(showers, raw, latents, glance.conditions, glance.e_rec, showers.e_inc)
 
     def _seen(
         self,
+        showers: Showers,
         raw: NDArray[np.float32],
         latents: NDArray[np.float32],
-        features: Features,
+        conditions: NDArray[np.float32],
         e_rec: NDArray[np.float64],
-        known: NDArray[np.bool_],
-        showers: Showers,
+        e_inc: NDArray[np.float32],
     ) -> Seen:
-        outside = self.feature_map.outside(showers, e_rec)
-        return Seen(raw, latents, features.conditions.numpy(), e_rec, known, outside)
+        known = self.feature_map.knows(e_inc)
+        outside = self.feature_map.outside(e_inc, showers.conditions, e_rec)
+        return Seen(raw, latents, conditions, e_rec, known, outside)
 
     def _raw(
-        self, features: Features, output: FlowOutput, seen: Showers, key: NDArray[np.uint64]
+        self,
+        features: Features,
+        output: FlowOutput,
+        cells: NDArray[np.float32],
+        tie: NDArray[np.float64],
     ) -> NDArray[np.float32]:
-        """Return raw scores of showers; what breaks ties is drawn from their keys."""
-        tie = uniform(key, 2)[:, 1]
-        raw = self.raw_scores(output, seen.cells, tie)
+        """Return raw scores of showers; `tie` breaks ties."""
+        raw = self.raw_scores(output, cells, tie)
         if self.classifier is None:
             return raw
         there = features.to(self.device)
@@ -156,7 +201,9 @@ class Examiner:
     def _output(self, features: Features) -> FlowOutput:
         return self.evaluate(features.to(self.device))
 
-    def _masked(self, showers: Showers, mask: NDArray[np.bool_]) -> Seen:
+    def _masked(
+        self, showers: Showers, mask: NDArray[np.bool_], tie: NDArray[np.float64]
+    ) -> _Masked:
         """Return what is seen with masked cells where the flow expects them: latent 0.
 
         The place is found by two secant steps, all cells at once: a later cell moves with an
@@ -185,11 +232,10 @@ class Examiner:
             share = n_cells / (n_cells - n_masked).clamp(min=1)
             residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
         expected = FlowOutput(output.nll.cpu(), latents, residuals)
-        raw = self._raw(features._replace(cells=best), expected, filled, keys(showers))
+        raw = self._raw(features._replace(cells=best), expected, filled.cells, tie)
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        known = self.feature_map.knows(filled)
-        return self._seen(raw, latents.numpy(), features, e_rec, known, showers)
+        return _Masked(raw, latents.numpy(), features.conditions.numpy(), e_rec, filled.e_inc)
 
 
 def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:

@@ -86,9 +86,8 @@ class Levelling:
         shift, log_scale = np.zeros(p.shape), np.zeros(p.shape)
         for c, knots in enumerate(self.knots):
             lower, share = _between(knots, conditions[:, c])
-            rows, part = lower[:, None], share[:, None]
-            shift += _straight(self.shift[c], rows, part, columns)
-            log_scale += _straight(self.log_scale[c], rows, part, columns)
+            shift += _straight(self.shift[c], lower, share, columns)
+            log_scale += _straight(self.log_scale[c], lower, share, columns)
         level: NDArray[np.float64] = ndtr((ndtri(p) - shift) * np.exp(-log_scale))
         return np.clip(level, P_MIN, 1.0, out=level)
 
@@ -176,12 +175,16 @@ def fit(
 
 def _straight(
     table: NDArray[np.float64],
-    rows: NDArray[np.int64],
+    lower: NDArray[np.int64],
     share: NDArray[np.float64],
     columns: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    below = table[rows, columns]
-    value: NDArray[np.float64] = below + share * (table[rows + 1, columns] - below)
+    if columns.ndim == 1:  # whole rows are taken many times faster than what lies in them
+        rows = table[:, columns]
+        below, above = rows[lower], rows[lower + 1]
+    else:
+        below, above = table[lower[:, None], columns], table[lower[:, None] + 1, columns]
+    value: NDArray[np.float64] = below + share[:, None] * (above - below)
     return value
 
 

@@ -221,7 +221,7 @@ class ReferenceTable:
             Condition cell of each shower, shape (N,).
         """
         columns = slice(first, first + scores.shape[1])
-        return place(scores, self.median[cell, columns], self.mad[cell, columns])
+        return place(scores, self.median[:, columns][cell], self.mad[:, columns][cell])
 
     def p_values(
         self,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from models.flows.polynomials import DEGREE, basis, polynomials
+from models.flows.polynomials import DEGREE, basis, polynomials, values
 from models.scoring.scales import lit_threshold
 
 if TYPE_CHECKING:
@@ -97,12 +96,12 @@ def block_sums(grid: Tensor, height: int, width: int, *, closes: bool = False) -
     return sums
 
 
-def standard_chi2(chi2: Tensor, n: int) -> Tensor:
+def standard_chi2(chi2: Tensor, n: Tensor | int) -> Tensor:
     """Return a χ² of n cells as a normal deviate, whatever n is, so that blocks compare.
 
     Wilson and Hilferty, PNAS 17 (1931) 684.
     """
-    return ((chi2 / n).pow(1 / 3) - (1 - 2 / (9 * n))) / math.sqrt(2 / (9 * n))
+    return ((chi2 / n).pow(1 / 3) - (1 - 2 / (9 * n))) / (2 / (9 * n)) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +142,8 @@ class ScoreMap:
             Standardised log energy of each shower, shape (N,).
         """
         powers = basis(energy)
-        scores: NDArray[np.float32] = raw - _polynomial(powers, self.mean)
-        scores *= np.exp(-_polynomial(powers, self.log_scale))
+        scores: NDArray[np.float32] = raw - values(powers, self.mean)
+        scores *= np.exp(-values(powers, self.log_scale))
         for index in self._two_sided():
             np.abs(scores[:, index], out=scores[:, index])
         return scores
@@ -166,16 +165,6 @@ class ScoreMap:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for a file; `from_arrays` is the inverse."""
         return {"mean": self.mean, "log_scale": self.log_scale, "weights": self.weights}
-
-
-def _polynomial(
-    powers: NDArray[np.float32], coefficients: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return powers @ coefficients by plain sums: a product rounds otherwise for one shower alone."""
-    total: NDArray[np.float32] = powers[:, :1] * coefficients[0]
-    for power in range(1, len(coefficients)):
-        total += powers[:, power : power + 1] * coefficients[power]
-    return total
 
 
 def fit(names: tuple[str, ...], raw: NDArray[np.float32], energy: NDArray[np.float32]) -> ScoreMap:
@@ -202,6 +191,16 @@ class RawScores:
         self.shapes = tuple(layer.shape for layer in geometry.layers)
         self.closes = tuple(layer.closes for layer in geometry.layers)
         self.threshold = lit_threshold(geometry)
+        self.blocks = tuple(
+            sorted({(min(h, rows), min(w, columns)) for h, w in BLOCKS})
+            for rows, columns in self.shapes
+        )
+        sizes = [
+            n
+            for (rows, columns), blocks in zip(self.shapes, self.blocks, strict=True)
+            for n in (rows * columns, *(height * width for height, width in blocks))
+        ]
+        self.sizes = torch.tensor(sizes)[:, None]
 
     @torch.inference_mode()
     def __call__(
@@ -216,30 +215,39 @@ class RawScores:
         tie
             A number in (0, 1) of each shower, shape (N,): breaks the ties of the occupancy.
         """
-        square = output.latents[:, : self.n_cells].square()
-        lit = (cells > self.threshold).sum(axis=1) + tie
-        columns: list[Tensor] = [
-            *output.nll.unbind(1),
-            square.sum(1),
+        # Showers last: what is summed over cells is a plain sweep of memory.
+        latents = output.latents.t()
+        square = latents[: self.n_cells].square().contiguous()
+        lit = np.count_nonzero(cells > self.threshold, axis=1) + tie
+        rows: list[Tensor] = [
+            *output.nll.t(),
+            square.sum(0),
             self._block(square),
-            (square - TAIL_FROM).clamp_(min=0).sum(1),
-            square.amax(1),
+            (square - TAIL_FROM).clamp_(min=0).sum(0),
+            square.amax(0),
             torch.from_numpy(lit.astype(np.float32)).to(square.device),
         ]
         if output.residuals is not None:
-            columns.append(output.residuals.square().mean(1))
-        columns.append(output.latents[:, self.n_cells])
-        raw: NDArray[np.float32] = torch.stack(columns, 1).cpu().numpy()
+            rows.append(output.residuals.t().square().mean(0))
+        rows.append(latents[self.n_cells])
+        raw: NDArray[np.float32] = torch.stack(rows).t().contiguous().cpu().numpy()
         return raw
 
     def _block(self, square: Tensor) -> Tensor:
-        """Return the largest standardised χ² over blocks and layers, shape (N,)."""
+        """Return the largest standardised χ² over blocks and layers, shape (N,).
+
+        Parameters
+        ----------
+        square
+            Squared latents of the cells, shape (V, N).
+        """
         largest = []
-        cells_first = square.t().contiguous()
-        for layer, shape, closes in zip(self.slices, self.shapes, self.closes, strict=True):
-            grid = cells_first[layer].reshape(*shape, -1)
-            largest.append(standard_chi2(grid.sum((0, 1)), shape[0] * shape[1]))
-            for height, width in sorted({(min(h, shape[0]), min(w, shape[1])) for h, w in BLOCKS}):
-                chi2 = block_sums(grid, height, width, closes=closes).flatten(0, 1).amax(0)
-                largest.append(standard_chi2(chi2, height * width))
-        return torch.stack(largest).amax(0)
+        for layer, shape, closes, blocks in zip(
+            self.slices, self.shapes, self.closes, self.blocks, strict=True
+        ):
+            grid = square[layer].reshape(*shape, -1)
+            largest.append(square[layer].sum(0))
+            for height, width in blocks:
+                sums = block_sums(grid, height, width, closes=closes)
+                largest.append(sums.flatten(0, 1).amax(0))
+        return standard_chi2(torch.stack(largest), self.sizes.to(square.device)).amax(0)

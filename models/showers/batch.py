@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,7 +70,25 @@ class Showers:
         """Return a selection of the showers, as a batch."""
         conditions = {name: values[index] for name, values in self.conditions.items()}
         seeds = None if self.seeds is None else self.seeds[index]
-        return Showers(self.cells[index], self.e_inc[index], conditions, seeds)
+        return _valid(self.cells[index], self.e_inc[index], conditions, seeds)
+
+    def only(self, names: Iterable[str]) -> Showers:
+        """Return the showers with these conditions and no others."""
+        conditions = {name: self.conditions[name] for name in names}
+        return _valid(self.cells, self.e_inc, conditions, self.seeds)
+
+
+def _valid(
+    cells: NDArray[np.float32],
+    e_inc: NDArray[np.float32],
+    conditions: Mapping[str, NDArray[np.float32]],
+    seeds: NDArray[np.uint32] | None,
+) -> Showers:
+    """Return showers of parts of valid ones: to look at every cell again costs as much as to copy."""
+    showers = object.__new__(Showers)
+    for name, value in zip(Showers.__slots__, (cells, e_inc, conditions, seeds), strict=True):
+        object.__setattr__(showers, name, value)
+    return showers
 
 
 def concatenate(batches: list[Showers]) -> Showers:
@@ -80,7 +98,7 @@ def concatenate(batches: list[Showers]) -> Showers:
     """
     names = [n for n in batches[0].conditions if all(n in batch.conditions for batch in batches)]
     seeds = [batch.seeds for batch in batches if batch.seeds is not None]
-    return Showers(
+    return _valid(
         np.concatenate([batch.cells for batch in batches]),
         np.concatenate([batch.e_inc for batch in batches]),
         {name: np.concatenate([batch.conditions[name] for batch in batches]) for name in names},

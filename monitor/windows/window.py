@@ -206,8 +206,9 @@ def tally(
     *,
     geometry: Geometry,
     shape: tuple[int, int, int],
+    rows: NDArray[np.int64] | None = None,
 ) -> Window:
-    """Return the window of N showers that share run, lumisection and data-second.
+    """Return the window of showers that share run, lumisection and data-second.
 
     Parameters
     ----------
@@ -215,20 +216,24 @@ def tally(
         Region id of each shower, shape (N,).
     shape
         K condition cells, S scores, H bins of the reference's histogram.
+    rows
+        Which of the N showers they are; all of them if not given.
     """
-    regions, row = np.unique(region, return_inverse=True)
-    r, ok = len(regions), scored.valid
-    row_ok, cell = row[ok], scored.condition_cell[ok]
+    rows = np.arange(scored.n) if rows is None else rows
+    regions, row = np.unique(region[rows], return_inverse=True)
+    r, ok, unknown = len(regions), scored.valid[rows], scored.unknown[rows]
+    row_ok, at = row[ok], rows[ok]
+    cell = scored.condition_cell[at]
     n_cells = shape[0]
     place = row_ok * n_cells + cell
-    p_all = np.column_stack([scored.p[ok], scored.p_combined[ok]])
+    p_all = np.column_stack([scored.p[at], scored.p_combined[at]])
     exceedances = [
         np.bincount(place[p_all[:, -1] <= alpha], minlength=r * n_cells).reshape(r, n_cells)
         for alpha in LEVELS
     ]
-    flat = score_bin(region[ok], cell, scored.bins[ok], shape)
+    flat = score_bin(region[at], cell, scored.bins[at], shape)
     bins, counts = np.unique(flat, return_counts=True)
-    sums = region_sums(row_ok, r, scored.latents[ok], showers.cells[ok], geometry)
+    sums = region_sums(at, row_ok, r, scored.latents, showers.cells, geometry)
     return Window(
         key=key,
         regions=regions.astype(np.int64),
@@ -239,8 +244,8 @@ def tally(
         z_square=sums.z_square,
         lit=sums.lit,
         layer_energy=sums.layer_energy,
-        unscored=np.bincount(row[~ok & ~scored.unknown], minlength=r),
-        unknown=np.bincount(row[scored.unknown], minlength=r),
+        unscored=np.bincount(row[~ok & ~unknown], minlength=r),
+        unknown=np.bincount(row[unknown], minlength=r),
         score_bins=bins.astype(np.int64),
         score_counts=counts.astype(np.int64),
     )
@@ -256,17 +261,25 @@ class _Sums(NamedTuple):
 
 
 def region_sums(
+    at: NDArray[np.int64],
     row: NDArray[np.int64],
     r: int,
     latents: NDArray[np.float32],
     cells: NDArray[np.float32],
     geometry: Geometry,
 ) -> _Sums:
-    """Return sums of latents, lit cells and energies of N showers in the rows of r regions.
+    """Return sums of latents, lit cells and energies of some showers in the rows of r regions.
 
     A sparse matrix adds every shower to its region alone, so that the cost follows showers, however
     many regions there are; a chunk at a time, all of it stays in the cache of a core. Sums of whole
     numbers below 2**24 are exact in single precision: no more than `ADDED_AT_ONCE` are added so.
+
+    Parameters
+    ----------
+    at, row
+        Which of the N showers, and the row of each, shape (n,) both.
+    latents, cells
+        Of all of them, shapes (N, D) and (N, V).
     """
     starts = [cut.start for cut in geometry.slices]
     widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
@@ -276,11 +289,11 @@ def region_sums(
     for begin in range(0, len(row), TALLIED_AT_ONCE):
         chosen = order[begin : begin + TALLIED_AT_ONCE]
         adding = _Adding.of(row[chosen])
-        of_chosen = cells[chosen]
+        of_chosen = cells[at[chosen]]
         layers = np.add.reduceat(of_chosen, starts, axis=1, dtype=np.float64)
         lit = (of_chosen > threshold).astype(np.float32)
         for total, values in zip(
-            sums, (*_quantised(latents[chosen]), lit, np.rint(layers * 1000)), strict=True
+            sums, (*_quantised(latents[at[chosen]]), lit, np.rint(layers * 1000)), strict=True
         ):
             adding.into(total, values)
     return sums

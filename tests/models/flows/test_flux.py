@@ -1,5 +1,7 @@
 """Laws that every flow of the flux family keeps."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -48,14 +50,47 @@ def test_stages_add_up_to_what_zuko_says():
         assert torch.allclose(model.log_prob(f).sum(1), whole, atol=1e-4)
 
 
-@pytest.mark.parametrize("hidden", [(32,), (24, 16)])
-def test_fast_evaluation_agrees_with_zuko(hidden):
-    model = flux(v=60, hidden=hidden)
+@pytest.mark.parametrize(
+    ("v", "hidden"), [(60, (32,)), (60, (24, 16)), (300, (256,)), (300, (70, 200))]
+)
+def test_fast_evaluation_agrees_with_zuko(v, hidden):
+    model = flux(v=v, hidden=hidden)
     f = features(model, 300)
     fast = model.compiled()(f)
     with torch.no_grad():
         assert torch.allclose(-fast.nll, model.log_prob(f), rtol=1e-4, atol=1e-4)
         assert torch.allclose(fast.latents, model.latent(f), atol=1e-4)
+
+
+def test_fast_evaluation_leaves_out_most_zeros_of_masked_layers():
+    model = flux(v=504, hidden=(256,))
+    fast = model.compiled()
+    layers = (*fast.hidden, fast.shift, fast.log_scale)
+    multiplied = sum(weight.numel() for layer in layers for _, _, weight in layer.parts)
+    last, first = model.flow.transform.transforms[0].hyper[2], fast.hidden[0]
+    dense = last.weight.numel() + first.width * (model.shape.width + 1)
+    assert multiplied < 0.7 * dense
+
+
+def test_what_fast_evaluation_has_said_stays_when_it_says_more():
+    model = flux()
+    fast = model.compiled()
+    said = fast(features(model))
+    before = [part.clone() for part in said]
+    fast(features(model, seed=3))
+    for part, was in zip(said, before, strict=True):
+        assert torch.equal(part, was)
+
+
+def test_threads_evaluate_beside_each_other():
+    model = flux(v=60)
+    fast = model.compiled()
+    given = [features(model, 64, seed) for seed in range(4)]
+    alone = [fast(f).latents for f in given]
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(20):
+            for latents, out in zip(alone, threads.map(fast, given), strict=True):
+                assert torch.equal(out.latents, latents)
 
 
 def test_flow_is_invertible():

@@ -29,3 +29,13 @@ def test_batches_together_have_seeds_if_all_have() -> None:
 def test_seeds_are_one_uint32_a_shower(seeds: np.ndarray) -> None:
     with pytest.raises(ShowersError, match="seeds must be 1 uint32"):
         batch(1, seeds)
+
+
+def test_only_the_conditions_that_are_asked_for_are_kept() -> None:
+    one = np.ones(3, np.float32)
+    all_ = Showers(np.zeros((3, 2), np.float32), one, {"eta": one, "phi": 2 * one})
+    kept = all_.only(["phi"])
+    assert set(kept.conditions) == {"phi"}
+    assert kept.cells is all_.cells
+    with pytest.raises(KeyError):
+        all_.only(["depth"])
