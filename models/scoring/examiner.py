@@ -166,7 +166,8 @@ class Examiner:
         e_inc: NDArray[np.float32],
     ) -> Seen:
         known = self.feature_map.knows(e_inc)
-        outside = self.feature_map.outside(e_inc, showers.conditions, e_rec)
+        # An energy that is forgotten beside masked cells still says where a shower belongs.
+        outside = self.feature_map.outside(showers.e_inc, showers.conditions, e_rec)
         return Seen(raw, latents, conditions, e_rec, known, outside)
 
     def _raw(
