@@ -41,7 +41,7 @@ FURTHER = {
 
 @pytest.fixture(scope="module")
 def detector():
-    made = Detector().start()
+    made = Detector(showers=25, every_s=0.5).start()  # some 800 a second
     yield made
     made.stop()
 

@@ -16,7 +16,8 @@ from monitor.display.metrics.worker import WorkerState
 class Detector:
     """A worker and a judge that count, fed by a thread; faults are switched on by hand."""
 
-    def __init__(self):
+    def __init__(self, showers=1000, every_s=0.1):
+        self._showers, self._every_s = showers, every_s
         self.exposition, self.worker, self.judge = expositions()
         self.server = Server(self.exposition, Health())
         self.strange, self.silent, self.standing = {}, set(), standing()
@@ -38,13 +39,15 @@ class Detector:
         rng = np.random.default_rng(7)
         self.worker.state(WorkerState.SCORING)
         self.worker.model("flux", "5f" * 32, "1", CARD)
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(self._every_s):
             now = time.time()
             for region in DETECTOR.regions:
                 if region.name in self.silent:
                     continue
                 batch = scored(
-                    1000, seed=int(rng.integers(2**31)), excess=self.strange.get(region.name, 0)
+                    self._showers,
+                    seed=int(rng.integers(2**31)),
+                    excess=self.strange.get(region.name, 0),
                 )
                 count(
                     self.worker,
