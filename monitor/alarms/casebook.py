@@ -190,7 +190,8 @@ class Casebook(Cases[Case]):
 
     def inside(self, case: Case) -> NDArray[np.bool_]:
         """Return the places that a case claims wholly, shape (P,)."""
-        claimed = np.isin(np.arange(self._places.n_regions), case.regions)
+        claimed = np.zeros(self._places.n_regions, bool)
+        claimed[case.regions] = True
         return np.asarray(~(self._places.members & ~claimed).any(1))
 
     def _over(self, case: Case, watch: Watch, now: int) -> bool:

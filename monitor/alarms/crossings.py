@@ -100,7 +100,8 @@ class Crossings:
         """
         rows = self._places.members[place]
         for case in open_:
-            claimed = np.isin(np.arange(self._places.n_regions), case.regions)
+            claimed = np.zeros(self._places.n_regions, bool)
+            claimed[case.regions] = True
             if (rows & ~claimed).any():
                 continue
             if (

@@ -161,37 +161,63 @@ def bernoulli_bounds(
     total = showers.sum(1, keepdims=True)
     weight = np.where(total > 0, showers / np.maximum(total, 1), trials / trials.sum())
     step = (weight / trials).max(1, keepdims=True)
-    bounds = []
-    for part in (share, 1 - share):
-        rate, variance = mixed_rate(showers, part * trials[:, None], trials)
-        upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), miscoverage)
-        bounds.append((rate, upper, lower_rate(rate, variance, miscoverage)))
-    (rate, upper, lower), (_, upper_without, lower_without) = bounds
+    (rate, variance), (without, variance_without) = (
+        mixed_rate(showers, part * trials[:, None], trials) for part in (share, 1 - share)
+    )
     rare = rate <= 0.5
-    return np.where(rare, upper, 1 - lower_without), np.where(rare, lower, 1 - upper_without)
+    rate = np.where(rare, rate, without)
+    variance = np.where(rare, variance, variance_without)
+    upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), miscoverage)
+    lower = lower_rate(rate, variance, miscoverage)
+    return np.where(rare, upper, 1 - lower), np.where(rare, lower, 1 - upper)
 
 
 SHAPES = np.geomspace(1e-3, 1e7, 2001)
 """Shapes at which quantiles of gamma distributions are computed; between them, lines."""
 
 
+_LOG_SHAPES = np.log(SHAPES)
+_LOG_STEP = float(_LOG_SHAPES[-1] - _LOG_SHAPES[0]) / (len(SHAPES) - 1)
+
+
 @cache
-def _deviates(probability: float) -> NDArray[np.float64]:
-    """Return the quantile at each of `SHAPES`, in standard deviations from the mean."""
+def _deviates(probability: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the quantile at each of `SHAPES`, in standard deviations from the mean, and its slopes."""
     upper = probability > 0.5
     quantile = gammainccinv(SHAPES, 1 - probability) if upper else gammaincinv(SHAPES, probability)
     deviates: NDArray[np.float64] = (quantile / SHAPES - 1) * np.sqrt(SHAPES)
-    return deviates
+    return deviates, np.diff(deviates) / np.diff(_LOG_SHAPES)
+
+
+class Gammas:
+    """Gamma distributions of unit mean, of these shapes: what all of their quantiles have in common."""
+
+    def __init__(self, shape: NDArray[np.float64]) -> None:
+        at_least = np.maximum(shape, SHAPES[0])
+        self._log = np.log(at_least)
+        self._root = np.sqrt(at_least)
+        # Logs of `SHAPES` are evenly spaced: the place is computed, and mended where it is rounded.
+        last = len(_LOG_SHAPES) - 2
+        with np.errstate(invalid="ignore"):
+            place = ((self._log - _LOG_SHAPES[0]) * (1 / _LOG_STEP)).clip(0, last).astype(np.int64)
+        place -= self._log < _LOG_SHAPES[place]
+        place += (self._log >= _LOG_SHAPES[place + 1]) & (place < last)
+        self._place = place
+        self._beyond = self._log - _LOG_SHAPES[place]
+
+    def quantile(self, probability: float) -> NDArray[np.float64]:
+        """Return the quantile of each: what `np.interp` gives, to the bit."""
+        deviates, slopes = _deviates(probability)
+        deviate = slopes[self._place] * self._beyond + deviates[self._place]
+        if not np.all(self._log < _LOG_SHAPES[-1]):
+            deviate = np.where(self._log >= _LOG_SHAPES[-1], deviates[-1], deviate)
+        above: NDArray[np.float64] = np.maximum(1 + deviate / self._root, 0.0)
+        return above
 
 
 def gamma_quantile(shape: NDArray[np.float64], probability: float) -> NDArray[np.float64]:
     """Return the quantile of gamma distributions of unit mean, of these shapes."""
-    deviate = np.interp(
-        np.log(np.maximum(shape, SHAPES[0])), np.log(SHAPES), _deviates(probability)
-    )
-    quantile = 1 + deviate / np.sqrt(np.maximum(shape, SHAPES[0]))
-    above: NDArray[np.float64] = np.maximum(quantile, 0.0)
-    return above
+    return Gammas(shape).quantile(probability)
 
 
 def allowed(

@@ -65,12 +65,13 @@ class Bank:
         since
             First data-second of the step.
         """
-        self.evidence += seconds
         # exp(80) in a step is beyond any cap, and still a single-precision number.
-        self.evidence *= np.exp(np.minimum(log_e, 80.0))
+        factor = np.minimum(log_e, 80.0)
+        self.evidence += seconds
+        self.evidence *= np.exp(factor, out=factor)
         np.minimum(self.evidence, self._cap, out=self.evidence)
         if seconds:
-            np.copyto(self.onset, since, where=self.path <= 0)
+            self.onset = np.where(self.path <= 0, np.uint32(since), self.onset)
         np.maximum(self.path, 0, out=self.path)
         self.path += log_e
 

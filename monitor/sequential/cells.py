@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
-from monitor.reference.expectation import allowed, bernoulli_bounds, gamma_quantile
+from monitor.reference.expectation import Gammas, allowed, bernoulli_bounds, gamma_quantile
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
@@ -237,9 +237,9 @@ class CellTests:
         Of normal latents it is exactly that, down to a handful of showers.
         """
         error = np.maximum(n * moments.square_error, 1e-6 * moments.square)
-        shape = np.square(moments.square / error)
-        highest = moments.square / np.maximum(gamma_quantile(shape, each), 1e-6)
-        lowest = moments.square / gamma_quantile(shape, 1 - each)
+        gammas = Gammas(np.square(moments.square / error))
+        highest = moments.square / np.maximum(gammas.quantile(each), 1e-6)
+        lowest = moments.square / gammas.quantile(1 - each)
         floor = self.floors.spread * moments.square
         return highest + floor, np.maximum(lowest - floor, 0.05 * moments.square)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -263,6 +263,7 @@ class RateTests:
         return log_ratio_bet(counts.unscored, counts.seen, bound, np.array(UNSCORED_RATIOS))
 
 
+@cache
 def _bets() -> NDArray[np.float64]:
     """Return the density ratios that are betted on, averaged over the bins of p, shape (G, B).
 

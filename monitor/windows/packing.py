@@ -15,13 +15,16 @@ def under(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]
     return {f"{prefix}{name}": array for name, array in state.items()}
 
 
+_SMALL = tuple((kind, np.iinfo(kind).min, np.iinfo(kind).max) for kind in (np.int16, np.int32))
+
+
 def small(array: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers in the smallest type that holds them: snapshots travel often."""
     if array.dtype != np.int64 or not array.size:
         return array
     least, most = int(array.min()), int(array.max())
-    for kind in (np.int16, np.int32):
-        if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max:
+    for kind, lowest, highest in _SMALL:
+        if lowest <= least and most <= highest:
             return array.astype(kind)
     return array
 

@@ -71,9 +71,10 @@ class ScoreTable:
 
 def of_window(window: Window, shape: tuple[int, int, int]) -> ScoreTable:
     """Return the scores of a window, of all its regions together."""
-    counts = np.zeros(int(np.prod(shape)), np.int64)
-    np.add.at(counts, window.score_bins % len(counts), window.score_counts)
-    return ScoreTable(counts.reshape(shape))
+    size = int(np.prod(shape))
+    # Weights are doubles, which hold whole numbers of showers exactly.
+    counts = np.bincount(window.score_bins % size, window.score_counts, minlength=size)
+    return ScoreTable(counts.astype(np.int64).reshape(shape))
 
 
 class RecentScores:
