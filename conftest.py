@@ -14,7 +14,7 @@ SERVICES = Path(__file__).parent / "tests" / "integration"
 
 LONGEST_FIRST = (
     "test_upgrade", "test_models", "test_page", "test_ingest", "test_secured", "test_commands",
-    "test_exactly_once", "test_masks", "test_alertmanager",
+    "test_mixed_fleet", "test_exactly_once", "test_masks", "test_alertmanager",
 )  # fmt: skip
 """Files that wait for services: begun early, while others compute, so that no process is last."""
 

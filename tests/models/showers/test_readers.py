@@ -260,7 +260,10 @@ def test_a_null_energy_is_unknown_and_a_null_shower_is_none(tmp_path, cells, ene
     for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 8)):
         showers = pa.array([*cells[:5].tolist(), None, cells[6].tolist()], kind)
         e_inc = pa.array([None, *energy[1:].tolist()])
-        pq.write_table(pa.table({"showers": showers, "e_inc": e_inc}), path)
+        try:
+            pq.write_table(pa.table({"showers": showers, "e_inc": e_inc}), path)
+        except pa.ArrowNotImplementedError:  # before pyarrow 26 there are no such files
+            continue
         with pytest.raises(ReaderError, match="`showers` is null in row 5"):
             recording(path)
         found = recording(path, skip_bad=True).showers
