@@ -100,7 +100,7 @@ class Program:
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
         follower = ModelFollower(
-            wiring.model_of(artefact, settings), self._catalogue.model, self._letters
+            wiring.model_of(artefact, settings, self.detector), self._catalogue.model, self._letters
         )
         worker_settings = WorkerSettings(
             name=settings.name,

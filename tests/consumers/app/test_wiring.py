@@ -62,3 +62,8 @@ def test_an_unremarkable_shower_is_the_image_of_no_latent(both):
     standard = feature_map.standardised(feature_map.e_rec(cells), {})
     image = feature_map.inverse(torch.zeros(cells.shape), torch.from_numpy(standard))
     np.testing.assert_allclose(feature_map.typical(cells), image, rtol=2e-5, atol=1e-4)
+
+
+def test_a_shipped_model_of_a_barrel_learns_from_showers_of_its_own_cells():
+    barrel = Artefact.load(wiring.ARTEFACT.parent / "barrel-flux")
+    assert wiring.good_showers(barrel, None).cells.shape[1] == barrel.geometry.n_cells
