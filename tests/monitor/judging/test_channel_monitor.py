@@ -136,6 +136,37 @@ def test_a_masked_channel_is_quiet_and_a_new_one_beside_it_alarms() -> None:
 
 
 @pytest.mark.slow
+def test_what_is_said_to_be_bad_while_it_alarms_ends_its_alarm_and_stands_in_verdicts() -> None:
+    known = KnownBad(CHANNELS, ())
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = dead(137), (137,)
+    raised = [a for a in alarms(play(judge, stream, 200)) if a.state is State.RAISED]
+    assert [a.place for a in raised] == [CHANNELS.name(137)]
+    known.renew((Entry(CHANNELS.name(137), 0, NEVER_NS, "dead"),))
+    said = play(judge, stream, 10)
+    assert [a.state for a in alarms(said) if a.id == raised[0].id] == [State.CLEARED]
+    assert judge.open_alarms() == ()
+    said = [*play(judge, stream, 60), *judge.close()]
+    assert not alarms(said)
+    row = int(CHANNELS.region[137])
+    told = [v for v in verdicts(said) if v.region == row]
+    assert told
+    assert told[-1].channels == (CHANNELS.name(137),)
+
+
+@pytest.mark.slow
+def test_what_is_known_to_be_bad_stands_in_verdicts_though_nothing_alarms() -> None:
+    known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, NEVER_NS, "dead since 2024"),))
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    said = [*play(judge, stream, 50), *judge.close()]
+    row = int(CHANNELS.region[137])
+    told = [v for v in verdicts(said) if v.region == row]
+    assert told
+    assert all(v.channels == (CHANNELS.name(137),) for v in told)
+
+
+@pytest.mark.slow
 def test_a_channel_that_is_known_to_be_bad_never_alarms_and_one_beside_it_does() -> None:
     known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, NEVER_NS, "dead since 2024"),))
     judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
