@@ -26,9 +26,10 @@ from models.scoring.description import HASH_FILE, ArtefactError, Description
 from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
-from models.showers import readers, shipped
+from models.showers import shipped
 from models.showers.pool import Pool
 from models.showers.symmetries import Symmetry
+from models.simulation import sources
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.windows.channel_sums import Standard
@@ -151,9 +152,11 @@ def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
     if certified is None:
         from models.fitting.generation import like_reference  # noqa: PLC0415 - takes torch
 
-        return like_reference(artefact, LEARNT_FROM, seed=1)
+        made = like_reference(artefact, LEARNT_FROM, seed=1)
+        # How far a model is off in energy it cannot say itself: its own have no tails.
+        return replace(made, e_inc=np.full_like(made.e_inc, np.nan))
     geometry = artefact.geometry
-    file = readers.open_source(certified, geometry)
+    file = sources.open_source(certified, geometry)
     found = file.rows(0, min(file.n, LEARNT_FROM)).showers
     pool = Pool(found, np.full(found.n, file.clean))
     mirrors = Symmetry.of_card(artefact.card).images(geometry)

@@ -17,7 +17,7 @@ from models.detector.grids import build
 from models.detector.parts import GridGroup, GridLayer, Part
 from models.scoring.scales import lit_threshold
 from models.scoring.stand_in import stood_in
-from models.simulation.whole import Spread, anywhere, constants, simulated_pool
+from models.simulation.whole import Spread, anywhere, complete, constants, simulated_pool
 from monitor.detector.tree import Detector, Region
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from models.showers.batch import Showers
     from models.simulation.faults import Fault
     from models.simulation.whole import WholeDetector
+    from monitor.windows.channel_sums import ChannelSums
     from monitor.windows.window import Window
 
 WHOLE = 61_200
@@ -54,13 +55,18 @@ SHOWERS_AT_ONCE = 3_000
 """Scored together, about."""
 
 
-def part(modules: int) -> tuple[Detector, Channels]:
-    """Return a ring of so many supermodules of 85 x 20 crystals, and its channels."""
+def part(modules: int, rows: int = 1) -> tuple[Detector, Channels]:
+    """Return rings of so many supermodules of 85 x 20 crystals each, and their channels."""
     layer = GridLayer("crystals", (85, 20), patch=(5, 5))
     groups = (GridGroup("card", (5, 5)), GridGroup("hv", (5, 10)))
-    channels = build((Part("EB", (1, modules), (layer,), wrap="columns", groups=groups),))
-    regions = tuple(Region(i, f"EB{i + 1}", "EB") for i in range(modules))
+    channels = build((Part("EB", (rows, modules), (layer,), wrap="columns", groups=groups),))
+    regions = tuple(Region(i, f"EB{i + 1}", "EB") for i in range(rows * modules))
     return Detector("barrel", regions, channels=channels), channels
+
+
+def whole_barrel() -> tuple[Detector, Channels]:
+    """Return the barrel of 36 supermodules."""
+    return part(18, 2)
 
 
 def whole_of(channels: Channels, artefact: Artefact, seed: int) -> WholeDetector:
@@ -102,6 +108,14 @@ class Stream:
             yield from self._some(n, faults)
             seconds -= n
 
+    def scored(self, n: int) -> tuple[Showers, Scored]:
+        """Return some good showers inside of the detector."""
+        inner = complete(self._channels)
+        showers = self.whole.read(self._rng.choice(inner, n), self._rng)
+        kept = (self._channels.patches(_seeds(showers)) >= 0).all(axis=1)
+        showers = showers[np.flatnonzero(kept)]
+        return showers, self._scorer.score(showers)
+
     def _some(self, n: int, faults: tuple[Fault, ...]) -> Iterator[Window]:
         count = int(self._rng.poisson(self.rate * n))
         entered = self._rng.choice(self._may, count)
@@ -117,22 +131,32 @@ class Stream:
             yield self._window(showers[rows], scored.rows(rows), its)
 
     def _window(self, showers: Showers, scored: Scored, hidden: NDArray[np.bool_] | None) -> Window:
-        ok, seeds = np.flatnonzero(scored.valid), showers.seeds
-        if seeds is None:
-            raise ValueError("showers of a detector of channels have seeds")
-        geometry, reference = self.artefact.geometry, self.artefact.reference
-        sums = tally_channels(
-            seeds[ok], showers.cells[ok], scored.rows(ok), self._channels,
-            geometry=geometry, standard=self._standard,
-        )  # fmt: skip
+        sums = self.by_channel(showers, scored)
         if hidden is not None:
-            rate = reference.lit_rate
-            showers, scored = stood_in(showers, scored, hidden, rate, lit_threshold(geometry))
+            rate, lit = self.artefact.reference.lit_rate, lit_threshold(self.artefact.geometry)
+            showers, scored = stood_in(showers, scored, hidden, rate, lit)
+        return replace(self.by_region(showers, scored), channels=sums)
+
+    def by_channel(self, showers: Showers, scored: Scored) -> ChannelSums:
+        """Return the sums by channel of a data-second."""
+        ok, seeds = np.flatnonzero(scored.valid), _seeds(showers)
+        return tally_channels(
+            seeds[ok], showers.cells[ok], scored.rows(ok), self._channels,
+            geometry=self.artefact.geometry, standard=self._standard,
+        )  # fmt: skip
+
+    def by_region(self, showers: Showers, scored: Scored) -> Window:
+        """Return the window of a data-second, without sums by channel."""
         key = WindowKey(1, self.second // 23, self.second)
-        region = self._channels.region[seeds].astype(np.int64)
-        shape = self._scorer.shape
-        window = tally(key, showers, scored, region, geometry=geometry, shape=shape)
-        return replace(window, channels=sums)
+        region = self._channels.region[_seeds(showers)].astype(np.int64)
+        geometry, shape = self.artefact.geometry, self._scorer.shape
+        return tally(key, showers, scored, region, geometry=geometry, shape=shape)
+
+
+def _seeds(showers: Showers) -> NDArray[np.uint32]:
+    if showers.seeds is None:
+        raise ValueError("showers of a detector of channels have seeds")
+    return showers.seeds
 
 
 def watching(artefact: Artefact, detector: Detector, n_channels: int) -> Monitor:

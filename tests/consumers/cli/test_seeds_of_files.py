@@ -13,6 +13,8 @@ from models.detector import channel_files
 from models.scoring.artefact import Artefact
 from models.simulation import whole
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 ARTEFACT = ROOT / "models" / "artefacts" / "barrel-flux"
 DETECTOR = ROOT / "deploy" / "detectors" / "barrel.toml"
