@@ -19,6 +19,7 @@ from consumers.app import detector_files, settings, wiring
 from consumers.bench.channel_borders import borders
 from consumers.bench.channel_cost import cost
 from consumers.bench.channel_days import days
+from consumers.bench.channel_sheets import page
 from consumers.bench.channel_stream import whole_barrel
 from consumers.bench.channel_trials import trials
 from consumers.wire.user_error import UserError
@@ -110,3 +111,4 @@ def _write(path: Path, done: list[dict[str, Any]]) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     fresh.replace(path)
+    path.with_suffix(".md").write_text(page(done), encoding="utf-8")
