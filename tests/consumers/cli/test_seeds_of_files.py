@@ -8,7 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from consumers.app import settings
+from consumers.cli.checking import Checker
 from consumers.cli.command import main
+from consumers.wire.arrow_form import encode
+from consumers.wire.block import Block
 from models.detector import channel_files
 from models.scoring.artefact import Artefact
 from models.simulation import whole
@@ -135,3 +139,20 @@ def test_a_detector_of_other_patches_is_refused(files, tmp_path, capsys):
     words = ["apply", str(files[0]), f"--artefact={ARTEFACT}", f"--out={tmp_path / 'p.parquet'}"]
     assert main([*words, f"--detector={DETECTOR.with_name('sampling.toml')}"]) == 2
     assert "the channels' layers are" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_record_of_good_showers_at_a_border_is_not_strange(artefact, channels):
+    rng = np.random.default_rng(6)
+    pool = whole.simulated_pool(channels, artefact.geometry, rng.uniform(1e3, 5e4, 300), rng)
+    first = np.arange(20, dtype=np.uint32)  # a row of crystals at the edge
+    showers = whole.anywhere(channels, artefact.geometry, pool).read(rng.choice(first, 300), rng)
+    ones, now = np.ones(showers.n, np.int64), 1_780_000_000 * 10**9
+    block = Block(
+        showers, np.arange(showers.n).astype(np.uint64), ones * now, ones, ones,
+        channels.region[showers.seeds].astype(np.int64), "daq", 0,
+    )  # fmt: skip
+    told = {"artefact": ARTEFACT, "detector": DETECTOR}
+    checker = Checker.of(settings.load(told, {}))
+    checked = checker.check("record", encode(block, artefact.geometry), now + 10**9)
+    assert checked.look is not None
+    assert checked.look.strange < 0.03  # four in ten, were absent cells taken as read
