@@ -43,8 +43,8 @@ class Lengths(NamedTuple):
 
 
 LENGTHS = {
-    1_000.0: Lengths(2 * HOUR, 6 * HOUR, 0),
-    10_000.0: Lengths(HOUR * 2 // 3, HOUR * 2, HOUR // 12),
+    1_000.0: Lengths(2 * HOUR, 4 * HOUR, 0),
+    10_000.0: Lengths(1500, HOUR, 300),
 }
 """By the rate of the whole barrel, Hz."""
 
