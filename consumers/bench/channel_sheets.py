@@ -114,8 +114,8 @@ def _faults(part: str, units: list[Unit]) -> Sheet:
     told = ", ".join(f"{flag:,.0f}" for flag in flags)
     elsewhere = sum(len(unit["elsewhere"]) for unit in units)
     note = (
-        f"Faults of {len(units)} detectors, each with gains, noise and pedestals of its own, "
-        f"{units[0]['good_s'] / 3600:.2g} h of good data and then {units[0]['faults_s'] / 3600:g} h "
+        f"Detectors: {len(units)}, each with gains, noise and pedestals of its own, "
+        f"{units[0]['good_s'] / 3600:.2g} h of good data and then {units[0]['faults_s'] / 3600:.2g} h "
         "with all faults, far from each other, before the watch over channels. Exactly: the last "
         "word of the first alarm names all struck channels and no other. Occupancy: counts of a "
         "channel against mean ± 5σ of the good data, in tumbling windows; so it flags "
