@@ -77,8 +77,8 @@ def _ready(artefact: Artefact, rate: float, seed: int, seconds: int) -> _Ready:
         for monitor, heard in zip(both, said, strict=True):
             heard.extend(_alarms(monitor, window))
         table.add(window.channels)
-        for monitor in occupancy:
-            monitor.take(window.channels, learn=True)
+        for counts in occupancy:
+            counts.take(window.channels, learn=True)
         if stream.second in marks and _enough(table):
             gains.append(gains_of(artefact, table, stream.whole, seed))
     told = {

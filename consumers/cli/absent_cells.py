@@ -95,7 +95,10 @@ def check_seeds(
 def is_whole(showers: Showers, detector: Detector | None) -> NDArray[np.bool_]:
     """Return which showers have all of their cells, shape (N,)."""
     hidden = hidden_of(showers, detector)
-    return np.ones(showers.n, np.bool_) if hidden is None else ~hidden.any(axis=1)
+    if hidden is None:
+        return np.ones(showers.n, np.bool_)
+    whole: NDArray[np.bool_] = np.logical_not(hidden.any(axis=1))
+    return whole
 
 
 def scorer_of(artefact: Artefact, device: str, detector: Detector | None) -> Scorer:

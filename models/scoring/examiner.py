@@ -212,7 +212,8 @@ class Examiner:
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        guessed = mask[:, self.feature_map.core.any(axis=0)].any(axis=1) | blind
+        core = self.feature_map.core.any(axis=0)
+        guessed: NDArray[np.bool_] = np.logical_or(mask[:, core].any(axis=1), blind)
         filled = self.feature_map.fill(_blinded(showers, guessed), mask)
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
