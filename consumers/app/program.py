@@ -16,6 +16,7 @@ from consumers import VERSION
 from consumers.app import detector_files, page_lines, speaking, wiring
 from consumers.app.connected import Connected
 from consumers.app.ending import STOP_S, leave, stop_on_signals
+from consumers.app.known_bad_file import KnownBadFile
 from consumers.app.namesake import namesakes
 from consumers.app.retry import keep_running
 from consumers.app.watched import WatchedSink, WatchedSource
@@ -81,6 +82,7 @@ class Program:
         self._letters = DeadLetters(self._letter_sink, self._exposition.undigested)
         self._catalogue = wiring.Catalogue(self.settings, self.artefact, self.detector)
         self._jobs: list[tuple[str, Callable[[], None]]] = []
+        self._follow_known_bad()
         self._gallery = Gallery(
             geometry,
             self.detector,
@@ -95,12 +97,22 @@ class Program:
 
     # What there is to do
 
+    def _follow_known_bad(self) -> None:
+        path, channels, said = (
+            self.settings.known_bad,
+            self.detector.channels,
+            self.detector.known_bad,
+        )
+        if path is not None and channels is not None and said is not None:
+            file = KnownBadFile(path, channels, said)
+            self._jobs.append(("known bad", partial(file.follow, self.stopping)))
+
     def add_worker(self, artefact: Artefact) -> None:
         """Add a score worker that begins with a model."""
         settings = self.settings
         metrics = WorkerMetrics(self._exposition, self.detector, topic=settings.topic)
         follower = ModelFollower(
-            wiring.model_of(artefact, settings), self._catalogue.model, self._letters
+            wiring.model_of(artefact, settings, self.detector), self._catalogue.model, self._letters
         )
         worker_settings = WorkerSettings(
             name=settings.name,

@@ -65,9 +65,10 @@ class Settings(Judgement):
     """Folder of the model to begin with; once a judge has begun, `calodqm model` changes it."""
 
     certified: Path | None = None
-    """File of showers that the model was certified with: what to expect of showers without masked
-    cells is learnt from it. The shipped models have theirs; without one, any other model generates
-    showers itself, if it has no condition but the energy."""
+    """File of showers that the model was certified with, or `gflash:...`: what to expect of showers
+    without masked cells, and at the borders of a detector, is learnt from it. The shipped models of
+    the test beam have theirs; without one, any other model generates showers itself, if it has no
+    condition but the energy."""
 
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""

@@ -26,9 +26,10 @@ from models.scoring.description import HASH_FILE, ArtefactError, Description
 from models.scoring.fitness import misfits
 from models.scoring.reference import BINS
 from models.scoring.scales import LEVELS
-from models.showers import readers, shipped
+from models.showers import shipped
 from models.showers.pool import Pool
 from models.showers.symmetries import Symmetry
+from models.simulation import sources
 from monitor.judging.monitor import STATE_FORM
 from monitor.judging.selftest import self_testing
 from monitor.windows.channel_sums import Standard
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
     from models.scoring.description import Described
     from models.scoring.reference import ReferenceTable
+    from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
     from monitor.detector.tree import Detector
     from monitor.judging.monitor import Monitor
@@ -103,10 +105,22 @@ def check_fits(form: WindowForm, detector: Detector) -> None:
         )  # fmt: skip
 
 
-def model_of(artefact: Artefact, settings: Settings) -> ScoringModel:
+def scorer_of(artefact: Artefact, settings: Settings, detector: Detector) -> Scorer:
+    """Return what scores showers anywhere in a detector; at its borders, too, it takes seconds."""
+    scorer = artefact.scorer(settings.device)
+    if detector.channels is not None and detector.channels.absences:
+        try:
+            good = good_showers(artefact, settings.certified)
+            scorer.learn_borders(detector.channels.absences, good)
+        except ValueError as error:
+            logger.warning("showers at borders are not calibrated: %s", error)
+    return scorer
+
+
+def model_of(artefact: Artefact, settings: Settings, detector: Detector) -> ScoringModel:
     """Return what a worker scores with."""
     return ScoringModel(
-        artefact.scorer(settings.device),
+        scorer_of(artefact, settings, detector),
         tuple(artefact.feature_map.condition_names),
         expected_rate(artefact.reference),
         artefact.family,
@@ -124,23 +138,25 @@ def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
     Parameters
     ----------
     certified
-        File of some; without one, of a shipped model the file that it was certified with, of any
-        other what it generates itself.
+        File of some; without one, of a shipped model of the test beam the file that it was certified
+        with, of any other what it generates itself.
 
     Raises
     ------
     ValueError
         If they cannot be read or made.
     """
-    shipped_ = {file.read_text().strip() for file in ARTEFACT.parent.glob(f"*/{HASH_FILE}")}
-    if certified is None and artefact.hash in shipped_:
+    ours = ARTEFACT.parent.glob(f"{shipped.PB_LAR.name}-*/{HASH_FILE}")
+    if certified is None and artefact.hash in {file.read_text().strip() for file in ours}:
         certified = shipped.CERTIFIED
     if certified is None:
         from models.fitting.generation import like_reference  # noqa: PLC0415 - takes torch
 
-        return like_reference(artefact, LEARNT_FROM, seed=1)
+        made = like_reference(artefact, LEARNT_FROM, seed=1)
+        # How far a model is off in energy it cannot say itself: its own have no tails.
+        return replace(made, e_inc=np.full_like(made.e_inc, np.nan))
     geometry = artefact.geometry
-    file = readers.open_source(certified, geometry)
+    file = sources.open_source(certified, geometry)
     found = file.rows(0, min(file.n, LEARNT_FROM)).showers
     pool = Pool(found, np.full(found.n, file.clean))
     mirrors = Symmetry.of_card(artefact.card).images(geometry)
@@ -216,7 +232,7 @@ class Catalogue:
         """Return what a worker scores with, or raise `ModelAbsent`."""
         artefact = self.artefact(model)
         try:
-            return model_of(artefact, self.settings)
+            return model_of(artefact, self.settings, self.detector)
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
             raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.app import detector_files, wiring
 from consumers.cli.first_look import FirstLook, first_look
 from consumers.kafka.admin import describe_topics
+from consumers.score.hidden import hidden_cells
 from consumers.wire.block import Block, DecodeError, Expected
 from consumers.wire.codec import decode
 from consumers.wire.user_error import UserError
@@ -89,7 +90,8 @@ class Checker:
         artefact = wiring.artefact_of(given)
         detector = detector_files.detector_of(given)
         detector_files.check_patches(detector, artefact.geometry)
-        return cls(artefact, artefact.scorer(given.device), detector, given.earliest_ns)
+        scorer = wiring.scorer_of(artefact, given, detector)
+        return cls(artefact, scorer, detector, given.earliest_ns)
 
     @property
     def expected(self) -> Expected:
@@ -112,7 +114,8 @@ class Checker:
         names = self.artefact.feature_map.condition_names
         showers = block.showers
         needed = replace(showers, conditions={n: showers.conditions[n] for n in names})
-        look = first_look(needed, self.artefact, self.scorer)
+        hidden = hidden_cells(showers, block.time_ns, self.detector)
+        look = first_look(needed, self.artefact, self.scorer, hidden)
         return Checked(name, "", (), self._holds(block), look)
 
     def _holds(self, block: Block) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.scoring.artefact import Artefact
     from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
@@ -86,9 +88,14 @@ class FirstLook:
         return []
 
 
-def first_look(showers: Showers, artefact: Artefact, scorer: Scorer) -> FirstLook:
-    """Return what a model makes of N >= 1 showers."""
-    scored = scorer.score(showers)
+def first_look(
+    showers: Showers,
+    artefact: Artefact,
+    scorer: Scorer,
+    hidden: NDArray[np.bool_] | None = None,
+) -> FirstLook:
+    """Return what a model makes of N >= 1 showers, of which cells may be absent, shape (N, V)."""
+    scored = scorer.score(showers, hidden=hidden)
     p = scored.p_combined[scored.valid]
     geometry, reference = artefact.geometry, artefact.reference
     mean = [float(showers.cells[:, cut].sum(1, dtype=np.float64).mean()) for cut in geometry.slices]

@@ -68,7 +68,11 @@ def words(args: argparse.Namespace) -> list[str]:
 
 
 def said(
-    args: argparse.Namespace, conditions: Sequence[str] = (), *, stream: bool = False
+    args: argparse.Namespace,
+    conditions: Sequence[str] = (),
+    *,
+    stream: bool = False,
+    seeds: bool = False,
 ) -> Reading:
     """Return what the options say of files, or raise `UserError`.
 
@@ -78,6 +82,8 @@ def said(
         Columns that the model needs.
     stream
         Whether region, run, lumisection and time are wanted.
+    seeds
+        Whether the channels that showers are centred on are wanted.
     """
     unit = {"cells": "", "energies": ""}
     for text in args.unit:
@@ -93,6 +99,7 @@ def said(
             energies_unit=unit["energies"],
             conditions=tuple(conditions),
             stream=stream,
+            seeds=seeds,
             skip_bad=args.skip_bad,
         )
     except TableError as error:
@@ -180,9 +187,12 @@ class Files:
         return {name: self.showers(path) for name, path in paths.items()}
 
 
-def opened(args: argparse.Namespace, model: Described, paths: Sequence[Path]) -> Files:
+def opened(
+    args: argparse.Namespace, model: Described, paths: Sequence[Path], *, seeds: bool = False
+) -> Files:
     """Return the files that a model is to see, all of which fit into memory, or raise `UserError`."""
-    files = Files.open(paths, model.geometry, said(args, model.feature_map.condition_names))
+    told = said(args, model.feature_map.condition_names, seeds=seeds)
+    files = Files.open(paths, model.geometry, told)
     files.check_memory(paths)
     return files
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 1 << 20
 """A file that describes more is a mistake."""
 
+MOST_ABSENCES = 32
+"""Sets of cells that patches lack, of which an expectation of their own is learnt."""
+
 ABSENT = -1
 """Stands in a patch for a cell that lies outside of the detector."""
 
@@ -220,6 +223,20 @@ class Channels:
             name = self.name(int(seeds[~good][0]))
             raise ChannelsError(f"seed {seeds[~good][0]} ({name}): no patch is centred on it")
         return self.patch_map(seeds)
+
+    @cached_property
+    def absences(self) -> tuple[tuple[int, ...], ...]:
+        """Return the sets of cells that patches lack at borders, those of most seeds first.
+
+        Of very many sets only the first `MOST_ABSENCES`.
+        """
+        seeds = np.flatnonzero(self.may_seed).astype(np.uint32)
+        parts = np.array_split(seeds, max(1, len(seeds) // 8192))  # bounded memory
+        rows = np.concatenate([np.packbits(self.patches(p) < 0, axis=1) for p in parts])
+        found, count = np.unique(rows[rows.any(axis=1)], axis=0, return_counts=True)
+        most = found[np.argsort(-count, kind="stable")][:MOST_ABSENCES]
+        cells = np.unpackbits(most, axis=1, count=self.n_cells)
+        return tuple(tuple(np.flatnonzero(one).tolist()) for one in cells)
 
     def misfit(self, geometry: Geometry) -> str:
         """Return why the patches are not showers of a geometry, in one line; empty if they are."""

@@ -39,28 +39,31 @@ class Entry:
     cause: str
 
 
-@dataclass(frozen=True)
 class KnownBad:
-    """What is known to be bad among the channels of a detector."""
+    """What is known to be bad among the channels of a detector; it may be said anew at any time.
 
-    channels: Channels
-    entries: tuple[Entry, ...]
+    Parameters
+    ----------
+    channels, entries
+        Of the detector; what is bad, and when.
+    """
 
-    @cached_property
-    def _edges(self) -> NDArray[np.int64]:
-        return np.unique([ns for entry in self.entries for ns in (entry.begin_ns, entry.end_ns)])
+    def __init__(self, channels: Channels, entries: tuple[Entry, ...]) -> None:
+        self._channels = channels
+        self._said = _Said(channels, entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what is said now."""
+        return self._said.entries
+
+    def renew(self, entries: tuple[Entry, ...]) -> None:
+        """Say anew what is bad, and when; who looks from now on sees all of it."""
+        self._said = _Said(self._channels, entries)
 
     def at(self, time_ns: int) -> NDArray[np.bool_]:
         """Return which channels are bad at a data time, shape (C,)."""
-        bad = np.zeros(len(self.channels), np.bool_)
-        for entry in self.entries:
-            if entry.begin_ns <= time_ns < entry.end_ns:
-                bad[self.channels.members(entry.name)] = True
-        return bad
-
-    @cached_property
-    def _between(self) -> dict[int, NDArray[np.bool_]]:
-        return {}
+        return self._said.at(time_ns)
 
     def cells(self, channels: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which cells of N showers are bad, shape (N, V).
@@ -72,6 +75,32 @@ class KnownBad:
         time_ns
             Data time of each shower, shape (N,).
         """
+        return self._said.cells(channels, time_ns)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What was said at one time; it never changes, so that it can be looked at from any thread."""
+
+    channels: Channels
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def _edges(self) -> NDArray[np.int64]:
+        return np.unique([ns for entry in self.entries for ns in (entry.begin_ns, entry.end_ns)])
+
+    def at(self, time_ns: int) -> NDArray[np.bool_]:
+        bad = np.zeros(len(self.channels), np.bool_)
+        for entry in self.entries:
+            if entry.begin_ns <= time_ns < entry.end_ns:
+                bad[self.channels.members(entry.name)] = True
+        return bad
+
+    @cached_property
+    def _between(self) -> dict[int, NDArray[np.bool_]]:
+        return {}
+
+    def cells(self, channels: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         out = np.zeros(channels.shape, np.bool_)
         stretch = np.searchsorted(self._edges, time_ns, side="right")
         for one in np.unique(stretch).tolist():

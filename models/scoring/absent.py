@@ -97,6 +97,10 @@ class Without:
     target: NDArray[np.float64]
     """Mean of each latent in whole showers, shape (K, D)."""
 
+    response: bool
+    """Whether the incident energies of those it was learnt of were known: else nothing is expected of
+    the response."""
+
     def restored(
         self, latents: NDArray[np.float32], cell: NDArray[np.int64]
     ) -> NDArray[np.float32]:
@@ -162,4 +166,5 @@ def learn(
         square = (after[mine] ** 2 - before[mine] ** 2).mean(axis=0)
         var = reference.latent_moments[1, k] + square - centre[k] ** 2
         scale[k] = np.sqrt(np.maximum(reference.latent_var[k], 0) / np.maximum(var, LEAST_VAR))
-    return Without(cells, table, centre, scale, reference.latent_mean)
+    told = bool(seen.response[known].any())
+    return Without(cells, table, centre, scale, reference.latent_mean, told)

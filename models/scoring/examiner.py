@@ -121,28 +121,32 @@ class Examiner:
         known = classifier is not None
         self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
 
-    def __call__(self, showers: Showers, mask: NDArray[np.bool_] | None = None) -> Seen:
+    def __call__(
+        self, showers: Showers, mask: NDArray[np.bool_] | None = None, *, blind: bool = False
+    ) -> Seen:
         """Return raw scores and latents of N >= 1 showers.
 
         Parameters
         ----------
         mask
             True for cells that must not count, shape (V,) or (N, V).
+        blind
+            Whether the incident energies of showers without some cells are not to be looked at.
         """
-        key = keys(showers)
-        tie = uniform(key, 1, first=1)[:, 0]
         if mask is None or not mask.any():
-            return self._whole(showers, key, tie)
+            return self._whole(showers)
         full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
         for chunk in _chunks(showers.n):
-            found = self._masked(showers[chunk.rows], full[chunk.rows], tie[chunk.rows])
+            found = self._masked(showers[chunk.rows], full[chunk.rows], blind=blind)
             parts.append([column[: chunk.n] for column in found])
         columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
         return self._seen(showers, *columns)
 
-    def _whole(self, showers: Showers, key: NDArray[np.uint64], tie: NDArray[np.float64]) -> Seen:
+    def _whole(self, showers: Showers) -> Seen:
         """Return what is seen of showers whose cells all count."""
+        key = keys(showers)
+        tie = uniform(key, 1, first=1)[:, 0]
         of, cells, chunks = self.feature_map, showers.cells, _chunks(showers.n)
         core = [of.core_energy(cells[chunk.rows])[: chunk.n] for chunk in chunks]
         # One look at what is a few numbers a shower: chunk by chunk, calls would cost more than work.
@@ -202,15 +206,15 @@ class Examiner:
     def _output(self, features: Features) -> FlowOutput:
         return self.evaluate(features.to(self.device))
 
-    def _masked(
-        self, showers: Showers, mask: NDArray[np.bool_], tie: NDArray[np.float64]
-    ) -> _Masked:
+    def _masked(self, showers: Showers, mask: NDArray[np.bool_], *, blind: bool) -> _Masked:
         """Return what is seen with masked cells where the flow expects them: latent 0.
 
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        filled = self.feature_map.fill(_blinded(showers, mask, self.feature_map.core), mask)
+        core = self.feature_map.core.any(axis=0)
+        guessed: NDArray[np.bool_] = np.logical_or(mask[:, core].any(axis=1), blind)
+        filled = self.feature_map.fill(_blinded(showers, guessed), mask)
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]
@@ -233,17 +237,18 @@ class Examiner:
             share = n_cells / (n_cells - n_masked).clamp(min=1)
             residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
         expected = FlowOutput(output.nll.cpu(), latents, residuals)
+        # What breaks ties, too, is drawn from what is left of a shower.
+        tie = uniform(keys(filled), 1, first=1)[:, 0]
         raw = self._raw(features._replace(cells=best), expected, filled.cells, tie)
         raw[:, self.score_names.index("typicality")] += n_masked.numpy()
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
         return _Masked(raw, latents.numpy(), features.conditions.numpy(), e_rec, filled.e_inc)
 
 
-def _blinded(showers: Showers, mask: NDArray[np.bool_], core: NDArray[np.float32]) -> Showers:
-    """Return showers whose incident energy is forgotten where a masked cell is in a layer's core.
+def _blinded(showers: Showers, guessed: NDArray[np.bool_]) -> Showers:
+    """Return showers whose incident energy is forgotten where their energy is partly a guess.
 
-    Their energy is partly a guess: what it says of the response would be too.
+    Where a masked cell is in a layer's core: what that says of the response would be a guess too.
     """
-    guessed = mask[:, core.any(axis=0)].any(axis=1)
     e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
     return replace(showers, e_inc=e_inc)

@@ -13,7 +13,7 @@ from models.scoring.reference import BINS, bins
 from models.scoring.scored import Scored
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from numpy.typing import NDArray
 
@@ -42,6 +42,7 @@ class Scorer:
         self._score_map = score_map
         self._weights = score_map.both_weights
         self._without: dict[Cells, Without] = {}
+        self._kept: frozenset[Cells] = frozenset()
         self.reference = reference
         self.geometry = geometry
         self.family = family
@@ -62,13 +63,26 @@ class Scorer:
         learnt = learn(self._examine, self._score_map, self.reference, self.geometry, good, cells)
         self._without = {**self._without, cells: learnt}
 
+    def learn_borders(self, sets: Collection[Cells], good: Showers) -> None:
+        """Learn what to expect of showers whose patch leaves the detector, and never forget it.
+
+        Parameters
+        ----------
+        sets
+            Cells that patches lack: `models.detector.channels.Channels.absences`.
+        """
+        for cells in sets:
+            self.learn(cells, good)
+        self._kept = self._kept | frozenset(sets)
+
     def knows(self, cells: Cells) -> bool:
         """Return whether it has learnt what to expect without some cells."""
         return cells in self._without
 
     def keep(self, sets: Collection[Cells]) -> None:
-        """Forget what was learnt of other sets of cells."""
-        self._without = {c: learnt for c, learnt in self._without.items() if c in sets}
+        """Forget what was learnt of other sets of cells, borders left aside."""
+        kept = self._kept.union(sets)
+        self._without = {c: learnt for c, learnt in self._without.items() if c in kept}
 
     def score(
         self,
@@ -86,8 +100,8 @@ class Scorer:
             Cells that showers lack, whatever they hold: their latents are 0. Showers without cells
             that nothing was learnt of are unknown.
         hidden
-            True for further cells that must not count, too many sets of them to learn of each,
-            shape (N, V): what is expected of the others stays what it is.
+            True for further cells that must not count, shape (N, V). What is expected of the others
+            stays what it is where nothing was learnt of the set: there may be very many.
         """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
@@ -96,14 +110,37 @@ class Scorer:
         if showers.n == 0 or (absent is None and hidden is None):
             return self._score(showers, (), None)
         parts = [
-            (cells, rows, None if hidden is None or not hidden[rows].any() else hidden[rows])
+            part
             for cells, every in (absent or Absent.none(showers.n)).parts()
-            for rows in _apart(every, hidden)
+            for part in self._parts(cells, every, hidden)
         ]
         scored = [self._score(showers[rows], cells, mask) for cells, rows, mask in parts]
         order = np.argsort(np.concatenate([rows for _, rows, _ in parts]))
         columns = (f.name for f in fields(Scored))
         return Scored(*(np.concatenate([getattr(s, c) for s in scored])[order] for c in columns))
+
+    def _parts(
+        self, cells: Cells, rows: NDArray[np.int64], hidden: NDArray[np.bool_] | None
+    ) -> Iterator[tuple[Cells, NDArray[np.int64], NDArray[np.bool_] | None]]:
+        """Yield rows with what they lack: a set of which something was learnt, or hidden cells."""
+        touched = np.zeros(len(rows), np.bool_) if hidden is None else hidden[rows].any(axis=1)
+        if hidden is None or not touched.any():
+            yield cells, rows, None
+            return
+        if not touched.all():  # whole showers take the fast path
+            yield cells, rows[~touched], None
+        rows = rows[touched]
+        packed = np.packbits(hidden[rows], axis=1)
+        found, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        learnt = np.full(len(found), -1)
+        for i, row in enumerate(rows[first].tolist()):
+            lacks = tuple(sorted({*cells, *np.flatnonzero(hidden[row]).tolist()}))
+            if lacks in self._without:
+                learnt[i] = i
+                yield lacks, rows[which == i], None
+        rest = rows[learnt[which] < 0]
+        if len(rest):
+            yield cells, rest, hidden[rest]
 
     def _score(self, showers: Showers, cells: Cells, hidden: NDArray[np.bool_] | None) -> Scored:
         """Return the scores of showers that lack the same cells."""
@@ -113,7 +150,7 @@ class Scorer:
         mask = mask_of(cells, self.geometry.n_cells) if cells else None
         if hidden is not None:
             mask = hidden if mask is None else hidden | mask
-        seen = self._examine(showers, mask)
+        seen = self._examine(showers, mask, blind=without is not None and not without.response)
         table = self.reference if without is None else without.table
         cell = table.condition_cell(seen.e_rec)
         scores = self._score_map(seen.raw, seen.energy)
@@ -144,14 +181,6 @@ class Scorer:
             np.ones(n, np.bool_),
             np.zeros((n, s), np.int64),
         )
-
-
-def _apart(rows: NDArray[np.int64], hidden: NDArray[np.bool_] | None) -> list[NDArray[np.int64]]:
-    """Return rows with hidden cells and rows without apart: the latter take the fast path."""
-    if hidden is None:
-        return [rows]
-    touched = hidden[rows].any(axis=1)
-    return [part for part in (rows[~touched], rows[touched]) if len(part)]
 
 
 def pick_device(name: str) -> torch.device:

@@ -26,6 +26,9 @@ CALOGAN_ENERGY = ("energy", "GeV")
 
 STREAM = ("region", "run", "lumisection", "time")
 
+SEED = "seed"
+"""Column of the channels that showers are centred on."""
+
 LIKE_ENERGIES = (
     "incident_energy", "incident_energies", "energies", "energy", "einc", "true_energy",
     "truth_energy", "gen_energy", "beam_energy", "initial_energy", "kinetic_energy",
@@ -59,6 +62,9 @@ class Reading:
 
     stream: bool = False
     """Read `STREAM` too, where there."""
+
+    seeds: bool = False
+    """Read `SEED` too, where there."""
 
     skip_bad: bool = False
     """Leave showers out that cannot be, and count them; else the first is an error."""
@@ -98,7 +104,7 @@ class Layout:
     """MeV."""
 
     others: Mapping[str, Place] = field(default_factory=dict)
-    """Conditions and `STREAM`."""
+    """Conditions, `STREAM` and `SEED`."""
 
 
 def layout(contents: Contents, geometry: Geometry, said: Reading) -> Layout:
@@ -119,7 +125,8 @@ def layout(contents: Contents, geometry: Geometry, said: Reading) -> Layout:
     widths = _widths(table, names, geometry, n)
     energy, unit = _energy(contents, at, said, calogan=names[0] != "showers")
     _check_energy(contents, energy, n)
-    wanted = [*said.conditions, *(s for s in STREAM if said.stream and s in table.columns)]
+    also = (*(STREAM if said.stream else ()), *((SEED,) if said.seeds else ()))
+    wanted = [*said.conditions, *(name for name in also if name in table.columns)]
     for name in wanted:
         _check_numbers(table, name, n)
     return Layout(

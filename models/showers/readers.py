@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.showers.batch import Showers, ShowersError
+from models.showers.batch import Showers, ShowersError, concatenate
 from models.showers.containers import open_tables
-from models.showers.layouts import Layout, Place, Reading, layout
+from models.showers.layouts import SEED, Layout, Place, Reading, layout
 from models.showers.recordings import Bad, Piece, Recording
 from models.showers.tables import TableError, Values
 
@@ -57,6 +57,11 @@ class ShowerFile:
     def clean(self) -> bool:
         """Return whether cells are without the noise of the geometry, as the file states."""
         return self.geometry.noise_mev > 0 and self.contents.noise_mev == 0
+
+    @property
+    def has_seeds(self) -> bool:
+        """Return whether the file says where its showers are, read or not."""
+        return SEED in self.contents.tables[next(iter(self.layout.cells)).table].columns
 
     @property
     def bytes(self) -> int:
@@ -163,6 +168,7 @@ def gather(files: Sequence[ShowerFile]) -> Gathered:
     cells = np.empty((total, files[0].geometry.n_cells), np.float32)
     e_inc = np.empty(total, np.float32)
     extra = {name: np.empty(total, np.float32) for name in files[0].said.conditions}
+    seeds = np.empty(total, np.uint32) if all(SEED in f.layout.others for f in files) else None
     at, counts, bad = 0, [], []
     for file in files:
         before, skipped = at, list[Bad]()
@@ -171,13 +177,17 @@ def gather(files: Sequence[ShowerFile]) -> Gathered:
             cells[to], e_inc[to] = part.showers.cells, part.showers.e_inc
             for name, values in extra.items():
                 values[to] = part.showers.conditions[name]
+            if seeds is not None and part.showers.seeds is not None:
+                seeds[to] = part.showers.seeds
             skipped += part.bad
             at = to.stop
         if at == before:
             raise ReaderError(f"{file.path}: no row holds a shower: {skipped[0]}")
         counts.append(at - before)
         bad.append(tuple(skipped))
-    showers = Showers(cells[:at], e_inc[:at], {n: values[:at] for n, values in extra.items()})
+    conditions = {name: values[:at] for name, values in extra.items()}
+    where = None if seeds is None else seeds[:at]
+    showers = Showers(cells[:at], e_inc[:at], conditions, where)
     return Gathered(showers, tuple(counts), tuple(bad))
 
 
@@ -187,16 +197,8 @@ def joined(parts: list[Recording], file: ShowerFile) -> Recording:
         raise ReaderError(f"{file.path}: holds no showers")
     if len(parts) == 1:
         return parts[0]
-    showers = Showers(
-        np.concatenate([part.showers.cells for part in parts]),
-        np.concatenate([part.showers.e_inc for part in parts]),
-        {
-            name: np.concatenate([part.showers.conditions[name] for part in parts])
-            for name in parts[0].showers.conditions
-        },
-    )
     return Recording(
-        showers,
+        concatenate([part.showers for part in parts]),
         np.concatenate([part.row for part in parts]),
         {n: np.concatenate([part.stream[n] for part in parts]) for n in parts[0].stream},
         tuple(one for part in parts for one in part.bad),

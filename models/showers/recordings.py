@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from models.showers.batch import E_MAX, Showers
-from models.showers.layouts import STREAM, Layout, Place
+from models.showers.layouts import SEED, STREAM, Layout, Place
 from models.showers.tables import NULL, TableError, Values
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ KINDS: dict[str, type[np.integer[Any]]] = {
     "run": np.uint32,
     "lumisection": np.uint32,
     "time": np.int64,
+    SEED: np.uint32,
 }
 
 LOOK_LIKE = {"seconds": 1e9, "milliseconds": 1e12, "microseconds": 1e15}
@@ -92,6 +93,7 @@ class Piece:
         cells, e_inc = self._cells(), self._e_inc()
         extra = {name: self._condition(name, others[name]) for name in conditions}
         stream = {n: self._stream(n, others[n]) for n in STREAM if n in others}
+        seeds = self._stream(SEED, others[SEED]) if SEED in others else None
         bad = tuple(self._bad[row] for row in sorted(self._bad))
         if bad and not skip_bad:
             raise TableError(f"{bad[0]}; --skip-bad leaves out what is no shower")
@@ -100,7 +102,8 @@ class Piece:
             cells, e_inc = cells[kept], e_inc[kept]
             extra = {name: values[kept] for name, values in extra.items()}
             stream = {name: values[kept] for name, values in stream.items()}
-        return Recording(Showers(cells, e_inc, extra), kept + self._at, stream, bad)
+            seeds = None if seeds is None else seeds[kept]
+        return Recording(Showers(cells, e_inc, extra, seeds), kept + self._at, stream, bad)
 
     def _note(self, row: int, column: str, fault: str | None, what: str, where: str) -> None:
         """Note the first thing that is wrong with a row: what the table says, or what we see."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.scoring.scored import Scored
-    from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
+
+
+class Scores(Protocol):
+    """What is needed of a scorer."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Return the cells of a shower."""
+
+    def score(self, showers: Showers) -> Scored:
+        """Return scores and latents."""
 
 
 def injected(geometry: Geometry) -> dict[str, Fault]:
@@ -95,7 +105,7 @@ FEWEST = 20
 
 
 def scorings(
-    scorer: Scorer,
+    scorer: Scores,
     good: Showers,
     anomalies: Mapping[str, Showers],
     faults: Mapping[str, Fault],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.detector.tree import Level
+from monitor.sequential.channel_tests import CORE, INNER, STREAMS, Stream
+from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,13 @@ OF_THE_REST_NATS = 8.0
 ALIKE = 0.3
 """Evidence of a channel over that of the strongest one beside it, from which on it fails too: what a
 channel shows depends on those beside it, so that one fault shows a little in all of them."""
+
+
+SILENT = [
+    STREAMS.index(stream)
+    for stream in (Stream(Test.OCCUPANCY, INNER, 0.1), Stream(Test.SEEDS, CORE, 0.1))
+]
+"""Streams of channels that say nothing at all: never lit, or never the centre of a shower."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +76,8 @@ class ChannelExtents:
         """Return what to name of a fault that a unit showed.
 
         Single channels, a given group or a rectangle: what explains most of what has come since the
-        onset, less what it takes to name it.
+        onset, less what it takes to name it. Channels that say nothing come first: those beside
+        them show the most, for their showers lack a part, and are sound.
 
         Parameters
         ----------
@@ -78,16 +88,43 @@ class ChannelExtents:
         each = np.where(free, scores.max(1), 0.0)
         among = at.watch.units.members(unit)
         best = int(among[np.argmax(each[among])])
+        silent = _of_free(scores[:, SILENT].sum(1), free)
+        near = self.blocks.near(among.tolist())
+        quiet = int(np.argmax(np.where(near, silent, -np.inf)))
+        worth, extent = self._named(quiet, silent, silent, at)
+        if worth < 2 * np.log(self._n):
+            together = _of_free(scores[:, stream], free)
+            _, extent = self._named(best, each, together, at, alike=True)
+        return extent
+
+    def _named(
+        self,
+        best: int,
+        each: NDArray[np.float64],
+        together: NDArray[np.float64],
+        at: ChannelMoment,
+        *,
+        alike: bool = False,
+    ) -> tuple[float, Extent]:
+        """Return what explains most around a channel, and how much that is.
+
+        Parameters
+        ----------
+        each, together
+            What every channel says by itself, and as part of a group, shape (C,).
+        alike
+            Whether what fails together must look alike: sound channels may say something as well.
+        """
         alone = self._single(best, each)
-        together = np.where(free, scores[:, stream], np.minimum(scores[:, stream], 0))
         found = [
             (_worth(together[channels], cost), place, Level.GROUP, channels)
             for place, channels, cost in self._candidates(best, together, at)
+            if place in at.watch.units.groups or not alike or self._alike(together[channels])
         ]
         found.append((float((each[alone] - np.log(self._n)).sum()), "", Level.CHANNEL, alone))
-        _, place, level, channels = max(found, key=lambda item: item[0])
+        worth, place, level, channels = max(found, key=lambda item: item[0])
         order = channels[np.argsort(-each[channels], kind="stable")].tolist()
-        return Extent(place or self.blocks.channels.name(order[0]), level, order)
+        return worth, Extent(place or self.blocks.channels.name(order[0]), level, order)
 
     def _single(self, best: int, each: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return one to `FEW` channels that say by themselves that they fail, with the best one."""
@@ -112,6 +149,19 @@ class ChannelExtents:
             cost = float(2 * np.log(size) + np.log(len(self.blocks.fields)))
             found.append((self.blocks.names(block), block, cost))
         return found
+
+    def _alike(self, said: NDArray[np.float64]) -> bool:
+        """Return whether channels may fail together: where one fails for sure, most do.
+
+        Beside one or two that fail, all show something.
+        """
+        most = float(said.max())
+        return most < 2 * np.log(self._n) or float(np.quantile(said, 0.25)) >= ALIKE * most
+
+
+def _of_free(said: NDArray[np.float64], free: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return what channels say, as far as they are not claimed by another fault."""
+    return np.where(free, said, np.minimum(said, 0.0))
 
 
 def _worth(said: NDArray[np.float64], cost: float) -> float:

@@ -127,11 +127,10 @@ class ChannelMonitor:
         distrusted
             Regions that teach nothing now, shape (R,).
         """
-        self._ignore(second)
+        changes = self._ignore(second)
         self.view.add(second, sums)
-        changes: list[Change[ChannelCase]] = []
         if self.watch.step(second, sums, new=new):
-            changes = self._decide(held)
+            changes += self._decide(held)
         flagged = self.cases.claimed() | self._ignored | self._of_regions(distrusted)
         if new and self.live.step(second, sums, flagged):
             self._adopt()
@@ -196,14 +195,23 @@ class ChannelMonitor:
     def _adopt(self) -> None:
         self.watch.adopt(self.live.constants, self.live.epoch, self.live.centre)
 
-    def _ignore(self, second: int) -> None:
-        """Put in force what is masked, and what is known to be bad at a data-second."""
+    def _ignore(self, second: int) -> list[Change[ChannelCase]]:
+        """Put in force what is masked, and what is known to be bad at a data-second.
+
+        Returns the cases that it covers wholly, closed.
+        """
         ignored = self._masked
         if self._known_bad is not None:
             ignored = ignored | self._known_bad.at(second * SECOND_NS)
-        if (ignored != self._ignored).any():
-            self._ignored = ignored
-            self._arrange()
+        moved = ignored != self._ignored
+        if not moved.any():
+            return []
+        self._ignored = ignored
+        self._settling = self._settling | self.reached(moved)
+        covered = [case for case in self.cases.open if ignored[case.channels].all()]
+        changes = [self.cases.close(case, self._clock.now) for case in covered]
+        self._arrange()
+        return changes
 
     @property
     def ignored(self) -> NDArray[np.bool_]:
@@ -212,15 +220,9 @@ class ChannelMonitor:
 
     def mask(self, channels: Iterable[int]) -> list[Change[ChannelCase]]:
         """Put masks in force; return the cases that they cover wholly, closed."""
-        before, self._masked = self._masked, np.zeros(len(self.channels), bool)
+        self._masked = np.zeros(len(self.channels), bool)
         self._masked[list(channels)] = True
-        self._settling = self._settling | self.reached(before != self._masked)
-        self._ignore(self._clock.now)
-        covered = [case for case in self.cases.open if self._ignored[case.channels].all()]
-        changes = [self.cases.close(case, self._clock.now) for case in covered]
-        if changes:
-            self._arrange()
-        return changes
+        return self._ignore(self._clock.now)
 
     def obey(self, act: ReferenceAct) -> None:
         """Carry out an order about references."""

@@ -259,6 +259,7 @@ class Monitor:
         out: list[Statement] = []
         distrusted = self._cases.claimed() | self.watch.masked
         changes = channels.step(second, sums, new=new, held=diffuse, distrusted=distrusted)
+        self._sections.left_out = channels.left_out()
         for change in changes:
             for case in [c for c in self._cases.open if channels.folds(change, c)]:
                 change.case.children += [case.id, *case.children]

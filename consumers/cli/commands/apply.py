@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from consumers.cli import inputs, reading
+from consumers.cli import absent_cells, inputs, reading
 from consumers.cli.reading import Files
 from consumers.wire.user_error import UserError
-from models.showers.layouts import STREAM
+from models.showers.layouts import SEED, STREAM
 from models.showers.recordings import Bad, left_out
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from models.scoring.scored import Scored
     from models.showers.readers import ShowerFile
     from models.showers.recordings import Recording
+    from monitor.detector.tree import Detector
 
 STREAM_TYPES = {
     "region": pa.uint16(),
     "run": pa.uint32(),
     "lumisection": pa.uint32(),
     "time": pa.timestamp("ns", "UTC"),
+    SEED: pa.uint32(),
 }
 
 
@@ -42,19 +44,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artefact", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    absent_cells.add_arguments(parser)
     reading.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score chunk by chunk: a file may be larger than the memory."""
     artefact = inputs.artefact(args.artefact)
-    told = reading.said(args, artefact.feature_map.condition_names, stream=True)
+    detector = absent_cells.detector_with_channels(args, artefact.geometry)
+    conditions = artefact.feature_map.condition_names
+    told = reading.said(args, conditions, stream=True, seeds=detector is not None)
     source = Files.open([args.input], artefact.geometry, told).opened[args.input]
+    absent_cells.tell_unused(source)
     partial = args.out.with_name(args.out.name + ".partial")
     try:
-        known, bad = _write(partial, source, artefact, args.device)
+        known, bad = _write(partial, source, artefact, args.device, detector)
         partial.replace(args.out)
-    except ValueError as error:
+    except (ValueError, UserError) as error:
         partial.unlink(missing_ok=True)
         raise UserError(str(error)) from None
     except OSError as error:
@@ -67,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(
-    path: Path, source: ShowerFile, artefact: Artefact, device: str
+    path: Path, source: ShowerFile, artefact: Artefact, device: str, detector: Detector | None
 ) -> tuple[int, tuple[Bad, ...]]:
     """Write the rows; return how many incident energies are known, and which rows are null."""
-    scorer = artefact.scorer(device)
-    stream = [name for name in STREAM if name in source.layout.others]
+    scorer = absent_cells.scorer_of(artefact, device, detector)
+    stream = [name for name in (*STREAM, SEED) if name in source.layout.others]
     schema = _schema(artefact.score_names, artefact.hash, artefact.reference.id, stream)
     known, bad, at = 0, list[Bad](), 0
     with pq.ParquetWriter(path, schema) as writer, _bar() as bar:
@@ -80,7 +86,9 @@ def _write(
             known += int(np.count_nonzero(~np.isnan(part.showers.e_inc)))
             bad += part.bad
             n = part.showers.n + len(part.bad)
-            table = _table(part, scorer.score(part.showers), schema)
+            absent_cells.check_seeds(source, part.showers, part.row, detector)
+            hidden = absent_cells.hidden_of(part.showers, detector, part.stream.get("time"))
+            table = _table(part, scorer.score(part.showers, hidden=hidden), schema)
             writer.write_table(_in_place(table, part.row - at, n))
             at += n
             bar.update(task, advance=n)
@@ -116,8 +124,11 @@ def _table(recording: Recording, scored: Scored, schema: pa.Schema) -> pa.Table:
     names = [name.removeprefix("p_") for name in schema.names if name.startswith("p_")]
     bad = ~scored.valid
     unknown = np.isnan(showers.e_inc)
+    stream = dict(recording.stream)
+    if showers.seeds is not None:
+        stream[SEED] = showers.seeds
     columns: list[Any] = [
-        pa.array(values).cast(schema.field(name).type) for name, values in recording.stream.items()
+        pa.array(values).cast(schema.field(name).type) for name, values in stream.items()
     ]
     columns += [pa.array(showers.e_inc, mask=unknown)]
     for values in (scored.scores, scored.p):

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from consumers.cli import inputs, reading
+from consumers.cli import absent_cells, inputs, reading
 from consumers.wire.user_error import UserError
 from models.scoring.scales import LEVELS
 from models.showers.symmetries import Symmetry
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.studies.energies import Likeness, Linearity
     from models.studies.evaluation import Row
     from models.studies.power import Curve
+    from monitor.detector.tree import Detector
 
 SIMULATED = 1500
 """Showers of the fast simulation that the good ones are compared with, for the plots."""
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the injected faults, and of how many showers show them",
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    absent_cells.add_arguments(parser)
     reading.add_arguments(parser)
 
 
@@ -95,21 +97,20 @@ def _run(args: argparse.Namespace) -> int:
     from models.studies import energies, evaluation, power  # noqa: PLC0415
 
     artefact = inputs.artefact(args.artefact)
-    strange_files = reading.named(args.anomaly, "--anomaly")
-    files = reading.opened(args, artefact, [args.good, *strange_files.values()])
-    good, anomalies = files.showers(args.good), files.named(strange_files)
+    detector = absent_cells.detector_with_channels(args, artefact.geometry)
+    files, good, anomalies = _showers(args, artefact, detector)
     if args.unknown_energy:
         good = _forget(good)
         anomalies = {name: _forget(showers) for name, showers in anomalies.items()}
     rng = np.random.default_rng(args.seed)
     faults = {} if args.no_faults else evaluation.injected(artefact.geometry)
-    scorer = artefact.scorer(args.device)
+    scorer = absent_cells.Hiding(absent_cells.scorer_of(artefact, args.device, detector), detector)
     first, *strange = evaluation.scorings(scorer, good, anomalies, faults, rng)
     n_cells = artefact.reference.n_cells
     names = artefact.score_names
     rows = [evaluation.compare(first, trial, names, n_cells) for trial in strange]
     if args.images:
-        calibrations = _of_images(artefact, files, args)
+        calibrations = _of_images(artefact, files, args, detector)
     else:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
@@ -137,6 +138,21 @@ def _run(args: argparse.Namespace) -> int:
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
         print(report.write(args.plots, plots, title, about, rows, curves))
     return 0
+
+
+def _showers(
+    args: argparse.Namespace, artefact: Artefact, detector: Detector | None
+) -> tuple[Files, Showers, dict[str, Showers]]:
+    """Return the files, the good showers in them, and the strange ones by name."""
+    strange = reading.named(args.anomaly, "--anomaly")
+    paths = [args.good, *strange.values()]
+    files = reading.opened(args, artefact, paths, seeds=detector is not None)
+    good, anomalies = files.showers(args.good), files.named(strange)
+    for path, showers in zip(paths, (good, *anomalies.values()), strict=True):
+        absent_cells.tell_unused(files.opened[path])
+        rows = np.arange(showers.n)
+        absent_cells.check_seeds(files.opened[path], showers, rows, detector)
+    return files, good, anomalies
 
 
 def _print_left_out(geometry: Geometry) -> None:
@@ -174,14 +190,18 @@ def _print_energies(linear: Sequence[Linearity]) -> None:
 
 
 def _of_images(
-    artefact: Artefact, files: Files, args: argparse.Namespace
+    artefact: Artefact, files: Files, args: argparse.Namespace, detector: Detector | None
 ) -> tuple[Calibration, ...]:
-    """Return the calibration on every image of the good showers under the model's symmetries."""
+    """Return the calibration on every image of the good showers under the model's symmetries.
+
+    Those whose patch leaves the detector have no image: it leaves elsewhere.
+    """
     from models.fitting import certification  # noqa: PLC0415  torch takes seconds
     from models.scoring import measures  # noqa: PLC0415
 
     options = certification.CertificationOptions(draws=1, symmetry=Symmetry.of_card(artefact.card))
     pool = files.pool([args.good])
+    pool = pool[np.flatnonzero(absent_cells.is_whole(pool.showers, detector))]
     if args.unknown_energy:
         pool = replace(pool, showers=_forget(pool.showers))
     # Another stream than that of references: the same noise would make both alike.

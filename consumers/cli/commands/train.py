@@ -15,6 +15,7 @@ from consumers.cli.reading import Files
 from consumers.wire.user_error import UserError
 from models.detector import files as geometries
 from models.detector.geometry import GeometryError
+from models.simulation.sources import SIMULATED
 
 if TYPE_CHECKING:
     import argparse
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
                 Session(pick_device(args.device), progress, checkpoint, args.mixed),
                 certify=files.pool(args.certify) if args.certify else None,
                 start=start,
-                card={"files": [path.name for path in (*args.data, *args.certify)]},
+                card={"files": [_told(path) for path in (*args.data, *args.certify)]},
             )
             made = accepted(made, args.despite)
             if test is not None:
@@ -129,6 +130,11 @@ def run(args: argparse.Namespace) -> int:
     _drop(args.out)
     print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
     return 0
+
+
+def _told(path: Path) -> str:
+    """Return what a card says of a file: its name, or all that was asked of the fast simulation."""
+    return str(path) if str(path).startswith(SIMULATED) else path.name
 
 
 def _drop(folder: Path) -> None:

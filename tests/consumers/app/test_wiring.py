@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,3 +63,19 @@ def test_an_unremarkable_shower_is_the_image_of_no_latent(both):
     standard = feature_map.standardised(feature_map.e_rec(cells), {})
     image = feature_map.inverse(torch.zeros(cells.shape), torch.from_numpy(standard))
     np.testing.assert_allclose(feature_map.typical(cells), image, rtol=2e-5, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_shipped_model_of_a_barrel_learns_from_showers_of_its_own_cells():
+    barrel = Artefact.load(wiring.ARTEFACT.parent / "barrel-flux")
+    good = wiring.good_showers(barrel, None)
+    assert good.cells.shape[1] == barrel.geometry.n_cells
+    assert np.isnan(good.e_inc).all()
+
+
+@pytest.mark.slow
+def test_showers_to_learn_from_may_be_those_of_the_fast_simulation():
+    barrel = Artefact.load(wiring.ARTEFACT.parent / "barrel-flux")
+    good = wiring.good_showers(barrel, Path("gflash:gamma,n=300"))
+    assert good.n == 300
+    assert np.isfinite(good.e_inc).all()

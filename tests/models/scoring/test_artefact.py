@@ -247,5 +247,5 @@ def test_features_of_no_showers_are_refused(copy, name, change):
 
 
 def test_the_shipped_models_load_and_fit():
-    for name in ("pb-lar-flux", "pb-lar-caloflow"):
+    for name in ("pb-lar-flux", "pb-lar-caloflow", "barrel-flux", "sampling-flux"):
         assert misfits(Artefact.load(SHIPPED / name)) == ()

@@ -107,6 +107,38 @@ def test_a_dead_card_is_one_alarm_of_the_card() -> None:
 
 
 @pytest.mark.slow
+def beside(channels, n_out):
+    """Return the channels in a patch with some, that are not of these."""
+    patch = CHANNELS.patches(np.array(sorted(channels), np.uint32))
+    near = {int(c) for c in patch.ravel() if c >= 0}
+    return tuple(sorted(near - set(channels)))[:n_out]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [True, False])
+def test_a_dead_card_is_named_though_those_beside_it_show_more(given: bool) -> None:
+    channels = CHANNELS if given else replace(CHANNELS, groups={})
+    name, members = list(CHANNELS.groups.items())[5]
+    gone = tuple(members.tolist())
+    around = beside(gone, 40)
+
+    def change(touched) -> None:
+        dead(*gone)(touched)
+        touched.z[touched.at(*around) & (touched.ring < 2)] *= 4.0  # their showers lack a part
+
+    judge, stream = monitor(replace(DETECTOR, channels=channels)), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = change, gone
+    said = alarms(play(judge, stream, 120))
+    first = [alarm for alarm in said if alarm.channels and alarm.id == said[0].id]
+    named = {channel.channel for channel in first[-1].channels}
+    assert named == set(gone)
+    assert first[-1].kind is Kind.DEAD
+    if given:
+        assert first[-1].place == name
+
+
+@pytest.mark.slow
 def test_what_fails_together_is_found_where_no_group_is_given() -> None:
     bare = replace(CHANNELS, groups={})
     reference = expectation(50_000, np.random.default_rng(99))
@@ -133,6 +165,37 @@ def test_a_masked_channel_is_quiet_and_a_new_one_beside_it_alarms() -> None:
     stream.change, stream.dead = dead(137, 138), (137, 138)
     (other, *_) = alarms(play(judge, stream, 60))
     assert other.place == CHANNELS.name(138)
+
+
+@pytest.mark.slow
+def test_what_is_said_to_be_bad_while_it_alarms_ends_its_alarm_and_stands_in_verdicts() -> None:
+    known = KnownBad(CHANNELS, ())
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = dead(137), (137,)
+    raised = [a for a in alarms(play(judge, stream, 200)) if a.state is State.RAISED]
+    assert [a.place for a in raised] == [CHANNELS.name(137)]
+    known.renew((Entry(CHANNELS.name(137), 0, NEVER_NS, "dead"),))
+    said = play(judge, stream, 10)
+    assert [a.state for a in alarms(said) if a.id == raised[0].id] == [State.CLEARED]
+    assert judge.open_alarms() == ()
+    said = [*play(judge, stream, 60), *judge.close()]
+    assert not alarms(said)
+    row = int(CHANNELS.region[137])
+    told = [v for v in verdicts(said) if v.region == row]
+    assert told
+    assert told[-1].channels == (CHANNELS.name(137),)
+
+
+@pytest.mark.slow
+def test_what_is_known_to_be_bad_stands_in_verdicts_though_nothing_alarms() -> None:
+    known = KnownBad(CHANNELS, (Entry(CHANNELS.name(137), 0, NEVER_NS, "dead since 2024"),))
+    judge, stream = monitor(replace(DETECTOR, known_bad=known)), Both()
+    said = [*play(judge, stream, 50), *judge.close()]
+    row = int(CHANNELS.region[137])
+    told = [v for v in verdicts(said) if v.region == row]
+    assert told
+    assert all(v.channels == (CHANNELS.name(137),) for v in told)
 
 
 @pytest.mark.slow
