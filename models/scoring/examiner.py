@@ -166,7 +166,8 @@ class Examiner:
         e_inc: NDArray[np.float32],
     ) -> Seen:
         known = self.feature_map.knows(e_inc)
-        outside = self.feature_map.outside(e_inc, showers.conditions, e_rec)
+        # By the energy that a shower came with, whether or not it is forgotten beside masked cells.
+        outside = self.feature_map.outside(showers.e_inc, showers.conditions, e_rec)
         return Seen(raw, latents, conditions, e_rec, known, outside)
 
     def _raw(
