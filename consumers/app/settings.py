@@ -1,4 +1,4 @@
-"""Settings of a service: from CALODQM_* variables, overruled by the command line."""
+"""Settings of a service, with their meaning for people; `environment` reads them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import (
     AwareDatetime,
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 from pydantic import field_validator as checks
@@ -24,11 +23,6 @@ from consumers.app.judge_settings import Judgement
 from consumers.kafka.connection import Connection
 from consumers.kafka.tokens import FileToken
 from consumers.wire import topics
-from consumers.wire.user_error import UserError
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Mapping
 
 PREFIX = "CALODQM_"
 ROOT = Path(__file__).parents[2]
@@ -308,78 +302,8 @@ _ONLY_WITH = {
 }
 """Settings that a protocol must make use of: else a secret went in the clear, or nowhere."""
 
-_LINK = re.compile(
-    r"(?:_SERVICE_HOST|_SERVICE_PORT(?:_\w+)?|(?:^|_)PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$"
-)
-"""Ends of the variables that Kubernetes makes of the Services of a namespace."""
-
-_LINK_VALUE = re.compile(r"(?:tcp|udp|sctp)://\S+:\d+")
-
 
 def _text(value: Path | SecretStr | None) -> str | None:
     if value is None:
         return None
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-
-def load(given: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings; what is `given` and not None overrules the environment.
-
-    An empty variable is none. Variables of Kubernetes' Services are not ours.
-
-    Raises
-    ------
-    UserError
-        If a value is wrong, or a CALODQM_* variable is one that nothing reads.
-    """
-    ours = variables(os.environ if environ is None else environ)
-    unknown = ours.keys() - Settings.model_fields
-    if unknown:
-        known = ", ".join(sorted(f"{PREFIX}{name.upper()}" for name in Settings.model_fields))
-        raise UserError(f"unknown setting {PREFIX}{min(unknown).upper()}; there are {known}")
-    named = {name: value for name, value in given.items() if value is not None}
-    try:
-        return Settings(**(ours | named))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        text = str(first["msg"]).removeprefix("Value error, ")
-        raise UserError(f"setting {where}: {text}" if where else f"settings: {text}") from None
-
-
-def variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what CALODQM_* variables give, in whatever case, by the name of the setting."""
-    found = {}
-    for variable, value in environ.items():
-        name = variable.upper()
-        if not name.startswith(PREFIX) or not value.strip():
-            continue
-        rest = name.removeprefix(PREFIX)
-        if _LINK.search("_" + rest) or _LINK_VALUE.fullmatch(value):
-            continue
-        found[rest.lower()] = value
-    return found
-
-
-def add_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Add an option for each setting named; without it the environment or the default counts."""
-    for name in names:
-        about = (Settings.model_fields[name].description or "").replace("\n", " ")
-        text = f"{about} Default: {PREFIX}{name.upper()}, or {shown(name)}".replace("%", "%%")
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=text)
-
-
-def shown(name: str) -> str:
-    """Return the default of a setting, in words."""
-    field = Settings.model_fields[name]
-    if field.default_factory is not None:
-        return "one made of host and process"
-    default = field.default
-    if isinstance(default, Path):
-        return str(default.relative_to(ROOT))
-    return "none" if default in {None, ""} else str(default)
-
-
-def from_arguments(args: argparse.Namespace) -> Settings:
-    """Return the settings of a command line whose options `add_arguments` added."""
-    return load({name: getattr(args, name, None) for name in Settings.model_fields})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from consumers.app.settings import PREFIX, SERVICE, Settings, shown
+from consumers.app.environment import shown
+from consumers.app.settings import PREFIX, SERVICE, Settings
 
 HEAD = f"""\
 # Settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from consumers.bench.channel_stream import ENERGIES_MEV
 from models.scoring.measures import rate
 from models.scoring.scales import LEVELS
@@ -34,7 +34,7 @@ def borders(artefact: Artefact, seed: int, detector: Detector) -> dict[str, Any]
     channels = detector.channels
     if channels is None:
         raise ValueError("the detector has no channels")
-    given = settings.load({})
+    given = environment.load({})
     plain, learnt = artefact.scorer("cpu"), wiring.scorer_of(artefact, given, detector)
     rng = np.random.default_rng([seed, 11])
     pool = simulated_pool(channels, artefact.geometry, rng.uniform(*ENERGIES_MEV, SHOWERS), rng)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from consumers.score.hidden import hidden_cells
 from models.detector.grids import build
 from models.detector.parts import GridGroup, GridLayer, Part
@@ -95,7 +95,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng([self.seed, 7])
-        self._scorer = wiring.scorer_of(self.artefact, settings.load({}, {}), self.detector)
+        self._scorer = wiring.scorer_of(self.artefact, environment.load({}, {}), self.detector)
         self._standard = Standard.of(self.artefact.reference)
         self._channels = self.whole.channels
         self._may = np.flatnonzero(self._channels.may_seed).astype(np.uint32)

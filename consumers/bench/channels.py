@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from consumers.app import detector_files, settings, wiring
+from consumers.app import detector_files, environment, wiring
 from consumers.bench.channel_borders import borders
 from consumers.bench.channel_cost import cost
 from consumers.bench.channel_days import days
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make units of the part that has had the least CPU time, until time is over."""
-    given = settings.load({"artefact": args.artefact}, {})
+    given = environment.load({"artefact": args.artefact}, {})
     artefact, console = wiring.artefact_of(given), Console(stderr=True)
     detector = _detector(args, artefact)
     done = _done(args.out)
@@ -90,7 +90,7 @@ def _detector(args: argparse.Namespace, artefact: Artefact) -> Detector:
     if args.detector is None:
         detector, _ = whole_barrel()
     elif set(args.only) <= set(OF_ANY_DETECTOR):
-        detector = detector_files.detector_of(settings.load({"detector": args.detector}, {}))
+        detector = detector_files.detector_of(environment.load({"detector": args.detector}, {}))
     else:
         raise UserError(f"--detector is for --only {' '.join(OF_ANY_DETECTOR)}")
     if detector.channels is None:

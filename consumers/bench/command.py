@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from consumers.bench import alarms, channels, classifier, ingest, matrix, papers
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire.user_error import UserError
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
     parser.add_argument("--workers", type=int, default=2, help="processes that score")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    settings.add_arguments(parser, "artefact", "threads", "partitions")
+    environment.add_arguments(parser, "artefact", "threads", "partitions")
     names = "[alarms, matrix, classifier, channels, papers]"
     parts = parser.add_subparsers(dest="part", metavar=names)
     text = "false pages, delays, places and kinds of the alarms, by simulation"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
         raise UserError("at least one repeat, 10000 showers and a rate > 0")
     console = Console(stderr=True)
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     artefact = wiring.artefact_of(given)
     runs: list[Ingest] = []
     plain: list[float] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from consumers.app.detector_files import check_patches, detector_of
 from consumers.cli import reading
 from consumers.score.hidden import hidden_cells
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the option that says what seeds mean."""
-    settings.add_arguments(parser, "detector")
+    environment.add_arguments(parser, "detector")
 
 
 def detector_with_channels(args: argparse.Namespace, geometry: Geometry) -> Detector | None:
@@ -41,7 +41,7 @@ def detector_with_channels(args: argparse.Namespace, geometry: Geometry) -> Dete
     UserError
         If its patches are not showers of the geometry.
     """
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     if given.detector is None:
         return None
     detector = detector_of(given)
@@ -105,7 +105,7 @@ def scorer_of(artefact: Artefact, device: str, detector: Detector | None) -> Sco
     """Return a scorer that knows what to expect at the borders of a detector."""
     if detector is None:
         return artefact.scorer(device)
-    given = settings.load({"device": device})
+    given = environment.load({"device": device})
     return wiring.scorer_of(artefact, given, detector)
 
 

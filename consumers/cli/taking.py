@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from consumers.app import detector_files, settings, speaking
+from consumers.app import detector_files, environment, speaking
 from consumers.cli import options
 from consumers.wire.user_error import UserError
 from monitor.quality.acknowledgements import Acknowledgement, MaskError, parse_masks
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="TIME", help="data time at which it ends, ISO 8601")
     parser.add_argument("--lift", action="store_true", help="take it back")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
+    environment.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def masks(given: Settings, texts: Iterable[str]) -> tuple[Mask, ...]:

@@ -28,7 +28,7 @@ from feeding import said
 from services import POOL, Services, newest_manifest, recount
 from waiting import wait_until
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from consumers.app.detector_files import detector_of, geometry_of
 from consumers.cli.stream import Beam, Stream
 from consumers.exactly_once.quality_log import identity
@@ -58,7 +58,7 @@ class Feed(threading.Thread):
 
     def __init__(self, bootstrap: str, rate: float, seed: int, *fault: str) -> None:
         super().__init__(daemon=True)
-        given = settings.load({"bootstrap": bootstrap}, {})
+        given = environment.load({"bootstrap": bootstrap}, {})
         detector, geometry = detector_of(given), geometry_of(given)
         regions = {region.name: region.id for region in detector.regions}
         self.stream = Stream(
@@ -152,7 +152,11 @@ class Chaos:
 
 def on_topic(bootstrap: str) -> int:
     """Return how many showers lie on the topic."""
-    given, log, n = settings.load({"bootstrap": bootstrap}, {}), KafkaLog(Connection(bootstrap)), 0
+    given, log, n = (
+        environment.load({"bootstrap": bootstrap}, {}),
+        KafkaLog(Connection(bootstrap)),
+        0,
+    )
     try:
         for partition in range(PARTITIONS):
             _, end = log.bounds(topics.SHOWERS, partition)
@@ -181,7 +185,7 @@ def twice(records: list[Any]) -> int:
 
 def figures(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     """Yield what was seen, by name."""
-    form = wiring.form_of(wiring.description_of(settings.load({}, {})))
+    form = wiring.form_of(wiring.description_of(environment.load({}, {})))
     with (
         Cluster(3, {"min.insync.replicas": "2"}) as cluster,
         tempfile.TemporaryDirectory() as folder,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from deployed import DEPLOY, VERSIONS, alerts
 
-from consumers.app import settings
+from consumers.app import environment, settings
 from consumers.cli import command
 from consumers.cli.commands.grafana import TOKEN
 from consumers.http.health import Health
@@ -91,7 +91,7 @@ def test_every_setting_is_one_that_is_read_and_has_a_value_that_can_be(
 ):
     for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
-    made = settings.load({})
+    made = environment.load({})
     for name in variables:
         assert getattr(made, name.removeprefix("CALODQM_").lower()) is not None
 
@@ -101,7 +101,7 @@ def test_secured_settings_reach_the_connection(monkeypatch):
     config = of_kind("ConfigMap")["calodqm"]["data"] | of_kind("Secret")["calodqm"]["stringData"]
     for name, value in config.items():
         monkeypatch.setenv(name, value)
-    security = settings.load({}).connection().security
+    security = environment.load({}).connection().security
     assert security["security_protocol"] == "SASL_SSL"
     assert security["sasl_plain_password"] == "change-me"  # noqa: S105
     assert security["ssl_cafile"] == "/etc/calodqm/ca/ca.crt"

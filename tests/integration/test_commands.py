@@ -11,7 +11,7 @@ from feeding import verdicts
 from services import Services, newest_manifest
 from waiting import wait_until
 
-from consumers.app import settings, speaking
+from consumers.app import environment, speaking
 from consumers.app.embedded import EmbeddedBroker
 from consumers.cli.command import main
 from consumers.cli.commands.demo import SOURCE
@@ -51,7 +51,7 @@ def stream(tmp_path_factory):
 def judged_to_the_end(bootstrap):
     """Wait until the idle stream was closed, which gives its last verdicts, and a snapshot taken."""
     wait_until(lambda: sum(number == 3 for number, _ in verdicts(bootstrap)) == 16, 60, "verdicts")
-    with speaking.opened_log(settings.load({"bootstrap": bootstrap})) as log:
+    with speaking.opened_log(environment.load({"bootstrap": bootstrap})) as log:
         _, end = log.bounds(topics.QUALITY)
     wait_until(lambda: newest_manifest(bootstrap).quality_at >= end, 30, "a snapshot after them")
 
@@ -105,7 +105,7 @@ def test_an_acknowledgement_reaches_the_judge_and_is_published(ask, stream):
 
 
 def heard(stream, kind, who):
-    with speaking.opened_log(settings.load({"bootstrap": stream.bootstrap})) as log:
+    with speaking.opened_log(environment.load({"bootstrap": stream.bootstrap})) as log:
         said = quality_log.read(log.read_all(topics.QUALITY))
     return [record for record in said if isinstance(record, kind) and record.who == who]
 

@@ -5,7 +5,7 @@ from apache import Cluster, needs_apache
 from services import Services
 from waiting import wait_until
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.connection import Connection
 from consumers.kafka.source import KafkaSource
@@ -96,7 +96,7 @@ def poll_long(source):
 
 def test_brokers_know_each_client_by_part_and_name(cluster):
     ensure_topics(Connection(cluster.inside), partitions=2, replication=1)
-    given = settings.load({"bootstrap": cluster.inside, "name": "w1", "rack": "hall-3"}, {})
+    given = environment.load({"bootstrap": cluster.inside, "name": "w1", "rack": "hall-3"}, {})
     source = KafkaSource(given.connection("score"), topics.SHOWERS, "named", session_s=10)
     try:
         wait_until(lambda: source.poll(0.2) or source.changes()[0], 60, "an assignment")

@@ -11,7 +11,7 @@ from gate import Authority
 from services import Services
 from waiting import wait_until
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.app.embedded import free_port
 from consumers.kafka.admin import describe_topics
 from consumers.wire.record import Denied
@@ -126,7 +126,7 @@ def test_who_has_a_token_is_let_in_and_who_has_an_old_one_is_not(tmp_path):
         ),
     }
     with Cluster(users={USER: "x"}, overrides=taken) as cluster:
-        given = settings.load(
+        given = environment.load(
             {
                 "bootstrap": cluster.bootstrap,
                 "security_protocol": "SASL_PLAINTEXT",

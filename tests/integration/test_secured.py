@@ -13,7 +13,6 @@ from guarded import OWN, guarded
 from services import ROOT, Services
 from waiting import wait_until
 
-from consumers.app import settings
 from consumers.app.embedded import EmbeddedBroker, free_port
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.log import KafkaLog
@@ -68,7 +67,7 @@ def connect(monkeypatch):
     def made(environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return settings.load({}).connection()
+        return environment.load({}).connection()
 
     return made
 

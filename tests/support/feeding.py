@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from services import POOL, newest_manifest
 from waiting import wait_until
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.app.detector_files import detector_of, geometry_of
 from consumers.cli.command import main
 from consumers.cli.stream import LUMISECTION_S, TICK_S, Beam, Stream
@@ -60,7 +60,7 @@ class Feed:
     _held: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        given = settings.load({"bootstrap": self.bootstrap}, {})
+        given = environment.load({"bootstrap": self.bootstrap}, {})
         detector, geometry = detector_of(given), geometry_of(given)
         regions = {region.name: region.id for region in detector.regions}
         ensure_topics(given.connection(), partitions=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.app import settings, speaking
+from consumers.app import environment, speaking
 from consumers.cli import taking
 from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send the acknowledgement to the judge."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     masks = taking.masks(given, args.mask)
     with speaking.opened_log(given) as log:
         alarm = _find(args.alarm, contents.read(log).alarms)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from consumers.app import children, detector_files, settings, wiring
+from consumers.app import children, detector_files, environment, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.app.ending import stop_on_signals
 from consumers.app.program import Program
@@ -55,12 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="say how it went as JSON at the end")
     parser.add_argument("--no-fault", action="store_true", help="good data only")
     reading.add_arguments(parser)
-    settings.add_arguments(parser, "http_port", "threads", "artefact")
+    environment.add_arguments(parser, "http_port", "threads", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
     """Play good data, then a fault, until told to stop; 1 if an alarm was missed or false."""
-    detector = detector_files.detector_of(settings.load({}))
+    detector = detector_files.detector_of(environment.load({}))
     regions = {region.name: region.id for region in detector.regions}
     channels = detector.channels
     knows = None if channels is None else channels.knows
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             "session_s": 3.0,
             "group": "calodqm-demo",
         }
-        service = settings.load(given)
+        service = environment.load(given)
         artefact = wiring.artefact_of(service)
         detector_files.check_patches(detector, artefact.geometry)
         program = Program(service, artefact, detector)

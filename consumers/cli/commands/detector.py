@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.app.detector_files import check_patches, detector_of, geometry_of
 from consumers.wire.user_error import UserError
 from monitor.display import detector_picture
@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mark", action="append", default=[], metavar="NAME", help="channel or group to be marked"
     )
-    settings.add_arguments(parser, "detector", "artefact")
+    environment.add_arguments(parser, "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell what a detector file says, and draw it."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     detector = detector_of(given)
     print("\n".join(detector_picture.told(detector)))
     channels = detector.channels

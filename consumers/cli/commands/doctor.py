@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from consumers.app import children, detector_files, settings, speaking, wiring
+from consumers.app import children, detector_files, environment, settings, speaking, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.cli import checking, cluster
 from consumers.cli.cluster import Finding, Part, findings
@@ -61,12 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", choices=tuple(PARTS), default="run", help="whose rights on the topics to look at"
     )
-    settings.add_arguments(parser, "bootstrap", "prefix", "artefact", "detector", "topic", "device")
+    environment.add_arguments(
+        parser, "bootstrap", "prefix", "artefact", "detector", "topic", "device"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Look at everything that has to be right; 1 if something is not."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     found = [_packages(), _embedded(), _detector(given), *_artefact(given, args.part), _port(given)]
     if "judge" in PARTS[args.part]:
         found += _judgement(given)

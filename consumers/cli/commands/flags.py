@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from consumers.app import settings, speaking
+from consumers.app import environment, speaking
 from consumers.exactly_once import contents
 from consumers.wire.user_error import UserError
 from monitor.quality import records
@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the same as a table",
     )
     parser.add_argument("--medium", action="store_true", help="take MEDIUM for usable too")
-    settings.add_arguments(parser, "bootstrap", "prefix")
+    environment.add_arguments(parser, "bootstrap", "prefix")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the good-run list; 1 if the run has no verdicts."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     with speaking.opened_log(given) as log:
         listed = contents.read(log)
         verdicts = good_runs.newest(contents.verdicts(log, listed, args.number), args.number)

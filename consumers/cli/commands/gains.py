@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from consumers.app import detector_files, settings, speaking, wiring
+from consumers.app import detector_files, environment, speaking, wiring
 from consumers.cli import reading
 from consumers.wire.user_error import UserError
 from models.scoring.response import gain_response
@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet")
     reading.add_arguments(parser)
-    settings.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
+    environment.add_arguments(parser, "bootstrap", "prefix", "detector", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write a row for each channel."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     detector = detector_files.detector_of(given)
     channels = detector.channels
     if channels is None:

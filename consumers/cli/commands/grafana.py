@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from consumers.app import settings
+from consumers.app import environment, settings
 from consumers.app.ending import stop_on_signals
 from consumers.app.retry import keep_running
 from consumers.exactly_once.quality_log import QualityReader
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--page", default=PAGE, help="the judge's page, as browsers reach it")
     parser.add_argument("--json", action="store_true", help="say what was done as JSON")
-    settings.add_arguments(parser, "bootstrap", "prefix")
+    environment.add_arguments(parser, "bootstrap", "prefix")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         publisher = GrafanaPublisher(Address(args.url, token))
         if args.act == "annotate":
-            return _annotate(publisher, settings.from_arguments(args))
+            return _annotate(publisher, environment.from_arguments(args))
         return _push(publisher, args)
     except GrafanaError as error:
         raise UserError(str(error)) from None

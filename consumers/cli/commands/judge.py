@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.app import program, settings
+from consumers.app import environment, program, settings
 
 if TYPE_CHECKING:
     import argparse
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm judge`."""
-    settings.add_arguments(parser, *settings.SERVICE)
+    environment.add_arguments(parser, *settings.SERVICE)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    return program.serve(settings.from_arguments(args), worker=False, judge=True)
+    return program.serve(environment.from_arguments(args), worker=False, judge=True)

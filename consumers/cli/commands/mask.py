@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.cli import taking
 from monitor.quality.acknowledgements import Masked
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send each mask to the judge, under a name of its own."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     named = {text: taking.masks(given, [text]) for text in args.place}
     for text, masks in named.items():
         taking.say(given, args, name(masks), masks)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import detector_files, settings, speaking, wiring
+from consumers.app import detector_files, environment, settings, speaking, wiring
 from consumers.cli import options
 from consumers.exactly_once import quality_log
 from consumers.kafka.sink import KafkaSink
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="status as JSON")
     options.add_who(parser)
-    settings.add_arguments(parser, "bootstrap", "prefix", "artefact")
+    environment.add_arguments(parser, "bootstrap", "prefix", "artefact")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the models, or order a change; 1 if the judge refuses."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     if (args.model is None) == (args.what != "status"):
         raise UserError("status takes no model, the others take one: DIR or HASH")
     if args.what == "status":

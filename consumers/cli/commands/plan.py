@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.cli import planning
 from consumers.cli.planning import Site
 from consumers.wire.user_error import UserError
@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", type=int, default=planning.REFERENCE_CELLS, help="of a region")
     parser.add_argument("--replicas", type=int, default=3, help="copies of each topic; default: 3")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    settings.add_arguments(parser, "partitions")
+    environment.add_arguments(parser, "partitions")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell what is needed."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     if min(args.regions, args.cells, args.replicas) < 1 or not args.rate > 0:
         raise UserError("regions, rate, cells and replicas are more than nothing")
     site = Site(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.app import detector_files, settings, speaking, wiring
+from consumers.app import detector_files, environment, speaking, wiring
 from consumers.cli import checking, contract_form, examples
 from consumers.wire.arrow_form import encode
 from consumers.wire.user_error import UserError
@@ -42,17 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--from", dest="begin", choices=["newest", "oldest"], default="newest")
     check.add_argument("--records", type=int, default=8, metavar="N", help="of the topic")
     check.add_argument("--json", action="store_true", help="an object a record, one a line")
-    settings.add_arguments(check, "bootstrap", "prefix", "artefact", "detector", "device")
+    environment.add_arguments(check, "bootstrap", "prefix", "artefact", "detector", "device")
     schema = part("schema", "print the contract for a machine")
     schema.add_argument("--form", choices=["json", "arrow"], default="json", help="default: json")
-    settings.add_arguments(schema, "artefact", "detector")
+    environment.add_arguments(schema, "artefact", "detector")
     example = part("example", "write a good record, or one of each reason to refuse it")
     example.add_argument("--reason", choices=[r.value for r in Rejection], help="a bad one")
     example.add_argument(
         "--all", type=Path, metavar="DIR", help="a good one and one of each reason"
     )
     example.add_argument("--showers", type=int, default=SHOWERS, metavar="N")
-    settings.add_arguments(example, "artefact", "detector")
+    environment.add_arguments(example, "artefact", "detector")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     of_topic = getattr(args, "topic", None) is not None
     if of_topic:
         args.topic = args.topic or None  # without a name: that of the settings
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     if args.what == "check":
         return _check(args, given, of_topic=of_topic)
     return _schema(args, given) if args.what == "schema" else _example(args, given)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.app import detector_files, settings, speaking, wiring
+from consumers.app import detector_files, environment, settings, speaking, wiring
 from consumers.cli import inputs, options, reading
 from consumers.wire.user_error import UserError
 from models.showers.symmetries import Symmetry
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     show = part("show", "the certified one and the one in force")
     show.add_argument("--json", action="store_true", help="show it as JSON")
-    settings.add_arguments(show, "bootstrap", "prefix", "detector", "artefact")
+    environment.add_arguments(show, "bootstrap", "prefix", "detector", "artefact")
     for order, text in ORDERS.items():
         command = part(order.value, text)
         if order is Order.ROLLBACK:
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="the first that has them",
             )
         options.add_who(command)
-        settings.add_arguments(command, "bootstrap", "prefix")
+        environment.add_arguments(command, "bootstrap", "prefix")
     _add_certify(part("certify", "give a model a reference of other good showers; no training"))
     _add_generate(part("generate", "give a model a reference that it draws itself"))
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         return _certify(args)
     if args.what == "generate":
         return _generate(args)
-    wanted = settings.from_arguments(args)
+    wanted = environment.from_arguments(args)
     if args.what == "show":
         return _show(wanted, as_json=args.json)
     text = getattr(args, "since", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from consumers.app import detector_files, settings, speaking, wiring
+from consumers.app import detector_files, environment, speaking, wiring
 from consumers.cli import kept, options, replay
 from consumers.wire.user_error import UserError
 from monitor.quality import records
@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rescore", action="store_true", help="score the showers again with the same model"
     )
     parser.add_argument("--json", action="store_true", help="every record, one a line")
-    settings.add_arguments(
+    environment.add_arguments(
         parser, "bootstrap", "prefix", "artefact", "detector", "topic", "threads"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge a past range again; 1 if it raises an alarm."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     artefact, detector = wiring.artefact_of(given), detector_files.detector_of(given)
     if args.number is not None:
         windows = _kept(given, artefact, args.number)

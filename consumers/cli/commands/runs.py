@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from consumers.app import detector_files, settings, speaking
+from consumers.app import detector_files, environment, speaking
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import run_form, topics
 from consumers.wire.block import DecodeError
@@ -30,12 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in the run; may be given more than once",
     )
     parser.add_argument("--conditions", metavar="KEY", help="that hold from this run on")
-    settings.add_arguments(parser, "bootstrap", "prefix", "detector")
+    environment.add_arguments(parser, "bootstrap", "prefix", "detector")
 
 
 def run(args: argparse.Namespace) -> int:
     """Say it where judges hear of runs."""
-    given = settings.from_arguments(args)
+    given = environment.from_arguments(args)
     detector = detector_files.detector_of(given)
     value = run_form.encode(
         args.what, args.number, args.region and _ids(detector, args.region), args.conditions

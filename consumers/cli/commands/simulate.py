@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from consumers.app import environment, wiring
 from consumers.app import settings as settings_
-from consumers.app import wiring
 from consumers.app.detector_files import check_patches, detector_of
 from consumers.app.ending import stop_on_signals
 from consumers.cli import reading
@@ -89,14 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--producer", default=f"simulate-{int(time.time())}", help="its name")
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
     reading.add_arguments(parser)
-    settings_.add_arguments(
+    environment.add_arguments(
         parser, "bootstrap", "prefix", "detector", "artefact", "topic", "partitions"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Stream until the end, or until interrupted."""
-    settings = settings_.from_arguments(args)
+    settings = environment.from_arguments(args)
     beam = make_beam(args, settings)
     stopping = threading.Event()
     stop_on_signals(stopping)

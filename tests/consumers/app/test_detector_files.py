@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.app import detector_files, settings, wiring
+from consumers.app import detector_files, environment, settings, wiring
 from consumers.wire.user_error import UserError
 from models.scoring.description import Description
 
@@ -24,11 +24,11 @@ patch = [3, 3]
 def given(folder: Path, text: str = GRID, **more: str) -> settings.Settings:
     path = folder / "detector.toml"
     path.write_text(text)
-    return settings.load({"detector": str(path), **more}, {})
+    return environment.load({"detector": str(path), **more}, {})
 
 
 def test_the_state_of_a_judge_is_that_of_the_same_channels(tmp_path: Path) -> None:
-    told = Description.load(settings.load({}, {}).artefact)
+    told = Description.load(environment.load({}, {}).artefact)
 
     def fingerprint(text: str) -> str:
         asked = given(tmp_path, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.app import settings, wiring
+from consumers.app import environment, wiring
 from models.scoring.artefact import Artefact
 from models.scoring.description import Description
 
@@ -20,7 +20,7 @@ from consumers.app.program import Program
 from consumers.cli.commands import ack, doctor, flags, grafana, judge, model, reference
 from consumers.judge.judge import Judge
 from consumers.wire import artefact_form
-given = settings.load({}, {})
+given = environment.load({}, {})
 told = wiring.description_of(given)
 program = Program(given, told, detector_files.detector_of(given))
 program.add_judge()
@@ -33,7 +33,7 @@ print(told.hash)
 
 @pytest.fixture(scope="module")
 def both():
-    folder = settings.load({}, {}).artefact
+    folder = environment.load({}, {}).artefact
     return Artefact.load(folder), Description.load(folder)
 
 

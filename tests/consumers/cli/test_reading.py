@@ -191,7 +191,7 @@ def test_cells_are_read_where_they_stay(tmp_path):
 
 
 def test_simulate_mirrors_as_the_model_was_taught(tmp_path, good):
-    from consumers.app import settings
+    from consumers.app import environment
 
     path = tmp_path / "clean.h5"
     for noise, images in ((0.0, 4), (1.0, 1)):
@@ -202,7 +202,7 @@ def test_simulate_mirrors_as_the_model_was_taught(tmp_path, good):
         parser = argparse.ArgumentParser()
         simulate.add_arguments(parser)
         args = parser.parse_args(["--source", str(path), "--rate", "10"])
-        given = settings.load({"artefact": tmp_path / "model"}, {})
+        given = environment.load({"artefact": tmp_path / "model"}, {})
         beam = simulate.make_beam(args, given)
         assert len(beam.images) == images
         assert beam.pool.clean.all() == (noise == 0)

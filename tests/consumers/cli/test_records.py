@@ -11,7 +11,7 @@ from blocks import GEOMETRY
 from hostile import columns, stream
 from services import POOL
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.app.detector_files import detector_of
 from consumers.app.settings import ARTEFACT
 from consumers.cli.command import main
@@ -60,7 +60,7 @@ def contract(capsys):
 
 @pytest.mark.slow
 def test_there_is_an_example_of_each_reason_and_it_is_refused_for_it(folder):
-    detector = detector_of(settings.load({}))
+    detector = detector_of(environment.load({}))
     expected = Expected(regions=frozenset(detector.by_id))
     assert decode((folder / "good.arrow").read_bytes(), GEOMETRY, expected=expected).seq == 0
     assert {path.stem for path in folder.iterdir()} == {"good", *(r.value for r in REASONS)}
@@ -193,7 +193,7 @@ def test_the_limits_of_the_contract_are_those_of_the_decoder(capsys):
 def test_the_empty_stream_of_the_contract_has_the_schema_of_a_record(artefact, capsysbinary):
     assert main(["records", "schema", "--form", "arrow"]) == 0
     empty = pa.ipc.open_stream(capsysbinary.readouterr().out)
-    block = good(artefact, detector_of(settings.load({})), 1_767_225_600 * 10**9, 4)
+    block = good(artefact, detector_of(environment.load({})), 1_767_225_600 * 10**9, 4)
     record = pa.ipc.open_stream(encode(block, GEOMETRY))
     assert empty.schema.equals(record.schema)
     assert empty.read_all().num_rows == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from consumers.app import settings
+from consumers.app import environment
 from consumers.cli.checking import Checker
 from consumers.cli.command import main
 from consumers.wire.arrow_form import encode
@@ -152,7 +152,7 @@ def test_a_record_of_good_showers_at_a_border_is_not_strange(artefact, channels)
         channels.region[showers.seeds].astype(np.int64), "daq", 0,
     )  # fmt: skip
     told = {"artefact": ARTEFACT, "detector": DETECTOR}
-    checker = Checker.of(settings.load(told, {}))
+    checker = Checker.of(environment.load(told, {}))
     checked = checker.check("record", encode(block, artefact.geometry), now + 10**9)
     assert checked.look is not None
     assert checked.look.strange < 0.03  # four in ten, were absent cells taken as read
