@@ -15,7 +15,7 @@ JUDGE = """
 import sys
 for name in ("torch", "zuko", "sklearn", "matplotlib.pyplot"):
     sys.modules[name] = None  # an import of it raises ImportError
-from consumers.app import settings, detector_files, wiring
+from consumers.app import detector_files, environment, wiring
 from consumers.app.program import Program
 from consumers.cli.commands import ack, doctor, flags, grafana, judge, model, reference
 from consumers.judge.judge import Judge
@@ -24,8 +24,8 @@ given = environment.load({}, {})
 told = wiring.description_of(given)
 program = Program(given, told, detector_files.detector_of(given))
 program.add_judge()
-standard = wiring.Catalogue(given, told, program.detector).judging_model(told.hash)
-monitor = standard.make_monitor()
+judging_model = wiring.Catalogue(given, told, program.detector).judging_model(told.hash)
+monitor = judging_model.make_monitor()
 wiring.fingerprint_of(given, told, program.detector)
 print(told.hash)
 """
