@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deployed import DEPLOY
+from deployed import DEPLOY, SITE
 
 from consumers.app import settings
 
@@ -194,3 +194,20 @@ def test_the_compose_library_resolves_it_to_what_is_meant():
     )  # fmt: skip
     assert without.returncode != 0
     assert "choose a password" in without.stdout + without.stderr
+
+
+@pytest.mark.parametrize("name", ["judge", "judge-standby"])
+def test_a_page_is_published_from_the_port_that_it_is_on(name):
+    (port,) = SERVICES[name]["ports"]
+    assert port.rsplit(":", 1)[-1] == "9108"
+
+
+def test_what_is_scraped_is_of_the_detector_that_the_rules_expect():
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
+    labels = {
+        rule.get("replacement")
+        for job in config["scrape_configs"]
+        for rule in job.get("relabel_configs", [])
+        if rule.get("target_label") == "detector"
+    }
+    assert labels == set(SITE.detectors)

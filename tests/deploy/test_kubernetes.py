@@ -224,3 +224,8 @@ def test_the_parts_that_a_site_may_add_render_with_the_rest(tmp_path, others, gp
     assert ("nvidia.com/gpu" in only["resources"]["limits"]) is gpu
     assert only["image"].endswith(VERSIONS["calodqm"]["deployed"])
     assert {"CALODQM_NAME", "CALODQM_INSTANCE"} <= {e["name"] for e in only["env"]}
+
+
+@pytest.mark.parametrize("name", ["judge", "score"])
+def test_a_workload_does_what_it_is_called(name):
+    assert container(name)["args"][0] == name
