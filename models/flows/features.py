@@ -268,8 +268,8 @@ class FeatureMap:
         import torch  # noqa: PLC0415  see `__call__`
 
         # With the showers last, what comes after is a plain sweep of memory.
-        y = torch.from_numpy(cells).t().contiguous().mul_(float(1 / self.unit_mev[0]))
-        y = compress(y)
+        scale = np.float32(1 / self.unit_mev[0])
+        y = compress(torch.from_numpy(np.multiply(cells.T, scale, order="C")))
         c = torch.from_numpy(glance.conditions)
         powers = torch.from_numpy(basis(glance.conditions[:, 0])).t()
         mean, slope = self._standards(powers)

@@ -9,6 +9,7 @@ import pytest
 import tiny
 from pyarrow import parquet
 
+from consumers.app import environment
 from consumers.cli import command
 from consumers.cli.commands import simulate
 from consumers.cli.stream import Stream
@@ -46,7 +47,7 @@ def beam(tmp_path, *words):
         str(Path(__file__).parents[3] / "deploy" / "detectors" / "barrel.toml"), *words,
     ]  # fmt: skip
     args = command.parser(given).parse_args(given)
-    return simulate.make_beam(args, simulate.settings_.from_arguments(args))
+    return simulate.make_beam(args, environment.from_arguments(args))
 
 
 def blocks(made):

@@ -28,6 +28,16 @@ def test_features_of_good_showers_are_standard(feature_map):
         assert float(part.std()) == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.parametrize("n", [1, 40])
+def test_showers_stay_as_they_are_and_may_be_read_only(feature_map, n):
+    cells = tiny.showers().cells[:n].copy()
+    before = cells.copy()
+    feature_map(Showers(cells, np.full(n, 5e3, np.float32)))
+    assert np.array_equal(cells, before)
+    cells.flags.writeable = False
+    feature_map(Showers(cells, np.full(n, 5e3, np.float32)))
+
+
 def test_energy_is_reconstructed_without_bias(feature_map):
     good = tiny.showers()
     for low, high in ((1e3, 5e3), (5e3, 1e4), (1e4, 2e4)):
