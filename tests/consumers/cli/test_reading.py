@@ -32,6 +32,7 @@ def good():
 
 
 def write(path, cells, e_inc, name="incident_energies", **more):
+    path.unlink(missing_ok=True)  # one that was read is let go late
     with h5py.File(path, "w") as file:
         file["showers"] = cells
         if e_inc is not None:
