@@ -13,6 +13,7 @@ from guarded import OWN, guarded
 from services import ROOT, Services
 from waiting import wait_until
 
+from consumers.app import environment
 from consumers.app.embedded import EmbeddedBroker, free_port
 from consumers.kafka.admin import describe_topics, ensure_topics
 from consumers.kafka.log import KafkaLog
@@ -64,8 +65,8 @@ def variables(port, authority, **changes):
 
 @pytest.fixture
 def connect(monkeypatch):
-    def made(environment):
-        for name, value in environment.items():
+    def made(given):
+        for name, value in given.items():
             monkeypatch.setenv(name, value)
         return environment.load({}).connection()
 
