@@ -6,7 +6,6 @@ pedestals, faults and showers drawn anew.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from consumers.app import detector_files, environment, wiring
+from consumers.bench import units_file
 from consumers.bench.channel_borders import borders
 from consumers.bench.channel_cost import cost
 from consumers.bench.channel_days import days
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     given = environment.load({"artefact": args.artefact}, {})
     artefact, console = wiring.artefact_of(given), Console(stderr=True)
     detector = _detector(args, artefact)
-    done = _done(args.out)
+    done = units_file.read(args.out)
     ends, left = time.monotonic() + 60 * args.minutes, args.units
     while time.monotonic() < ends and left != 0:
         spent: dict[str, float] = defaultdict(float)
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         cpu = round(time.process_time() - begun, 1)
         said = {"part": part, "seed": seed, "artefact": artefact.hash, "cpu_s": cpu}
         done.append({**said, "done": datetime.now(UTC).isoformat(timespec="seconds"), **result})
-        _write(args.out, done)
+        units_file.write(args.out, done, page(done))
         console.print(f"{part} #{seed}: {cpu} s", style="bright_black", highlight=False)
         left = None if left is None else left - 1
     return 0
@@ -97,18 +97,3 @@ def _detector(args: argparse.Namespace, artefact: Artefact) -> Detector:
         raise UserError(f"{args.detector}: it says no channels")
     detector_files.check_patches(detector, artefact.geometry)
     return detector
-
-
-def _done(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    units: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return units
-
-
-def _write(path: Path, done: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
-    path.with_suffix(".md").write_text(page(done), encoding="utf-8")

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from consumers.app.settings import ARTEFACT
-from consumers.bench import trials
+from consumers.bench import trials, units_file
 from consumers.bench.count_simulation import upper_limit
 from consumers.bench.plan import SHOWERS
 from consumers.bench.setups import SETUPS
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = [setup for setup in SETUPS if any(text in setup.name for text in args.setups)]
     if not chosen:
         raise UserError("no such setup; there are " + ", ".join(setup.name for setup in SETUPS))
-    done = _done(args.out)
+    done = units_file.read(args.out)
     ends, left = time.monotonic() + 60 * args.minutes, args.units
     source = trials.Source(args.artefact, tuple(args.showers))
     console = Console(stderr=True)
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             **result,
         }
         done.append(unit)
-        _write(args.out, done)
+        units_file.write(args.out, done, page(done))
         console.print(f"{part} {setup.name} #{seed}: {unit['cpu_s']} s", style="bright_black")
         left = None if left is None else left - 1
     for sheet in sheets(done):
@@ -114,20 +114,10 @@ _WORK: dict[str, Callable[[Setup, int, trials.Source], dict[str, Any]]] = {
 }
 
 
-def _done(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    units: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return units
-
-
-def _write(path: Path, done: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+def page(done: list[dict[str, Any]]) -> str:
+    """Return the tables of the units that are done."""
     text = "\n\n".join(sheet.markdown() for sheet in sheets(done))
-    path.with_suffix(".md").write_text(f"# Alarms in every setup\n\n{text}\n", encoding="utf-8")
+    return f"# Alarms in every setup\n\n{text}\n"
 
 
 def sheets(done: list[dict[str, Any]]) -> Iterable[Sheet]:
