@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.detector.geometry import Geometry
-    from models.scoring.examiner import Examiner
+    from models.scoring.examiner import Examiner, Seen
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
     from models.showers.batch import Showers
@@ -124,6 +124,7 @@ def learn(
     reference: ReferenceTable,
     geometry: Geometry,
     good: Showers,
+    whole: Seen,
     cells: Cells,
 ) -> Without:
     """Return what good showers are expected to be without some cells; it takes seconds.
@@ -135,13 +136,15 @@ def learn(
     ----------
     good
         Showers as those that the reference was made of, some thousands.
+    whole
+        What is seen of them with all of their cells.
 
     Raises
     ------
     ReferenceTableError
         If they are too few for a condition cell.
     """
-    whole, seen = examine(good), examine(good, mask_of(cells, geometry.n_cells))
+    seen = examine(good, mask_of(cells, geometry.n_cells))
     known = ~(whole.outside | seen.outside)
     cell = reference.condition_cell(seen.e_rec[known])
     before, after = (

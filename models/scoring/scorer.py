@@ -60,8 +60,7 @@ class Scorer:
 
     def learn(self, cells: Cells, good: Showers) -> None:
         """Learn what to expect of showers without some cells; see `models.scoring.absent.learn`."""
-        learnt = learn(self._examine, self._score_map, self.reference, self.geometry, good, cells)
-        self._without = {**self._without, cells: learnt}
+        self._learn([cells], good)
 
     def learn_borders(self, sets: Collection[Cells], good: Showers) -> None:
         """Learn what to expect of showers whose patch leaves the detector, and never forget it.
@@ -71,9 +70,14 @@ class Scorer:
         sets
             Cells that patches lack: `models.detector.channels.Channels.absences`.
         """
-        for cells in sets:
-            self.learn(cells, good)
+        self._learn(sets, good)
         self._kept = self._kept | frozenset(sets)
+
+    def _learn(self, sets: Collection[Cells], good: Showers) -> None:
+        examine, of = self._examine, (self._score_map, self.reference, self.geometry)
+        whole = examine(good)
+        for cells in sets:
+            self._without = {**self._without, cells: learn(examine, *of, good, whole, cells)}
 
     def knows(self, cells: Cells) -> bool:
         """Return whether it has learnt what to expect without some cells."""
