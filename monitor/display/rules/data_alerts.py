@@ -130,9 +130,7 @@ def _records() -> list[Rule]:
         ),
         alert(
             "CaloScoresNotFinite", "warning",
-            """sum by (detector, region) (rate(calodqm_showers_unscored_total[5m]))
-               / (sum by (detector, region) (rate(calodqm_showers_unscored_total[5m]))
-                + sum by (detector, region) (rate(calodqm_showers_scored_total[5m]))) > 0.001""",
+            f"{_share('unscored')} > 0.001",
             for_="1m",
             summary="{{ $labels.region }}: {{ $value | humanizePercentage }} of the showers have "
             "no finite score",
@@ -140,9 +138,7 @@ def _records() -> list[Rule]:
         ),
         alert(
             "CaloShowersUnknown", "warning",
-            """sum by (detector, region) (rate(calodqm_showers_unknown_total[5m]))
-               / (sum by (detector, region) (rate(calodqm_showers_unknown_total[5m]))
-                + sum by (detector, region) (rate(calodqm_showers_scored_total[5m]))) > 0.01""",
+            f"{_share('unknown')} > 0.01",
             for_="1m",
             summary="{{ $labels.region }}: {{ $value | humanizePercentage }} of the showers are "
             "outside of what the model knows",
@@ -151,3 +147,10 @@ def _records() -> list[Rule]:
             board=DETECTOR,
         ),
     ]  # fmt: skip
+
+
+def _share(what: str) -> str:
+    """Return which part of a region's showers is unscored, or unknown, beside those that are scored."""
+    these = f"sum by (detector, region) (rate(calodqm_showers_{what}_total[5m]))"
+    scored = "sum by (detector, region) (rate(calodqm_showers_scored_total[5m]))"
+    return f"{these}\n               / ({these}\n                + {scored})"
