@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from services import Services, newest_manifest, recount
+from services import newest_manifest, on_a_broker, recount
 from waiting import wait_until
 
-from consumers.app.embedded import EmbeddedBroker
 from consumers.app.settings import ARTEFACT
 from consumers.exactly_once import quality_log
 from consumers.kafka.connection import Connection
@@ -29,12 +28,8 @@ def form():
 
 @pytest.fixture
 def services(tmp_path):
-    with EmbeddedBroker() as broker:
-        started = Services(broker.bootstrap, tmp_path, broker=broker)
-        try:
-            yield started
-        finally:
-            started.end()
+    with on_a_broker(tmp_path) as started:
+        yield started
 
 
 def produced(services):

@@ -9,10 +9,9 @@ import os
 import pytest
 import released
 from feeding import Feed, alarms, verdicts
-from services import Services, newest_manifest, recount
+from services import newest_manifest, on_a_broker, recount
 from waiting import wait_until
 
-from consumers.app.embedded import EmbeddedBroker
 from consumers.app.settings import ARTEFACT
 from consumers.app.wiring import form_of
 from consumers.kafka.connection import Connection
@@ -42,12 +41,8 @@ def before(tmp_path_factory):
 
 @pytest.fixture
 def services(tmp_path):
-    with EmbeddedBroker() as broker:
-        started = Services(broker.bootstrap, tmp_path, broker=broker)
-        try:
-            yield started
-        finally:
-            started.end()
+    with on_a_broker(tmp_path) as started:
+        yield started
 
 
 def join(services, name, **code):

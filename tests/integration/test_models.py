@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import pytest
 from feeding import Feed, alarms, ask, said, status, verdicts
-from services import Services, recount
+from services import on_a_broker, recount
 from waiting import wait_until
 
-from consumers.app.embedded import EmbeddedBroker
 from consumers.app.settings import ARTEFACT
 from consumers.app.wiring import form_of
 from models.scoring.artefact import Artefact
@@ -32,13 +31,9 @@ def second(first, tmp_path_factory):
 
 @pytest.fixture
 def services(tmp_path):
-    with EmbeddedBroker() as broker:
-        started = Services(broker.bootstrap, tmp_path, broker=broker)
+    with on_a_broker(tmp_path) as started:
         started.environment["CALODQM_SHADOW_S"] = "8"
-        try:
-            yield started
-        finally:
-            started.end()
+        yield started
 
 
 def order(services, *words):

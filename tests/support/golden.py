@@ -162,9 +162,9 @@ def models_topic() -> dict[str, bytes]:
     return {"control": said.value or b"", "card": artefact_form.encode_card(card)}
 
 
-def strange_shower() -> StrangeShower:
+def strange_shower(seed: int = 0) -> StrangeShower:
     """Return a strange shower of the tiny geometry."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     return StrangeShower(
         partition=1,
         offset=2,

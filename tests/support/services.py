@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from waiting import wait_until
 
+from consumers.app.embedded import EmbeddedBroker
 from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.kafka.connection import Connection
@@ -24,7 +26,8 @@ from consumers.wire.ranges import Open, Range
 from models.showers import shipped
 
 if TYPE_CHECKING:
-    from consumers.app.embedded import EmbeddedBroker
+    from collections.abc import Iterator
+
     from consumers.exactly_once.snapshots import Manifest
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +103,17 @@ class Services:
     def end(self) -> None:
         for name in list(self.children):
             self.kill(name)
+
+
+@contextmanager
+def on_a_broker(folder: Path) -> Iterator[Services]:
+    """Start a broker for services, and end both at the end."""
+    with EmbeddedBroker() as broker:
+        started = Services(broker.bootstrap, folder, broker=broker)
+        try:
+            yield started
+        finally:
+            started.end()
 
 
 def _program(version: str | None) -> list[str]:
