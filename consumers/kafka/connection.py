@@ -17,6 +17,7 @@ from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 
 from consumers.kafka import tls
+from consumers.kafka.last_words import heard
 from consumers.kafka.unpacking import bound
 from consumers.wire import topics
 from consumers.wire.record import Denied, Namesake, Refused, Unavailable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 bound()
+heard()
 
 _DENIED = (
     kafka_errors.SaslAuthenticationFailedError,

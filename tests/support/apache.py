@@ -22,6 +22,7 @@ from kafka.admin import (
     ACLResourcePatternType,
     ResourcePattern,
     ResourceType,
+    UserScramCredentialUpsertion,
 )
 from waiting import wait_until
 
@@ -164,11 +165,10 @@ class Cluster:
 
     def password(self, user: str, password: str) -> None:
         """Give a user another password by SCRAM, as an administrator does while the broker runs."""
-        given = ",".join(f"{name}=[password={password}]" for name in _MECHANISMS)
-        self.tool(
-            "kafka-configs", "--alter", "--add-config", given,
-            "--entity-type", "users", "--entity-name", user,
-        )  # fmt: skip
+        with self._admin() as admin:
+            for name in _MECHANISMS:  # one a request: a broker refuses two for one user
+                given = UserScramCredentialUpsertion(user, name, password)
+                assert admin.alter_user_scram_credentials([given]) == {user: None}
 
     def members(self, group: str) -> list[dict[str, Any]]:
         """Return the members of a group as the broker describes them."""
@@ -259,8 +259,6 @@ class Cluster:
             "broker.session.timeout.ms": 3000,
             "broker.heartbeat.interval.ms": 500,
             "auto.create.topics.enable": "false",
-            # The client must have read why before it is cut off, also on a busy machine.
-            "connection.failed.authentication.delay.ms": 500,
             **self._security(),
             **self.overrides,
         }
