@@ -7,31 +7,29 @@ nothing then, and is waited for like one that is away.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kafka.net import manager
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
-if TYPE_CHECKING:
-    Transport = KafkaTCPTransport
-else:
-    Transport = object
+Received = tuple[bytes, Exception | None]
 
 
-class _Heard(Transport):  # type: ignore[misc]
-    """Hands on what came; that the connection is at its end is found when it is read again."""
-
-    def _sock_recv(self) -> tuple[bytes, Exception | None]:
-        data, error = super()._sock_recv()
-        return data, None if data else error
-
-
-class HeardTCP(_Heard, KafkaTCPTransport):  # type: ignore[misc]
+class HeardTCP(KafkaTCPTransport):  # type: ignore[misc]
     """A connection without TLS."""
 
+    def _sock_recv(self) -> Received:
+        return _words_first(*super()._sock_recv())
 
-class HeardTLS(_Heard, KafkaSSLTransport):  # type: ignore[misc]
+
+class HeardTLS(KafkaSSLTransport):  # type: ignore[misc]
     """A connection with TLS."""
+
+    def _sock_recv(self) -> Received:
+        return _words_first(*super()._sock_recv())
+
+
+def _words_first(data: bytes, error: Exception | None) -> Received:
+    """Hand on what came: that nobody is there is found when it is read again."""
+    return data, None if data else error
 
 
 def heard() -> None:

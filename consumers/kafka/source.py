@@ -15,6 +15,7 @@ from consumers.kafka import admin
 from consumers.kafka.admin import broker_settings
 from consumers.kafka.connection import FETCH_BYTES, GONE, ISOLATION, opened, places_of, translated
 from consumers.kafka.ends import Ends
+from consumers.kafka.joining import persist
 from consumers.kafka.log import record_of
 from consumers.wire.record import UNKNOWN, Displaced, Lag, Unavailable
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from consumers.kafka.connection import Connection
     from consumers.wire.record import Record
+
+persist()
 
 logger = logging.getLogger(__name__)
 
