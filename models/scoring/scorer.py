@@ -136,6 +136,7 @@ class Scorer:
         rows = rows[touched]
         packed = np.packbits(hidden[rows], axis=1)
         found, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        which = which.ravel()  # NumPy 2.0 gives a column, what is before and after it a row
         learnt = np.full(len(found), -1)
         for i, row in enumerate(rows[first].tolist()):
             lacks = tuple(sorted({*cells, *np.flatnonzero(hidden[row]).tolist()}))
