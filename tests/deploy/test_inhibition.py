@@ -8,21 +8,10 @@ import copy
 import re
 
 import pytest
-import yaml
-from deployed import DEPLOY, alerts
+from deployed import alerts
+from routing import CONFIG, matches
 
-CONFIG = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
 RULES = CONFIG["inhibit_rules"]
-
-
-def matches(matchers, labels):
-    for matcher in matchers:
-        name, operator, pattern = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
-        value = labels.get(name, "")
-        same = re.fullmatch(pattern, value) is not None if "~" in operator else value == pattern
-        if same == operator.startswith("!"):
-            return False
-    return True
 
 
 def quiet(rules, source, target):
