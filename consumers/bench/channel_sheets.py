@@ -167,6 +167,7 @@ def _gains(units: list[Unit]) -> Sheet:
                 f"{one['core_showers']:,.0f}",
                 f"{one['near_showers']:,.0f}",
                 f"{one['limit']:.2%}",
+                f"{one['stated']:.2%}",
                 f"{one['error']:.2%}",
                 f"{one['pull']:.2f}",
                 f"{one['correlation']:.2f}",
@@ -178,10 +179,18 @@ def _gains(units: list[Unit]) -> Sheet:
     spread = next((one["spread_injected"] for unit in units for one in unit["gains"]), 0.0)
     note = (
         "Medians over the channels; the limit is that of the statistics of the latents of a channel "
-        "whose neighbours are known, the error 68 % of |estimated − injected|, the pull the "
+        "whose neighbours are known, stated is the error that is told with a gain, the error 68 % of |estimated − injected|, the pull the "
         f"width of their ratio. Injected spread {spread:.2%}. A mean shift of all gains is left out."
     )
-    columns = ("showers in the core", "beside it", "limit", "error", "pull", "correlation")
+    columns = (
+        "showers in the core",
+        "beside it",
+        "limit",
+        "stated",
+        "error",
+        "pull",
+        "correlation",
+    )
     return Sheet("Estimated gains", columns, tuple(row for _, row in rows), note)
 
 

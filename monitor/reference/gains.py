@@ -1,8 +1,9 @@
-"""Gains: the gain of every channel, estimated from the latents that showers leave in it.
+"""Gains: gain and pedestal of every channel, estimated from the latents that showers leave in it.
 
 Intercalibration as a by-product. A channel whose gain is off by a percent shifts its latent in every
-shower, by what the model's response says; the channels beside it shift it too, because a latent
-is what a cell shows beside the others. All gains are therefore estimated together, by least squares.
+shower, by what the model's response says; so does its pedestal, which shows where there is little
+energy, and so do the channels around it, because a latent is what a cell shows beside the others.
+All constants of all channels are therefore estimated together, by least squares.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array, vstack
-from scipy.sparse.linalg import cg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from monitor.reference.channel_constants import LEAST
+from monitor.windows.channel_sums import N_RINGS
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from numpy.typing import NDArray
 
     from models.detector.channels import Channels
-    from models.scoring.response import GainResponse
+    from models.scoring.response import ChannelResponse
     from monitor.windows.channel_table import ChannelTable
+
+GAIN_SPREAD = 0.05
+"""How far gains are from what they should be before any shower has come. Some patterns of gains
+over neighbours hardly move a latent: without this, what showers do not tell would be noise."""
+
+PEDESTAL_SPREAD = 0.3
+"""The same of pedestals, in units of the noise."""
+
+PROBES = 12
+"""Channels at which it is solved what neighbours that are not known add to an error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,62 +43,153 @@ class Gains:
     """Relative to what the certified model expects, 1 if all is well, shape (C,)."""
 
     error: NDArray[np.float64]
-    """One standard deviation, the statistical limit of the latents, shape (C,)."""
+    """One standard deviation of what is not known of it after the showers, shape (C,)."""
+
+    limit: NDArray[np.float64]
+    """What the error would be if the gains around it were known, shape (C,)."""
+
+    pedestal_mev: NDArray[np.float64]
+    """What is read beyond what the certified model expects, shape (C,)."""
 
     showers: NDArray[np.float64]
-    """Showers behind it: in the core, or beside it, shape (C,)."""
+    """Showers whose seed it was, shape (C,)."""
 
 
-def estimated(table: ChannelTable, channels: Channels, response: GainResponse) -> Gains:
-    """Return the gain of every channel.
+def estimated(
+    table: ChannelTable, channels: Channels, response: ChannelResponse, noise_mev: float
+) -> Gains:
+    """Return the gain of every channel, drawn to 1 by what is not known of it.
 
     Parameters
     ----------
     table
         Sums of accepted showers.
     response
-        How far latents move with gains.
+        How far latents move with gains and pedestals.
+    noise_mev
+        Of a cell.
     """
-    n = table["showers"][:, :2]
-    z = table["z"][:, :2] / np.maximum(n, 1)
-    square = np.maximum(table["z_square"][:, :2] / np.maximum(n, 1) - z**2, 0.1)
-    beside = _beside(channels)
-    own = _diagonal(np.ones(len(channels)))
-    rows = (
-        response.core * own + response.core_of_near * beside,
-        response.near * own + (response.near_of_core + response.near_of_near) * beside,
-    )
-    weight = np.where(n >= LEAST, n / square, 0.0)
-    matrix = vstack([_diagonal(np.sqrt(weight[:, ring])) @ rows[ring] for ring in (0, 1)]).tocsr()
-    seen = np.concatenate([np.sqrt(weight[:, ring]) * z[:, ring] for ring in (0, 1)])
-    own_only = weight @ np.square(np.array([response.core, response.near]))
-    known = own_only > 0
-    # A percent of gain is a soft bound on what has hardly been seen: else neighbours of channels
-    # without showers are as free as they.
-    normal = matrix.T @ matrix + _diagonal(np.where(known, 0.0, 1e4))
-    found, _ = cg(normal, matrix.T @ seen, rtol=1e-8, maxiter=500)
-    error = 1 / np.sqrt(np.maximum(own_only, 1e-12))
+    n = table["showers"]
+    z = table["z"] / np.maximum(n, 1)
+    variance = np.maximum(table["z_square"] / np.maximum(n, 1) - z**2, 0.1)
+    weight = np.where(n >= LEAST, n / variance, 0.0)
+    shift = _Shift(channels, response, n)
+    known = (weight > 0).any(1)
+    spread = np.array([GAIN_SPREAD, max(PEDESTAL_SPREAD * noise_mev, 1e-9) / shift.unit_mev])
+    prior = 1 / np.square(spread)
+    size = 2 * len(channels)
+
+    def normal(constants: NDArray[np.float64]) -> NDArray[np.float64]:
+        both = constants.reshape(2, -1)
+        told: NDArray[np.float64] = shift.back(weight * shift(both)) + prior[:, None] * both
+        return told.ravel()
+
+    operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
+    inverse = _inverse(shift.local(weight) + np.diag(prior)[..., None])
+
+    def nearly(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        begun: NDArray[np.float64] = np.einsum("klc,lc->kc", inverse, seen.reshape(2, -1))
+        return begun.ravel()
+
+    begin = LinearOperator((size, size), matvec=nearly, dtype=np.float64)
+
+    def solve(seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        found, _ = cg(operator, seen.ravel(), rtol=1e-6, maxiter=300, M=begin)
+        return np.asarray(found, np.float64).reshape(2, -1)
+
+    gain, pedestal = solve(shift.back(weight * z))
+    limit = np.sqrt(inverse[0, 0])
+    grown = []
+    for probe in _spread(np.flatnonzero(known)):
+        one = np.zeros((2, len(channels)))
+        one[0, probe] = 1.0
+        grown.append(np.sqrt(solve(one)[0, probe]) / limit[probe])
+    error = limit * (np.median(grown) if grown else 1.0)
+    unknown = np.where(known, 0.0, np.nan)
     return Gains(
-        gain=np.where(known, 1 + found, np.nan),
-        error=np.where(known, error, np.nan),
-        showers=n.sum(1),
+        gain=1 + gain + unknown,
+        error=error + unknown,
+        limit=limit + unknown,
+        pedestal_mev=pedestal * shift.unit_mev + unknown,
+        showers=n[:, 0],
     )
 
 
-def _diagonal(values: NDArray[np.float64]) -> Any:
-    at = np.arange(len(values))
-    return coo_array((values, (at, at)), shape=(len(values), len(values))).tocsr()
+class _Shift:
+    """Mean latents of channels by ring, as constants of channels shift them: linear.
+
+    Parameters
+    ----------
+    channels
+        Of which patches are made.
+    response
+        Of the cells of a patch.
+    n
+        Showers of each channel by ring, shape (C, `N_RINGS`).
+    """
+
+    def __init__(
+        self, channels: Channels, response: ChannelResponse, n: NDArray[np.float64]
+    ) -> None:
+        seeds = np.flatnonzero(channels.may_seed & (n[:, 0] > 0))
+        patch = channels.patches(seeds.astype(np.uint32)).astype(np.int64)
+        # Pedestals in units in which they tell as much as gains do: both are solved for together.
+        size = [float(np.abs(np.diagonal(m)).max()) for m in (response.gain, response.pedestal)]
+        self.unit_mev = size[0] / size[1] if size[1] else 1.0
+        self._moves = (response.gain, response.pedestal * self.unit_mev)
+        self._n, self._size = np.maximum(n, 1), len(channels)
+        self._inside, self._patch = patch >= 0, np.maximum(patch, 0)
+        self._at = self._patch * N_RINGS + channels.rings
+        # A shower of a seed is in its core there, and nowhere else: so many had this patch.
+        self._showers = np.where(self._inside, n[seeds, 0][:, None], 0.0)
+
+    def __call__(self, constants: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean latents, (C, `N_RINGS`), of gains and pedestals, (2, C)."""
+        cells = sum(
+            np.where(self._inside, values[self._patch], 0.0) @ moves
+            for values, moves in zip(constants, self._moves, strict=True)
+        )
+        total = np.bincount(
+            self._at.ravel(), (cells * self._showers).ravel(), minlength=self._size * N_RINGS
+        )
+        mean: NDArray[np.float64] = total.reshape(self._size, N_RINGS) / self._n
+        return mean
+
+    def back(self, latents: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the transposed map of (C, `N_RINGS`), shape (2, C)."""
+        cells = (latents / self._n).ravel()[self._at] * self._showers
+        return np.array([self._summed(cells @ moves.T) for moves in self._moves])
+
+    def _summed(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        inside = np.where(self._inside, cells, 0.0)
+        return np.bincount(self._patch.ravel(), inside.ravel(), self._size).astype(np.float64)
+
+    def _own(self) -> NDArray[np.float64]:
+        """Return the shift of a channel's own latents by its own constants, (2, C, `N_RINGS`)."""
+        own = []
+        for moves in self._moves:
+            cells = self._showers * np.diagonal(moves)
+            total = np.bincount(self._at.ravel(), cells.ravel(), self._size * N_RINGS)
+            own.append(total.reshape(self._size, N_RINGS) / self._n)
+        return np.array(own)
+
+    def local(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what latents of weights (C, `N_RINGS`) tell of their own channel, (2, 2, C)."""
+        own = self._own()
+        told: NDArray[np.float64] = np.einsum("kcr,lcr,cr->klc", own, own, weight)
+        return told
 
 
-def _beside(channels: Channels) -> Any:
-    """Return the mean over the channels beside each one, sparse, shape (C, C)."""
-    n = len(channels)
-    seeds = np.flatnonzero(channels.may_seed)
-    patch = channels.patches(seeds.astype(np.uint32))
-    cells = np.flatnonzero(channels.rings == 1)
-    row = np.repeat(seeds, len(cells))
-    column = patch[:, cells].ravel()
-    same = (column >= 0) & (channels.layer[row] == channels.layer[np.maximum(column, 0)])
-    row, column = row[same], column[same]
-    share = 1 / np.bincount(row, minlength=n)[row]
-    return coo_array((share, (row, column)), shape=(n, n)).tocsr()
+def _inverse(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse of each symmetric block of (2, 2, C)."""
+    (a, b), (_, d) = blocks
+    inverse: NDArray[np.float64] = np.array([[d, -b], [-b, a]]) / (a * d - b * b)
+    return inverse
+
+
+def _spread(known: NDArray[np.int64]) -> list[int]:
+    """Return some channels, from all over."""
+    if not len(known):
+        return []
+    at = np.linspace(0, len(known) - 1, min(PROBES, len(known)))
+    return sorted({int(known[round(i)]) for i in at})

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from consumers.app import detector_files, environment, speaking, wiring
 from consumers.cli import reading
 from consumers.wire.user_error import UserError
-from models.scoring.response import gain_response
+from models.scoring.response import channel_response
 from monitor.reference.gains import estimated
 from monitor.windows.channel_sums import Standard
 
@@ -56,8 +56,11 @@ def run(args: argparse.Namespace) -> int:
     files = reading.opened(args, artefact, [args.showers])
     showers = files.showers(args.showers)[slice(0, MEASURED_ON)]
     scorer = artefact.scorer(given.device)
-    response = gain_response(scorer, showers, channels.rings, standard.mean, standard.sigma)
-    found = estimated(known.monitor.channels.live.total, channels, response)
+    response = channel_response(
+        scorer, showers, artefact.geometry.noise_mev, standard.mean, standard.sigma
+    )
+    taught = known.monitor.channels.live.total
+    found = estimated(taught, channels, response, artefact.geometry.noise_mev)
     regions = [region.name for region in detector.regions]
     parquet.write_table(table(found, channels, regions), args.out)
     known_gains = np.isfinite(found.gain)
@@ -77,5 +80,6 @@ def table(gains: Gains, channels: Channels, regions: list[str]) -> pa.Table:
             "showers": pa.array(gains.showers.astype(np.int64)),
             "gain": pa.array(gains.gain, mask=unknown),
             "error": pa.array(gains.error, mask=unknown),
+            "pedestal_mev": pa.array(gains.pedestal_mev, mask=unknown),
         }
     )

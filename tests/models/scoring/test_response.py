@@ -1,9 +1,9 @@
-"""How far latents move with gains: what a scorer of known latents must give."""
+"""How far latents move with gains and pedestals: what a scorer of known latents must give."""
 
 import numpy as np
 import pytest
 
-from models.scoring.response import gain_response
+from models.scoring.response import channel_response
 from models.scoring.scored import Scored
 from models.showers.batch import Showers
 
@@ -28,12 +28,18 @@ class Linear:
 
 
 def test_the_response_is_that_of_the_latents() -> None:
-    cells = np.ones((50, 9), np.float32)
+    cells = np.full((50, 9), 2.0, np.float32)
     showers = Showers(cells, np.full(50, np.nan, np.float32))
     sigma = np.full((1, 9), 2.0, np.float32)
-    found = gain_response(Linear(), showers, RINGS, np.zeros((1, 9), np.float32), sigma)
-    assert found.core == pytest.approx(OWN / 2, rel=1e-3)
-    assert found.near == pytest.approx(OWN / 2, rel=1e-3)
-    assert found.core_of_near == pytest.approx(4 * BESIDE / 2, rel=1e-3)
-    assert found.near_of_core == pytest.approx(BESIDE / 2, rel=1e-3)
-    assert found.near_of_near == pytest.approx(0, abs=1e-3)
+    found = channel_response(Linear(), showers, 0.1, np.zeros((1, 9), np.float32), sigma)
+    assert found.pedestal == pytest.approx(found.gain / 2, abs=1e-3)  # of 2 MeV in each
+    near, core = np.flatnonzero(RINGS == 1), np.flatnonzero(RINGS == 0)
+    expected = OWN * np.eye(9)
+    expected[np.ix_(near, core)] = expected[np.ix_(core, near)] = BESIDE
+    assert found.gain == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_cell_without_noise_has_no_pedestal() -> None:
+    showers = Showers(np.ones((50, 9), np.float32), np.full(50, np.nan, np.float32))
+    flat = np.ones((1, 9), np.float32)
+    assert not channel_response(Linear(), showers, 0.0, flat, flat).pedestal.any()
