@@ -40,8 +40,8 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{address}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
@@ -63,7 +63,11 @@ class EmbeddedBroker:
     """
 
     def __init__(
-        self, memory_limit: int | None = None, advertised: str = "", port: int | None = None
+        self,
+        memory_limit: int | None = None,
+        advertised: str = "",
+        port: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         """Prepare a broker.
 
@@ -75,12 +79,15 @@ class EmbeddedBroker:
             host:port that clients are told to come to: a gate before the broker. Tansu only.
         port
             Of loopback; None takes a free one.
+        host
+            Of loopback too, as addresses have it: `[::1]`.
         """
         free = int(psutil.virtual_memory().available * MEMORY_SHARE)
         self.memory_limit = min(MEMORY_LIMIT, free) if memory_limit is None else memory_limit
         self._advertised = advertised
         self._home = os.environ.get("KAFKA_HOME", "")
         self._folder = ""
+        self._host = host
         self._port = free_port() if port is None else port
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -92,7 +99,7 @@ class EmbeddedBroker:
     @property
     def bootstrap(self) -> str:
         """Return host:port."""
-        return f"127.0.0.1:{self._port}"
+        return f"{self._host}:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -166,7 +173,7 @@ class EmbeddedBroker:
         return self._child
 
     def _answers(self) -> bool:
-        return taken(self._port)
+        return taken(self._port, self._host)
 
     def _tansu(self) -> list[str]:
         try:
@@ -188,7 +195,9 @@ class EmbeddedBroker:
         programs = Path(self._home) / "bin"
         properties = Path(self._folder) / "server.properties"
         if not properties.exists():
-            text = _PROPERTIES.format(port=self._port, controller=free_port(), folder=self._folder)
+            text = _PROPERTIES.format(
+                address=self.bootstrap, controller=free_port(), folder=self._folder
+            )
             properties.write_text(text, encoding="utf-8")
             # 16 bytes in base64; some tools take a leading dash for an option.
             cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A")
@@ -214,10 +223,10 @@ def free_port() -> int:
     return port
 
 
-def taken(port: int) -> bool:
+def taken(port: int, host: str = "127.0.0.1") -> bool:
     """Return whether somebody listens on a loopback port."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 0.5):
+        with socket.create_connection((host.strip("[]"), port), 0.5):
             return True
     except OSError:
         return False

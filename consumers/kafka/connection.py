@@ -161,6 +161,7 @@ def opened(make: Callable[..., Any], connection: Connection, **options: Any) -> 
         # The library takes this option and forgets to pass it on (3.0.12).
         option = "allow_auto_create_topics"
         client.cluster.config[option] = given.get(option, True)
+        client.cluster.broker_metadata = _bare(client.cluster.broker_metadata)
         return client
 
     try:
@@ -170,6 +171,22 @@ def opened(make: Callable[..., Any], connection: Connection, **options: Any) -> 
         for client in begun:
             client.close()
         raise
+
+
+def _bare(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what finds a broker, by an address without brackets.
+
+    Some brokers say `[::1]` where Apache's says `::1`; other clients take both, the library looks
+    the brackets up as a name.
+    """
+
+    def found(node: Any) -> Any:
+        broker = find(node)
+        if broker is not None:
+            broker.host = broker.host.strip("[]")
+        return broker
+
+    return found
 
 
 def places_of(error: kafka_errors.KafkaError) -> list[TopicPartition]:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import requests
-from apache import Cluster, needs_apache
+from apache import Cluster, home, needs_apache
 from services import Services
 from waiting import wait_until
 
@@ -70,6 +70,21 @@ def test_pages_listen_where_there_is_ipv6_only(services, host):
         pytest.skip("no IPv6 here")
     port = serve(services, "judge", "judge", host=host)
     assert page(port, "/metrics", "[::1]").ok
+
+
+@pytest.mark.parametrize("kind", ["embedded", pytest.param("apache", marks=needs_apache)])
+def test_a_service_works_with_a_broker_at_an_ipv6_address(services, kind, monkeypatch):
+    """One of the two advertises the address with its brackets, the other without."""
+    if not has_ipv6():
+        pytest.skip("no IPv6 here")
+    if kind == "apache":
+        monkeypatch.setenv("KAFKA_HOME", str(home()))
+    with EmbeddedBroker(host="[::1]") as broker:
+        services.bootstrap = broker.bootstrap
+        services.start("run", "run")
+        services.wait_for("run", "in office", 120)
+        services.wait_for("run", "partitions: [0", 120)
+        assert services.stop("run") == 0
 
 
 def has_ipv6():
