@@ -14,15 +14,16 @@ ending.LAST_S = 0.5
 stopping = threading.Event()
 ending.stop_on_signals(stopping)
 print("up", flush=True)
-while True:
-    time.sleep(60)
+while True:  # in pieces: a signal that comes just before a sleep is heard after it
+    time.sleep(0.1)
 """
 FIRST = """
 import time
 from consumers.app import ending
 ending.heed_the_end()
 print("up", flush=True)
-time.sleep(60)
+while True:
+    time.sleep(0.1)
 """
 
 
