@@ -133,9 +133,13 @@ def workers():
 
 
 def test_pods_run_without_rights():
-    for o in [of_kind("Deployment")["judge"], workers()]:
+    for o in [*of_kind("Deployment").values(), workers()]:
         spec = o["spec"]["template"]["spec"]
         assert spec["securityContext"]["runAsNonRoot"]
+        # Without a word of the group it is root's.
+        assert (
+            spec["securityContext"]["runAsUser"] == spec["securityContext"]["runAsGroup"] > 10_000
+        )
         rights = spec["containers"][0]["securityContext"]
         assert rights["readOnlyRootFilesystem"]
         assert not rights["allowPrivilegeEscalation"]
