@@ -10,13 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import AwareDatetime, ConfigDict, Field, SecretStr, model_validator
 from pydantic import field_validator as checks
 
 from consumers.app.judge_settings import Judgement
@@ -289,16 +283,10 @@ class Settings(Judgement):
 
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):\d{1,5}")
+_OF_SASL = ("mechanism", "username", "password", "password_file", "token_file")
 _ONLY_WITH = {
-    "ssl_cafile": "SSL",
-    "ssl_certfile": "SSL",
-    "ssl_keyfile": "SSL",
-    "ssl_password": "SSL",
-    "sasl_mechanism": "SASL",
-    "sasl_username": "SASL",
-    "sasl_password": "SASL",
-    "sasl_password_file": "SASL",
-    "sasl_token_file": "SASL",
+    **{f"ssl_{name}": "SSL" for name in ("cafile", "certfile", "keyfile", "password")},
+    **{f"sasl_{name}": "SASL" for name in _OF_SASL},
 }
 """Settings that a protocol must make use of: else a secret went in the clear, or nowhere."""
 

@@ -287,14 +287,9 @@ class Seconds:
         A region is known where all partitions that it has ever come on are proven beyond the
         second; one that never came, where all partitions are.
         """
-        everywhere = set(self.stands)
-        if not closed.unproven:
-            return closed.held
-        return closed.held | {
-            region
-            for region in asked
-            if not closed.unproven.isdisjoint(self.routes.get(region, everywhere))
-        }
+        unproven, everywhere = closed.unproven, set(self.stands)
+        lacking = {r for r in asked if not unproven.isdisjoint(self.routes.get(r, everywhere))}
+        return closed.held | lacking
 
     def silent(self) -> dict[int, int]:
         """Return the partitions that nobody answers for, and how long they did not go on, ms."""

@@ -124,7 +124,8 @@ class JudgeState:
                 if name == "primary":
                     raise
                 # A shadow that is damaged is a gap in what it saw, and costs nobody else anything.
-                logger.warning("windows of the shadow, %d@%d: %s", *_where(entry), error)
+                at = (entry.partition, entry.begin)
+                logger.warning("windows of the shadow, %d@%d: %s", *at, error)
         return dict(found)
 
     def opened(self, offset: int, entry: Open, at_ms: int) -> None:
@@ -295,7 +296,3 @@ class JudgeState:
                     w.event_id, entry.topic, w.partition, w.offset, w.row, w.region, w.p, w.time_ns
                 )
             )
-
-
-def _where(entry: Range) -> tuple[int, int]:
-    return entry.partition, entry.begin

@@ -219,8 +219,7 @@ class Worker:
         if parts:
             self._metrics.stage("decode", time.perf_counter() - began)
             self._score(parts)
-        busy = WorkerState.SCORING if records else WorkerState.IDLE
-        self._metrics.state(busy)
+        self._metrics.state(WorkerState.SCORING if records else WorkerState.IDLE)
 
     # Showers are scored
 

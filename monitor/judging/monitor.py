@@ -145,10 +145,8 @@ class Monitor:
             return tuple(self._parts.sections.close())
         self._observer.run_now = RunNow.ON
         self._parts.attribution.labels.ordered = act.run if act.run != run else None
-        shares = self.watch.shares
-        shares.expected = None
-        if act.regions is not None:
-            shares.expected = np.isin(self.places.ids, act.regions)
+        expected = None if act.regions is None else np.isin(self.places.ids, act.regions)
+        self.watch.shares.expected = expected
         if act.key is None or act.key == self.conditions.of(act.run):
             return ()
         told = ReferenceAct(
@@ -250,8 +248,6 @@ class Monitor:
     def close(self) -> tuple[Alarm | Verdict, ...]:
         """Return verdicts on what is not judged yet: the stream has ended."""
         return tuple(self._parts.sections.close())
-
-    # What it does with it
 
     def masked(self) -> Masked:
         """Return all that is masked now."""
