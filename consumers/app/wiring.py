@@ -24,7 +24,7 @@ from consumers.wire.user_error import UserError
 from consumers.wire.window_form import WindowForm
 from models.scoring.description import HASH_FILE, ArtefactError, Description
 from models.scoring.fitness import misfits
-from models.scoring.reference import BINS
+from models.scoring.p_values import BINS
 from models.scoring.scales import LEVELS
 from models.showers import shipped
 from models.showers.pool import Pool

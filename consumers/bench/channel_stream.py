@@ -23,7 +23,8 @@ from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.sequential.budget import Allowance
 from monitor.windows.channel_sums import Standard, tally_channels
-from monitor.windows.window import WindowKey, tally
+from monitor.windows.tally import tally
+from monitor.windows.window import WindowKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from models.scoring.absent import Absent
 from models.scoring.scales import lit_threshold
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.windows.channel_sums import NO_CHANNELS, tally_channels
-from monitor.windows.window import WindowKey, tally
+from monitor.windows.tally import tally
+from monitor.windows.window import WindowKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from models.scoring.absent import Absent, learn, mask_of
-from models.scoring.reference import BINS, bins
+from models.scoring.p_values import BINS, bins
 from models.scoring.scored import Scored
 
 if TYPE_CHECKING:

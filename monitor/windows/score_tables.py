@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.scoring.reference import BINS, SPAN
+from models.scoring.p_values import BINS, SPAN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

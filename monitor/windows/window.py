@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from models.scoring.scales import LEVELS, P_EDGES, Z_CLIP, Z_UNIT, lit_threshold
 from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
-
-    from models.detector.geometry import Geometry
-    from models.scoring.scored import Scored
-    from models.showers.batch import Showers
-
-
-__all__ = [
-    "LEVELS",
-    "P_EDGES",
-    "Z_CLIP",
-    "Z_UNIT",
-    "Window",
-    "WindowKey",
-    "merge",
-    "score_bin",
-    "tally",
-]
-
-
-TALLIED_AT_ONCE = 256
-"""Showers summed at a time."""
-
-ADDED_AT_ONCE = 64
-"""Showers of a region that are added in single precision: their squares are at most 2**18 each."""
 
 
 class WindowKey(NamedTuple):
@@ -93,7 +67,7 @@ class Window:
     """Showers that the model knows nothing of, `Scored.unknown`, shape (r,)."""
 
     score_bins: NDArray[np.int64]
-    """Occupied bins of the score histograms, sorted, shape (n,): see `score_bin`."""
+    """Occupied bins of the score histograms, sorted, shape (n,): see `tally.score_bin`."""
 
     score_counts: NDArray[np.int64]
     """Showers in each of `score_bins`, non-zero, shape (n,)."""
@@ -173,182 +147,3 @@ def merge(windows: Iterable[Window]) -> Window:
     for window in iterator:
         total += window
     return total
-
-
-def score_bin(
-    region: NDArray[np.int64],
-    condition_cell: NDArray[np.int64],
-    bins: NDArray[np.int64],
-    shape: tuple[int, int, int],
-) -> NDArray[np.int64]:
-    """Return the flat index ((region K + cell) S + score) H + bin of every score, shape (N S,).
-
-    Parameters
-    ----------
-    region, condition_cell
-        Of each shower, shape (N,).
-    bins
-        Bin of each score in the reference's histogram, shape (N, S).
-    shape
-        K condition cells, S scores, H bins.
-    """
-    n_cells, n_scores, n_bins = shape
-    row = (region * n_cells + condition_cell) * n_scores
-    flat: NDArray[np.int64] = (row[:, None] + np.arange(n_scores)) * n_bins + bins
-    return flat.ravel()
-
-
-def tally(
-    key: WindowKey,
-    showers: Showers,
-    scored: Scored,
-    region: NDArray[np.int64],
-    *,
-    geometry: Geometry,
-    shape: tuple[int, int, int],
-    rows: NDArray[np.int64] | None = None,
-) -> Window:
-    """Return the window of showers that share run, lumisection and data-second.
-
-    Parameters
-    ----------
-    region
-        Region id of each shower, shape (N,).
-    shape
-        K condition cells, S scores, H bins of the reference's histogram.
-    rows
-        Which of the N showers they are; all of them if not given.
-    """
-    rows = np.arange(scored.n) if rows is None else rows
-    regions, row = np.unique(region[rows], return_inverse=True)
-    r, ok, unknown = len(regions), scored.valid[rows], scored.unknown[rows]
-    row_ok, at = row[ok], rows[ok]
-    cell = scored.condition_cell[at]
-    n_cells = shape[0]
-    place = row_ok * n_cells + cell
-    p_all = np.column_stack([scored.p[at], scored.p_combined[at]])
-    exceedances = [
-        np.bincount(place[p_all[:, -1] <= alpha], minlength=r * n_cells).reshape(r, n_cells)
-        for alpha in LEVELS
-    ]
-    flat = score_bin(region[at], cell, scored.bins[at], shape)
-    bins, counts = np.unique(flat, return_counts=True)
-    sums = region_sums(at, row_ok, r, scored.latents, showers.cells, geometry)
-    return Window(
-        key=key,
-        regions=regions.astype(np.int64),
-        showers=np.bincount(place, minlength=r * n_cells).reshape(r, n_cells),
-        exceedances=np.stack(exceedances, axis=2),
-        p_counts=_p_histograms(row_ok, p_all, r),
-        z_sum=sums.z,
-        z_square=sums.z_square,
-        lit=sums.lit,
-        layer_energy=sums.layer_energy,
-        unscored=np.bincount(row[~ok & ~unknown], minlength=r),
-        unknown=np.bincount(row[unknown], minlength=r),
-        score_bins=bins.astype(np.int64),
-        score_counts=counts.astype(np.int64),
-    )
-
-
-class _Sums(NamedTuple):
-    """Sums over the showers of each region, int64."""
-
-    z: NDArray[np.int64]
-    z_square: NDArray[np.int64]
-    lit: NDArray[np.int64]
-    layer_energy: NDArray[np.int64]
-
-
-def region_sums(
-    at: NDArray[np.int64],
-    row: NDArray[np.int64],
-    r: int,
-    latents: NDArray[np.float32],
-    cells: NDArray[np.float32],
-    geometry: Geometry,
-) -> _Sums:
-    """Return sums of latents, lit cells and energies of some showers in the rows of r regions.
-
-    A sparse matrix adds every shower to its region alone, so that the cost follows showers, however
-    many regions there are; a chunk at a time, all of it stays in the cache of a core. Sums of whole
-    numbers below 2**24 are exact in single precision: no more than `ADDED_AT_ONCE` are added so.
-
-    Parameters
-    ----------
-    at, row
-        Which of the N showers, and the row of each, shape (n,) both.
-    latents, cells
-        Of all of them, shapes (N, D) and (N, V).
-    """
-    starts = [cut.start for cut in geometry.slices]
-    widths = (latents.shape[1], latents.shape[1], geometry.n_cells, geometry.n_layers)
-    sums = _Sums(*(np.zeros((r, width), np.int64) for width in widths))
-    threshold = lit_threshold(geometry)
-    order = np.argsort(row, kind="stable")
-    for begin in range(0, len(row), TALLIED_AT_ONCE):
-        chosen = order[begin : begin + TALLIED_AT_ONCE]
-        adding = _Adding.of(row[chosen])
-        of_chosen = cells[at[chosen]]
-        layers = np.add.reduceat(of_chosen, starts, axis=1, dtype=np.float64)
-        lit = (of_chosen > threshold).astype(np.float32)
-        for total, values in zip(
-            sums, (*_quantised(latents[at[chosen]]), lit, np.rint(layers * 1000)), strict=True
-        ):
-            adding.into(total, values)
-    return sums
-
-
-class _Adding(NamedTuple):
-    """Adds the showers of a chunk, which are sorted by region, to the rows of their regions."""
-
-    member: csr_array
-    """Showers of each group, shape (G, n)."""
-
-    rows: NDArray[np.int64]
-    """Row of each group, shape (G,)."""
-
-    once: bool
-    """Whether every row has one group."""
-
-    @classmethod
-    def of(cls, row: NDArray[np.int64]) -> _Adding:
-        """Return what adds showers whose rows are these, sorted."""
-        n = len(row)
-        first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
-        place = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
-        groups = np.flatnonzero(place % ADDED_AT_ONCE == 0)
-        member = csr_array(
-            (np.ones(n, np.float32), np.arange(n), np.append(groups, n)), shape=(len(groups), n)
-        )
-        return cls(member, row[groups], len(groups) == len(first))
-
-    def into(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
-        """Add the values of each shower, whole numbers of shape (n, X), to their rows of a total."""
-        sums = (self.member @ values).astype(np.int64)
-        if self.once:
-            total[self.rows] += sums
-        else:
-            np.add.at(total, self.rows, sums)
-
-
-def _quantised(
-    latents: NDArray[np.float32],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return latents and their squares in units of `Z_UNIT`, as whole numbers, shape (N, D) each.
-
-    Rounding in single precision takes an eighth of the time, and both are below 2**24.
-    """
-    root = np.float32(Z_UNIT**-0.5)
-    z = np.clip(latents, -Z_CLIP, Z_CLIP) * root
-    return np.rint(z * root), np.rint(z * z)
-
-
-def _p_histograms(
-    row: NDArray[np.int64], p: NDArray[np.float64], n_regions: int
-) -> NDArray[np.int64]:
-    n_columns, n_bins = p.shape[1], len(P_EDGES) - 1
-    bins = np.clip(np.searchsorted(P_EDGES, p, side="left") - 1, 0, n_bins - 1)
-    flat = (row[:, None] * n_columns + np.arange(n_columns)) * n_bins + bins
-    counts = np.bincount(flat.ravel(), minlength=n_regions * n_columns * n_bins)
-    return counts.reshape(n_regions, n_columns, n_bins).astype(np.int64)

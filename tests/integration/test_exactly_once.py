@@ -13,7 +13,7 @@ from consumers.kafka.log import KafkaLog
 from consumers.wire import topics
 from consumers.wire.window_form import WindowForm
 from models.scoring.artefact import Artefact
-from models.scoring.reference import BINS
+from models.scoring.p_values import BINS
 
 SECONDS = 14
 RATE = 1000

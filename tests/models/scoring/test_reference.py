@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from models.detector import geometry
 from models.scoring import reference
+from models.scoring.p_values import BINS, harmonic_mean
 from models.scoring.population import POOL_TEST, Population, build
-from models.scoring.reference import BINS, ReferenceTableError, harmonic_mean
+from models.scoring.reference import ReferenceTableError
 from models.scoring.scales import LEVELS, Z_CLIP, lit_threshold
 from models.scoring.scores import RawScores
 

@@ -10,7 +10,7 @@ import torch
 
 from models.scoring.examiner import Examiner
 from models.scoring.levelling import NOT_LEVELLED
-from models.scoring.reference import BINS
+from models.scoring.p_values import BINS
 from models.scoring.scorer import pick_device
 from models.showers.batch import Showers
 

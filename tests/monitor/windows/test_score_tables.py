@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from models.detector import geometry
+from models.scoring.p_values import BINS, bins
 from models.scoring.population import Population, build
-from models.scoring.reference import BINS, bins
 from models.scoring.scales import LEVELS, P_EDGES
 from monitor.windows.score_tables import ScoreTable, of_window
-from monitor.windows.window import Window, WindowKey, score_bin
+from monitor.windows.tally import score_bin
+from monitor.windows.window import Window, WindowKey
 
 GEOMETRY = geometry.Geometry(
     "two", (geometry.Layer("a", (1, 2), (1.0, 1.0), (0.0, 1.0)),), noise_mev=1.0
