@@ -24,7 +24,7 @@ from models.fitting.training import Session
 from models.scoring.classifier import NAME
 from models.scoring.scorer import pick_device
 from models.showers import shipped
-from models.simulation import faults
+from models.simulation import fault_form
 from models.studies import evaluation
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     train, certify = (files.pool([at[name] for name in names]) for names in (LEARNT, CERTIFIED))
     good = files.showers(at[GOOD[0]])
     strange = files.named({name: at[name] for name in STRANGE})
-    injected = evaluation.injected(geometry) | {n: faults.parse(f) for n, f in UNKNOWN.items()}
+    injected = evaluation.injected(geometry) | {n: fault_form.parse(f) for n, f in UNKNOWN.items()}
 
     def measure(made: Artefact, names: Mapping[str, str]) -> dict[str, Any]:
         rng = np.random.default_rng(1)
@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
 def _lessons(wanted: Recipe, shown: ClassifierOptions) -> Iterator[tuple[str, Recipe]]:
     """Yield the recipe with all faults, then without each kind of fault."""
     yield "with all", wanted
-    for kind in dict.fromkeys(faults.parse(text).kind for text in shown.faults):
-        rest = tuple(text for text in shown.faults if faults.parse(text).kind is not kind)
+    for kind in dict.fromkeys(fault_form.parse(text).kind for text in shown.faults):
+        rest = tuple(text for text in shown.faults if fault_form.parse(text).kind is not kind)
         yield f"without {kind}", replace(wanted, classifier=replace(shown, faults=rest))
 
 

@@ -18,7 +18,8 @@ from models.fitting.training import Progress, is_whole, whole
 from models.scoring.classifier import NAME, Classifier, ClassifierConfig
 from models.showers.batch import concatenate
 from models.simulation import injection
-from models.simulation.faults import STREAM, Fault, FaultError, parse
+from models.simulation.fault_form import parse
+from models.simulation.faults import STREAM, Fault, FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ class ClassifierOptions:
     """What a classifier is shown, and how long."""
 
     faults: tuple[str, ...]
-    """Faults, in the form of `models.simulation.faults.parse`; each is injected into as many showers. A fault
+    """Faults, in the form of `models.simulation.fault_form.parse`; each is injected into as many showers. A fault
     that strikes a `share` of the showers at work strikes all of its own here."""
 
     hidden: tuple[int, ...] = (128,)

@@ -24,7 +24,8 @@ from models.scoring.artefact import Artefact
 from models.scoring.examiner import Examiner
 from models.showers.pool import Pool
 from models.simulation import injection
-from models.simulation.faults import FaultError, parse
+from models.simulation.fault_form import parse
+from models.simulation.faults import FaultError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

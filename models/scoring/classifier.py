@@ -33,7 +33,7 @@ class ClassifierConfig:
     n_context: int
     hidden: tuple[int, ...] = (128,)
     faults: tuple[str, ...] = ()
-    """What it was trained on, in the form of `models.simulation.faults.parse`."""
+    """What it was trained on, in the form of `models.simulation.fault_form.parse`."""
 
     def __post_init__(self) -> None:
         check_counts(

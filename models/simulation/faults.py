@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
 
 class FaultError(ValueError):
@@ -152,7 +151,7 @@ class Fault:
         allowed = KEYS[self.kind]
         unknown = set(self.magnitudes) - set(allowed)
         if unknown:
-            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not {', '.join(unknown)}")
+            raise FaultError(f"{self.kind} takes {keys_of(self.kind)}, not {', '.join(unknown)}")
         object.__setattr__(self, "magnitudes", {**allowed, **self.magnitudes})
         if not all(math.isfinite(value) for value in self.magnitudes.values()):
             raise FaultError(f"{self.kind}: magnitudes must be finite numbers")
@@ -181,11 +180,11 @@ class Fault:
         if self.cells and self.layer:
             raise FaultError(f"{self.kind}: name cells or a layer, not both")
         if (self.cells or self.layer) and self.kind in _PLACELESS:
-            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not cells or layer")
+            raise FaultError(f"{self.kind} takes {keys_of(self.kind)}, not cells or layer")
         if self.channel and (self.cells or self.layer or self.region):
             raise FaultError(f"{self.kind}: name channels or places of the patch, not both")
         if self.channel and self.kind not in OF_CHANNELS:
-            raise FaultError(f"{self.kind} takes {_keys(self.kind)}, not channel")
+            raise FaultError(f"{self.kind} takes {keys_of(self.kind)}, not channel")
         pairs = {len(self.cells), len(self.region), len(self.channel)}
         if self.kind is FaultKind.SWAP and 2 not in pairs:
             raise FaultError(
@@ -210,104 +209,8 @@ class Fault:
         return f"{self.kind}{':' if given else ''}{given}{when}"
 
 
-def _keys(kind: FaultKind) -> str:
+def keys_of(kind: FaultKind) -> str:
+    """Return in words what may be said of a kind."""
     places = ["region"] if kind in _PLACELESS else ["region", "cells", "layer"]
     places += ["channel"] if kind in OF_CHANNELS else []
     return ", ".join([*places, *KEYS[kind]])
-
-
-_FORM = re.compile(
-    r"(?P<kind>[a-z-]+)(?::(?P<keys>[^@]*))?(?:@(?P<start>[^+]*)(?:\+(?P<length>.*))?)?"
-)
-
-
-def parse(
-    text: str,
-    regions: Mapping[str, int] | None = None,
-    channels: Callable[[str], bool] | None = None,
-) -> Fault:
-    """Return the fault of the form KIND:KEY=VALUE,...@START+LENGTH.
-
-    All but KIND may be left out; START and LENGTH are seconds of stream time; lists are joined by
-    `+`, ranges written `a-b`.
-
-    Parameters
-    ----------
-    regions
-        Ids of the regions by name, so that both may be written.
-    channels
-        Whether the detector has a channel or a group of that name; None if it has no channels.
-
-    Raises
-    ------
-    FaultError
-        If the text is no such form: one line with what is allowed.
-
-    Examples
-    --------
-    >>> parse("hot:region=3,cells=200+201,x=10@30+60")
-    Fault(kind=<FaultKind.HOT: 'hot'>, region=(3,), cells=(200, 201), layer='', ...
-    """
-    match = _FORM.fullmatch(text.strip())
-    if match is None or match["kind"] not in set(FaultKind):
-        raise FaultError(
-            f"{text!r}: a fault is KIND:KEY=VALUE,...@START+LENGTH; KIND is one of "
-            f"{', '.join(FaultKind)}"
-        )
-    kind = FaultKind(match["kind"])
-    pairs = [pair.partition("=") for pair in (match["keys"] or "").split(",") if pair]
-    values = {name.strip(): value.strip() for name, _, value in pairs}
-    if len(values) != len(pairs) or not all(values.values()):
-        raise FaultError(f"{text!r}: write each KEY=VALUE once; {kind} takes {_keys(kind)}")
-    region = _whole(values.pop("region", ""), "region", regions or {})
-    cells = _whole(values.pop("cells", ""), "cells", {})
-    layer = values.pop("layer", "")
-    channel = _names(values.pop("channel", ""), channels)
-    unknown = set(values) - set(KEYS[kind])
-    if unknown:
-        raise FaultError(f"{text!r}: {kind} takes {_keys(kind)}, not {', '.join(sorted(unknown))}")
-    start = _number(match["start"] or "0", "START")
-    length = _number(match["length"] or "inf", "LENGTH")
-    magnitudes = {name: _number(value, name) for name, value in values.items()}
-    return Fault(kind, region, cells, layer, magnitudes, start, length, channel)
-
-
-def _number(text: str, name: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise FaultError(f"{name} must be a number, not {text!r}") from None
-
-
-def _names(text: str, known: Callable[[str], bool] | None) -> tuple[str, ...]:
-    if text and known is None:
-        raise FaultError(f"channel={text}: the detector file says no channels")
-    names = tuple(_split(text, known or bool))
-    for name in names:
-        if known is not None and not known(name):
-            raise FaultError(f"channel: no channel or group is named {name!r}")
-    return names
-
-
-def _split(text: str, known: Callable[[str], bool]) -> Iterator[str]:
-    """Yield what is joined by +, which may also be in the names that are known."""
-    parts = text.split("+") if text else []
-    while parts:
-        joined = ["+".join(parts[:n]) for n in range(len(parts), 0, -1)]
-        part = next((name for name in joined if known(name)), parts[0])
-        yield part
-        parts = parts[part.count("+") + 1 :]
-
-
-def _whole(text: str, name: str, known: Mapping[str, int]) -> tuple[int, ...]:
-    numbers: list[int] = []
-    for part in _split(text, known.__contains__):
-        if part in known:
-            numbers.append(known[part])
-            continue
-        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part)
-        if match is None:
-            raise FaultError(f"{name} must be numbers joined by + (or a-b), not {part!r}")
-        first, last = int(match[1]), int(match[2] or match[1])
-        numbers += range(first, last + 1)
-    return tuple(numbers)

@@ -9,7 +9,8 @@ import numpy as np
 
 from models.scoring.measures import FPR, Separation, separation
 from models.simulation import injection
-from models.simulation.faults import Fault, FaultError, parse
+from models.simulation.fault_form import parse
+from models.simulation.faults import Fault, FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,7 +19,7 @@ from models.fitting.lessons import ClassifierOptions
 from models.scoring.classifier import NAME
 from models.scoring.measures import Rate, rate, separation
 from models.simulation import injection
-from models.simulation.faults import parse
+from models.simulation.fault_form import parse
 from models.studies import evaluation, mutability
 from models.studies.evaluation import Trial, compare
 

@@ -40,7 +40,7 @@ from consumers.wire.codec import decode
 from models.showers import readers
 from models.showers.pool import clean
 from models.showers.symmetries import Symmetry
-from models.simulation import faults
+from models.simulation import fault_form
 from monitor.quality.alarms import Alarm, State
 from monitor.quality.verdicts import Verdict
 
@@ -65,7 +65,7 @@ class Feed(threading.Thread):
             Beam(
                 pool=clean(readers.read(POOL, geometry)), geometry=geometry, detector=detector,
                 rate_hz=rate, images=Symmetry(("x", "y")).images(geometry), partitions=PARTITIONS, seed=seed,
-                faults=tuple(faults.parse(text, regions) for text in fault),
+                faults=tuple(fault_form.parse(text, regions) for text in fault),
                 start_ns=time.time_ns(), producer=f"chaos-{seed}",
             )
         )  # fmt: skip

@@ -28,7 +28,7 @@ from consumers.wire import topics
 from models.showers import readers
 from models.showers.pool import clean
 from models.showers.symmetries import Symmetry
-from models.simulation import faults
+from models.simulation import fault_form
 from monitor.quality.alarms import Alarm
 from monitor.quality.verdicts import Verdict
 
@@ -72,7 +72,7 @@ class Feed:
                     detector=detector,
                     rate_hz=self.rate,
                     images=Symmetry(("x", "y")).images(geometry),
-                    faults=tuple(faults.parse(text, regions) for text in self.fault),
+                    faults=tuple(fault_form.parse(text, regions) for text in self.fault),
                     run=1,
                     lumisections_a_run=200,
                     partitions=4,

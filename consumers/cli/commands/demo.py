@@ -21,7 +21,7 @@ from consumers.cli import demo_screen, reading
 from consumers.cli.demo_scene import Scene
 from consumers.wire.user_error import UserError
 from models.showers import shipped
-from models.simulation import faults
+from models.simulation import fault_form, faults
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     channels = detector.channels
     knows = None if channels is None else channels.knows
     try:
-        fault = None if args.no_fault else faults.parse(args.fault, regions, knows)
+        fault = None if args.no_fault else fault_form.parse(args.fault, regions, knows)
     except faults.FaultError as error:
         raise UserError(str(error)) from None
     struck = _struck(fault, detector) if fault else []

@@ -29,7 +29,7 @@ from models.showers import readers
 from models.showers.batch import Showers
 from models.showers.pool import Pool
 from models.showers.symmetries import Symmetry
-from models.simulation import channel_faults, faults, injection, sources
+from models.simulation import channel_faults, fault_form, faults, injection, sources
 from models.simulation.canvas import Home
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def told_faults(
     channels = detector.channels
     found = []
     for text in texts:
-        fault = faults.parse(text, regions, None if channels is None else channels.knows)
+        fault = fault_form.parse(text, regions, None if channels is None else channels.knows)
         if fault.channel and channels is not None:
             channel_faults.struck(fault, channels)
         else:

@@ -10,7 +10,7 @@ from consumers.wire.codec import decode
 from models.showers.batch import Showers
 from models.showers.pool import Pool, clean
 from models.showers.symmetries import Symmetry
-from models.simulation.faults import parse
+from models.simulation.fault_form import parse
 from monitor.detector.tree import grid
 
 DETECTOR = grid("calo", sectors=4, regions_per_sector=4)

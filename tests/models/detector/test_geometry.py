@@ -10,7 +10,7 @@ from models.detector.geometry import GeometryError, parse
 from models.showers.batch import Showers
 from models.showers.pool import digitise
 from models.simulation import injection
-from models.simulation.faults import parse as parse_fault
+from models.simulation.fault_form import parse as parse_fault
 from models.simulation.gflash import simulate_showers
 
 FRONT, MIDDLE, BACK = tiny.GEOMETRY.layers

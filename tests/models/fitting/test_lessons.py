@@ -20,7 +20,7 @@ from models.scoring.classifier import Classifier
 from models.scoring.measures import auc
 from models.showers.batch import Showers
 from models.showers.pool import Pool
-from models.simulation import faults, injection
+from models.simulation import fault_form, injection
 
 FAULT = "hot:cells=353,x=100,share=1"
 RECIPE = Recipe(
@@ -48,7 +48,7 @@ def good():
 def strike(good, text, seed=1):
     region = np.zeros(good.n, np.uint16)
     rng = np.random.default_rng(seed)
-    return injection.apply(faults.parse(text), good, region, tiny.GEOMETRY, rng)
+    return injection.apply(fault_form.parse(text), good, region, tiny.GEOMETRY, rng)
 
 
 @pytest.mark.slow
@@ -152,7 +152,7 @@ def test_masked_cells_do_not_move_the_odds(made, good):
 
 def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
     texts = ("dead:cells=353", "dead:cells=354")
-    parsed = tuple(faults.parse(text) for text in texts)
+    parsed = tuple(fault_form.parse(text) for text in texts)
     teacher = lessons.Teacher(tiny.GEOMETRY, examiner(tiny.artefact()).view, parsed, ())
     pool = Pool(tiny.showers(n=60))
     lesson = teacher.lesson(pool, np.random.default_rng(1))
@@ -164,7 +164,7 @@ def test_a_lesson_has_every_shower_twice_and_a_fault_in_the_second_half():
 @pytest.mark.parametrize("text", ["hot:cells=353", "burst:layer=middle", "spike"])
 def test_a_fault_of_some_showers_strikes_all_that_are_labelled(text):
     see = examiner(tiny.artefact()).view
-    parsed, mirrors = (faults.parse(text),), ()
+    parsed, mirrors = (fault_form.parse(text),), ()
     teacher = lessons.Teacher(tiny.GEOMETRY, see, parsed, mirrors)
     lesson = teacher.lesson(Pool(tiny.showers(n=60)), np.random.default_rng(1))
     changed = (lesson.features.cells[60:] != lesson.features.cells[:60]).any(dim=1)

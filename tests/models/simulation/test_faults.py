@@ -13,7 +13,8 @@ from models.detector import files as geometries
 from models.showers import shipped
 from models.showers.batch import Showers
 from models.showers.readers import open_source
-from models.simulation.faults import KEYS, STREAM, Fault, FaultError, FaultKind, parse
+from models.simulation.fault_form import parse
+from models.simulation.faults import KEYS, STREAM, Fault, FaultError, FaultKind
 from models.simulation.injection import apply, struck, weights
 
 PB_LAR = geometries.load(geometries.SHIPPED / "pb-lar-504.json")

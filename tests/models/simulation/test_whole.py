@@ -9,7 +9,7 @@ from models.detector.channels import Channels
 from models.detector.geometry import Geometry, Layer
 from models.detector.grids import build
 from models.detector.parts import GridGroup, GridLayer, Part
-from models.simulation import faults, whole
+from models.simulation import fault_form, whole
 from models.simulation.canvas import Home
 from models.simulation.channel_faults import struck
 from models.simulation.faults import FaultError
@@ -152,7 +152,7 @@ def test_gains_belong_to_channels(channels: Channels) -> None:
 def test_a_dead_channel_is_dead_in_every_shower(
     channels: Channels, made: whole.WholeDetector
 ) -> None:
-    fault = faults.parse("dead:channel=B2/20", channels=lambda name: name == "B2/20")
+    fault = fault_form.parse("dead:channel=B2/20", channels=lambda name: name == "B2/20")
     dead = channels.find("B2/20")
     showers = made.read(spread_out(channels, 20_000), np.random.default_rng(2), (fault,))
     at = channels.patches(showers.seeds) == dead
@@ -183,7 +183,7 @@ def test_a_fault_of_a_channel_is_seen_in_it_and_nowhere_else(
 ) -> None:
     entered = detector(channels, CRYSTALS, largest=False)
     near = np.full(3000, channels.find("B2/21"), np.uint32)  # the struck one is beside it
-    fault = faults.parse(text, channels=lambda name: name == "B2/20")
+    fault = fault_form.parse(text, channels=lambda name: name == "B2/20")
     struck_, good = (
         entered.read(near, np.random.default_rng(4), given).cells for given in ((fault,), ())
     )
@@ -195,7 +195,9 @@ def test_a_fault_of_a_channel_is_seen_in_it_and_nowhere_else(
 
 def test_two_channels_are_swapped(channels: Channels) -> None:
     made = detector(channels, CRYSTALS, largest=False)
-    fault = faults.parse("swap:channel=B2/21+B2/20", channels=lambda name: name in channels.names)
+    fault = fault_form.parse(
+        "swap:channel=B2/21+B2/20", channels=lambda name: name in channels.names
+    )
     near = np.full(500, channels.find("B2/21"), np.uint32)
     swapped, good = (
         made.read(near, np.random.default_rng(4), given).cells for given in ((fault,), ())
@@ -206,16 +208,16 @@ def test_two_channels_are_swapped(channels: Channels) -> None:
 
 
 def test_a_group_is_struck_as_one(channels: Channels) -> None:
-    fault = faults.parse("gain:channel=B3/card2,x=-0.03", channels=channels.groups.__contains__)
+    fault = fault_form.parse("gain:channel=B3/card2,x=-0.03", channels=channels.groups.__contains__)
     assert len(struck(fault, channels)) == 12
 
 
 def test_names_with_a_plus_are_names() -> None:
     known = {"EB+1/2", "EB+1/card2"}.__contains__
-    fault = faults.parse("gain:channel=EB+1/2+EB+1/card2", channels=known)
+    fault = fault_form.parse("gain:channel=EB+1/2+EB+1/card2", channels=known)
     assert fault.channel == ("EB+1/2", "EB+1/card2")
-    assert faults.parse(str(fault), channels=known) == fault
-    assert faults.parse("silent:region=EB+1+4", {"EB+1": 19}).region == (19, 4)
+    assert fault_form.parse(str(fault), channels=known) == fault
+    assert fault_form.parse("silent:region=EB+1+4", {"EB+1": 19}).region == (19, 4)
 
 
 @pytest.mark.parametrize(
@@ -232,28 +234,28 @@ def test_a_wrong_fault_of_channels_is_refused_in_one_line(
 ) -> None:
     known = {*channels.names, *channels.groups}.__contains__
     with pytest.raises(FaultError, match=message):
-        faults.parse(text, channels=known)
+        fault_form.parse(text, channels=known)
 
 
 def test_a_shower_whose_seed_reads_nothing_is_not_found(
     channels: Channels, made: whole.WholeDetector
 ) -> None:
     known = {*channels.names, *channels.groups}.__contains__
-    fault = faults.parse("dead:channel=B2/card1+B2/card2+B2/card3+B2/card4", channels=known)
+    fault = fault_form.parse("dead:channel=B2/card1+B2/card2+B2/card3+B2/card4", channels=known)
     inside = np.full(20, channels.find("B2/20"), np.uint32)
     assert made.read(inside, np.random.default_rng(1), (fault,)).n == 0
     assert made.read(inside, np.random.default_rng(1)).n == 20
 
 
 def test_groups_cannot_be_swapped(channels: Channels) -> None:
-    fault = faults.parse("swap:channel=B1/card1+B1/1", channels=lambda name: "+" not in name)
+    fault = fault_form.parse("swap:channel=B1/card1+B1/1", channels=lambda name: "+" not in name)
     with pytest.raises(FaultError, match="groups cannot"):
         struck(fault, channels)
 
 
 def test_channels_need_a_detector_that_says_them() -> None:
     with pytest.raises(FaultError, match="the detector file says no channels"):
-        faults.parse("dead:channel=B1/1")
+        fault_form.parse("dead:channel=B1/1")
 
 
 def test_layers_of_other_cells_hold_the_shower_at_its_place() -> None:
