@@ -9,7 +9,6 @@ beyond whose own uncertainty no live one is ever believed.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from models.scoring.scales import LEVELS
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.accepted import Accepted, accepted, moved_to, nothing
-from monitor.windows.rows import Rows
+from monitor.reference.quarantine import CHUNK_S, Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.reference.expectation import Expectation
-
-CHUNK_S = 300
-"""Data-seconds that are accepted, or taken out again, together."""
+    from monitor.windows.rows import Rows
 
 MARGIN_S = 30
 """Data-seconds before an onset that are not believed either."""
@@ -58,22 +55,6 @@ class LiveSettings:
     """Whether quarantine, subtraction and the certified bound are in force."""
 
 
-@dataclass(slots=True)
-class Chunk:
-    """A stretch of the stream that is in quarantine, or that can still be taken out."""
-
-    start: int
-    rows: Rows
-    flagged: NDArray[np.bool_]
-    """Regions that an alarm claims or a mask covers, shape (R,)."""
-
-    counted: NDArray[np.bool_]
-    """Regions that have been accepted, shape (R,)."""
-
-    barred: bool = False
-    """Nothing of it is ever accepted: the reference was frozen when it came."""
-
-
 class LiveReference:
     """What has been accepted of the stream, with its provenance.
 
@@ -91,12 +72,11 @@ class LiveReference:
         self.certified = certified
         self.settings = settings
         self._n_regions = n_regions
-        self._newest = 0
         self.total = nothing(certified)
         self.taken = nothing(certified)
         """What the expectation in force is made of."""
 
-        self.chunks: deque[Chunk] = deque()
+        self.quarantine = Quarantine()
         self.frozen = False
         self.epoch = 0
         """Times that the live reference has been taken up."""
@@ -131,9 +111,9 @@ class LiveReference:
         since = self.anchor_since
         if since is None:
             return False
-        chunks = [chunk for chunk in self.chunks if chunk.start >= since]
+        chunks = self.quarantine.since(since)
         total = sum((accepted(chunk.rows, ~leave_out) for chunk in chunks), nothing(self.certified))
-        if total.n < LEAST / LEVELS[-1] or self._newest - chunks[0].start < ANCHOR_S:
+        if total.n < LEAST / LEVELS[-1] or self.quarantine.newest - chunks[0].start < ANCHOR_S:
             return False
         self.reset()
         self.anchor = total
@@ -144,8 +124,8 @@ class LiveReference:
         since = self.anchor_since
         if since is None:
             return ""
-        chunks = [chunk for chunk in self.chunks if chunk.start >= since]
-        seconds = self._newest - chunks[0].start if chunks else 0
+        chunks = self.quarantine.since(since)
+        seconds = self.quarantine.newest - chunks[0].start if chunks else 0
         n = sum(int(chunk.rows.showers.sum()) for chunk in chunks)
         return (
             f"a new centre is ordered: {seconds} of {ANCHOR_S} s of data and {n:,} of "
@@ -154,7 +134,7 @@ class LiveReference:
 
     def set_aside(self) -> None:
         """Keep what is accepted while other conditions hold; what is in quarantine never will be."""
-        self.chunks.clear()
+        self.quarantine.clear()
         if self.total.n < self.taken.n:  # what has been taken out must not come back
             self.take_up()
 
@@ -169,16 +149,10 @@ class LiveReference:
         learns = self.settings.enabled and not self.frozen
         if not learns and self.anchor_since is None:
             return None
-        self._newest = max(self._newest, second)
-        newest = self.chunks[-1] if self.chunks else None
-        if newest is None or second >= self._end(newest):
-            self.chunks.append(Chunk(second, rows, flagged.copy(), np.zeros_like(flagged)))
-        else:
-            newest.rows += rows
-            newest.flagged |= flagged
-        self._forget_old(second)
-        if not learns:  # it is kept for the new centre alone
-            self.chunks[-1].barred = True
+        # Where nothing is learnt it is kept for the new centre alone.
+        self.quarantine.add(second, rows, flagged, cut=self.anchor_since, barred=not learns)
+        self.quarantine.forget(second - self._quarantine_s - self.settings.horizon_s)
+        if not learns:
             return None
         self._accept(second)
         if self.total.n >= max(GROWTH * self.taken.n, self._least()):
@@ -187,14 +161,7 @@ class LiveReference:
 
     def turn_back(self, second: int) -> None:
         """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
-        self._newest = min(self._newest, second)
-        while self.chunks and self.chunks[-1].start + CHUNK_S > second:
-            self.chunks.pop()
-
-    def _end(self, chunk: Chunk) -> int:
-        """Return where a chunk ends: no chunk straddles the time from which on all is good."""
-        end, since = chunk.start + CHUNK_S, self.anchor_since
-        return end if since is None or since <= chunk.start else min(end, since)
+        self.quarantine.turn_back(second)
 
     def _least(self) -> float:
         """Return the showers below which a live reference tells less than the certified one."""
@@ -202,10 +169,7 @@ class LiveReference:
 
     def _accept(self, now: int) -> None:
         """Accept what has served its quarantine."""
-        quarantine = self._quarantine
-        for chunk in self.chunks:
-            if chunk.start + CHUNK_S + quarantine > now:
-                break
+        for chunk in self.quarantine.before(now - self._quarantine_s):
             good = ~chunk.counted & (not chunk.barred)
             if self.settings.guarded:
                 good &= ~chunk.flagged
@@ -215,14 +179,8 @@ class LiveReference:
                 self.first = chunk.start if self.first is None else self.first
                 self.last = chunk.start + CHUNK_S
 
-    def _forget_old(self, now: int) -> None:
-        """Forget what can no longer be taken out."""
-        keep = self._quarantine + self.settings.horizon_s
-        while self.chunks and self.chunks[0].start + CHUNK_S + keep < now:
-            self.chunks.popleft()
-
     @property
-    def _quarantine(self) -> int:
+    def _quarantine_s(self) -> int:
         return self.settings.quarantine_s if self.settings.guarded else 0
 
     def flag(self, regions: Iterable[int], onset: int) -> bool:
@@ -234,9 +192,7 @@ class LiveReference:
 
     def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
         removed = False
-        for chunk in self.chunks:
-            if chunk.start + CHUNK_S <= since:
-                continue
+        for chunk in self.quarantine.reaching(since):
             chunk.flagged |= rows
             bad = rows & chunk.counted
             if bad.any():
@@ -258,16 +214,16 @@ class LiveReference:
 
     def forget(self, since: int) -> None:
         """Take out what came since a data-second; all of it, where that cannot be subtracted."""
-        if self.first is not None and not (self.chunks and self.chunks[0].start <= since):
+        if self.first is not None and not self.quarantine.holds(since):
             self.total = self.taken = nothing(self.certified)
-            self.chunks.clear()
+            self.quarantine.clear()
             self.first = self.last = None
         self._take_out(np.ones(self._n_regions, bool), since)
 
     def reset(self) -> None:
         """Forget all that was accepted, and where the centre was moved to."""
         self.total = self.taken = nothing(self.certified)
-        self.chunks.clear()
+        self.quarantine.clear()
         self.epoch = 0
         self.first = self.last = None
         self.anchor = self.anchor_since = None
@@ -307,15 +263,9 @@ class LiveReference:
             for name, sums in (("total", self.total), ("taken", self.taken))
             for f in fields(Accepted)
         }
-        for f in fields(Rows):
-            arrays = [getattr(chunk.rows, f.name) for chunk in self.chunks]
-            out[f"rows.{f.name}"] = np.stack(arrays) if arrays else np.zeros(0, np.int64)
-        out["start"] = np.array([chunk.start for chunk in self.chunks], np.int64)
-        out["barred"] = np.array([chunk.barred for chunk in self.chunks], bool)
-        out["flagged"] = np.array([chunk.flagged for chunk in self.chunks], bool)
-        out["counted"] = np.array([chunk.counted for chunk in self.chunks], bool)
+        out |= self.quarantine.state()
         times = [-1 if s is None else s for s in (self.first, self.last, self.anchor_since)]
-        words = [self.frozen, self.epoch, *times, self._newest, self.anchor is not None]
+        words = [self.frozen, self.epoch, *times, self.quarantine.newest, self.anchor is not None]
         anchor = self.anchor or nothing(self.certified)
         out |= {f"anchor.{f.name}": getattr(anchor, f.name) for f in fields(Accepted)}
         return out | {"words": np.array(words, np.int64)}
@@ -326,17 +276,8 @@ class LiveReference:
             Accepted(*(state[f"{name}.{f.name}"].astype(np.int64) for f in fields(Accepted)))
             for name in ("total", "taken", "anchor")
         )
-        self.chunks = deque(
-            Chunk(
-                int(start),
-                Rows(*(state[f"rows.{f.name}"][i].astype(np.int64) for f in fields(Rows))),
-                state["flagged"][i].copy(),
-                state["counted"][i].copy(),
-                bool(state["barred"][i]),
-            )
-            for i, start in enumerate(state["start"].tolist())
-        )
-        frozen, self.epoch, *times, self._newest, moved = state["words"].tolist()
+        self.quarantine.restore(state)
+        frozen, self.epoch, *times, self.quarantine.newest, moved = state["words"].tolist()
         self.frozen = bool(frozen)
         self.first, self.last, self.anchor_since = (None if s < 0 else s for s in times)
         self.anchor = anchor if moved else None

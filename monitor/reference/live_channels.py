@@ -14,7 +14,8 @@ import numpy as np
 
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.channel_constants import ChannelConstants, certified, learnt
-from monitor.reference.live import CHUNK_S, GROWTH, MARGIN_S
+from monitor.reference.live import GROWTH, MARGIN_S
+from monitor.reference.quarantine import CHUNK_S
 from monitor.windows import packing
 from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
 from monitor.windows.channel_table import ChannelTable

@@ -6,8 +6,9 @@ from channel_stream import Stream, barrel, shifted
 
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.channel_constants import LEAST
-from monitor.reference.live import CHUNK_S, LiveSettings
+from monitor.reference.live import LiveSettings
 from monitor.reference.live_channels import LiveChannels
+from monitor.reference.quarantine import CHUNK_S
 
 CHANNELS = barrel((1, 1), (6, 6), card=3)
 POOL = np.zeros(len(CHANNELS), np.int64)
