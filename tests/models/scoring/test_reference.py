@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from models.detector import geometry
 from models.scoring import reference
 from models.scoring.p_values import BINS, harmonic_mean
-from models.scoring.population import POOL_TEST, Population, build
+from models.scoring.population import Population, build
 from models.scoring.reference import ReferenceTableError
 from models.scoring.scales import LEVELS, Z_CLIP, lit_threshold
 from models.scoring.scores import RawScores
+from models.scoring.tails import POOL_TEST
 
 GEOMETRY = geometry.Geometry(
     "two", (geometry.Layer("a", (1, 2), (1.0, 1.0), (0.0, 1.0)),), noise_mev=1.0

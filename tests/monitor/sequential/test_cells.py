@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, chi2
 from streams import expectation
 
-from models.scoring.population import SHOWERS_MIN
+from models.scoring.condition_cells import SHOWERS_MIN
 from monitor.reference.expectation import Expectation, gamma_quantile
 from monitor.sequential.cells import CellTests, Sums, _each, _moments
 from monitor.sequential.rates import Floors
