@@ -14,12 +14,14 @@ import numpy as np
 from scipy.special import stdtrit
 
 from monitor.reference.expectation import Gammas, allowed, bernoulli_bounds, gamma_quantile
+from monitor.sequential.moments import each_of, moments_of
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.reference.expectation import Expectation
+    from monitor.sequential.moments import Moments
     from monitor.sequential.rates import Floors
 
 SHIFTS = (0.08, 0.4)
@@ -144,7 +146,7 @@ class CellTests:
         Single precision: there are thousands of streams a place, and evidence needs no more.
         """
         moments = [
-            (_moments(sums.showers, reference), _each(miscoverage, 2 * self.n_latents))
+            (moments_of(sums.showers, reference), each_of(miscoverage, 2 * self.n_latents))
             for reference, miscoverage in self.references
         ]
         out = np.empty((len(sums.showers), len(self.latent)), np.float32)
@@ -157,7 +159,7 @@ class CellTests:
         """Return how far each place is off."""
         n = sums.showers.sum(1, keepdims=True)
         some = np.maximum(n, 1)
-        moments = _moments(sums.showers, self.expectation)
+        moments = moments_of(sums.showers, self.expectation)
         sigma = np.sqrt(moments.var / some)
         shift = np.where(n > 0, (sums.z - moments.mean) / some / sigma, 0.0)
         square = moments.square / some
@@ -177,7 +179,7 @@ class CellTests:
     def _mean(
         self,
         sums: Sums,
-        moments: list[tuple[_Moments, float]],
+        moments: list[tuple[Moments, float]],
         out: NDArray[np.float32],
         first: int,
     ) -> int:
@@ -209,7 +211,7 @@ class CellTests:
     def _spread(
         self,
         sums: Sums,
-        moments: list[tuple[_Moments, float]],
+        moments: list[tuple[Moments, float]],
         out: NDArray[np.float32],
         first: int,
     ) -> int:
@@ -230,7 +232,7 @@ class CellTests:
         return first
 
     def _square_bounds(
-        self, moments: _Moments, n: NDArray[np.float64], each: float
+        self, moments: Moments, n: NDArray[np.float64], each: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return bounds on the sum of squares: a mean of squares is a gamma, not a normal.
 
@@ -260,42 +262,11 @@ class CellTests:
     def _lit_bounds(
         self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        each = _each(miscoverage, 2 * self.n_cells)
+        each = each_of(miscoverage, 2 * self.n_cells)
         upper, lower = bernoulli_bounds(showers, reference.lit_rate, reference.latent_showers, each)
         rate = showers / np.maximum(showers.sum(1, keepdims=True), 1) @ reference.lit_rate
         floor = self.floors.lit * np.minimum(rate, 1 - rate) + 1e-4
         return np.minimum(upper + floor, 1.0), np.maximum(lower - floor, 0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Moments:
-    """Expected sums over the showers of each place, shape (P, D), and errors per shower."""
-
-    mean: NDArray[np.float64]
-    var: NDArray[np.float64]
-    square: NDArray[np.float64]
-    square_var: NDArray[np.float64]
-    mean_error: NDArray[np.float64]
-    square_error: NDArray[np.float64]
-    behind: NDArray[np.float64]
-    """Showers of the reference that know a mean as well, for this mix, shape (P, 1)."""
-
-
-def _moments(showers: NDArray[np.float64], reference: Expectation) -> _Moments:
-    """Return what a reference expects of showers by place and condition cell, (P, K)."""
-    n = np.maximum(showers.sum(1, keepdims=True), 1)
-    var = np.maximum(reference.latent_square - np.square(reference.latent_mean), 1e-6)
-    # Variance of the expectation per shower, for this mix of condition cells.
-    weight = np.square(showers / n) / reference.latent_showers
-    return _Moments(
-        mean=showers @ reference.latent_mean,
-        var=np.maximum(showers @ var, 1e-9),
-        square=np.maximum(showers @ reference.latent_square, 1e-9),
-        square_var=np.maximum(showers @ reference.square_var, 1e-9),
-        mean_error=np.sqrt(weight @ var),
-        square_error=np.sqrt(weight @ reference.square_var),
-        behind=1 / np.maximum(weight.sum(1, keepdims=True), 1e-12),
-    )
 
 
 def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:
@@ -304,13 +275,8 @@ def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:
     In a cell that is rarer, the bound on what a reference of so many showers leaves possible is
     so wide that the tests of occupancy wait for more than that.
     """
-    each, ratio = _each(miscoverage, 2 * n_cells), LIT_RATIOS[-1]
+    each, ratio = each_of(miscoverage, 2 * n_cells), LIT_RATIOS[-1]
     counts = np.arange(1, 2000, dtype=np.float64)
     upper = (counts + 1) * gamma_quantile(counts + 1, 1 - each)
     told = ratio * counts * np.log(ratio) > (ratio - 1) * upper
     return float(min(counts[int(told.argmax())] / showers, 1.0))
-
-
-def _each(miscoverage: float, bounds: int) -> float:
-    """Return what each of so many bounds, in each of three families, may fail with."""
-    return miscoverage / (3 * bounds)

@@ -9,7 +9,8 @@ from streams import expectation
 
 from models.scoring.condition_cells import SHOWERS_MIN
 from monitor.reference.expectation import Expectation, gamma_quantile
-from monitor.sequential.cells import CellTests, Sums, _each, _moments
+from monitor.sequential.cells import CellTests, Sums
+from monitor.sequential.moments import each_of, moments_of
 from monitor.sequential.rates import Floors
 
 MISCOVERAGE = 0.05 / 4
@@ -39,7 +40,7 @@ def of_counts(n, lit, showers_behind):
 def test_bounds_on_lit_cells_fail_no_more_often_than_stated_however_rare_they_are(n):
     counts = np.unique(np.r_[np.arange(min(n, 400)), n - np.arange(min(n, 400))]).astype(float)
     tests = CellTests(((of_counts(n, counts, n), MISCOVERAGE),), NO_FLOORS)
-    each = _each(MISCOVERAGE, 2 * tests.n_cells)
+    each = each_of(MISCOVERAGE, 2 * tests.n_cells)
     upper, lower = tests._lit_bounds(np.array([[1000.0]]), *tests.references[0])
     for p in np.geomspace(1e-5, 0.05, 60):
         for true, sign in ((p, 1), (1 - p, -1)):
@@ -97,5 +98,5 @@ def _with_latents(reference, mean, square, var):
 
 def test_moments_know_how_many_showers_are_behind_a_mix():
     reference = expectation(30_000)
-    even = _moments(np.ones((1, len(reference.showers))), reference)
+    even = moments_of(np.ones((1, len(reference.showers))), reference)
     assert even.behind[0, 0] == pytest.approx(reference.latent_showers.sum(), rel=0.2)
