@@ -21,7 +21,8 @@ from monitor.reference.expectation import of_reference
 from monitor.reference.live import GROWTH
 from monitor.sequential.bank import Bank
 from monitor.sequential.budget import DAY, Allowance
-from monitor.sequential.channel_tests import WEIGHTS, ChannelTests
+from monitor.sequential.channel_streams import WEIGHTS
+from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.windows.channel_sums import N_RINGS, UNITS, Z_CLIP, ChannelSums, Standard
 from monitor.windows.channel_table import ChannelTable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from monitor.detector.tree import Level
-from monitor.sequential.channel_tests import CORE, INNER, STREAMS, Stream
+from monitor.sequential.channel_streams import CORE, INNER, STREAMS, Stream
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.quality.alarms import Kind
-from monitor.sequential.channel_tests import ALL, INNER, SCOPES
+from monitor.sequential.channel_streams import ALL, INNER, SCOPES
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:

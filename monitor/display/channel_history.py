@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.sequential.channel_tests import INNER, SCOPES
+from monitor.sequential.channel_streams import INNER, SCOPES
 from monitor.windows.channel_table import ChannelTable
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri
 
 from monitor.sequential.cells import INFLATION, STEP_CAP
+from monitor.sequential.channel_streams import SCOPES, STREAMS, streams_of
 from monitor.sequential.rates import Test
 from monitor.windows.channel_sums import Z_CLIP
 
@@ -28,50 +29,6 @@ if TYPE_CHECKING:
     from monitor.sequential.rates import Floors
     from monitor.windows.channel_table import ChannelTable
 
-
-class Stream(NamedTuple):
-    """One thing that is looked for."""
-
-    test: Test
-    scope: int
-    """Rings that count: index into `SCOPES`."""
-
-    size: float
-    """Slope of the bet, negative for too little; ratio of rates for what is counted."""
-
-
-CORE, INNER, ALL = 0, 1, 2
-SCOPES = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]], np.float64)
-"""Rings that count in each scope: a channel in the core of a shower says more."""
-
-STREAMS = (
-    *(Stream(Test.LATENT_MEAN, s, x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
-    *(Stream(Test.LATENT_MEAN, s, -x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
-    Stream(Test.LATENT_SPREAD, INNER, 0.1),
-    Stream(Test.LATENT_SPREAD, ALL, 0.04),
-    Stream(Test.LATENT_SPREAD, ALL, 0.1),
-    Stream(Test.LATENT_SPREAD, INNER, -0.25),
-    Stream(Test.OCCUPANCY, INNER, 0.1),
-    Stream(Test.OCCUPANCY, INNER, 0.5),
-    Stream(Test.OCCUPANCY, ALL, 1.6),
-    Stream(Test.OCCUPANCY, ALL, 8.0),
-    Stream(Test.SEEDS, CORE, 0.1),
-    Stream(Test.SEEDS, CORE, 3.0),
-    Stream(Test.SEEDS, CORE, 30.0),
-    Stream(Test.ENERGY, CORE, -0.5),
-)
-"""What is looked for in every unit; F of them."""
-
-FAMILY_SHARE = {
-    Test.LATENT_MEAN: 0.45,
-    Test.LATENT_SPREAD: 0.2,
-    Test.OCCUPANCY: 0.2,
-    Test.SEEDS: 0.1,
-    Test.ENERGY: 0.05,
-}
-
-WEIGHTS = np.array([FAMILY_SHARE[s.test] / sum(o.test is s.test for o in STREAMS) for s in STREAMS])
-"""Prior weight of each stream, with sum 1."""
 
 SQUARE_FLOOR = 0.3
 """Relative, on the mean square of a channel's latent: noise of its own, until it is known."""
@@ -215,7 +172,7 @@ class ChannelTests:
         )  # fmt: skip
         variance = squares.upper * self._widened
         reach = Z_CLIP + floors.channel_unknown
-        for i, stream in _streams(Test.LATENT_MEAN):
+        for i, stream in streams_of(Test.LATENT_MEAN):
             s, slope = stream.scope, abs(stream.size)
             up, down = sums.seen - sums.upper, sums.lower - sums.seen
             excess = (up if stream.size > 0 else down)[:, s]
@@ -224,7 +181,7 @@ class ChannelTests:
     def _spreads(self, squares: _Bounded, out: NDArray[np.float32]) -> None:
         by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])
         level = np.maximum(squares.upper / np.maximum(squares.n, 1), 1.0)
-        for i, stream in _streams(Test.LATENT_SPREAD):
+        for i, stream in streams_of(Test.LATENT_SPREAD):
             s, slope = stream.scope, abs(stream.size)
             variance = by_scope[s] * np.square(level[:, s]) * squares.n[:, s] * self._widened[:, 0]
             if stream.size > 0:
@@ -250,7 +207,7 @@ class ChannelTests:
         n = np.maximum(bounds.n, 1)
         upper = np.clip(bounds.upper / n, 0.0, 1.0)
         lower = np.clip(bounds.lower / n, 0.0, 1.0)
-        for i, stream in _streams(Test.OCCUPANCY):
+        for i, stream in streams_of(Test.OCCUPANCY):
             # By Jensen's inequality the mean of the probabilities bounds their product.
             s, ratio = stream.scope, stream.size
             bound = (upper if ratio > 1 else lower)[:, s]
@@ -268,7 +225,7 @@ class ChannelTests:
             self.units.sums(np.where(known, x, 0.0)) for x in (expected, core, error)
         )
         slack = self.floors.share * mean + self._sigma * np.sqrt(variance)
-        for i, stream in _streams(Test.SEEDS):
+        for i, stream in streams_of(Test.SEEDS):
             bound = mean + slack if stream.size > 1 else np.maximum(mean - slack, 0.0)
             log_e = seen * np.log(stream.size) - (stream.size - 1) * bound
             out[:, i] = np.where(mean > 0, log_e, 0.0)
@@ -291,7 +248,7 @@ class ChannelTests:
                       n * own**2 * second, error * self.constants.energy_var)
         )  # fmt: skip
         lower = mean * (1 - self.floors.channel_energy) - self._sigma * np.sqrt(variance)
-        for i, stream in _streams(Test.ENERGY):
+        for i, stream in streams_of(Test.ENERGY):
             slope = abs(stream.size)
             out[:, i] = slope * (lower - seen) - slope**2 / 2 * moment * self._widened[:, 0]
 
@@ -306,7 +263,3 @@ def bennett(slope: float, reach: float) -> float:
     """
     x = slope * reach
     return slope**2 / 2 if x < 1e-6 else float((np.exp(x) - 1 - x) / reach**2)
-
-
-def _streams(test: Test) -> list[tuple[int, Stream]]:
-    return [(i, stream) for i, stream in enumerate(STREAMS) if stream.test is test]

@@ -10,7 +10,8 @@ import numpy as np
 
 from monitor.reference.channel_constants import certified
 from monitor.sequential.bank import Bank
-from monitor.sequential.channel_tests import INNER, SCOPES, STREAMS, WEIGHTS, ChannelTests
+from monitor.sequential.channel_streams import INNER, SCOPES, STREAMS, WEIGHTS
+from monitor.sequential.channel_tests import ChannelTests
 from monitor.windows import packing
 from monitor.windows.channel_table import ChannelTable
 from monitor.windows.lately import Lately

@@ -7,7 +7,8 @@ from channel_stream import Stream, barrel, dead, noisy, shifted
 from models.detector.channels import Channels
 from monitor.reference.channel_constants import certified, learnt
 from monitor.sequential.budget import CHANNELS_SHARE, Allowance
-from monitor.sequential.channel_tests import STREAMS, WEIGHTS, ChannelTests, bennett
+from monitor.sequential.channel_streams import STREAMS, WEIGHTS
+from monitor.sequential.channel_tests import ChannelTests, bennett
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import ChannelWatch
 from monitor.sequential.rates import Floors, Test
