@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from models.studies.report import COLOURS, STYLE, style
+from models.studies.plots import COLOURS, STYLE, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from consumers.cli import absent_cells, inputs, reading
+from consumers.cli import absent_cells, evaluation_tables, inputs, reading
 from consumers.wire.user_error import UserError
-from models.scoring.scales import LEVELS
 from models.showers.symmetries import Symmetry
 
 if TYPE_CHECKING:
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
     from models.scoring.measures import Calibration
     from models.showers.batch import Showers
     from models.studies import mutability
-    from models.studies.energies import Likeness, Linearity
+    from models.studies.energies import Likeness
     from models.studies.evaluation import Row
     from models.studies.power import Curve
     from monitor.detector.tree import Detector
@@ -115,8 +111,9 @@ def _run(args: argparse.Namespace) -> int:
         calibrations = measures.calibration(first.scored, artefact.reference.edges)
     curves = () if args.no_windows else power.curves(first, strange, rng)
     linear = energies.linearity(artefact.feature_map, good)
-    _print(artefact, good.n, rows, calibrations, curves)
-    _print_energies(linear)
+    evaluation_tables.show_separation(artefact, good.n, rows, curves)
+    evaluation_tables.show_calibration(calibrations)
+    evaluation_tables.show_energies(linear)
     if not args.no_faults:
         _print_left_out(artefact.geometry)
     agreement = None if args.mutability is None else _mutability(artefact, good, anomalies, args)
@@ -128,15 +125,15 @@ def _run(args: argparse.Namespace) -> int:
         text = json.dumps(facts, indent=2)
         args.json.write_text(text + "\n", encoding="utf-8")
     if args.plots is not None:
-        from models.studies import energy_plots, report  # noqa: PLC0415
+        from models.studies import energy_plots, plots, report  # noqa: PLC0415
 
-        plots = report.figures(
+        drawn = plots.figures(
             artefact.geometry, names, [first, *strange], rows, calibrations, curves
         )
-        plots |= energy_plots.of_energies(linear, _likeness(artefact.geometry, good, rng))
+        drawn |= energy_plots.of_energies(linear, _likeness(artefact.geometry, good, rng))
         title = f"{artefact.family} {artefact.version} on {artefact.geometry.name}"
         about = {"model": artefact.hash, "good showers": f"{args.good}, {good.n}"}
-        print(report.write(args.plots, plots, title, about, rows, curves))
+        print(report.write(args.plots, drawn, title, about, rows, curves))
     return 0
 
 
@@ -170,23 +167,6 @@ def _likeness(geometry: Geometry, good: Showers, rng: np.random.Generator) -> tu
         return energies.likeness(good[slice(0, SIMULATED)], geometry, rng)
     except ValueError:  # no materials, or energies too low
         return ()
-
-
-def _print_energies(linear: Sequence[Linearity]) -> None:
-    table = Table(title="Energy by the calibration of the layers, and by the plain sum", box=None)
-    for head in ("energy, GeV", "showers", "response", "σ/E", "plain response", "plain σ/E"):
-        table.add_column(head, justify="right")
-    for row in linear:
-        table.add_row(
-            f"{row.low_mev / 1000:.1f}–{row.high_mev / 1000:.1f}",
-            str(row.showers),
-            f"{row.response:.3f}",
-            f"{row.spread:.2%}",
-            f"{row.plain_response:.3f}",
-            f"{row.plain_spread:.2%}",
-        )
-    if linear:
-        Console(width=None if sys.stdout.isatty() else 132).print(table)
 
 
 def _of_images(
@@ -224,14 +204,7 @@ def _mutability(
     rng = np.random.default_rng([args.seed, 8])
     good, strange = (kind[np.sort(rng.permutation(kind.n)[:half])] for kind in (good, strange))
     found = mutability.agreement(artefact, good, strange, args.seed)
-    table = Table(title=f"Mutability, {half} good and {half} {name}", box=None)
-    for head in ("form", "AUC", "µs a shower"):
-        table.add_column(head, justify="left" if head == "form" else "right")
-    table.add_row("refit for each shower", f"{found.auc_refit:.4f}", f"{found.refit_us:.0f}")
-    table.add_row("clustered once", f"{found.auc_fast:.4f}", f"{found.fast_us:.0f}")
-    console = Console(width=None if sys.stdout.isatty() else 132)
-    console.print(table)
-    console.print(f"rank correlation of the two: {found.rank_correlation:.4f}")
+    evaluation_tables.show_mutability(found, half, name)
     return found
 
 
@@ -268,52 +241,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _print(
-    artefact: Artefact,
-    good: int,
-    rows: Sequence[Row],
-    calibrations: Sequence[Calibration],
-    curves: Sequence[Curve],
-) -> None:
-    from models.scoring.measures import FPR  # noqa: PLC0415
-    from models.studies.report import window  # noqa: PLC0415
-
-    console = Console(width=None if sys.stdout.isatty() else 132)
-    needed = {curve.name: window(curve) for curve in curves}
-    table = Table(title=f"{artefact.family} {artefact.version}, {good} good showers", box=None)
-    for head in (
-        "anomaly",
-        "showers",
-        "AUC",
-        *(f"TPR at {f:g}" for f in FPR),
-        "SIC",
-        "one",
-        "window",
-    ):
-        table.add_column(head, justify="left" if head == "anomaly" else "right")
-    for row in rows:
-        s = row.scores["combined"]
-        rates = [f"{s.tpr[f].value:.3f} ({s.tpr[f].low:.3f}–{s.tpr[f].high:.3f})" for f in FPR]
-        table.add_row(
-            row.name,
-            str(row.showers),
-            f"{s.auc:.3f}",
-            *rates,
-            f"{s.sic[FPR[0]]:.1f}",
-            row.one_shower,
-            needed.get(row.name, ""),
-        )
-    console.print(table)
-    table = Table(title="Achieved exceedance of good showers over nominal", box=None)
-    for head in ("energy, GeV", "showers", *(f"α = {level:g}" for level in LEVELS)):
-        table.add_column(head, justify="right")
-    for c in calibrations:
-        where = "all" if c.cell < 0 else f"{c.low_mev / 1000:.1f}–{c.high_mev / 1000:.1f}"
-        rates = [
-            f"{c.achieved[a].value / a:.2f} ({c.achieved[a].low / a:.2f}–{c.achieved[a].high / a:.2f})"
-            for a in LEVELS
-        ]
-        table.add_row(where, str(c.achieved[LEVELS[0]].n), *rates)
-    console.print(table)
