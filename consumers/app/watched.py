@@ -7,21 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from consumers.http.health import Health
     from consumers.wire.record import Append, Lag, Record, Sink, Source
-
-
-@dataclass(frozen=True, slots=True)
-class _Append:
-    append: Append
-    through: Callable[[], None]
-
-    def offset(self) -> int:
-        offset = self.append.offset()
-        self.through()
-        return offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +22,12 @@ class WatchedSink:
     job: str
 
     def append(self, topic: str, value: bytes, *, key: str, partition: int | None = None) -> Append:
-        """Send a record; it is waited for until its `offset` returned."""
+        """Send a record; it is waited for until it is safe."""
         what = f"{topic} to take a record"
         self.health.waits(self.job, what)
         append = self.sink.append(topic, value, key=key, partition=partition)
-        return _Append(append, lambda: self.health.went(self.job, what))
+        append.once_safe(lambda: self.health.went(self.job, what))
+        return append
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,8 +210,10 @@ class _Denials(logging.Handler):
         """Remember a refusal."""
         arguments = record.args if isinstance(record.args, tuple) else ()
         for argument in arguments:
-            if isinstance(argument, (*_DENIED, ssl.SSLCertVerificationError)):
-                self._newest = (time.monotonic(), argument)
+            # Of a handshake that failed the library tells the words, and keeps the error itself.
+            for error in (argument, getattr(argument, "__context__", None)):
+                if isinstance(error, (*_DENIED, ssl.SSLCertVerificationError)):
+                    self._newest = (time.monotonic(), error)
 
     def since(self, moment: float) -> BaseException | None:
         """Return a refusal that came after a moment, None if there was none."""

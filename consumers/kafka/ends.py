@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kafka import KafkaConsumer, TopicPartition
 
 from consumers.kafka.connection import ISOLATION, opened, translated
-from consumers.wire.record import Refused, Unavailable
+from consumers.wire.record import Denied, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,7 @@ class Ends:
         self._connection, self._topic = connection, connection.there(topic)
         self._wanted: frozenset[int] = frozenset()
         self._answers: dict[int, tuple[int, float]] = {}
+        self._denied: Denied | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"ends of {topic}", daemon=True)
         self._thread.start()
@@ -48,6 +49,14 @@ class Ends:
         """Return the end of a partition and how old the answer is, s; None if there is none."""
         answer = self._answers.get(partition)
         return None if answer is None else (answer[0], time.monotonic() - answer[1])
+
+    def raise_denied(self) -> None:
+        """Raise `Denied` if nobody answers, and who we are or who they are was not believed.
+
+        Fetches do not say so: the library goes on trying for them, and returns nothing.
+        """
+        if self._denied is not None:
+            raise self._denied
 
     def close(self) -> None:
         """Ask no more."""
@@ -77,10 +86,13 @@ class Ends:
 
     def _ask(self, consumer: KafkaConsumer) -> None:
         wanted = self._wanted
-        if not self._asked(consumer, wanted):
+        answered = self._asked(consumer, wanted)
+        if not answered:
             # One broker that is away must not make the others unknown.
-            for partition in wanted:
-                self._asked(consumer, [partition])
+            one_by_one = [self._asked(consumer, [partition]) for partition in wanted]
+            answered = any(one_by_one)
+        if answered:
+            self._denied = None
         self._answers = {p: a for p, a in self._answers.items() if p in wanted}
 
     def _asked(self, consumer: KafkaConsumer, partitions: Iterable[int]) -> bool:
@@ -92,6 +104,7 @@ class Ends:
                 found = consumer.end_offsets(places, timeout_ms=ANSWER_MS) if places else {}
         except (Unavailable, Refused) as error:
             logger.info("ends of %s: %s", self._topic, error)
+            self._denied = error if isinstance(error, Denied) else self._denied
             return False
         self._answers |= {place.partition: (int(end), began) for place, end in found.items()}
         return True

@@ -22,6 +22,8 @@ even see that it has come to its end."""
 class PersistentCoordinator(ConsumerCoordinator):  # type: ignore[misc]
     """What a member knows of its group."""
 
+    _join_task: Any
+
     def need_rejoin(self) -> bool:
         """Return whether there is a reason to join, or a join under way."""
         return bool(self.rejoining or super().need_rejoin())

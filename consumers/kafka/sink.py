@@ -12,6 +12,8 @@ from consumers.kafka.connection import opened, translated
 from consumers.wire.record import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consumers.kafka.connection import Connection, Meanings
 
 DELIVERY_S = 20.0
@@ -25,6 +27,9 @@ class _Append:
     def offset(self) -> int:
         with translated(self._meanings):
             return int(self._future.get(timeout=DELIVERY_S + 5).offset)
+
+    def once_safe(self, act: Callable[[], None]) -> None:
+        self._future.add_callback(lambda _: act())
 
 
 def _too_large(topic: str, size: int) -> str:

@@ -125,6 +125,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._displaced:
             away, self._displaced = self._displaced, set()
             raise Displaced(self._hold(TopicPartition(self._topic, p) for p in away))
+        self._asked.raise_denied()
         self._asked.want(place.partition for place in self._consumer.assignment())
         wait_ms = int(seconds * 1000)
         with translated(self._meanings):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 MAX_RECORD_BYTES = 16 << 20
@@ -103,6 +103,9 @@ class Append(Protocol):
 
     def offset(self) -> int:
         """Wait until the record is safe and return its offset, or raise `Unavailable`."""
+
+    def once_safe(self, act: Callable[[], None]) -> None:
+        """Have something done once the record is safe, whether or not anybody waits for it."""
 
 
 class Sink(Protocol):

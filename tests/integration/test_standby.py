@@ -1,6 +1,7 @@
 """A judge that stands by takes what people say of alarms, as the one in office does."""
 
 import contextlib
+import time
 
 import pytest
 import requests
@@ -78,3 +79,8 @@ def test_a_stand_by_knows_which_alarms_are_not_open(judges):
     wait_until(lambda: say(judges.standby, "no-such-alarm").status_code != 503, 20, "its reading")
     reply = say(judges.standby, "no-such-alarm")
     assert (reply.status_code, reply.json()) == (404, {"error": "no such open alarm"})
+
+
+def test_the_judge_in_office_is_ready_long_after_it_took_office(judges):
+    time.sleep(4)  # longer than a session of these services, in which what it wrote must be through
+    wait_until(lambda: requests.get(f"{judges.office}/readyz", timeout=5).ok, 30, "readiness")

@@ -15,7 +15,7 @@ from monitor.detector.places import Places
 from monitor.quality.acknowledgements import Masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from models.showers.batch import Showers
     from monitor.detector.tree import Detector
@@ -121,6 +121,9 @@ class _Appended:
 
     def offset(self) -> int:
         return self.where
+
+    def once_safe(self, act: Callable[[], None]) -> None:
+        act()
 
 
 @dataclass

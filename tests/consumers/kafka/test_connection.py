@@ -1,6 +1,8 @@
 """What errors of the client mean: tried again, or refused for good and told in one line."""
 
 import inspect
+import logging
+import ssl
 
 import pytest
 from kafka import errors as kafka_errors
@@ -98,3 +100,20 @@ def test_a_token_is_read_from_its_file_for_every_connection(tmp_path):
     for text in ("aaa.bbb.ccc", "ddd.eee.fff"):
         file.write_text(f"{text}\n")
         assert token.token() == text
+
+
+def time_out_after(error):
+    logging.getLogger("kafka.net.manager").error("Connection failed: %s", error)
+    raise kafka_errors.KafkaTimeoutError("Timeout")
+
+
+def test_a_certificate_that_a_handshake_failed_for_is_the_reason_of_a_time_out():
+    try:
+        try:
+            raise ssl.SSLCertVerificationError("unable to get local issuer certificate")
+        except ssl.SSLError as error:
+            raise kafka_errors.KafkaConnectionError(f"Handshake failed: {error}")  # noqa: B904
+    except kafka_errors.KafkaError as error:
+        failed = error
+    with pytest.raises(Denied, match="unable to get local issuer certificate"), translated():
+        time_out_after(failed)
