@@ -85,7 +85,7 @@ def test_an_authority_that_is_made_anew_is_taken_up(services, tmp_path):
         cluster.stop(0)
         second.keystore("server", Cluster.PASSWORD)
         gets_over(
-            services, url, cluster, "unable to get local issuer",
+            services, url, cluster, "certificate of localhost",
             lambda: trusted.write_bytes(second.file.read_bytes()),
         )  # fmt: skip
 
