@@ -69,6 +69,7 @@ def test_kills_of_workers_and_judges_lose_nothing_and_count_nothing_twice(servic
         60,
         "the judge to count all",
     )
+    services.wait_for("worker-c", "partitions: [")  # who has not begun yet cannot leave in order
     for name in ("worker-b", "worker-c", other):
         assert services.stop(name) == 0
     count = recount(services.bootstrap, form)
