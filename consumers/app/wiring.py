@@ -35,7 +35,7 @@ from monitor.judging.selftest import self_testing
 from monitor.windows.channel_sums import Standard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -108,13 +108,25 @@ def check_fits(form: WindowForm, detector: Detector) -> None:
 def scorer_of(artefact: Artefact, settings: Settings, detector: Detector) -> Scorer:
     """Return what scores showers anywhere in a detector; at its borders, too, it takes seconds."""
     scorer = artefact.scorer(settings.device)
-    if detector.channels is not None and detector.channels.absences:
-        try:
-            good = good_showers(artefact, settings.certified)
-            scorer.learn_borders(detector.channels.absences, good)
-        except ValueError as error:
-            logger.warning("showers at borders are not calibrated: %s", error)
+    if detector.channels is not None:
+        learn_absences(scorer, artefact, settings, detector.channels.absences)
     return scorer
+
+
+def learn_absences(
+    scorer: Scorer, artefact: Artefact, settings: Settings, sets: Collection[tuple[int, ...]]
+) -> None:
+    """Let a scorer learn what to expect of showers without some sets of cells, as far as it can."""
+    unknown = [cells for cells in sets if not scorer.knows(cells)]
+    if not unknown:
+        return
+    try:
+        failed = scorer.learn_all(unknown, good_showers(artefact, settings.certified))
+    except ValueError as error:
+        failed = [str(error)] * len(unknown)
+    if failed:
+        text = "showers that lack cells are not calibrated for %d of %d sets of cells: %s"
+        logger.warning(text, len(failed), len(unknown), failed[0])
 
 
 def model_of(artefact: Artefact, settings: Settings, detector: Detector) -> ScoringModel:

@@ -102,11 +102,15 @@ def is_whole(showers: Showers, detector: Detector | None) -> NDArray[np.bool_]:
 
 
 def scorer_of(artefact: Artefact, device: str, detector: Detector | None) -> Scorer:
-    """Return a scorer that knows what to expect at the borders of a detector."""
+    """Return a scorer that knows what to expect at borders and beside what is known to be bad."""
     if detector is None:
         return artefact.scorer(device)
     given = environment.load({"device": device})
-    return wiring.scorer_of(artefact, given, detector)
+    scorer, channels = wiring.scorer_of(artefact, given, detector), detector.channels
+    if channels is not None and detector.known_bad is not None:
+        sets = channels.lacking(detector.known_bad.ever())
+        wiring.learn_absences(scorer, artefact, given, sets)
+    return scorer
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class ModelFollower:
         self._lineup: ModelsInForce | None = None
         self._learner: threading.Thread | None = None
         self._not_learnt: list[tuple[ScoringModel, tuple[int, ...]]] = []
-        """Masked cells of a model that nothing could be learnt of."""
+        """Cells of a model that nothing could be learnt of."""
 
         self._problem = f"{topics.MODELS} has not been read yet"
 
@@ -143,7 +143,7 @@ class ModelFollower:
         self._learn_aside()
 
     def _learn_aside(self) -> None:
-        """Learn what to expect without masked cells in a thread: what comes meanwhile is unknown."""
+        """Learn what to expect without some cells in a thread; of masked ones all is unknown meanwhile."""
         busy = self._learner is not None and self._learner.is_alive()
         if not busy and self._to_learn() is not None:
             self._learner = threading.Thread(target=self._learn, name="masks", daemon=True)
@@ -161,11 +161,11 @@ class ModelFollower:
                 model.learn(cells)
             except ValueError as error:  # of files, showers and tables: all are
                 self._not_learnt.append(wanted)
-                text = "without %d masked cells: not learnt, their regions stay unknown: %s"
+                text = "without %d cells: not learnt; masked, their regions stay unknown: %s"
                 logger.warning(text, len(cells), error)
             else:
                 took = time.monotonic() - began
-                logger.info("without %d masked cells: learnt in %.1f s", len(cells), took)
+                logger.info("without %d cells: learnt in %.1f s", len(cells), took)
         if self._lineup is not None:
             self._lineup.forget()
 

@@ -57,6 +57,9 @@ class Scores(Protocol):
     def learn(self, cells: tuple[int, ...], good: Showers) -> None:
         """Learn what to expect without some cells from good showers."""
 
+    def met(self) -> list[tuple[int, ...]]:
+        """Return sets of cells that many showers lacked and of which nothing is known."""
+
     def keep(self, sets: Collection[tuple[int, ...]]) -> None:
         """Forget what was learnt of other sets of cells."""
 
@@ -194,8 +197,13 @@ class ModelsInForce:
         return Absent.of_groups(region, dict(self.masked.cells)) if self.masked.cells else None
 
     def unlearnt(self) -> list[tuple[ScoringModel, tuple[int, ...]]]:
-        """Return the sets of masked cells that a model does not know what to expect without."""
-        return [(m, c) for m in self._models for c in self._sets if not m.scorer.knows(c)]
+        """Return the sets of cells that a model does not know what to expect without.
+
+        Those that are masked, whose regions are unknown meanwhile, and then those that showers lack
+        at borders, beside channels that are masked or known to be bad.
+        """
+        masked = [(m, c) for m in self._models for c in self._sets if not m.scorer.knows(c)]
+        return masked + [(m, c) for m in self._models for c in m.scorer.met()]
 
     def forget(self) -> None:
         """Forget what was learnt of cells that are masked no longer."""

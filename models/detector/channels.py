@@ -226,13 +226,23 @@ class Channels:
 
     @cached_property
     def absences(self) -> tuple[tuple[int, ...], ...]:
-        """Return the sets of cells that patches lack at borders, those of most seeds first.
+        """Return the sets of cells that patches lack at borders, those of most seeds first."""
+        return self.lacking(np.zeros(len(self), np.bool_))
+
+    def lacking(self, bad: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+        """Return the sets of cells that patches lack, those of most seeds first.
 
         Of very many sets only the first `MOST_ABSENCES`.
+
+        Parameters
+        ----------
+        bad
+            Channels that count as if they were not there, shape (C,); no shower is centred on one.
         """
-        seeds = np.flatnonzero(self.may_seed).astype(np.uint32)
+        bad = np.append(bad, True)  # the last stands for no channel
+        seeds = np.flatnonzero(self.may_seed & ~bad[:-1]).astype(np.uint32)
         parts = np.array_split(seeds, max(1, len(seeds) // 8192))  # bounded memory
-        rows = np.concatenate([np.packbits(self.patches(p) < 0, axis=1) for p in parts])
+        rows = np.concatenate([np.packbits(bad[self.patches(p)], axis=1) for p in parts])
         found, count = np.unique(rows[rows.any(axis=1)], axis=0, return_counts=True)
         most = found[np.argsort(-count, kind="stable")][:MOST_ABSENCES]
         cells = np.unpackbits(most, axis=1, count=self.n_cells)

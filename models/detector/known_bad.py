@@ -65,6 +65,13 @@ class KnownBad:
         """Return which channels are bad at a data time, shape (C,)."""
         return self._said.at(time_ns)
 
+    def ever(self) -> NDArray[np.bool_]:
+        """Return which channels are bad at any time, shape (C,)."""
+        bad = np.zeros(len(self._channels), np.bool_)
+        for entry in self.entries:
+            bad[self._channels.members(entry.name)] = True
+        return bad
+
     def cells(self, channels: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which cells of N showers are bad, shape (N, V).
 

@@ -19,10 +19,20 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.scoring.absent import Cells, Without
-    from models.scoring.examiner import Examiner
+    from models.scoring.examiner import Examiner, Seen
     from models.scoring.reference import ReferenceTable
     from models.scoring.scores import ScoreMap
     from models.showers.batch import Showers
+
+
+MOST_KEPT = 160
+"""Sets of cells of which what to expect is kept."""
+
+LEAST_MET = 100
+"""Showers that lacked a set of cells before it is worth the second that learning takes."""
+
+MOST_MET = 4096
+"""Sets that are counted."""
 
 
 class Scorer:
@@ -43,6 +53,9 @@ class Scorer:
         self._weights = score_map.both_weights
         self._without: dict[Cells, Without] = {}
         self._kept: frozenset[Cells] = frozenset()
+        self._met: dict[Cells, int] = {}
+        """Showers that lacked cells of which nothing was learnt, by what they lacked."""
+
         self.reference = reference
         self.geometry = geometry
         self.family = family
@@ -60,24 +73,48 @@ class Scorer:
 
     def learn(self, cells: Cells, good: Showers) -> None:
         """Learn what to expect of showers without some cells; see `models.scoring.absent.learn`."""
-        self._learn([cells], good)
+        self._learn(cells, good, self._examine(good))
+        if self._met.pop(cells, 0):
+            self._kept = self._kept | {cells}
 
-    def learn_borders(self, sets: Collection[Cells], good: Showers) -> None:
-        """Learn what to expect of showers whose patch leaves the detector, and never forget it.
+    def learn_all(self, sets: Collection[Cells], good: Showers) -> list[str]:
+        """Learn what to expect of showers without any of some sets of cells, and never forget it.
+
+        Returns why it cannot be learnt, for each set of which it cannot.
 
         Parameters
         ----------
         sets
-            Cells that patches lack: `models.detector.channels.Channels.absences`.
+            As of `models.detector.channels.Channels.lacking`.
         """
-        self._learn(sets, good)
-        self._kept = self._kept | frozenset(sets)
-
-    def _learn(self, sets: Collection[Cells], good: Showers) -> None:
-        examine, of = self._examine, (self._score_map, self.reference, self.geometry)
-        whole = examine(good)
+        whole, failed = self._examine(good), []
         for cells in sets:
-            self._without = {**self._without, cells: learn(examine, *of, good, whole, cells)}
+            try:
+                self._learn(cells, good, whole)
+            except ValueError as error:
+                failed.append(str(error))
+        self._kept = self._kept.union(sets)
+        return failed
+
+    def _learn(self, cells: Cells, good: Showers, whole: Seen) -> None:
+        of = (self._score_map, self.reference, self.geometry)
+        learnt = learn(self._examine, *of, good, whole, cells)
+        self._without = {**self._without, cells: learnt}
+
+    def met(self) -> list[Cells]:
+        """Return sets of cells that showers lacked and that it is worth to learn of, most first.
+
+        There may be very many: no more are told than can be kept.
+        """
+        free = MOST_KEPT - len(self._kept)
+        often = [cells for cells, n in list(self._met.items()) if n >= LEAST_MET]
+        return sorted(often, key=lambda cells: -self._met.get(cells, 0))[: max(free, 0)]
+
+    def _meet(self, cells: Cells, n: int) -> None:
+        self._met[cells] = self._met.get(cells, 0) + n
+        if len(self._met) > MOST_MET:  # the rare ones are as if they had not been met
+            often = sorted(self._met, key=lambda one: -self._met[one])[: MOST_MET // 2]
+            self._met = {one: self._met[one] for one in often}
 
     def knows(self, cells: Cells) -> bool:
         """Return whether it has learnt what to expect without some cells."""
@@ -105,7 +142,8 @@ class Scorer:
             that nothing was learnt of are unknown.
         hidden
             True for further cells that must not count, shape (N, V). What is expected of the others
-            stays what it is where nothing was learnt of the set: there may be very many.
+            stays what it is where nothing was learnt of the set: there may be very many. Those that are
+            met often are told by `met`.
         """
         if showers.cells.shape[1] != self.geometry.n_cells:
             raise ValueError(
@@ -143,6 +181,8 @@ class Scorer:
             if lacks in self._without:
                 learnt[i] = i
                 yield lacks, rows[which == i], None
+            else:
+                self._meet(lacks, int((which == i).sum()))
         rest = rows[learnt[which] < 0]
         if len(rest):
             yield cells, rest, hidden[rest]

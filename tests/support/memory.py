@@ -38,6 +38,8 @@ class PlainScorer:
 
     def __init__(self) -> None:
         self.learnt: dict[tuple[int, ...], Showers] = {}
+        self.lacked: list[tuple[int, ...]] = []
+        """What many showers lacked at borders or beside bad channels."""
 
     def knows(self, cells: tuple[int, ...]) -> bool:
         return cells in self.learnt
@@ -47,7 +49,11 @@ class PlainScorer:
             raise ValueError("too few distinct showers")
         self.learnt[cells] = good
 
+    def met(self) -> list[tuple[int, ...]]:
+        return [cells for cells in self.lacked if cells not in self.learnt]
+
     def keep(self, sets: Any) -> None:
+        sets = {*sets, *self.lacked}
         self.learnt = {cells: good for cells, good in self.learnt.items() if cells in sets}
 
     def score(self, showers: Showers, absent: Any = None, hidden: Any = None) -> Scored:

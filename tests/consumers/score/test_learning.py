@@ -54,7 +54,7 @@ def test_what_cannot_be_learnt_is_said_once_and_the_rest_is_learnt(caplog):
         wait_until(lambda: (2, 3) in said.scorer.learnt, 10, "the other is learnt")
         said.follower._learn_aside()
     assert [r.getMessage() for r in caplog.records] == [
-        "without 1 masked cells: not learnt, their regions stay unknown: too few distinct showers"
+        "without 1 cells: not learnt; masked, their regions stay unknown: too few distinct showers"
     ]
     assert len(said.follower.lineup().unlearnt()) == 1
 
@@ -65,3 +65,12 @@ def test_without_certified_showers_it_says_which_setting_names_them(caplog):
         said.mask((1,))
         wait_until(lambda: bool(caplog.records), 10, "it is said")
     assert "CALODQM_CERTIFIED" in caplog.text
+
+
+def test_what_showers_lack_beside_bad_channels_is_learnt_and_kept():
+    said = Said(lambda: showers(100))
+    said.mask((1,))
+    wait_until(lambda: (1,) in said.scorer.learnt, 10, "a masked cell is learnt")
+    said.scorer.lacked = [(12,), (7, 12)]
+    said.mask()
+    wait_until(lambda: set(said.scorer.learnt) == {(12,), (7, 12)}, 10, "all and no other is kept")

@@ -88,6 +88,19 @@ def test_every_patch_of_a_closed_ring_holds_each_neighbour_once() -> None:
     assert (counts[0, :, 1:] == 9).all()
 
 
+def test_a_bad_channel_is_lacking_in_every_cell_of_the_patches_around_it(
+    channels: Channels,
+) -> None:
+    bad = np.zeros(len(channels), bool)
+    bad[len(channels) // 2] = True
+    new = set(channels.lacking(bad)) - set(channels.absences)
+    patches = channels.patches(np.flatnonzero(~bad).astype(np.uint32))
+    assert {tuple(np.flatnonzero((row < 0) | bad[row]).tolist()) for row in patches} - {()} == set(
+        channels.lacking(bad)
+    )
+    assert len(new) >= channels.n_cells - 1
+
+
 def test_missing_channels_have_no_id_and_are_absent_in_patches() -> None:
     holed = GridLayer("crystals", (5, 4), patch=(3, 3), missing=((1, 1, 1, 2),))
     channels = build((barrel(layers=(holed,)),))

@@ -33,7 +33,7 @@ def scorer(artefact, channels):
     made = artefact.scorer("cpu")
     good = like_reference(artefact, LEARNT_FROM, seed=1)
     good = replace(good, e_inc=np.full_like(good.e_inc, np.nan))
-    made.learn_borders(channels.absences, good)
+    made.learn_all(channels.absences, good)
     return made
 
 
@@ -94,7 +94,7 @@ def test_what_absent_cells_hold_does_not_matter(scorer, at_border):
 def test_borders_are_not_forgotten_when_masks_are_lifted(artefact, channels):
     made = artefact.scorer("cpu")
     good = like_reference(artefact, 3000, seed=1)
-    made.learn_borders(channels.absences[:1], good)
+    made.learn_all(channels.absences[:1], good)
     made.learn((12,), good)
     made.keep([])
     assert made.knows(channels.absences[0])
@@ -105,3 +105,46 @@ def test_the_sets_of_a_barrel_are_its_two_rows_at_either_end(channels):
     assert sorted(map(len, channels.absences)) == [5, 5, 10, 10]
     assert (0, 1, 2, 3, 4) in channels.absences
     assert tuple(range(15, 25)) in channels.absences
+
+
+@pytest.mark.parametrize("cell", [7, 12])
+def test_beside_a_bad_channel_p_values_hold_once_what_is_lacking_was_met(artefact, channels, cell):
+    """Without, a tenth of good showers have a p-value of 0.01."""
+    rng = np.random.default_rng(7)
+    pool = whole.simulated_pool(channels, artefact.geometry, rng.uniform(1e3, 5e4, N), rng)
+    showers = whole.anywhere(channels, artefact.geometry, pool).each_once(rng)
+    hidden = np.zeros(showers.cells.shape, bool)
+    hidden[:, cell] = True
+    made = artefact.scorer("cpu")
+    assert np.mean(made.score(showers, hidden=hidden).p_combined <= 0.01) > 0.03
+    assert made.met() == [(cell,)]
+    good = like_reference(artefact, LEARNT_FROM, seed=1)
+    made.learn((cell,), replace(good, e_inc=np.full_like(good.e_inc, np.nan)))
+    made.keep([])
+    assert made.met() == []
+    p = made.score(showers, hidden=hidden).p_combined
+    assert np.mean(p <= 0.01) < 0.02
+    assert 0.05 < np.mean(p <= 0.1) < 0.13
+
+
+def test_what_is_met_seldom_is_not_worth_the_time(artefact, channels):
+    rng = np.random.default_rng(7)
+    pool = whole.simulated_pool(channels, artefact.geometry, rng.uniform(1e3, 5e4, 60), rng)
+    showers = whole.anywhere(channels, artefact.geometry, pool).each_once(rng)[slice(0, 40)]
+    made, hidden = artefact.scorer("cpu"), np.zeros((40, 25), bool)
+    hidden[:, 12] = True
+    told = []
+    for _ in range(3):
+        made.score(showers, hidden=hidden)
+        told.append(made.met())
+    assert told == [[], [], [(12,)]]
+
+
+def test_a_set_that_cannot_be_learnt_leaves_the_others(artefact):
+    made = artefact.scorer("cpu")
+    good = like_reference(artefact, 3000, seed=1)
+    core = (6, 7, 8, 11, 12, 13, 16, 17, 18)
+    (why,) = made.learn_all([core, (0,)], good)
+    assert "showers" in why
+    assert made.knows((0,))
+    assert not made.knows(core)
