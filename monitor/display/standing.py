@@ -217,6 +217,8 @@ def headline(standing: Standing) -> tuple[Quality, str]:
         return (Quality.BAD if paged else Quality.MEDIUM), first.summary + more
     if standing.data_second is None:
         return Quality.NULL, "No data yet"
+    if standing.run_now is RunNow.BETWEEN:
+        return Quality.NULL, f"No run; the last was {standing.run}"
     if all(row.masked for row in standing.board):
         return Quality.NULL, "All regions are masked: nothing is watched"
     worst = max((row.quality for row in standing.board if not row.masked), key=RANK.__getitem__)

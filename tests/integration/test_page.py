@@ -25,6 +25,7 @@ from monitor.display.metrics.judge import JudgeRole
 from monitor.display.pictures import ShowerPicture
 from monitor.display.standing import Acknowledged
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunNow
 
 GEOMETRY = geometries.load(geometries.SHIPPED / "pb-lar-504.json")
 KEPT = ShowerCoordinates("calo.showers.v1", 3, 9_210, 0)
@@ -134,6 +135,13 @@ def test_an_alarm_is_told_in_words_with_its_evidence_and_what_to_do(page, show):
     assert f"calodqm ack {alarm().id}" in text(page, ".acts")
 
 
+def test_there_is_nothing_to_do_on_a_good_day_alone(page, show):
+    assert text(page, "#alarms") == "No open alarm: nothing to do."
+    show.put(with_quality(standing(), B2=Quality.BAD))
+    wait_until(lambda: text(page, "#headline") == "B2: bad")
+    assert text(page, "#alarms") == "No open alarm."
+
+
 def test_the_strangest_showers_are_drawn(page, show):
     show.put(BAD)
 
@@ -162,6 +170,17 @@ def test_the_page_says_at_once_when_data_stand_still(page, show):
     assert page.title.startswith("STALE")
     show.put()
     wait_until(lambda: not stale(page))
+
+
+def test_between_runs_nobody_waits_for_data(page, show):
+    show.put(standing(run_now=RunNow.BETWEEN), moving=False)
+    wait_until(lambda: text(page, "#headline") == "No run; the last was 456789")
+    time.sleep(show.page.silent_s + 1)
+    assert not stale(page)
+    show.put(standing(run_now=RunNow.BETWEEN), behind=300)
+    wait_until(lambda: text(page, "#behind") == "5 min")
+    show.put(moving=False)  # a run has begun, and nothing comes
+    warned(page, "No new data for")
 
 
 def test_the_page_says_when_the_judge_has_stopped(page, show):

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import stack
-from standings import DETECTOR
+from standings import expositions
 from waiting import wait_until
-from wall import GOOD, STATES, all_of, fresh, tile
+from wall import GOOD, STATES, all_of, colour, fresh, tile
 
 from consumers.http.health import Health
 from consumers.http.server import Server
-from monitor.display.metrics.exposition import Exposition
-from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
+from monitor.display.boards.panels import BAD, NULL
+from monitor.display.metrics.judge import JudgeRole
 from monitor.quality.quality import Quality
 from monitor.quality.run_acts import RunNow
 
@@ -20,12 +20,11 @@ pytestmark = pytest.mark.timed
 
 
 class Judge:
-    """A judge's series behind a real server, in whatever state it is put."""
+    """The series of a judge, and of a worker that has nothing to do, behind a real server."""
 
     def __init__(self):
-        self._exposition = Exposition("0.1.0")
-        self._metrics = JudgeMetrics(self._exposition, DETECTOR, topic="calo.windows.v1")
-        self.server = Server(self._exposition, Health())
+        exposition, _, self._metrics = expositions()
+        self.server = Server(exposition, Health())
         self.server.start()
 
     def stands(self, role, now):
@@ -67,6 +66,7 @@ def test_the_wall_says_how_the_detector_stands(state, judge, url):
 def test_a_detector_without_a_single_shower_has_no_data(judge, url):
     judge.stands(JudgeRole.ACTIVE, replace(all_of(Quality.NULL), data_second=None))
     wait_until(lambda: tile(url) == "? NO DATA", 20)
+    assert tile(url, "Newest judged data") == "?"
 
 
 def test_what_was_judged_long_ago_is_stale_whatever_it_was(judge, url):
@@ -78,6 +78,21 @@ def test_what_was_judged_long_ago_is_stale_whatever_it_was(judge, url):
 def test_a_judge_between_runs_is_not_stale(judge, url):
     judge.stands(JudgeRole.ACTIVE, replace(fresh(GOOD, age_s=300), run_now=RunNow.BETWEEN))
     wait_until(lambda: tile(url) == "– NO RUN", 20)
+    assert tile(url, "Newest judged data") == "–"
+    judge.stands(JudgeRole.ACTIVE, replace(fresh(GOOD), run_now=RunNow.BETWEEN))
+    wait_until(lambda: tile(url, "Newest judged data") != "–", 20)
+    assert float(tile(url, "Newest judged data")) < 30
+
+
+def test_that_no_shower_comes_is_a_fault_of_a_run_alone(judge, url):
+    judge.stands(JudgeRole.ACTIVE, fresh(GOOD))
+    wait_until(
+        lambda: (tile(url, "Showers a second"), colour(url, "Showers a second")) == ("0", BAD), 20
+    )
+    judge.stands(JudgeRole.ACTIVE, replace(fresh(GOOD), run_now=RunNow.BETWEEN))
+    wait_until(
+        lambda: (tile(url, "Showers a second"), colour(url, "Showers a second")) == ("0", NULL), 20
+    )
 
 
 def test_a_judge_that_only_stands_by_is_no_judge(judge, url):

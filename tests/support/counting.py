@@ -58,10 +58,14 @@ class Detector:
                     at=now,
                 )
             self.worker.consumed(1)
-            self.worker.published(int(now * 1e9), 456_789, 12, now)
+            nothing_comes = len(self.silent) == len(DETECTOR.regions)
+            newest = now - self.age_s if nothing_comes else now
+            self.worker.published(int(newest * 1e9), 456_789, 12, now)
             self.judge.state(self.role)
             active = self.role is JudgeRole.ACTIVE
-            here = replace(self.standing, data_second=int(now) - self.age_s)
+            here = self.standing
+            if here.data_second is not None:
+                here = replace(here, data_second=int(now) - self.age_s)
             self.judge.standing(here if active else None)
 
 

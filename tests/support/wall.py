@@ -58,21 +58,33 @@ STATES = {
 
 def tile(url, title="Detector"):
     """Return what Grafana's stat panel shows of an instant query: the mapped text, or noValue."""
+    return _shown(url, title)[0]
+
+
+def colour(url, title):
+    """Return the colour behind it: of the mapping, else of the highest threshold that is reached."""
+    return _shown(url, title)[1]
+
+
+def _shown(url, title):
     [panel] = [p for p in BOARD["panels"] if p["title"] == title]
     [target] = panel["targets"]
     assert (target["instant"], target["range"]) == (True, False)
     answer = stack.ask(url, filled(target["expr"]))
     defaults = panel["fieldConfig"]["defaults"]
+    lowest, *steps = defaults["thresholds"]["steps"]
     if not answer:
-        return defaults["noValue"]
+        return defaults["noValue"], lowest["color"]
     [(_, value)] = answer
-    texts = {
-        k: v["text"]
+    mapped = {
+        k: v
         for m in defaults.get("mappings", [])
         if m["type"] == "value"
         for k, v in m["options"].items()
     }
-    return texts.get(f"{value:g}", f"{value:g}")
+    reached = [lowest, *(step for step in steps if value >= step["value"])][-1]
+    one = mapped.get(f"{value:g}", {"text": f"{value:g}", "color": reached["color"]})
+    return one["text"], one["color"]
 
 
 def fresh(now, age_s=2):

@@ -31,6 +31,15 @@ WALL = (
 )
 """What the codes of the recorded `detector:calodqm_wall:code` say from afar."""
 
+BETWEEN = f'min(calodqm_run_state{{{HERE},calodqm_run_state="between"}}) == 1'
+NO_RUN = -1
+"""Stands for a number that would be a fault, were there a run."""
+
+
+def _in_a_run(number: str, wrong: str) -> Json:
+    """Return a target for a number, `NO_RUN` where it is wrong only because there is no run."""
+    return query(f"{NO_RUN} * ({BETWEEN}) and ({number}) {wrong} or {number}")
+
 
 def shift() -> Json:
     """Return what hangs on the wall: is it bad, where, since when, what do I do."""
@@ -58,14 +67,18 @@ def shift() -> Json:
             thresholds=steps((None, GOOD), (1, colour)),
         )  # fmt: skip
     layout.stat(
-        "Newest judged data", 6, query(f"time() - max(calodqm_data_timestamp_seconds{{{HERE}}})"),
+        "Newest judged data", 6,
+        _in_a_run(f"time() - max(calodqm_data_timestamp_seconds{{{HERE}}} > 0)", "> 30"),
         text="Age of the newest data-second that the judge has closed. Beyond a minute, what is "
-        "shown is the past.", unit="s", height=4, decimals=0,
+        "shown is the past. Between runs nobody waits for any.", unit="s", height=4, decimals=0,
+        mappings=mapped(((str(NO_RUN), "–", NULL),)),
         thresholds=steps((None, GOOD), (30, MEDIUM), (60, BAD)),
     )  # fmt: skip
     layout.stat(
-        "Showers a second", 5, query(f"sum(region:calodqm_showers_scored:rate1m{{{REGION}}})"),
+        "Showers a second", 5,
+        _in_a_run(f"sum(region:calodqm_showers_scored:rate1m{{{REGION}}})", "< 1"),
         text="Scored by all workers, over a minute.", unit="none", decimals=0, height=4,
+        mappings=mapped(((str(NO_RUN), "0", NULL),)),
         thresholds=steps((None, BAD), (1, GOOD)),
     )  # fmt: skip
     layout.stat(

@@ -48,11 +48,13 @@ function freshness() {
     return { stale: true, what: `The judge has been silent for ${span(since(answer.published_ns))}`, why: "It has stopped or hangs. Nothing below is live." };
   }
   const now = answer.now;
-  if (now.data_second !== null && since(answer.advanced_ns) > answer.silent_s) {
+  // Between runs nobody waits for data; what is shown says so, and since when.
+  const awaited = now.run_now !== "between";
+  if (awaited && now.data_second !== null && since(answer.advanced_ns) > answer.silent_s) {
     return { stale: true, what: `No new data for ${span(since(answer.advanced_ns))}`, why: `What is shown below ended at ${when(now.data_second)} UTC.` };
   }
   const behind = now.data_second === null ? null : since(now.data_second * 1e9) - 1;
-  return { stale: false, behind };
+  return { stale: false, behind, old: awaited && behind > OLD_S };
 }
 
 function tick() {
@@ -60,9 +62,8 @@ function tick() {
   document.body.classList.toggle("stale", fresh.stale);
   $("stale-what").textContent = fresh.what || "";
   $("stale-why").textContent = fresh.why || "";
-  const old = !fresh.stale && fresh.behind > OLD_S;
-  $("behind").textContent = fresh.stale || fresh.behind === null ? "–" : span(fresh.behind) + (old ? ", old data" : "");
-  $("behind").classList.toggle("old", old);
+  $("behind").textContent = fresh.stale || fresh.behind === null ? "–" : span(fresh.behind) + (fresh.old ? ", old data" : "");
+  $("behind").classList.toggle("old", !fresh.stale && fresh.old);
   const quality = fresh.stale ? "null" : answer.now.quality;
   document.title = (fresh.stale ? "STALE" : { good: "Good", medium: "Warning", bad: "BAD", null: "Not known" }[quality]) + " · calodqm";
   icon(quality);
@@ -167,7 +168,7 @@ function alarms(now) {
   const loud = sorted.filter((alarm) => !alarm.taken);
   const cards = sorted.slice(0, MOST_ALARMS).map((alarm) => card(alarm, now, alarm === loud[0]));
   if (sorted.length > MOST_ALARMS) cards.push(make("p", `and ${sorted.length - MOST_ALARMS} more`, { class: "calm" }));
-  if (!cards.length) cards.push(make("p", "No open alarm: nothing to do.", { class: "calm" }));
+  if (!cards.length) cards.push(make("p", now.quality === "good" ? "No open alarm: nothing to do." : "No open alarm.", { class: "calm" }));
   const past = now.cleared.slice(0, 3).map((alarm) => `${alarm.summary}, ${when(alarm.onset_ns / 1e9)} to ${when(alarm.now_ns / 1e9)}`);
   if (past.length) cards.push(make("p", `Over: ${past.join("; ")}`, { class: "past" }));
   keep($("alarms"), cards);

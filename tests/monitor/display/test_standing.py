@@ -10,6 +10,7 @@ from standings import alarm, standing, with_quality
 from monitor.display.standing import Acknowledged, headline, plain, state
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
+from monitor.quality.run_acts import RunNow
 
 
 def taken(one):
@@ -71,6 +72,12 @@ def test_where_all_regions_are_masked_nothing_is_watched():
 
 def test_without_data_nothing_is_claimed():
     assert headline(standing(data_second=None)) == (Quality.NULL, "No data yet")
+
+
+def test_between_runs_the_headline_says_so_unless_an_alarm_is_open():
+    now = with_quality(standing(run_now=RunNow.BETWEEN), A1=Quality.BAD)
+    assert headline(now) == (Quality.NULL, f"No run; the last was {now.run}")
+    assert headline(replace(now, alarms=(alarm("B2"),)))[0] is Quality.BAD
 
 
 def test_the_state_is_json_and_carries_who_took_an_alarm():
