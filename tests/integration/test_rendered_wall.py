@@ -1,4 +1,4 @@
-"""The wall in each of its states, drawn by Grafana's own UI library and kept as one picture.
+"""Every board in its states, drawn by Grafana's own UI library and kept as a picture a board.
 
 `make dashboards` runs this, as it does test_rendered; `make test` does not.
 """
@@ -17,6 +17,7 @@ from counting import Detector
 from deployed import DEPLOY
 from faulty import grafana_files
 from PIL import Image, ImageDraw, ImageFont
+from standings import DETECTOR
 from waiting import wait_until
 from wall import BOARD, GOOD, STATES, all_of, tile
 
@@ -37,6 +38,16 @@ FURTHER = {
     ),
     "the judge stands by, or is dead": (GOOD, "? NO JUDGE"),
 }
+QUIET = {"no shower yet, or none judged", "between runs, last data five minutes ago"}
+"""States in which no shower comes."""
+
+OTHERS = {
+    name: path
+    for path in sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+    if (name := path.stem.removeprefix("calodqm-")) != "shift"
+}
+SHOWN = ("good", "a page in hand, and another", "all regions without data", *FURTHER)
+"""States in which the other boards differ."""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +70,9 @@ def put(detector, name, now):
     detector.standing = now
     detector.age_s = 300 if "five minutes" in name else 1
     detector.role = JudgeRole.STANDBY if "stands by" in name else JudgeRole.ACTIVE
+    nobody_comes = name in QUIET
+    detector.silent = {region.name for region in DETECTOR.regions} if nobody_comes else set()
+    detector.strange = {"B2": 0.02} if "a page" in name else {}
 
 
 def test_the_wall_is_drawn_in_each_of_its_states(detector, prometheus):
@@ -72,34 +86,58 @@ def test_the_wall_is_drawn_in_each_of_its_states(detector, prometheus):
             with contextlib.suppress(AssertionError):  # the picture shows what it is
                 wait_until(lambda text=text: tile(prometheus) == text, 20)
             time.sleep(2)
-            told = drawn(browser, files, prometheus)
-            assert told["wrong"] == []
-            picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-            parts.append((name, picture))
+            picture = drawn(browser, files, prometheus, "calodqm-shift.json")
+            parts.append((name, picture.crop((0, 40, picture.width, 40 + 2 * TALL))))
             assert tile(prometheus) == text
-    kept = DEPLOY / "screenshots" / "wall-states-dark.png"
-    together(parts).quantize(256, dither=Image.Dither.NONE).save(kept, optimize=True)
-    assert kept.stat().st_size < 600_000
+    keep(together(parts, WIDTH, 2), "wall-states-dark.png")
 
 
-def drawn(browser, files, url):
+def test_the_other_boards_are_drawn_in_the_states(detector, prometheus):
+    parts = {name: [] for name in OTHERS}
+    with grafana_files() as files, chromium("--hide-scrollbars") as browser:
+        frame = browser.execute_script("return outerHeight - innerHeight")
+        for state in SHOWN:
+            now, text = (STATES | FURTHER)[state]
+            put(detector, state, now)
+            wait_until(lambda text=text: tile(prometheus) == text, 20)
+            time.sleep(8)  # for curves
+            for name, path in OTHERS.items():
+                panels = json.loads(path.read_text())["panels"]
+                rows = max(p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels)
+                browser.set_window_size(1920, 38 * rows + 60 + frame)
+                parts[name].append((state, drawn(browser, files, prometheus, path.name)))
+    for name, pictures in parts.items():
+        keep(together(pictures, 640, 3), f"{name}-states-dark.png")
+
+
+def drawn(browser, files, url, board):
+    """Return the picture of a board, in which every panel is drawn."""
     now = int(time.time() * 1000)
     asked = {
-        "theme": "dark", "board": "/dashboards/calodqm-shift.json", "prometheus": url,
+        "theme": "dark", "board": f"/dashboards/{board}", "prometheus": url,
         "from": now - 120_000, "to": now,
     }  # fmt: skip
     browser.get(f"{files}/render/www/index.html?{urlencode(asked)}")
     title = wait_until(lambda: browser.title.startswith("ready") and browser.title, 60)
-    return json.loads(title.removeprefix("ready "))
+    assert json.loads(title.removeprefix("ready "))["wrong"] == []
+    return Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
 
 
-def together(parts):
-    """Return the tiles of every state, two side by side, with the name of the state above."""
-    sheet = Image.new("RGB", (2 * WIDTH, (len(parts) + 1) // 2 * (TALL + 30)), "white")
+def keep(picture, name):
+    kept = DEPLOY / "screenshots" / name
+    picture.quantize(256, dither=Image.Dither.NONE).save(kept, optimize=True)
+    assert kept.stat().st_size < 900_000
+
+
+def together(parts, width, columns):
+    """Return the pictures of every state, so many side by side, with the name of the state above."""
+    tall = max(picture.height * width // picture.width for _, picture in parts) + 30
+    rows = -(-len(parts) // columns)
+    sheet = Image.new("RGB", (columns * width, rows * tall), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(18)
     for i, (name, picture) in enumerate(parts):
-        x, y = i % 2 * WIDTH, i // 2 * (TALL + 30)
-        top = picture.crop((0, 40, picture.width, 40 + 2 * TALL))
-        sheet.paste(top.resize((WIDTH, TALL), Image.Resampling.LANCZOS), (x, y + 30))
+        x, y = i % columns * width, i // columns * tall
+        small = (width, picture.height * width // picture.width)
+        sheet.paste(picture.resize(small, Image.Resampling.LANCZOS), (x, y + 30))
         pen.text((x + 8, y + 4), name, "black", font)
     return sheet

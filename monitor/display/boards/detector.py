@@ -13,6 +13,8 @@ from monitor.display.boards.panels import (
 )
 from monitor.display.boards.parts import burn, quality_timeline
 
+NO_CHANNELS = "Nothing is told of read-out channels"
+
 
 def detector() -> Json:
     """Return the expert's view of the regions."""
@@ -58,7 +60,7 @@ def detector() -> Json:
     layout.lines(
         "Showers without a finite score", (12, 8),
         query(f"sum by (region) (rate(calodqm_showers_unscored_total{{{REGION}}}[5m]))", "{{region}}"),
-        query(f"sum by (region) (rate(calodqm_showers_unknown_total{{{REGION}}}[5m]))",
+        query(f"sum by (region) (rate(calodqm_showers_unknown_total{{{REGION}}}[5m])) > 0",
               "{{region}}, outside of the model", "B"),
         text="Nothing, on a good day. Outside of the model: energies or conditions that it was not "
         "trained on.", unit="none", min=0,
@@ -67,7 +69,7 @@ def detector() -> Json:
         "Live reference against the certified one", (12, 8),
         query(f"max(calodqm_reference_distance{{{HERE}}})", "distance"),
         text="It grows when the live reference drifts, with or without the detector. Empty where "
-        "no live reference is kept.", unit="none", min=0,
+        "no live reference is kept.", unit="none", min=0, noValue="No live reference is kept",
     )  # fmt: skip
     layout.lines(
         "Self-test: share of injected faults found (6 h)", (12, 8),
@@ -76,26 +78,27 @@ def detector() -> Json:
               "{{fault}}"),
         text="Known faults are injected into a copy of the stream. Below 0.8 the monitor "
         "would miss real ones.", unit="percentunit", min=0, max=1,
+        noValue="No self-test in these hours",
     )  # fmt: skip
     layout.lines(
         "Read-out channels at fault, by region", (12, 8),
         query(f"max by (region) (calodqm_channels_faulty{{{REGION}}})", "{{region}}"),
         text="Channels of open alarms, where the detector file says channels. The judge's page has "
-        "their map (channels.html).", unit="none", min=0,
+        "their map (channels.html).", unit="none", min=0, noValue=NO_CHANNELS,
     )  # fmt: skip
     layout.lines(
         "Read-out channels of open alarms", (12, 8),
         query(f"max by (place, channel) (calodqm_alarm_channel_share{{{HERE}}})",
               "{{place}}: {{channel}}"),
         text="Share of an alarm's evidence that a channel carries. Only channels of open alarms "
-        "have series.", unit="percentunit", min=0, max=1,
+        "have series.", unit="percentunit", min=0, max=1, noValue="No channel is in an open alarm",
     )  # fmt: skip
     layout.lines(
         "Read-out channels that can be told dead", (12, 8),
         query(f"""max by (region) (calodqm_channels_telling{{{REGION}}})
                   / max by (region) (calodqm_channels{{{REGION}}})""", "{{region}}"),
         text="Share of the channels with showers enough in this run. The others are neither good "
-        "nor bad yet.", unit="percentunit", min=0, max=1,
+        "nor bad yet.", unit="percentunit", min=0, max=1, noValue=NO_CHANNELS,
     )  # fmt: skip
     layout.lines(
         "Read-out channels left out, and how long others must wait", (12, 8),
@@ -103,6 +106,6 @@ def detector() -> Json:
         query(f"max by (region) (calodqm_channels_wait_seconds{{{REGION}}})",
               "{{region}}: wait, s", ref="B"),
         text="Masked or known to be bad; and the data-seconds until half of those that cannot be "
-        "told dead yet can be.", unit="none", min=0,
+        "told dead yet can be.", unit="none", min=0, noValue=NO_CHANNELS,
     )  # fmt: skip
     return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)

@@ -44,7 +44,7 @@ def cell_map(layout: Layout, size: tuple[int, int]) -> None:
         layout, "Cells that carry the open alarms", size,
         query(f"max by (place, cell) (calodqm_alarm_cell_ratio{{{HERE}}})", "{{place}} {{cell}}"),
         text="Share of each cell in the evidence of its alarm: the eight strongest cells of the "
-        "eight strongest alarms. Empty while no alarm is open.",
+        "eight strongest alarms. Empty while no alarm is open.", noValue="No open alarm is told",
         unit="percentunit", decimals=0,
         thresholds=steps((None, EVEN), (0.05, HIGH), (0.2, MEDIUM), (0.5, BAD)),
     )  # fmt: skip

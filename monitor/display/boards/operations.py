@@ -35,7 +35,7 @@ def operations() -> Json:
     )  # fmt: skip
     layout.stat(
         "Judge behind workers", 4,
-        query(f"max(calodqm_last_shower_timestamp_seconds{{{HERE}}}) - max(calodqm_data_timestamp_seconds{{{HERE}}})"),
+        query(f"max(calodqm_last_shower_timestamp_seconds{{{HERE}}}) - max(calodqm_data_timestamp_seconds{{{HERE}}} > 0)"),
         text="In data time.", unit="s", thresholds=steps((None, GOOD), (15, MEDIUM), (60, BAD)),
     )  # fmt: skip
     layout.stat(
@@ -125,9 +125,9 @@ def operations() -> Json:
         query(f'process_resident_memory_bytes{{job="calodqm",{HERE}}}', "{{instance}}"),
         text="Flat after the first minutes.", unit="bytes", min=0,
     )  # fmt: skip
-    facts(layout, "Models in force", (9, 7), f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})",
+    facts(layout, "Models in force", (8, 7), f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})",
           "More than one for longer than a roll-out is an alert.", "processes")  # fmt: skip
-    facts(layout, "Reference in force", (5, 7), f"count by (origin, id) (calodqm_reference_info{{{HERE}}})",
+    facts(layout, "Reference in force", (6, 7), f"count by (origin, id) (calodqm_reference_info{{{HERE}}})",
           "What good is measured against.", "judges")  # fmt: skip
     facts(layout, "Alerts firing", (10, 7),
           'max by (alertname, severity, place, region) (ALERTS{alertstate="firing",alertname=~"Calo.+"})',

@@ -60,6 +60,7 @@ def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
         query(odds, ref="A", form="table", now=True),
         query(onset, ref="B", form="table", now=True),
         text="What the judge holds to be real. Odds of 12 mean 10^12 to 1 against chance.",
+        noValue="No open alarm is told",
         options={"showHeader": True, "cellHeight": "lg"},
         transformations=[
             {"id": "merge", "options": {}},

@@ -76,7 +76,7 @@ export function Body(shown: Shown) {
   const { panel, frames, place, theme, width, height, exemplars } = shown;
   if (panel.type === 'text') return <Words {...shown} />;
   if (panel.type === 'stat') return <Stat {...shown} />;  // says itself what no data means
-  if (isEmpty(panel, frames)) return <div style={{ display: 'grid', placeItems: 'center', height, color: theme.colors.text.secondary }}>No data</div>;
+  if (isEmpty(panel, frames)) return <div style={{ display: 'grid', placeItems: 'center', height, color: theme.colors.text.secondary }}>{panel.fieldConfig?.defaults.noValue ?? 'No data'}</div>;
   const box = { frames, theme, width, height, from: place.from, to: place.to };
   switch (panel.type) {
     case 'timeseries': return <Lines {...shown} />;
