@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consumers.cli.finding import Finding
 from consumers.kafka.admin import COPIES, STATE, wanted
 from consumers.wire import topics
 from consumers.wire.block import DecodeError
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from consumers.wire.record import Record
 
 FOR_EVER = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    well: bool
-    text: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
