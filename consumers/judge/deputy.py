@@ -81,6 +81,11 @@ class Deputy:
 
     _reading: Iterator[Record] = field(default_factory=lambda: iter(()))
 
+    def __post_init__(self) -> None:
+        self.live.keep = lambda *_: None  # of the past, too, in whole lumisections
+        self.past.refused = lambda *_: None  # long ago: its worker knows, or is gone
+        self.past.publish, self.live.publish = self.recount, self.speak
+
     @property
     def owed(self) -> int:
         """Return how many records of the windows topic the state that counts is behind."""

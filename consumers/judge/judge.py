@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from consumers.exactly_once import quality_log
 from consumers.exactly_once.fence import Tail
@@ -16,6 +16,7 @@ from consumers.judge import state_form
 from consumers.judge.beginning import beginning
 from consumers.judge.deputy import Deputy
 from consumers.judge.models import ModelMonitor
+from consumers.judge.passed_over import PassedOver
 from consumers.judge.pointing import with_showers
 from consumers.judge.relay import Relay
 from consumers.judge.revival import Revival
@@ -23,12 +24,10 @@ from consumers.judge.state import JudgeState
 from consumers.judge.taking import Taking
 from consumers.judge.telling import Telling
 from consumers.wire import topics
-from consumers.wire.block import DecodeError
-from consumers.wire.letters import DeadLetters, place
+from consumers.wire.letters import DeadLetters
 from consumers.wire.ranges import Stream
 from consumers.wire.record import Displaced, Refused, Unavailable
 from monitor.display.metrics.judge import JudgeRole
-from monitor.quality.rejection import Rejection
 
 if TYPE_CHECKING:
     import threading
@@ -45,12 +44,6 @@ if TYPE_CHECKING:
     from monitor.quality import records
 
 logger = logging.getLogger(__name__)
-
-Done = TypeVar("Done")
-
-MOST_PASSED = 8
-"""Records that are passed over between two snapshots because the judge could not go on with them:
-with more, it is not the records that are at fault."""
 
 PAST_IDLE_S, PAST_BUSY_S = 0.3, 0.05
 """How long the past is taken in at a step, s, with nothing that comes now and with something."""
@@ -88,9 +81,7 @@ class Judge:
         self._show = show
         self._letters = DeadLetters(lambda: self._sink, metrics.undigested)
         self._snapshots = Snapshots(clients.log, self._letters)
-        self._poison: set[str] = set()
-        """Places of records, since the last snapshot, that we could not go on with."""
-
+        self._passed_over = PassedOver(self._letters)
         self._revival = Revival(
             judging_model_of, clients.log, self._snapshots, self._letters, settings
         )
@@ -129,7 +120,7 @@ class Judge:
             self._publish,
             self._keep,
             lambda entry, reason: self._telling.refused(state, entry, reason),
-            self._poison,
+            self._passed_over.places,
         )
 
     def _publish(self, said: records.QualityRecord, at: int) -> bool:
@@ -228,12 +219,8 @@ class Judge:
         logger.warning("judging live from offset %d; %d to go before", live, live - state.at)
         past = self._taker(state)
         self._taking = self._taker(self._revival.deputy(state, manifest, live))
-        self._taking.keep = lambda *_: None  # of the past, too, in whole lumisections
-        past.refused = lambda *_: None  # long ago: its worker knows, or is gone
         since, until = manifest.quality_at, manifest.said_until
-        deputy = Deputy(past, self._taking, self._log, writer, since, found.said, until)
-        past.publish, self._taking.publish = deputy.recount, deputy.speak
-        return deputy
+        return Deputy(past, self._taking, self._log, writer, since, found.said, until)
 
     def _catch_up(self, seconds: float) -> None:
         """Take the past in for a while; with all of it the state that counts judges on."""
@@ -276,11 +263,10 @@ class Judge:
         for append in kept:
             append.offset()
         self._letters.settle()
-        self._poison.clear()
-        quality_at = self._writer.reached if deputy is None else deputy.quality_at
+        self._passed_over.places.clear()
         plan = replace(
             state_form.manifest_of(state),
-            quality_at=quality_at,
+            quality_at=self._writer.reached if deputy is None else deputy.quality_at,
             turn=self._manifest.turn + 1,
             fingerprint=self._settings.fingerprint,
             windows_id=self._windows_id,
@@ -300,21 +286,15 @@ class Judge:
             if self._taking is not taking:
                 return
 
-    def _guarded(self, take: Callable[[], Done], taking: Taking) -> Done | None:
+    def _guarded(self, take: Callable[[], bool | None], taking: Taking) -> bool | None:
         """Take records in; one that we cannot go on with is passed over, from the last snapshot."""
         try:
             return take()
         except (Unavailable, Refused, MemoryError):
             raise
         except Exception as error:
-            record = taking.taken
-            if record is None:
+            if not self._passed_over.add(taking.taken, error):
                 raise
-            self._poison.add(place(record))
-            if len(self._poison) > MOST_PASSED:
-                raise
-            logger.exception("%s: the judge could not go on", place(record))
-            self._letters.refuse(record, DecodeError(Rejection.POISON, repr(error)[:200]))
             # What it has changed half is thrown away: from the last snapshot, without it.
             self._take_office()
             return None

@@ -11,8 +11,9 @@ from prometheus_client import generate_latest
 from spoken import FORM, entry, window
 
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
-from consumers.judge.judge import MOST_PASSED, Judge
+from consumers.judge.judge import Judge
 from consumers.judge.models import JudgingModel
+from consumers.judge.passed_over import MOST_PASSED
 from consumers.judge.settings import JudgeSettings
 from consumers.judge.state_form import arrays_of
 from consumers.wire import letters, ranges, topics
