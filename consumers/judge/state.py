@@ -16,7 +16,7 @@ from consumers.wire.block import DecodeError
 from monitor.judging.comparison import Comparison, Joint
 from monitor.quality.acknowledgements import NOTHING_MASKED, Masked
 from monitor.quality.alarms import Alarm, WorstShower
-from monitor.verdicts import lumisections
+from monitor.verdicts import grounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -141,7 +141,7 @@ class JudgeState:
         self.tally[f"records_lost/{loss.why}"] += loss.records
         start = loss.since_ns // SECOND_NS
         end = max(start, loss.until_ns // SECOND_NS) + 1
-        gone = lumisections.Loss(start, end, str(loss))
+        gone = grounds.Loss(start, end, str(loss))
         if self.shadow is not None:
             self.shadow.monitor.lose(gone)
         return self.monitor.lose(gone)

@@ -9,7 +9,7 @@ import numpy as np
 from models.scoring.scales import LEVELS
 from monitor.display.standing import History, RegionNow, Spectrum
 from monitor.quality.quality import Quality
-from monitor.verdicts.lumisections import OUTSIDE, UNKNOWN
+from monitor.verdicts.grounds import OUTSIDE, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.detector.tree import Detector
     from monitor.reference.expectation import Expectation
     from monitor.sequential.watch import Watch
-    from monitor.verdicts.lumisections import Lumisections
+    from monitor.verdicts.grounds import Grounds
     from monitor.windows.recent_counts import RecentCounts
 
 MINUTE = 60
@@ -32,7 +32,7 @@ def regions(
     detector: Detector,
     recent: RecentCounts,
     watch: Watch,
-    sections: Lumisections,
+    grounds: Grounds,
     now: int,
     min_showers: int,
     unknown: NDArray[np.bool_],
@@ -51,7 +51,7 @@ def regions(
     in_run = watch.shares.expected
     board = []
     for row, region in enumerate(detector.regions):
-        quality, reason = sections.current(row, now)
+        quality, reason = grounds.current(row, now)
         n = int(showers[row].sum())
         beyond = int(outside[row])
         if quality is Quality.GOOD and (n < max(min_showers, beyond) or unknown[row]):
@@ -69,7 +69,7 @@ def regions(
                 exceedances=int(exceedances[row, at]),
                 expected=float(expected[row, at]) if n else 0.0,
                 last_second=int(last[row]) if last[row] >= 0 else None,
-                masked=row in sections.masked,
+                masked=row in grounds.masked,
                 in_run=in_run is None or bool(in_run[row]),
             )
         )

@@ -67,7 +67,7 @@ class Decider:
         out: list[Statement] = []
         distrusted = self._cases.claimed() | self._watch.masked
         changes = channels.step(second, sums, new=new, held=diffuse, distrusted=distrusted)
-        self._sections.left_out = channels.left_out()
+        self._sections.grounds.left_out = channels.left_out()
         for change in changes:
             folded = [case for case in self._cases.open if channels.folds(change, case)]
             for case in folded:
@@ -122,7 +122,7 @@ class Decider:
         """Put the crew's masks in force; cases that they cover wholly are closed."""
         parts = self._parts
         found = parts.crew.masks(parts.clock.now_ns, self._places, self._watch.cells.n_latents)
-        self._sections.masked = found.causes
+        self._sections.grounds.masked = found.causes
         self._watch.mask_cells(found.cells)
         self.arrange(found.regions)
         out = self.close([c for c in self._cases.open if found.touched[c.regions].all()])
@@ -132,7 +132,7 @@ class Decider:
         if self._channels is not None:
             for change in self._channels.mask(found.channels):
                 out += self._tell_channel(self._channels, change)
-            self._sections.left_out = self._channels.left_out()
+            self._sections.grounds.left_out = self._channels.left_out()
             self.arrange()
         return out
 
@@ -173,7 +173,7 @@ class Decider:
     ) -> list[Statement]:
         """Return the alarm of a change of channels, and the verdicts that it amends."""
         alarm = channels.tell(change)
-        self._sections.left_out = channels.left_out()
+        self._sections.grounds.left_out = channels.left_out()
         out: list[Statement] = [alarm]
         for row, span_ in channels.spans(change, alarm).items():
             out += self._sections.claim([row], span_)

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from monitor.reference.live import LiveReference
     from monitor.reference.references import References
     from monitor.verdicts.attribution import Attribution
-    from monitor.verdicts.lumisections import Loss, Lumisections
+    from monitor.verdicts.grounds import Loss
+    from monitor.verdicts.lumisections import Lumisections
     from monitor.windows.window import Window
 
 STATE_FORM = 7

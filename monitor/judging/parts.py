@@ -69,7 +69,7 @@ class Parts:
             watch.shares.change(belief.conditions.key)
         if self.channels is not None:
             self.channels.change(belief.conditions.key)
-        self.sections.reference = watch.expectation.id
+        self.sections.grounds.reference = watch.expectation.id
 
     def start_anew(self) -> None:
         """Forget what has been gathered against every place; open cases are judged from here on."""
@@ -126,7 +126,7 @@ class Parts:
         self.crew.restore(words["acks"])
         if self.channels is not None:
             self.channels.restore(words["channels"], packing.below("channels.", state))
-            self.sections.left_out = self.channels.left_out()
+            self.sections.grounds.left_out = self.channels.left_out()
         for f, value in zip(fields(Clock), words["clock"], strict=True):
             setattr(self.clock, f.name, value)
 

@@ -50,7 +50,7 @@ class View:
                 of.places.detector,
                 of.recent,
                 of.watch,
-                of.sections,
+                of.sections.grounds,
                 clock.now,
                 of.settings.min_showers,
                 unknown,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.quality.quality import Quality
-from monitor.quality.verdicts import Verdict
-from monitor.verdicts.claims import Claims, Span, changes
-from monitor.verdicts.section import Section, union
+from monitor.verdicts.claims import changes
+from monitor.verdicts.grounds import Grounds
+from monitor.verdicts.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
+    from monitor.quality.verdicts import Verdict
+    from monitor.verdicts.claims import Span
+    from monitor.verdicts.grounds import Loss
     from monitor.verdicts.section import Part
 
 KEPT = 80
@@ -32,25 +32,8 @@ GRACE_S = 3
 """Data-seconds around a lumisection's own in which its number is believed though another is in force:
 clocks differ."""
 
-UNKNOWN = "unknown"
-"""What is said of a region where nobody can know whether it is silent, or what its showers are."""
-
-OUTSIDE = "outside of the energies and conditions that the model knows"
-
-
 MOST_BETWEEN = 40
 """Lumisections without a shower that are named between two with some: beyond, it is a jump."""
-
-KEPT_LOSSES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Data-seconds of which records are gone: [start, end)."""
-
-    start: int
-    end: int
-    words: str
 
 
 class Lumisections:
@@ -66,20 +49,8 @@ class Lumisections:
 
     def __init__(self, places: Places, min_showers: int, model: str, software: str) -> None:
         self._places = places
-        self._min_showers = min_showers
-        self._model, self._software = model, software
-        self.reference = ""
+        self.grounds = Grounds(places, min_showers, model, software)
         self._sections: dict[tuple[int, int], Section] = {}
-        self._claims = Claims()
-        self._skipped: Counter[tuple[int, int, int]] = Counter()
-        """Showers that were not scored, by run, lumisection and row of the region."""
-
-        self._losses: list[Loss] = []
-        self.masked: dict[int, str] = {}
-        """Cause by row of the region."""
-
-        self.left_out: dict[int, tuple[str, ...]] = {}
-        """Names of channels that are masked or known to be bad, by row of the region."""
 
     def turn(self, run: int, lumisection: int) -> list[Verdict]:
         """Put a lumisection in force; return verdicts on all that were before."""
@@ -118,11 +89,11 @@ class Lumisections:
         section.note(part.second, part.present, unknown)
         if not section.open:
             rows = np.flatnonzero(part.present).tolist()
-            return named + [self._verdict(section, row) for row in rows]
+            return named + [self.grounds.verdict(section, row) for row in rows]
         if part.second - max(section.said, section.span[0]) < LONG_S:
             return named
         section.said = part.second  # it has no end, and people wait
-        return named + [self._verdict(section, row) for row in range(self._places.n_regions)]
+        return named + [self.grounds.verdict(section, row) for row in range(self._places.n_regions)]
 
     def _name_between(self, part: Part) -> list[Verdict]:
         """Return verdicts on the lumisections since the last of a run of which no shower came."""
@@ -144,14 +115,14 @@ class Lumisections:
             empty.note(min(last.span[1], part.second), nobody)
             empty.open = False
             self._sections[part.run, number] = empty
-            named += [self._verdict(empty, row) for row in range(self._places.n_regions)]
+            named += [self.grounds.verdict(empty, row) for row in range(self._places.n_regions)]
         return named
 
     def lose(self, loss: Loss) -> list[Verdict]:
         """Take note of records that are gone; return the verdicts that this amends."""
-        self._losses = [*self._losses, loss][-KEPT_LOSSES:]
+        self.grounds.lose(loss)
         return [
-            self._verdict(section, row)
+            self.grounds.verdict(section, row)
             for section in self._sections.values()
             if section.versions and section.span[0] < loss.end and loss.start < section.span[1]
             for row in range(self._places.n_regions)
@@ -183,11 +154,13 @@ class Lumisections:
                 section.open = True
             elif section.open:
                 section.open = False
-                done += [self._verdict(section, row) for row in range(self._places.n_regions)]
+                done += [
+                    self.grounds.verdict(section, row) for row in range(self._places.n_regions)
+                ]
         while len(self._sections) > KEPT:
             self._sections.pop(min(self._sections, key=lambda key: self._sections[key].span))
             oldest = min(section.span[0] for section in self._sections.values())
-            self._claims.forget(oldest)
+            self.grounds.claims.forget(oldest)
         return done
 
     def leave_out(self, shed: Iterable[tuple[int, int, int, int]]) -> list[Verdict]:
@@ -198,12 +171,11 @@ class Lumisections:
             row = row_of.get(region)
             if row is None:
                 continue
-            self._skipped[run, lumisection, row] += n
+            self.grounds.skipped[run, lumisection, row] += n
             section = self._sections.get((run, lumisection))
             if section is not None and not section.open:
-                amended.append(self._verdict(section, row))
-        for key in sorted(self._skipped)[: -KEPT * self._places.n_regions]:
-            del self._skipped[key]
+                amended.append(self.grounds.verdict(section, row))
+        self.grounds.forget_skipped(KEPT * self._places.n_regions)
         return amended
 
     def close(self) -> list[Verdict]:
@@ -214,9 +186,9 @@ class Lumisections:
         """Set what an alarm claims of these rows, and return the verdicts that it amends."""
         changed: list[Verdict] = []
         for row in regions:
-            before = self._claims.put(row, span)
+            before = self.grounds.claims.put(row, span)
             changed += [
-                self._verdict(section, row)
+                self.grounds.verdict(section, row)
                 for section in self._sections.values()
                 if section.versions and changes(span, before, *section.span)
             ]
@@ -236,113 +208,21 @@ class Lumisections:
             kept[key].versions = theirs.versions
             kept[key].open, kept[key].said = theirs.open, theirs.said
         self._sections = kept
-        self._skipped = former.skipped()
-        self._claims = former.claims()
-        self._losses = former.losses()
+        self.grounds.succeed(former.grounds)
 
     def sections(self) -> dict[tuple[int, int], Section]:
         """Return copies of the sections."""
         return {key: deepcopy(section) for key, section in self._sections.items()}
 
-    def skipped(self) -> Counter[tuple[int, int, int]]:
-        """Return the showers that were not scored, by run, lumisection and row of the region."""
-        return Counter(self._skipped)
-
-    def losses(self) -> list[Loss]:
-        """Return the last records that are gone."""
-        return list(self._losses)
-
-    def claims(self) -> Claims:
-        """Return a copy of what alarms claim."""
-        return self._claims.copy()
-
-    def current(self, row: int, second: int) -> tuple[Quality, str]:
-        """Return the quality of a region now, for the board."""
-        claims = self._claims.within(row, second, second + 1)
-        open_spans = [s for s in claims if not s.channels]
-        if open_spans:
-            worst = max(open_spans, key=lambda span: span.quality is Quality.BAD)
-            return worst.quality, worst.reason
-        if row in self.masked:
-            return Quality.NULL, f"masked: {self.masked[row]}"
-        return Quality.GOOD, "; ".join(s.reason for s in claims)
-
-    def _verdict(self, section: Section, row: int) -> Verdict:
-        window = section.span
-        spans = self._claims.within(row, *window)
-        quality, reason = self._quality(section, row, spans)
-        skipped = self._skipped[section.run, section.lumisection, row]
-        if skipped:
-            reason += f"{'; ' if reason else ''}{skipped} showers were not scored: overload"
-        for loss in self._losses:
-            if loss.start < window[1] and loss.end > window[0]:
-                reason += f"{'; ' if reason else ''}{loss.words}"
-        version = section.versions.get(row, 0) + 1
-        section.versions[row] = version
-        region = self._places.detector.regions[row]
-        active = [(max(s.start, window[0]), min(s.end, window[1])) for s in spans]
-        return Verdict(
-            run=section.run,
-            lumisection=section.lumisection,
-            region=region.id,
-            name=region.name,
-            quality=quality,
-            version=version,
-            showers=int(section.showers[row]),
-            exceedances=int(section.exceedances[row]),
-            expected=float(section.expected[row]),
-            known=tuple(section.known(row)),
-            active=tuple(union(active)),
-            alarms=tuple(dict.fromkeys(s.alarm for s in spans)),
-            reason=reason,
-            model=self._model,
-            reference=self.reference,
-            software=self._software,
-            skipped=skipped,
-            channels=self._channels(row, spans),
-        )
-
-    def _channels(self, row: int, spans: list[Span]) -> tuple[str, ...]:
-        """Return the channels and groups that are not to be used, by name."""
-        claimed = (name for span in spans for name in span.channels)
-        return tuple(sorted({*claimed, *self.left_out.get(row, ())}))
-
-    def _quality(self, section: Section, row: int, spans: list[Span]) -> tuple[Quality, str]:
-        seconds, outside = section.unknown_s(row), int(section.outside[row])
-        missing = f"{seconds} s without an answer for all of its partitions" if seconds else ""
-        if outside:
-            missing += f"{'; ' if missing else ''}{outside} showers {OUTSIDE}"
-        parts = "; ".join(span.reason for span in spans if span.channels)
-        spans = [span for span in spans if not span.channels]
-        bad = [span for span in spans if span.quality is Quality.BAD]
-        if bad or spans:
-            worst = (bad or spans)[0]
-            return worst.quality, worst.reason
-        if row in self.masked:
-            return Quality.NULL, f"masked: {self.masked[row]}"
-        n = int(section.showers[row])
-        if n < self._min_showers or n < outside:
-            few = f"{n} showers: too few to say" if n else "no data"
-            return Quality.NULL, f"{UNKNOWN}: {missing}" if missing else few
-        return Quality.GOOD, "; ".join(word for word in (missing, parts) if word)
-
     def state(self) -> dict[str, Any]:
         """Return all that changes, as JSON values."""
         return {
-            "reference": self.reference,
-            "losses": [[loss.start, loss.end, loss.words] for loss in self._losses],
-            "skipped": [[*key, n] for key, n in self._skipped.items()],
-            "masked": {str(row): cause for row, cause in self.masked.items()},
-            "spans": self._claims.to_json(),
+            **self.grounds.state(),
             "sections": [section.to_json() for section in self._sections.values()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned."""
-        self.reference = state["reference"]
-        self._losses = [Loss(*loss) for loss in state["losses"]]
-        self._skipped = Counter({(a, b, row): n for a, b, row, n in state["skipped"]})
-        self.masked = {int(row): cause for row, cause in state["masked"].items()}
-        self._claims = Claims.from_json(state["spans"])
+        self.grounds.restore(state)
         sections = [Section.from_json(s, self._places.n_regions) for s in state["sections"]]
         self._sections = {(s.run, s.lumisection): s for s in sections}

@@ -8,7 +8,7 @@ from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
-from monitor.verdicts.lumisections import Loss
+from monitor.verdicts.grounds import Loss
 
 WORDS = "55 records of calo.showers.v1[0] expired unread, between one time and another"
 
