@@ -153,7 +153,7 @@ def _together(ready: _Ready, chosen: list[Site], seconds: int) -> dict[str, Any]
         clock.second = at
         clock.tick(1, 1)
         changes = watch.step(at, window.channels, new=True, held=none, distrusted=none)
-        said += [watch.tell(change) for change in changes]
+        said += [watch.statements.tell(change) for change in changes]
         for monitor in ready.occupancy:
             monitor.take(window.channels, learn=False)
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +10,16 @@ from monitor.alarms.channel_casebook import ChannelCasebook
 from monitor.alarms.channel_extents import ChannelMoment
 from monitor.alarms.channel_reports import ChannelReporter
 from monitor.detector.blocks import Blocks
-from monitor.detector.tree import Level
+from monitor.judging.channel_masks import ChannelMasks
+from monitor.judging.channel_statements import ChannelStatements
 from monitor.judging.channel_view import ChannelView
 from monitor.quality import records
-from monitor.quality.alarms import Alarm, Severity, State
-from monitor.quality.quality import Quality
+from monitor.quality.alarms import State
 from monitor.reference.channel_constants import square_var
 from monitor.reference.live_channels import LiveChannels
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import ChannelWatch
-from monitor.verdicts.claims import OPEN, Span
 from monitor.windows import packing
-from monitor.windows.clock import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,9 +41,6 @@ if TYPE_CHECKING:
 
 SAME_S = 60
 """An alarm of a region whose onset is this close to that of one of its channels is the same fault."""
-
-MOST_OF_REGION = 0.25
-"""A fault in more than this share of a region's channels makes the verdict on the region."""
 
 
 class ChannelMonitor:
@@ -97,14 +91,14 @@ class ChannelMonitor:
         )
         self.live = LiveChannels(len(channels), self.blocks.pool, settings.live)
         self.cases = ChannelCasebook(self.blocks, page_at, warn_at, len(given))
-        self._reporter = ChannelReporter(channels, places, clock, settings.model, reference)
-        self._known_bad = known_bad
-        self._masked = np.zeros(len(channels), bool)
-        self._ignored = self._masked.copy()
+        reporter = ChannelReporter(channels, places, clock, settings.model, reference)
+        self.statements = ChannelStatements(
+            channels, self.cases, reporter, clock, self.watch, self.live
+        )
+        self.masks = ChannelMasks(channels, known_bad)
         self._settling = np.zeros(places.n_regions, bool)
         """Regions whose showers may still hold what is masked by now, shape (R,)."""
 
-        self.alarms: dict[str, Alarm] = {}
         self.view = ChannelView(channels, places, clock, self.watch, self.live)
 
     # What comes in
@@ -131,7 +125,7 @@ class ChannelMonitor:
         self.view.add(second, sums)
         if self.watch.step(second, sums, new=new):
             changes += self._decide(held)
-        flagged = self.cases.claimed() | self._ignored | self._of_regions(distrusted)
+        flagged = self.cases.claimed() | self.masks.ignored | self._of_regions(distrusted)
         if new and self.live.step(second, sums, flagged):
             self._adopt()
         return changes
@@ -170,7 +164,7 @@ class ChannelMonitor:
         """Take over open cases from one that has judged the same seconds by another model."""
         self.cases.restore(former.cases.state())
         self.cases.restart(self._clock.now)
-        self.alarms = dict(former.alarms)
+        self.statements.alarms = dict(former.statements.alarms)
         self._arrange()
 
     def _of_regions(self, regions: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -190,7 +184,7 @@ class ChannelMonitor:
 
     def _arrange(self) -> None:
         groups = {case.unit for case in self.cases.open if case.unit >= len(self.channels)}
-        self.watch.arrange(self._ignored, self.cases.claimed(), frozenset(groups))
+        self.watch.arrange(self.masks.ignored, self.cases.claimed(), frozenset(groups))
 
     def _adopt(self) -> None:
         self.watch.adopt(self.live.constants, self.live.epoch, self.live.centre)
@@ -200,28 +194,18 @@ class ChannelMonitor:
 
         Returns the cases that it covers wholly, closed.
         """
-        ignored = self._masked
-        if self._known_bad is not None:
-            ignored = ignored | self._known_bad.at(second * SECOND_NS)
-        moved = ignored != self._ignored
+        moved = self.masks.turn(second)
         if not moved.any():
             return []
-        self._ignored = ignored
         self._settling = self._settling | self.reached(moved)
-        covered = [case for case in self.cases.open if ignored[case.channels].all()]
+        covered = [c for c in self.cases.open if self.masks.ignored[c.channels].all()]
         changes = [self.cases.close(case, self._clock.now) for case in covered]
         self._arrange()
         return changes
 
-    @property
-    def ignored(self) -> NDArray[np.bool_]:
-        """Return the channels that are masked or known to be bad, shape (C,)."""
-        return self._ignored
-
     def mask(self, channels: Iterable[int]) -> list[Change[ChannelCase]]:
         """Put masks in force; return the cases that they cover wholly, closed."""
-        self._masked = np.zeros(len(self.channels), bool)
-        self._masked[list(channels)] = True
+        self.masks.put(channels)
         return self._ignore(self._clock.now)
 
     def obey(self, act: ReferenceAct) -> None:
@@ -278,64 +262,14 @@ class ChannelMonitor:
         near = abs(case.onset - fresh.onset) <= SAME_S or case.onset >= fresh.onset
         return change.state is State.RAISED and near and set(case.regions) <= regions
 
-    def tell(self, change: Change[ChannelCase]) -> Alarm:
-        """Return the alarm of a change."""
-        case = change.case
-        if change.state is State.CLEARED and case.id in self.alarms:
-            alarm = replace(
-                self.alarms[case.id],
-                version=case.version,
-                state=State.CLEARED,
-                now_ns=self._clock.now_ns,
-                children=tuple(case.children),
-            )
-        else:
-            alarm = self._reporter.alarm(case, change.state, self.watch, self.live.constants)
-        self.alarms[case.id] = alarm
-        kept = {known.id for known in (case, *self.cases.open, *self.cases.closed)}
-        self.alarms = {id_: known for id_, known in self.alarms.items() if id_ in kept}
-        return alarm
-
-    def spans(self, change: Change[ChannelCase], alarm: Alarm) -> dict[int, Span]:
-        """Return what a case claims of the verdicts on its regions, by row."""
-        case = change.case
-        end = OPEN if case.closed is None else max(case.peak_at, case.onset) + 1
-        quality = Quality.BAD if case.severity is Severity.PAGE else Quality.MEDIUM
-        by_region = self.channels.region
-        found = {}
-        for row in np.unique(by_region[case.channels]).tolist():
-            if row < 0:
-                continue
-            mine = [c for c in case.channels if by_region[c] == row]
-            whole = len(mine) > MOST_OF_REGION * int((by_region == row).sum())
-            names = tuple(self.channels.name(c) for c in mine)
-            places = (case.place,) if case.level is Level.GROUP else names
-            found[row] = Span(
-                case.id, case.onset, end, quality, alarm.summary, () if whole else places
-            )
-        return found
-
-    def left_out(self) -> dict[int, tuple[str, ...]]:
-        """Return the names of the channels that are masked or known to be bad, by region's row."""
-        found: dict[int, list[str]] = {}
-        for channel in np.flatnonzero(self._ignored).tolist():
-            found.setdefault(int(self.channels.region[channel]), []).append(
-                self.channels.name(channel)
-            )
-        return {row: tuple(names) for row, names in found.items()}
-
-    def open_alarms(self) -> tuple[Alarm, ...]:
-        """Return the newest version of every open alarm."""
-        return tuple(self.alarms[case.id] for case in self.cases.open)
-
     # What a stand-by takes up
 
     def words(self) -> dict[str, Any]:
         """Return what is no array of all that changes, as JSON values."""
         return {
             "cases": self.cases.state(),
-            "alarms": [records.to_json(alarm) for alarm in self.alarms.values()],
-            "masked": np.flatnonzero(self._masked).tolist(),
+            "alarms": [records.to_json(alarm) for alarm in self.statements.alarms.values()],
+            "masked": np.flatnonzero(self.masks.masked).tolist(),
             "settling": np.flatnonzero(self._settling).tolist(),
         }
 
@@ -349,10 +283,8 @@ class ChannelMonitor:
         self.live.restore(packing.below("live.", state))
         self._adopt()
         self.watch.restore(packing.below("watch.", state))
-        self._ignored = self.watch.ignored
-        self._masked = np.zeros(len(self.channels), bool)
-        self._masked[words["masked"]] = True
+        self.masks.put(words["masked"])
+        self.masks.ignored = self.watch.ignored
         self._settling = np.isin(np.arange(self._places.n_regions), words["settling"])
         self.cases.restore(words["cases"])
-        alarms = [records.from_json(values) for values in words["alarms"]]
-        self.alarms = {alarm.id: alarm for alarm in alarms if isinstance(alarm, Alarm)}
+        self.statements.restore(words["alarms"])

@@ -67,7 +67,7 @@ class Decider:
         out: list[Statement] = []
         distrusted = self._cases.claimed() | self._watch.masked
         changes = channels.step(second, sums, new=new, held=diffuse, distrusted=distrusted)
-        self._sections.grounds.left_out = channels.left_out()
+        self._sections.grounds.left_out = channels.masks.left_out()
         for change in changes:
             folded = [case for case in self._cases.open if channels.folds(change, case)]
             for case in folded:
@@ -132,7 +132,7 @@ class Decider:
         if self._channels is not None:
             for change in self._channels.mask(found.channels):
                 out += self._tell_channel(self._channels, change)
-            self._sections.grounds.left_out = self._channels.left_out()
+            self._sections.grounds.left_out = self._channels.masks.left_out()
             self.arrange()
         return out
 
@@ -172,9 +172,9 @@ class Decider:
         self, channels: ChannelMonitor, change: Change[ChannelCase]
     ) -> list[Statement]:
         """Return the alarm of a change of channels, and the verdicts that it amends."""
-        alarm = channels.tell(change)
-        self._sections.grounds.left_out = channels.left_out()
+        alarm = channels.statements.tell(change)
+        self._sections.grounds.left_out = channels.masks.left_out()
         out: list[Statement] = [alarm]
-        for row, span_ in channels.spans(change, alarm).items():
+        for row, span_ in channels.statements.spans(change, alarm).items():
             out += self._sections.claim([row], span_)
         return out

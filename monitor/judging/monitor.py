@@ -208,7 +208,7 @@ class Monitor:
 
     def alarms(self) -> dict[str, Alarm]:
         """Return the newest version of every alarm that is remembered, by id."""
-        of_channels = {} if self.channels is None else self.channels.alarms
+        of_channels = {} if self.channels is None else self.channels.statements.alarms
         return self._parts.statements.alarms | of_channels
 
     @property

@@ -126,7 +126,7 @@ class Parts:
         self.crew.restore(words["acks"])
         if self.channels is not None:
             self.channels.restore(words["channels"], packing.below("channels.", state))
-            self.sections.grounds.left_out = self.channels.left_out()
+            self.sections.grounds.left_out = self.channels.masks.left_out()
         for f, value in zip(fields(Clock), words["clock"], strict=True):
             setattr(self.clock, f.name, value)
 

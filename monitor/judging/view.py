@@ -70,13 +70,19 @@ class View:
             self_tests=self_tests,
             latents=moments(of.watch.memory.lately(), references, of.geometry),
             stream=self._stream(unknown),
-            channels=() if channels is None else channels.view.regions(channels.open_alarms()),
-            channel_map=None if channels is None else channels.view.map(channels.open_alarms()),
+            channels=()
+            if channels is None
+            else channels.view.regions(channels.statements.open_alarms()),
+            channel_map=None
+            if channels is None
+            else channels.view.map(channels.statements.open_alarms()),
         )
 
     def open_alarms(self) -> tuple[Alarm, ...]:
         """Return the newest version of every open alarm, those of channels last."""
-        of_channels = () if self.parts.channels is None else self.parts.channels.open_alarms()
+        of_channels = (
+            () if self.parts.channels is None else self.parts.channels.statements.open_alarms()
+        )
         return (*self.parts.statements.open(), *of_channels)
 
     def _stream(self, unknown: NDArray[np.bool_]) -> StreamNow:
