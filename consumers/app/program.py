@@ -41,6 +41,7 @@ from consumers.wire import artefact_form, control, topics
 from consumers.wire.letters import DeadLetters
 from consumers.wire.record import Clients, Namesake, Refused, Unavailable
 from consumers.wire.user_error import UserError
+from models.flows.cell_energies import typical
 from monitor.display.metrics.denials import Denials
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics, JudgeRole
@@ -87,7 +88,7 @@ class Program:
             geometry,
             self.detector,
             self.settings.topic,
-            self.artefact.feature_map.typical,
+            partial(typical, self.artefact.feature_map),
             self._letters,
         )
         self._page: Page | None = None

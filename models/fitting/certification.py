@@ -11,6 +11,7 @@ import torch
 
 from models.fitting.checkpoint import TrainingError
 from models.fitting.training import whole
+from models.flows.outside import outside
 from models.scoring import artefact, condition_cells, measures, scores
 from models.scoring.condition_cells import inner_edges
 from models.scoring.examiner import Examiner, Seen
@@ -121,7 +122,7 @@ def _energies(
     for showers, index in image_batches(pool, geometry, options, _rng(options)):
         rows.append(index)
         e_rec.append(of_map.e_rec(showers.cells))
-        known.append(~of_map.outside(showers.e_inc, showers.conditions, e_rec[-1]))
+        known.append(~outside(of_map, showers.e_inc, showers.conditions, e_rec[-1]))
     inside = np.concatenate(known)
     share = 1 - float(inside.mean())
     if share > OUTSIDE_MOST:

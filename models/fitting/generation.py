@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from models.fitting.certification import examiner
+from models.flows.cell_energies import inverse
 from models.flows.polynomials import basis
 from models.scoring.artefact import signed
 from models.scoring.population import Population, build
@@ -74,7 +75,7 @@ def _batches(
     feature_map, step = artefact.feature_map, artefact.geometry.least_count_mev
     for part in torch.split(conditions, BATCH):
         drawn = artefact.flow.sample(part, generator, feature_map.floor(part))
-        cells = feature_map.inverse(drawn.cells, part)
+        cells = inverse(feature_map, drawn.cells, part)
         if drawn.sparse is not None:
             cells[(drawn.sparse.draws[:, -cells.shape[1] :] < 1).numpy()] = 0
         if step > 0:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.flows import floors
-from models.flows.compression import LARGEST, compress, expand
+from models.flows.compression import compress
+from models.flows.feature_checks import FeatureError, check
+from models.flows.glance import Glance
 from models.flows.interface import Features
 from models.flows.polynomials import DEGREE, basis, values
 from models.showers.hashing import keys, normal_quantile, uniform
@@ -24,54 +26,8 @@ if TYPE_CHECKING:
     from models.showers.batch import Showers
 
 
-FILL_STEPS = 26
-"""Halvings of the range of energies: the last is some 1e-7 of it."""
-
-
 OF_SPARSE = frozenset({"floor_mev", "cell_odds"})
 """Arrays that maps without cells that may be unlit lack."""
-
-MIN_BYTES = 4
-"""Numbers of fewer bytes are too coarse to reconstruct an energy with."""
-
-MAX_LOG_SCALE = 30.0
-"""Of a feature: its exponential times the largest energy is finite."""
-
-
-MARGIN = 0.1
-"""How far beyond its range in training a further condition is still known, of that range."""
-
-ENERGY_MARGIN = 0.05
-"""The same of the energy, of itself, where nobody knows how well it is reconstructed."""
-
-DEVIATIONS = 2.0
-"""Else in deviations of the response at the end of the range: a shower is reconstructed so far
-beside its energy."""
-
-
-class FeatureError(ValueError):
-    """Showers that features cannot be made of; the message says why."""
-
-
-class Glance(NamedTuple):
-    """What the sums over the cores of N showers say, before any cell is looked at."""
-
-    core: NDArray[np.float32]
-    """Energy in the core of each layer, MeV, shape (N, L)."""
-
-    e_rec: NDArray[np.float64]
-    """Reconstructed energy, MeV, shape (N,)."""
-
-    conditions: NDArray[np.float32]
-    """Standardised and clamped, shape (N, C)."""
-
-    layers: NDArray[np.float32]
-    """Layer-energy coordinates as in `Features`, shape (N, L)."""
-
-    def rows(self, index: slice | NDArray[np.int64]) -> Glance:
-        """Return those of some of the showers."""
-        core, e_rec, conditions, layers = self
-        return Glance(core[index], e_rec[index], conditions[index], layers[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,36 +86,8 @@ class FeatureMap:
     """Coefficients of the log odds that a cell is lit, shape (P, V); (P, 0) where all always are."""
 
     def __post_init__(self) -> None:
-        n_layers, n_cells = self.core.shape
-        n_context, powers = 1 + len(self.condition_names), DEGREE + 1
-        shapes = {
-            "unit_mev": (1,),
-            "core": (n_layers, n_cells),
-            "layer_unit_mev": (n_layers,),
-            "calibration": (n_layers + 1,),
-            "scale": (2, n_context),
-            "limits": (2, n_context),
-            "cell_mean": (powers, n_cells),
-            "cell_log_scale": (powers, n_cells),
-            "layer_mean": (powers, n_layers),
-            "layer_log_scale": (powers, n_layers),
-            "floor_mev": (n_layers - 1 + n_cells if self.floor_mev.size else 0,),
-            "cell_odds": (powers, n_cells if self.floor_mev.size else 0),
-        }
-        for name, shape in shapes.items():
-            array = getattr(self, name)
-            if array.shape != shape or not np.all(np.isfinite(array)):
-                raise FeatureError(f"{name} must be finite and of shape {shape}")
-            if array.dtype.kind != "f" or array.dtype.itemsize < MIN_BYTES:
-                raise FeatureError(f"{name} must be of float32 or float64")
-        if not (np.all(self.unit_mev > 0) and np.all(self.layer_unit_mev > 0)):
-            raise FeatureError("units must be > 0 MeV")
-        if not (np.all(self.scale[1] > 0) and np.all(self.limits[0] <= self.limits[1])):
-            raise FeatureError("conditions must have a deviation > 0 and limits that rise")
-        at = basis(np.linspace(self.limits[0, 0], self.limits[1, 0], 9).astype(np.float32))
-        for log_scale in (self.cell_log_scale, self.layer_log_scale):
-            if np.any(np.abs(at @ log_scale) > MAX_LOG_SCALE):
-                raise FeatureError(f"no log deviation may be beyond {MAX_LOG_SCALE:g}")
+        names = [f.name for f in fields(self) if f.name != "condition_names"]
+        check({name: getattr(self, name) for name in names}, self.n_context)
 
     @property
     def n_cells(self) -> int:
@@ -201,11 +129,11 @@ class FeatureMap:
         energy = np.full(len(core), self.calibration[0])
         for layer, factor in enumerate(self.calibration[1:]):
             energy += core[:, layer] * factor
-        clipped: NDArray[np.float64] = np.maximum(energy, self._floor)
+        clipped: NDArray[np.float64] = np.maximum(energy, self.least_mev)
         return clipped
 
     @property
-    def _floor(self) -> float:
+    def least_mev(self) -> float:
         """Return the least energy that is reconstructed, MeV."""
         return 0.05 * math.exp(self.scale[0, 0] - 3 * self.scale[1, 0])
 
@@ -311,45 +239,6 @@ class FeatureMap:
         clamped: NDArray[np.float32] = np.clip(standard, *self.limits).astype(np.float32)
         return clamped
 
-    def outside(
-        self,
-        e_inc: NDArray[np.float32],
-        conditions: Mapping[str, NDArray[np.float32]],
-        e_rec: NDArray[np.float64],
-    ) -> NDArray[np.bool_]:
-        """Return which showers have a condition that training held nothing near to, shape (N,).
-
-        The energy is the incident one where that is known: a shower of a known energy that is
-        reconstructed far from it is strange.
-
-        Parameters
-        ----------
-        e_inc
-            Incident energies, MeV, shape (N,); NaN where unknown.
-        conditions
-            Further conditions of the showers, by name.
-        e_rec
-            Reconstructed energies, MeV, shape (N,).
-        """
-        energy = np.where(self.knows(e_inc), e_inc, e_rec)
-        others = (conditions[name] for name in self.condition_names)
-        standard = (np.column_stack([np.log(energy), *others]) - self.scale[0]) / self.scale[1]
-        margin = np.tile(MARGIN * (self.limits[1] - self.limits[0]), (2, 1))
-        margin[:, 0] = self._energy_margin
-        within = (standard >= self.limits[0] - margin[0]) & (standard <= self.limits[1] + margin[1])
-        outside: NDArray[np.bool_] = ~within.all(axis=1)
-        return outside
-
-    @cached_property
-    def _energy_margin(self) -> NDArray[np.float64]:
-        """Return how far beyond either end a standardised log energy is still known, (2,)."""
-        margin = np.full(2, ENERGY_MARGIN)
-        if self.knows_response:
-            ends = basis(self.limits[:, 0].astype(np.float32))
-            margin = DEVIATIONS * np.exp(ends @ self.layer_log_scale[:, 0]).astype(np.float64)
-        standard: NDArray[np.float64] = margin / self.scale[1, 0]
-        return standard
-
     def knows(self, e_inc: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which showers have a response: an incident energy, and a model that uses it."""
         known: NDArray[np.bool_] = ~np.isnan(e_inc) & self.knows_response
@@ -386,103 +275,6 @@ class FeatureMap:
         standard = (np.log(e_inc) - self.scale[0, 0]) / self.scale[1, 0]
         clamped: NDArray[np.float64] = np.clip(standard, *self.limits[:, 0])
         return clamped
-
-    def fill(self, showers: Showers, mask: NDArray[np.bool_]) -> Showers:
-        """Return showers whose masked cells, shape (N, V), hold their mean at the energy.
-
-        The energy is reconstructed with them: it is the one at which what is filled in gives it
-        again, found by bisection, since what is missing may be most of a shower.
-        """
-        columns = np.flatnonzero(mask.any(axis=0))
-        hidden = mask[:, columns]
-        cells = np.where(mask, np.float32(0), showers.cells)
-        factor = self.calibration[1:] @ self.core  # incident over visible energy of each cell
-        rest = cells @ factor + self.calibration[0]
-        low, high = (np.full(showers.n, limit) for limit in self.limits[:, 0])
-        for _ in range(FILL_STEPS):
-            middle = (low + high) / 2
-            mean = self._balanced_energy(middle, columns)
-            filled = np.where(hidden, mean, 0.0) @ factor[columns]
-            energy = np.maximum(rest + filled, self._floor)
-            above = (np.log(energy) - self.scale[0, 0]) / self.scale[1, 0] > middle
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        mean = self._balanced_energy((low + high) / 2, columns)
-        cells[:, columns] = np.where(hidden, mean, cells[:, columns])
-        return replace(showers, cells=cells)
-
-    def _dark(
-        self, powers: NDArray[np.float32], columns: NDArray[np.int64] | slice = slice(None)
-    ) -> NDArray[np.bool_] | bool:
-        """Return which cells are rather unlit than lit at some conditions."""
-        if not self.sparse:
-            return False
-        dark: NDArray[np.bool_] = powers @ self.cell_odds[:, columns] < 0
-        return dark
-
-    def _balanced_energy(
-        self, at: NDArray[np.float64], columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the mean energy of some cells such that all cells together give the energy again.
-
-        Where most of a shower is missing, a percent too much in its mean is half as much again in
-        the energy that it is found at.
-        """
-        ratio = np.interp(at, *self._balance)[:, None].astype(np.float32)
-        return self._mean_energy(at, columns) * ratio
-
-    @cached_property
-    def _balance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return standardised log energies, and what means of cells are off by there."""
-        low, high = (float(limit) for limit in self.limits[:, 0])
-        at = np.linspace(low, high, 64)
-        wanted = np.exp(at * self.scale[1, 0] + self.scale[0, 0]) - self.calibration[0]
-        mean = self._mean_energy(at, np.arange(self.n_cells))
-        return at, wanted / (mean @ (self.calibration[1:] @ self.core))
-
-    def _mean_energy(
-        self, at: NDArray[np.float64], columns: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the mean energy, MeV, of some cells at standardised log energies, (N, columns).
-
-        What is compressed has a mean and a deviation there; the mean of its fourth power, which is
-        the energy, is larger than the power of the mean wherever a cell holds more than noise.
-        """
-        powers = basis(at.astype(np.float32))
-        mean, scale = powers @ self.cell_mean[:, columns], powers @ self.cell_log_scale[:, columns]
-        root, spread = np.abs(mean) / 4 + 1, np.exp(scale) / 4
-        plain = root**4 - 1
-        wide = plain + 6 * (root * spread) ** 2 + 3 * spread**4
-        energy: NDArray[np.float32] = np.where(mean > 4 * spread, wide, np.copysign(plain, mean))
-        energy = np.where(self._dark(powers, columns), np.float32(0), energy)
-        return energy.astype(np.float32) * np.float32(self.unit_mev[0])
-
-    def inverse(self, cells: Tensor, c: Tensor) -> NDArray[np.float32]:
-        """Return the cell energies, MeV, that standardised cells stand for, shape (N, V)."""
-        import torch  # noqa: PLC0415  see `__call__`
-
-        powers = torch.from_numpy(basis(c[:, 0].cpu().numpy()))
-        mean = powers @ torch.from_numpy(self.cell_mean)
-        scale = (powers @ torch.from_numpy(self.cell_log_scale)).exp()
-        y = mean + cells.cpu() * scale
-        energy: NDArray[np.float32] = (
-            expand(y.clamp(-LARGEST, LARGEST)) * float(self.unit_mev[0])
-        ).numpy()
-        return energy
-
-    def typical(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the cells, MeV, of unremarkable showers of the same energies, shape (N, V).
-
-        Further conditions are taken at their means: this is for people to look at.
-        """
-        means = zip(self.condition_names, self.scale[0, 1:], strict=True)
-        conditions = {name: np.full(len(cells), mean, np.float32) for name, mean in means}
-        c = self.standardised(self.e_rec(cells), conditions)
-        powers = basis(c[:, 0])
-        mean = np.clip(powers @ self.cell_mean, -LARGEST, LARGEST)
-        mean = np.where(self._dark(powers), np.float32(0), mean)
-        fourth = (np.abs(mean) / 4 + 1) ** 4 - 1  # `expand`, without torch
-        energy: NDArray[np.float32] = np.copysign(fourth, mean).astype(np.float32)
-        return energy * np.float32(self.unit_mev[0])
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], condition_names: tuple[str, ...]) -> FeatureMap:

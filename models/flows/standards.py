@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.flows.compression import compress
-from models.flows.features import FeatureError, FeatureMap
+from models.flows.feature_checks import FeatureError
+from models.flows.features import FeatureMap
 from models.flows.floors import ALWAYS_LIT
 from models.flows.polynomials import censored_polynomials, log_odds, polynomials
 

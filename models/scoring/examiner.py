@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from models.flows.filling import Filling
 from models.flows.interface import Features, FlowOutput
+from models.flows.outside import outside
 from models.scoring.scores import RawScores, names
 from models.showers.hashing import keys, uniform
 
@@ -109,6 +111,7 @@ class Examiner:
         classifier: Classifier | None = None,
     ) -> None:
         self.feature_map = feature_map
+        self._filling = Filling(feature_map)
         self.device = device
         self.raw_scores = RawScores(geometry)
         for network in (flow, classifier):
@@ -171,8 +174,8 @@ class Examiner:
     ) -> Seen:
         known = self.feature_map.knows(e_inc)
         # An energy that is forgotten beside masked cells still says where a shower belongs.
-        outside = self.feature_map.outside(showers.e_inc, showers.conditions, e_rec)
-        return Seen(raw, latents, conditions, e_rec, known, outside)
+        beyond = outside(self.feature_map, showers.e_inc, showers.conditions, e_rec)
+        return Seen(raw, latents, conditions, e_rec, known, beyond)
 
     def _raw(
         self,
@@ -214,7 +217,7 @@ class Examiner:
         """
         core = self.feature_map.core.any(axis=0)
         guessed: NDArray[np.bool_] = np.logical_or(mask[:, core].any(axis=1), blind)
-        filled = self.feature_map.fill(_blinded(showers, guessed), mask)
+        filled = self._filling(_blinded(showers, guessed), mask)
         features, e_rec = self.feature_map(filled)
         hidden = torch.from_numpy(mask.copy())
         n_cells = mask.shape[1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from consumers.app import environment, wiring
+from models.flows.cell_energies import inverse, typical
 from models.scoring.artefact import Artefact
 from models.scoring.description import Description
 
@@ -61,8 +62,8 @@ def test_an_unremarkable_shower_is_the_image_of_no_latent(both):
     feature_map = both[0].feature_map
     cells = np.tile(np.array([[1.0], [30.0]], np.float32), (1, feature_map.n_cells))
     standard = feature_map.standardised(feature_map.e_rec(cells), {})
-    image = feature_map.inverse(torch.zeros(cells.shape), torch.from_numpy(standard))
-    np.testing.assert_allclose(feature_map.typical(cells), image, rtol=2e-5, atol=1e-4)
+    image = inverse(feature_map, torch.zeros(cells.shape), torch.from_numpy(standard))
+    np.testing.assert_allclose(typical(feature_map, cells), image, rtol=2e-5, atol=1e-4)
 
 
 @pytest.mark.slow

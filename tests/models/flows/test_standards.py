@@ -8,6 +8,8 @@ import tiny
 
 from models.detector.geometry import Geometry, Layer
 from models.flows import features, standards
+from models.flows.cell_energies import inverse
+from models.flows.filling import Filling
 from models.showers.batch import Showers
 
 TWO = Geometry(
@@ -102,7 +104,7 @@ def test_what_is_unlit_is_at_its_floor_and_what_is_lit_is_above(kind):
     assert (cells >= floor).all()
     # Seldom lit cells are measured by what their layer holds where lit: no spread is tiny.
     assert np.abs(cells[lit]).max() < 40
-    again = made.inverse(f.cells, f.conditions)
+    again = inverse(made, f.cells, f.conditions)
     assert np.allclose(again[lit], showers.cells[lit], rtol=1e-2, atol=1e-2)
 
 
@@ -130,6 +132,6 @@ def test_masked_cells_that_are_mostly_unlit_are_taken_as_unlit():
     made = standards.fit(suppressed(tiny.showers(), 3), tiny.GEOMETRY)
     mask = np.zeros(showers.cells.shape, bool)
     mask[:, [0, 353]] = True
-    filled = made.fill(showers, mask).cells
+    filled = Filling(made)(showers, mask).cells
     assert (filled[:, 0] == 0).all()
     assert (filled[:, 353] > 0).all()
