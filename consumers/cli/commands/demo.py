@@ -92,9 +92,8 @@ def run(args: argparse.Namespace) -> int:
         detector_files.check_patches(detector, artefact.geometry)
         program = Program(service, artefact, detector)
         stop_on_signals(program.stopping)
-        program.on_show = scene.show
         program.add_worker(artefact)
-        program.add_judge()
+        program.add_judge(scene.show)
         server = program.serve()
         scene.url = server.url
         threads = program.start()
