@@ -65,8 +65,8 @@ def test_a_bet_on_a_higher_rate_has_mean_one_at_its_bound_and_less_below(ratio, 
         k.astype(float), np.full(n + 1, float(n)), np.full(n + 1, rate), np.array([ratio])
     )
     for truth in (rate, rate / 2):
-        pmf = np.exp(log_choose + k * np.log(truth) + (n - k) * np.log1p(-truth))
-        mean = float((pmf * np.exp(log_e[:, 0])).sum())
+        log_p = log_choose + k * np.log(truth) + (n - k) * np.log1p(-truth)
+        mean = float(np.exp(log_p + log_e[:, 0]).sum())
         assert mean <= 1 + 1e-9
         assert truth < rate or mean == pytest.approx(1, abs=1e-6)
 
