@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import golden
 import hostile
 import orjson
+import payloads
 import poison
 import spoken
 from memory import TINY, MemoryBroker, MemorySink
@@ -211,7 +212,7 @@ def _values(*payloads: poison.Payloads) -> Iterator[bytes | None]:
 
 
 SEEDS: dict[str, Callable[[], Iterable[bytes | None]]] = {
-    "showers": lambda: [*hostile.good().values(), *(p.value for p in hostile.corpus())],
+    "showers": lambda: [*payloads.good().values(), *(p.value for p in hostile.corpus())],
     "windows": lambda: [
         *golden.windows_topic().values(),
         *_values(poison.windows_topic(), poison.acts(), poison.windows()),

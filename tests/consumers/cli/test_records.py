@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from blocks import GEOMETRY
-from hostile import columns, stream
+from payloads import columns, stream
 from services import POOL
 
 from consumers.app import environment

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from blocks import GEOMETRY, START_NS, block
-from hostile import N, Payload, corpus, good, habits, mutated
+from hostile import Payload, corpus, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from payloads import N, good, habits
 
 from consumers.wire.arrow_form import encode
 from consumers.wire.block import Block, DecodeError

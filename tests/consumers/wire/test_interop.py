@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from blocks import GEOMETRY, START_NS
-from hostile import GOOD_METADATA, N, V, cells, columns, habits, json_bytes, stream
+from payloads import GOOD_METADATA, N, V, cells, columns, habits, json_bytes, stream
 
 from consumers.wire.block import DecodeError, Expected
 from consumers.wire.codec import decode
