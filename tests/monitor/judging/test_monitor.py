@@ -4,38 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from judged import LAYER, STRIP, alarms, monitor, play, verdicts
 from streams import GEOMETRY, START, Stream, expectation
 
 from monitor.detector.tree import Level
-from monitor.display.standing import headline
-from monitor.judging.monitor import Monitor
-from monitor.judging.settings import MonitorSettings
-from monitor.quality.acknowledgements import Acknowledgement, Mask
 from monitor.quality.alarms import Alarm, Kind, Severity, State
 from monitor.quality.quality import Quality
-from monitor.quality.verdicts import Verdict
-from monitor.sequential.budget import Allowance
 from monitor.windows.rows import rows_of
-
-STRIP = 3
-LAYER = GEOMETRY.n_cells
-
-
-def monitor(stream: Stream, n_ref: int = 50_000, **settings) -> Monitor:
-    rng = np.random.default_rng(99)
-    return Monitor(stream.detector, GEOMETRY, expectation(n_ref, rng), MonitorSettings(**settings))
-
-
-def play(judge: Monitor, stream: Stream, seconds: int, **how) -> list[Alarm | Verdict]:
-    return [said for _ in range(seconds) for said in judge.observe(stream.next(), **how)]
-
-
-def alarms(said) -> list[Alarm]:
-    return [record for record in said if isinstance(record, Alarm)]
-
-
-def verdicts(said) -> list[Verdict]:
-    return [record for record in said if isinstance(record, Verdict)]
 
 
 @pytest.mark.slow
@@ -206,159 +181,6 @@ def test_two_faults_of_one_kind_at_once_are_told_as_one():
 
 
 @pytest.mark.slow
-def test_an_alarm_clears_when_its_fault_is_over_and_not_before():
-    stream = Stream()
-    judge = monitor(stream)
-    play(judge, stream, 40)
-    stream.strange = {2: 0.1}
-    during = alarms(play(judge, stream, 120))
-    assert all(a.state is not State.CLEARED for a in during)
-    stream.strange = {}
-    after = alarms(play(judge, stream, 200))
-    assert after[-1].state is State.CLEARED
-    assert {a.id for a in during} == {a.id for a in after}
-    versions = [a.version for a in during + after]
-    assert versions == sorted(set(versions))
-    assert judge.open_alarms() == ()
-
-
-@pytest.mark.slow
-def test_trouble_that_comes_back_goes_on_with_the_same_alarm():
-    stream = Stream()
-    judge = monitor(stream)
-    said = play(judge, stream, 40)
-    for _ in range(2):
-        stream.strange = {2: 0.2}
-        said += play(judge, stream, 30)
-        stream.strange = {}
-        said += play(judge, stream, 200)
-    assert len({a.id for a in alarms(said)}) == 1
-    assert [a.state for a in alarms(said)].count(State.RAISED) == 2
-
-
-@pytest.mark.slow
-def test_a_new_run_starts_anew_but_an_open_fault_stays_one_alarm():
-    stream = Stream()
-    judge = monitor(stream)
-    play(judge, stream, 40)
-    stream.strange = {2: 0.1}
-    play(judge, stream, 30)
-    stream.run = 2
-    said = alarms(play(judge, stream, 60))
-    assert all(a.state is State.UPDATED for a in said)
-    assert len(judge.open_alarms()) == 1
-
-
-@pytest.mark.slow
-def test_weak_evidence_does_not_add_up_over_runs():
-    """Half a page's evidence in each of two runs is no page: the counterpart has one run."""
-    said = {}
-    for split in (False, True):
-        stream = Stream(seed=12)
-        judge = monitor(stream, allowance=Allowance(30, float("inf")))
-        play(judge, stream, 40)
-        stream.shift = {(2, LAYER): 0.25}
-        said[split] = []
-        for second in range(60):
-            stream.run = 1 + (second // 6 if split else 0)
-            said[split] += alarms(judge.observe(stream.next()))
-    assert said[False]
-    assert not said[True]
-
-
-@pytest.mark.slow
-def test_verdicts_are_bad_from_the_onset_on_and_earlier_ones_are_amended():
-    stream = Stream(regions=4, rate=200)
-    judge = monitor(stream)
-    play(judge, stream, 40)  # the fault begins 6 s before the lumisection ends
-    stream.shift = {(1, STRIP): 0.6}
-    said = verdicts(play(judge, stream, 60))
-    mine = [v for v in said if v.region == 1 and v.lumisection == 2]
-    assert [v.version for v in mine] == list(range(1, len(mine) + 1))
-    assert mine[-1].quality is Quality.BAD
-    assert mine[-1].active[0][0] == pytest.approx(START + 40, abs=6)
-    assert mine[-1].alarms
-    others = [v for v in said if v.region != 1]
-    assert {v.quality for v in others} == {Quality.GOOD}
-
-
-def test_late_data_amend_a_verdict_as_a_new_version():
-    stream = Stream(regions=4)
-    judge = monitor(stream)
-    play(judge, stream, 30)
-    late = stream.window(START + 5)
-    amended = verdicts(judge.observe(late))
-    assert [(v.lumisection, v.version) for v in amended] == [(1, 2)] * 4
-    assert alarms(judge.observe(late)) == []
-
-
-def test_a_region_without_data_is_null_and_never_good():
-    stream = Stream(regions=4)
-    judge = monitor(stream)
-    stream.silent = {3}  # never seen: not part of this run
-    said = play(judge, stream, 70)
-    assert alarms(said) == []
-    assert {v.quality for v in verdicts(said) if v.region == 3} == {Quality.NULL}
-    assert judge.standing().board[3].quality is Quality.NULL
-
-
-@pytest.mark.slow
-def test_a_masked_region_leaves_tests_and_comes_back():
-    stream = Stream()
-    judge = monitor(stream)
-    play(judge, stream, 40)
-    stream.strange = {2: 0.2}
-    play(judge, stream, 30)
-    alarm = judge.open_alarms()[0]
-    until = (stream.second + 60) * 1_000_000_000
-    act = Acknowledgement(alarm.id, "Ada", "cable out", 0, (Mask(2, ()),), until_ns=until)
-    closed = alarms(judge.acknowledge(act))
-    assert [a.state for a in closed] == [State.CLEARED]
-    assert alarms(play(judge, stream, 59)) == []
-    assert judge.standing().board[2].masked
-    back = alarms(play(judge, stream, 30))
-    assert back
-    assert not judge.standing().board[2].masked
-
-
-def test_all_regions_may_be_masked_and_a_judge_that_takes_over_shows_that():
-    stream = Stream()
-    judge = monitor(stream)
-    play(judge, stream, 30)
-    every = tuple(Mask(region, ()) for region in range(8))
-    judge.acknowledge(Acknowledgement("x", "Ada", "calibration period", 0, every))
-    play(judge, stream, 3)
-    heir = monitor(stream)
-    heir.restore(judge.state())
-    play(heir, stream, 3)
-    for one in (judge, heir):
-        quality, words = headline(one.standing())
-        assert quality is Quality.NULL
-        assert "masked" in words
-        assert {row.masked for row in one.standing().board} == {True}
-    judge.acknowledge(Acknowledgement("x", "Ada", "over", 0, lifted=True))
-    stream.strange = {2: 0.5}
-    assert alarms(play(judge, stream, 30))
-
-
-@pytest.mark.slow
-def test_a_masked_cell_leaves_tests_but_its_neighbour_does_not():
-    stream = Stream()
-    judge = monitor(stream)
-    play(judge, stream, 40)
-    stream.shift = {(2, STRIP): 1.0}
-    play(judge, stream, 30)
-    alarm = judge.open_alarms()[0]
-    judge.acknowledge(Acknowledgement(alarm.id, "Ada", "known", 0, (Mask(2, (STRIP,)),)))
-    assert alarms(play(judge, stream, 60)) == []
-    stream.shift[2, STRIP + 1] = 1.0
-    # Scored with the bad cell, its neighbours say nothing of themselves.
-    assert alarms(play(judge, stream, 30)) == []
-    play(judge, stream, 30, masked=True)
-    assert judge.open_alarms()[0].cells[0].cell == STRIP + 1
-
-
-@pytest.mark.slow
 def test_a_stand_by_that_takes_over_says_the_same():
     stream, other = Stream(), Stream()
     first, second = monitor(stream), monitor(stream)
@@ -406,19 +228,6 @@ def test_the_evidence_of_an_alarm_can_be_checked():
         assert words in alarm.text
 
 
-@pytest.mark.slow
-def test_fewer_days_a_page_never_alarm_sooner():
-    raised = {}
-    for days in (0.01, 30.0):
-        stream = Stream()
-        judge = monitor(stream, allowance=Allowance(days, float("inf")))
-        play(judge, stream, 60)
-        stream.strange = {2: 0.02}
-        said = alarms(play(judge, stream, 60))
-        raised[days] = said[0].raised_ns
-    assert raised[0.01] < raised[30.0]
-
-
 def test_regions_that_the_detector_does_not_have_are_left_out():
     stream, larger = Stream(regions=4), Stream(regions=8)
     judge = monitor(stream)
@@ -427,14 +236,3 @@ def test_regions_that_the_detector_does_not_have_are_left_out():
     assert alarms(said) == []
     assert {v.region for v in verdicts(said)} == {0, 1, 2, 3}
     assert {v.quality for v in verdicts(said)} == {Quality.GOOD}
-
-
-@pytest.mark.slow
-def test_a_weak_fault_that_goes_on_in_the_next_run_is_not_cleared():
-    stream = Stream(seed=5)
-    judge = monitor(stream)
-    play(judge, stream, 30)
-    stream.shift = {(2, LAYER): 0.3}
-    assert alarms(play(judge, stream, 100))
-    stream.run = 2
-    assert all(a.state is State.UPDATED for a in alarms(play(judge, stream, 100)))
