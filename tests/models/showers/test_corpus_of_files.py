@@ -1,83 +1,36 @@
 """Laws of readers over a corpus: whatever a file is written like, it holds the same showers."""
 
-from itertools import cycle, product
+from itertools import product
 
 import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from corpus_of_files import (
+    CELLS,
+    ENERGIES,
+    ENERGY,
+    ETA,
+    GEOMETRY,
+    LAYERS,
+    LAYOUTS,
+    NUMBERS,
+    SHAPE,
+    N,
+    columns,
+    holds,
+    root,
+    uproot,
+    written,
+)
 
-from models.detector.geometry import Geometry, Layer
 from models.showers.layouts import Reading
 from models.showers.readers import ReaderError, open_source
-
-uproot = pytest.importorskip("uproot")
-ak = pytest.importorskip("awkward")
-
-N, LAYERS, SHAPE = 11, 3, (2, 4)
-GEOMETRY = Geometry(
-    "block",
-    tuple(Layer(f"l{i}", SHAPE, (5.0, 5.0), (10.0 * i, 10.0 * i + 10)) for i in range(LAYERS)),
-    noise_mev=1.0,
-)
-V = GEOMETRY.n_cells
-RNG = np.random.default_rng(1)
-CELLS = RNG.integers(-9, 100, (N, V)).astype(np.float32)  # whole: every type holds them
-ENERGY = RNG.integers(1, 2000, N).astype(np.float32)
-ETA = np.arange(N, dtype=np.float32)
-
-NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8")
-ENERGIES = ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")
-
-LAYOUTS = {
-    "flat": lambda c: {"showers": c},
-    "blocks": lambda c: {"showers": c.reshape(N, LAYERS, *SHAPE)},
-    "layers": lambda c: {"showers": c.reshape(N, LAYERS, -1)},
-    "calogan": lambda c: {
-        f"layer_{i}": c[:, i * 8 : i * 8 + 8].reshape(N, *SHAPE) for i in range(LAYERS)
-    },
-    "calogan flat": lambda c: {f"layer_{i}": c[:, i * 8 : i * 8 + 8] for i in range(LAYERS)},
-}
-ENERGY_SHAPES = {"column": lambda e: e[:, None], "row": lambda e: e}
-
-
-def columns(layout, cells="f4", energy="f4", shape="column"):
-    """Return the columns of a layout; CaloGAN's energies are in GeV, but by their own name."""
-    values = ENERGY_SHAPES[shape](ENERGY.astype(energy))
-    return {**LAYOUTS[layout](CELLS.astype(cells)), "incident_energies": values, "eta": ETA}
-
-
-def written(layout, storages, cells, energies):
-    """Yield ways to store, and the columns of a layout in every type.
-
-    Of the flat layout, all ways with all types of cells; of the others, each way in turn: how a
-    file is packed and how its rows are shaped are read by other code.
-    """
-    if layout == "flat":
-        types = product(storages, cells, ENERGY_SHAPES)
-    else:
-        pairs = product(cells, ENERGY_SHAPES)
-        types = ((storage, *pair) for storage, pair in zip(cycle(storages), pairs, strict=False))
-    for storage, kind, shape in types:
-        yield storage, columns(layout, kind, shape=shape)
-    for storage, energy in zip(cycle(storages), energies, strict=False):
-        yield storage, columns(layout, energy=energy, shape="row")
 
 
 def both_orders(kinds):
     return [order + kind for order, kind in product("<>", kinds)]
-
-
-def holds(path, **said):
-    """Assert that a file holds the showers of the corpus."""
-    file = open_source(path, GEOMETRY, Reading(conditions=("eta",), **said))
-    found = file.rows(0, file.n).showers
-    np.testing.assert_array_equal(found.cells, CELLS)
-    np.testing.assert_array_equal(found.e_inc, ENERGY)
-    np.testing.assert_array_equal(found.conditions["eta"], ETA)
-    parts = list(file.chunks(4))
-    np.testing.assert_array_equal(np.concatenate([p.showers.cells for p in parts]), CELLS)
 
 
 HDF5_STORAGE = {
@@ -184,80 +137,6 @@ def test_parquet_columns_of_kinds_that_only_arrow_has(tmp_path):
     table = pa.table({"showers": showers, "incident_energies": ENERGY, "eta": ETA})
     pq.write_table(table.slice(2), tmp_path / "b.parquet")
     assert open_source(tmp_path / "b.parquet", GEOMETRY).n == N - 2
-
-
-ROOT_STORAGE = {
-    "none": None,
-    "zlib": uproot.ZLIB(4),
-    "lzma": uproot.LZMA(3),
-    "lz4": uproot.LZ4(4),
-    "zstd": uproot.ZSTD(3),
-}
-
-
-def root(path, content, kind="array", at="events", storage="zlib"):
-    with uproot.recreate(path, compression=ROOT_STORAGE[storage]) as file:
-        if kind == "vector":
-            content = {n: ak.Array(v.tolist()) if v.ndim > 1 else v for n, v in content.items()}
-        if kind == "ntuple":
-            file.mkrntuple(at, {n: ak.Array(v) for n, v in content.items()})
-            return path
-        types = {
-            name: v.type if isinstance(v, ak.Array) else (v.dtype, v.shape[1:])
-            for name, v in content.items()
-        }
-        tree = file.mktree(at, types)
-        for rows in (slice(0, 4), slice(4, N)):  # two baskets
-            tree.extend({name: v[rows] for name, v in content.items()})
-    return path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_root_of_every_type_and_compression(tmp_path, layout):
-    # ROOT has no halves.
-    kinds = ([kind for kind in of if kind != "f2"] for of in (NUMBERS, ENERGIES))
-    for storage, content in written(layout, ROOT_STORAGE, *kinds):
-        holds(root(tmp_path / "a.root", content, storage=storage))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_root_as_vectors_as_an_ntuple_and_in_directories(tmp_path, layout):
-    for shape in ENERGY_SHAPES:
-        content = columns(layout, shape=shape)
-        for cells in ("f4", "f8", "i4"):
-            holds(root(tmp_path / "n.root", columns(layout, cells, shape=shape), "ntuple"))
-        if max(values.ndim for values in content.values()) <= 2:  # what uproot can write
-            holds(root(tmp_path / "v.root", content, "vector"))
-        for at in ("ana/events", "events/events", "a/b/c"):
-            holds(root(tmp_path / "d.root", content, at=at))
-
-
-def test_the_newest_cycle_of_a_tree_is_the_tree(tmp_path):
-    path = tmp_path / "a.root"
-    content = columns("flat", shape="row")
-    types = {name: (v.dtype, v.shape[1:]) for name, v in content.items()}
-    with uproot.recreate(path) as file:
-        for n in (3, 7, N):
-            file.mktree("events", types).extend({name: v[:n] for name, v in content.items()})
-        assert len(file.keys()) == 3
-    holds(path)
-
-
-def test_of_several_trees_somebody_says_which(tmp_path):
-    path = tmp_path / "a.root"
-    content = columns("flat", shape="row")
-    types = {name: (v.dtype, v.shape[1:]) for name, v in content.items()}
-    with uproot.recreate(path) as file:
-        file.mktree("few", types).extend({name: v[:3] for name, v in content.items()})
-        file.mktree("all", types).extend(content)
-        file.mktree("other", {"x": "i4"}).extend({"x": np.arange(3)})
-    with pytest.raises(ReaderError, match="showers in `few` and `all`: say which by --table"):
-        open_source(path, GEOMETRY)
-    holds(path, table="all")
-    with pytest.raises(ReaderError, match="no showers in 'other', but in few, all"):
-        open_source(path, GEOMETRY, Reading(table="other"))
 
 
 @pytest.mark.parametrize("layout", ["flat", "blocks", "calogan"])
