@@ -110,6 +110,13 @@ class FeatureMap:
         return bool(self.layer_mean[:, 0].any() or self.layer_log_scale[:, 0].any())
 
     @cached_property
+    def response_spread(self) -> NDArray[np.float64]:
+        """Return the deviation of the log response at either end of the energies, shape (2,)."""
+        ends = basis(self.limits[:, 0].astype(np.float32))
+        spread: NDArray[np.float64] = np.exp(ends @ self.layer_log_scale[:, 0]).astype(np.float64)
+        return spread
+
+    @cached_property
     def sparse(self) -> tuple[int, ...]:
         """Return which of layers 1 to L - 1, then cells, may be unlit."""
         return tuple(np.flatnonzero(self.floor_mev > floors.ALWAYS_LIT).tolist())

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.flows.polynomials import basis
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,7 +64,6 @@ def _energy_margin(feature_map: FeatureMap) -> NDArray[np.float64]:
     """Return how far beyond either end a standardised log energy is still known, (2,)."""
     margin = np.full(2, ENERGY_MARGIN)
     if feature_map.knows_response:
-        ends = basis(feature_map.limits[:, 0].astype(np.float32))
-        margin = DEVIATIONS * np.exp(ends @ feature_map.layer_log_scale[:, 0]).astype(np.float64)
+        margin = DEVIATIONS * feature_map.response_spread
     standard: NDArray[np.float64] = margin / feature_map.scale[1, 0]
     return standard
