@@ -201,7 +201,8 @@ def _near(chosen: Iterable[Site], ready: _Ready) -> NDArray[np.bool_]:
     rows = np.zeros(len(channels), bool)
     for site in chosen:
         rows[list(site.channels)] = True
-    for _ in range(2):  # those in a patch with it, and those in a patch with these
+    # A shower that enters a dead card is found as far from it as its cells reach, with its patch.
+    for _ in range(3):
         patch = channels.patches(np.flatnonzero(rows).astype(np.uint32))
         rows[patch[patch >= 0]] = True
     return rows

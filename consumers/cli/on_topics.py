@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from consumers.kafka.survey import survey
 from consumers.wire import topics
 from consumers.wire.codec import decode
 from consumers.wire.ranges import Stream
+from consumers.wire.record import Unavailable
 from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
@@ -68,16 +70,27 @@ def _counted(given: Settings, seen: Survey) -> str:
     with speaking.opened_log(given) as log:
         ends = Fence.from_json(Snapshots(log).newest().fence).ends
         id_ = topic_id(given.connection("doctor"), given.topic)
-        held = [log.bounds(given.topic, p) for p in range(facts.partitions if facts else 0)]
-    for partition, (first, end) in enumerate(held):
-        counted = ends.get(Stream(given.topic, id_, partition), first)
-        # A broker without ids of topics tells where the last batch begins, not where it ends.
-        if counted < first or (id_ and counted > end):
-            raise UserError(
-                f"{given.topic}[{partition}] is counted up to offset {counted}, "
-                f"and holds {first} to {end}"
-            )
+        for partition in range(facts.partitions if facts else 0):
+            first, end = log.bounds(given.topic, partition)
+            counted = ends.get(Stream(given.topic, id_, partition), first)
+            if counted < first or not _reaches(log, given.topic, partition, end, counted):
+                raise UserError(
+                    f"{given.topic}[{partition}] is counted up to offset {counted}, "
+                    f"and holds {first} to {end}"
+                )
     return "counted up to where the topic holds them"
+
+
+def _reaches(log: KafkaLog, topic: str, partition: int, end: int, offset: int) -> bool:
+    """Return whether a log whose end is told goes up to an offset.
+
+    Some brokers tell where the last batch begins: whether more lies there is seen by reading.
+    """
+    with suppress(Unavailable):
+        if offset > end:
+            for record in log.read(topic, end, offset, partition=partition):
+                end = record.offset + 1
+    return offset <= end
 
 
 def _producers(given: Settings) -> Finding:

@@ -7,8 +7,12 @@ import pytest
 from waiting import wait_until
 
 from consumers.app.embedded import EmbeddedBroker
+from consumers.cli import on_topics
+from consumers.kafka import log as log_module
 from consumers.kafka.admin import BROKER_TIME, TIME_STAMPS, ensure_topics
 from consumers.kafka.connection import Connection
+from consumers.kafka.log import KafkaLog
+from consumers.kafka.sink import KafkaSink
 from consumers.kafka.source import KafkaSource
 from consumers.kafka.survey import survey
 from consumers.wire import topics
@@ -51,3 +55,24 @@ def test_the_brokers_clock_writes_the_times_of_records_on_every_topic_of_ours():
         assert topics.RUNS in made
         whose = {n: t.configs[TIME_STAMPS] for n, t in survey(connection, made, ()).topics.items()}
         assert whose == dict.fromkeys(made, BROKER_TIME)
+
+
+def test_where_a_log_ends_is_seen_by_reading_though_the_broker_tells_where_its_last_batch_begins(
+    monkeypatch,
+):
+    monkeypatch.setattr(log_module, "SILENCE_S", 1.0)
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        ensure_topics(connection, partitions=1)
+        sink, log = KafkaSink(connection), KafkaLog(connection)
+        try:
+            for append in [
+                sink.append(topics.SHOWERS, b"x", key="A", partition=0) for _ in range(18)
+            ]:
+                append.offset()
+            _, end = log.bounds(topics.SHOWERS)
+            assert on_topics._reaches(log, topics.SHOWERS, 0, end, 18)
+            assert not on_topics._reaches(log, topics.SHOWERS, 0, end, 19)
+        finally:
+            log.close()
+            sink.close()
