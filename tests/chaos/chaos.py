@@ -150,6 +150,12 @@ class Chaos:
         os.kill(pid, signal.SIGCONT)
 
 
+def in_office(services: Services) -> bool:
+    """Return whether one of the judges, whichever came first, has taken office."""
+    judges = [name for name, job in JOBS.items() if job == "judge"]
+    return any("in office" in services.log(name) for name in judges)
+
+
 def on_topic(bootstrap: str) -> int:
     """Return how many showers lie on the topic."""
     given, log, n = (
@@ -195,8 +201,9 @@ def figures(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
         services = Services(bootstrap, Path(folder))
         try:
             chaos = Chaos(cluster, services, args.seed, kills=args.kills > 0)
-            for name in JOBS:
-                services.wait_for(name, "in office" if name == "judge-1" else "", 120)
+            wait_until(lambda: in_office(services), 120, "a judge in office")
+            for name in ("score-1", "score-2"):
+                services.wait_for(name, "partitions: [", 120)
             feed = Feed(bootstrap, args.rate, args.seed)
             feed.start()
             time.sleep(10)
