@@ -105,7 +105,7 @@ $(KAFKA): tests/kafka/pom.xml
 
 # The integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is, but those without a broker.
 KAFKA_HOME ?= $(CURDIR)/tests/kafka
-NO_BROKER := $(addprefix --ignore=tests/integration/test_,$(addsuffix .py,alertmanager channels_page page prometheus rendered rendered_wall wall))
+NO_BROKER := $(addprefix --ignore=tests/integration/test_,$(addsuffix .py,alertmanager channels_page page page_acts page_server prometheus rendered rendered_wall wall))
 apache: export KAFKA_HOME := $(KAFKA_HOME)
 # Brokers that live for seconds start in half the time by the quick compiler alone.
 apache: export KAFKA_OPTS := -XX:TieredStopAtLevel=1
