@@ -222,7 +222,8 @@ def figures(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
                 lambda: newest_manifest(bootstrap).totals.get("showers", 0) >= there, 180, "all"
             )
             heard = said(bootstrap)
-            yield "alarms on good data", sum(isinstance(r, Alarm) for r in heard)
+            raised = [r for r in heard if isinstance(r, Alarm)]
+            yield "alarms on good data", sorted({f"{r.place}: {r.text}" for r in raised})
             verdicts = [r for r in heard if isinstance(r, Verdict)]
             yield "verdicts", dict(Counter(v.quality.value for v in verdicts))
             fault = Feed(bootstrap, args.rate, args.seed + 1, "gain:region=B2,x=0.3")
