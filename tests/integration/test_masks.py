@@ -57,7 +57,7 @@ def test_a_masked_cell_leaves_the_scores_and_comes_back(tmp_path):
             code, text = ask(broker.bootstrap, *words, "--mask", f"B2:{name}")
             assert code == 0, text
             services.wait_for("one", "cells masked in 1 regions")
-            services.wait_for("one", "without 1 masked cells: learnt")
+            services.wait_for("one", "without 1 cells: learnt")
             feed.until(34)
             feed.judged()
             assert strange_share(broker.bootstrap, form, 8, 16) > 0.5

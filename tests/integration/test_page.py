@@ -67,7 +67,7 @@ def test_an_alarm_is_told_in_words_with_its_evidence_and_what_to_do(page, show):
 
 
 def test_there_is_nothing_to_do_on_a_good_day_alone(page, show):
-    assert text(page, "#alarms") == "No open alarm: nothing to do."
+    wait_until(lambda: text(page, "#alarms") == "No open alarm: nothing to do.")
     show.put(with_quality(standing(), B2=Quality.BAD))
     wait_until(lambda: text(page, "#headline") == "B2: bad")
     assert text(page, "#alarms") == "No open alarm."
