@@ -103,9 +103,10 @@ $(KAFKA): tests/kafka/pom.xml
 	mvn --quiet --batch-mode --file $< dependency:copy-dependencies
 	touch $@
 
-# The integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is, but those without a broker.
+# The integration tests on Apache Kafka, from `make kafka` or where KAFKA_HOME is, but those without a broker
+# and the wheel, which installs itself for minutes.
 KAFKA_HOME ?= $(CURDIR)/tests/kafka
-NO_BROKER := $(addprefix --ignore=tests/integration/test_,$(addsuffix .py,alertmanager channels_page page page_acts page_server prometheus rendered rendered_wall wall))
+NO_BROKER := $(addprefix --ignore=tests/integration/test_,$(addsuffix .py,alertmanager channels_page page page_acts page_server prometheus rendered rendered_wall wall wheel))
 apache: export KAFKA_HOME := $(KAFKA_HOME)
 # Brokers that live for seconds start in half the time by the quick compiler alone.
 apache: export KAFKA_OPTS := -XX:TieredStopAtLevel=1
