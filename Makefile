@@ -17,7 +17,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos install system clean
+.PHONY: demo test quick suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos recovery install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -94,6 +94,11 @@ SEED ?= 1
 KILLS ?= 0
 chaos: install kafka
 	$(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --seed $(SEED) --kills $(KILLS)
+
+# How long nothing is judged while brokers go and come, beside plain clients: four minutes.
+recovery: export KAFKA_HOME := $(KAFKA_HOME)
+recovery: install
+	$(BIN)/python tests/chaos/recovery.py
 
 # Apache Kafka's jars by their Maven coordinates: 44 MB. The tests then find them. Needs Java 17 and Maven.
 KAFKA := tests/kafka/libs
