@@ -13,6 +13,7 @@ import numpy as np
 from models.detector.channels import ChannelsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -67,10 +68,7 @@ class KnownBad:
 
     def ever(self) -> NDArray[np.bool_]:
         """Return which channels are bad at any time, shape (C,)."""
-        bad = np.zeros(len(self._channels), np.bool_)
-        for entry in self.entries:
-            bad[self._channels.members(entry.name)] = True
-        return bad
+        return self._said.of(self.entries)
 
     def cells(self, channels: NDArray[np.int32], time_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which cells of N showers are bad, shape (N, V).
@@ -96,12 +94,14 @@ class _Said:
     def _edges(self) -> NDArray[np.int64]:
         return np.unique([ns for entry in self.entries for ns in (entry.begin_ns, entry.end_ns)])
 
-    def at(self, time_ns: int) -> NDArray[np.bool_]:
+    def of(self, entries: Iterable[Entry]) -> NDArray[np.bool_]:
         bad = np.zeros(len(self.channels), np.bool_)
-        for entry in self.entries:
-            if entry.begin_ns <= time_ns < entry.end_ns:
-                bad[self.channels.members(entry.name)] = True
+        for entry in entries:
+            bad[self.channels.members(entry.name)] = True
         return bad
+
+    def at(self, time_ns: int) -> NDArray[np.bool_]:
+        return self.of(e for e in self.entries if e.begin_ns <= time_ns < e.end_ns)
 
     @cached_property
     def _between(self) -> dict[int, NDArray[np.bool_]]:

@@ -173,17 +173,19 @@ class Scorer:
             yield cells, rows[~touched], None
         rows = rows[touched]
         packed = np.packbits(hidden[rows], axis=1)
-        found, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        _, first, which, count = np.unique(
+            packed, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
         which = which.ravel()  # NumPy 2.0 gives a column, what is before and after it a row
-        learnt = np.full(len(found), -1)
+        learnt = np.zeros(len(first), np.bool_)
         for i, row in enumerate(rows[first].tolist()):
             lacks = tuple(sorted({*cells, *np.flatnonzero(hidden[row]).tolist()}))
             if lacks in self._without:
-                learnt[i] = i
+                learnt[i] = True
                 yield lacks, rows[which == i], None
             else:
-                self._meet(lacks, int((which == i).sum()))
-        rest = rows[learnt[which] < 0]
+                self._meet(lacks, int(count[i]))
+        rest = rows[~learnt[which]]
         if len(rest):
             yield cells, rest, hidden[rest]
 
