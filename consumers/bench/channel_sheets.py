@@ -53,8 +53,9 @@ def _of_trials(*of_rates: list[Unit]) -> Iterator[Sheet]:
         if any(unit["alone"] for unit in units):
             yield _alone(units[0]["part"], units)
     trials = [unit for units in measured for unit in units]
-    if trials:
+    if any(unit["gains"] for unit in trials):
         yield _gains(trials)
+    if trials:
         yield _good(trials)
 
 
@@ -176,7 +177,7 @@ def _gains(units: list[Unit]) -> Sheet:
         for unit in units
         for one in unit["gains"]
     )
-    spread = next((one["spread_injected"] for unit in units for one in unit["gains"]), 0.0)
+    spread = next(one["spread_injected"] for unit in units for one in unit["gains"])
     note = (
         "Medians over the channels; the limit is that of the statistics of the latents of a channel "
         "whose neighbours are known, stated is the error that is told with a gain, the error 68 % of |estimated − injected|, the pull the "
