@@ -11,6 +11,7 @@ from consumers.bench.channel_gains import gains_of
 from consumers.bench.channel_occupancy import WINDOWS_S, OccupancyMonitor
 from consumers.bench.channel_sites import NAMES, sites
 from consumers.bench.channel_stream import WHOLE, Stream, part, watching, whole_of
+from models.simulation.faults import FaultKind
 from monitor.detector.places import Places
 from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.quality.alarms import Alarm, ReferenceSummary, State
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.bench.channel_sites import Site
+    from models.detector.channels import Channels
     from models.scoring.artefact import Artefact
     from monitor.judging.monitor import Monitor
     from monitor.windows.window import Window
@@ -198,13 +200,22 @@ def _found(said: list[Alarm], mine: frozenset[int], onset: int) -> dict[str, Any
 def _near(chosen: Iterable[Site], ready: _Ready) -> NDArray[np.bool_]:
     """Return the channels that a fault may reach, shape (C,)."""
     channels = ready.stream.whole.channels
-    rows = np.zeros(len(channels), bool)
+    cards, others = np.zeros((2, len(channels)), bool)
     for site in chosen:
-        rows[list(site.channels)] = True
-    # A shower that enters a dead card is found as far from it as its cells reach, with its patch.
-    for _ in range(3):
-        patch = channels.patches(np.flatnonzero(rows).astype(np.uint32))
-        rows[patch[patch >= 0]] = True
+        dead_card = site.fault.kind is FaultKind.DEAD and len(site.channels) > 1
+        (cards if dead_card else others)[list(site.channels)] = True
+    # A shower that enters a dead card is found as far from it as its cells reach.
+    rows = others | _in_patch_with(cards, channels)
+    for _ in range(2):  # those in a patch with it, and those in a patch with these
+        rows = _in_patch_with(rows, channels)
+    return rows
+
+
+def _in_patch_with(rows: NDArray[np.bool_], channels: Channels) -> NDArray[np.bool_]:
+    """Return some channels, shape (C,), with all that are in a patch with them."""
+    patch = channels.patches(np.flatnonzero(rows).astype(np.uint32))
+    rows = rows.copy()
+    rows[patch[patch >= 0]] = True
     return rows
 
 
