@@ -88,7 +88,8 @@ $(RENDER)/node_modules: $(RENDER)/package.json
 cost: install system
 	$(BIN)/python tests/cost/cost.py --out deploy/figures/rules.json
 
-# Brokers, workers and judges killed, stopped and paused on three Apache brokers; figures to deploy/figures.
+# Brokers, workers and judges killed, stopped and paused on three Apache brokers, whose network, disks and
+# clocks go wrong; figures to deploy/figures. Disks need the right to mount, clocks and fsync a C compiler.
 # `make chaos MINUTES=5 SEED=1`, or KILLS=100 for kills alone. Not a part of `make test`.
 SEED ?= 1
 KILLS ?= 0

@@ -26,9 +26,9 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 import requests
 from apache import Cluster, home
-from chaos import PARTITIONS, Feed
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as Place
+from feed import PARTITIONS, Feed
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from services import Services
 

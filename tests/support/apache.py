@@ -64,6 +64,7 @@ _PROTOCOL = {
     (False, True): "SSL",
     (True, True): "SASL_SSL",
 }
+_HEAP = {"KAFKA_HEAP_OPTS": "-Xms96m -Xmx384m"}
 _MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -100,7 +101,6 @@ class Cluster:
         self._inner = [free_port() for _ in numbers]
         self._control = [free_port() for _ in numbers]
         self._children: list[subprocess.Popen[bytes] | None] = [None for _ in numbers]
-        self._environment = os.environ | {"KAFKA_HEAP_OPTS": "-Xms96m -Xmx384m"}
 
     @property
     def bootstrap(self) -> str:
@@ -120,7 +120,8 @@ class Cluster:
             for word in ("--add-scram", f"{name}=[name={user},password={password}]")
         ]
         for i in range(self.brokers):
-            self._file(i).write_text(self._properties(i), encoding="utf-8")
+            lines = [f"{name}={value}\n" for name, value in self.properties(i).items()]
+            self._file(i).write_text("".join(lines), encoding="utf-8")
             self._run("kafka-storage", "format", "-t", _CLUSTER, "-c", str(self._file(i)), *scram)
         for i in range(self.brokers):
             self._launch(i)
@@ -199,7 +200,7 @@ class Cluster:
         assert folder is not None
         done = subprocess.run(
             [str(folder / "bin" / f"{name}.sh"), *arguments],
-            capture_output=True, text=True, env=self._environment, check=False,
+            capture_output=True, text=True, env=os.environ | _HEAP, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -208,7 +209,7 @@ class Cluster:
         folder = home()
         assert folder is not None
         command = [str(folder / "bin" / "kafka-server-start.sh"), str(self._file(i))]
-        prefix = ["env", f"KAFKA_HEAP_OPTS={self._environment['KAFKA_HEAP_OPTS']}"]
+        prefix = ["env", *(f"{name}={value}" for name, value in self.environment(i).items())]
         with self._log(i).open("ab") as output:
             self._children[i] = children.start([*prefix, *command], output=output)
 
@@ -233,11 +234,16 @@ class Cluster:
     def _log(self, i: int) -> Path:
         return self._folder / f"{i}.out"
 
-    def _properties(self, i: int) -> str:
+    def environment(self, i: int) -> dict[str, str]:
+        """Return what a broker's process has in its environment beside ours."""
+        return dict(_HEAP)
+
+    def properties(self, i: int) -> dict[str, object]:
+        """Return what a broker's file of properties says."""
         outer = _PROTOCOL[bool(self.users), self.keystore is not None]
         voters = ",".join(f"{k + 1}@localhost:{port}" for k, port in enumerate(self._control))
         listeners = f"OUTER://localhost:{self.ports[i]},INNER://localhost:{self._inner[i]}"
-        given = {
+        return {
             "process.roles": "broker,controller",
             "node.id": i + 1,
             "controller.quorum.voters": voters,
@@ -262,7 +268,6 @@ class Cluster:
             **self._security(),
             **self.overrides,
         }
-        return "".join(f"{name}={value}\n" for name, value in given.items())
 
     def _security(self) -> dict[str, object]:
         given: dict[str, object] = {}
