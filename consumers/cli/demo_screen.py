@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.display.standing import headline
+from monitor.display.standing import HELD, headline
 from monitor.quality.quality import Quality
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ SHOWN = 12
 STANDING_S = 15.0
 """Stream time between plain lines on how it stands, s."""
 
-COLOURS = {
+COLOURS: dict[str, str] = {
     Quality.GOOD: "green",
     Quality.MEDIUM: "yellow",
     Quality.BAD: "bold red",
     Quality.NULL: "bright_black",
+    HELD: "bright_black",
 }
 
 

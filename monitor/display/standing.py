@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RANK = {Quality.GOOD: 0, Quality.NULL: 1, Quality.MEDIUM: 2, Quality.BAD: 3}
 """Order of concern when qualities are shown together: NULL never hides a BAD."""
 
+HELD = "held"
+"""What is said of a detector all of whose alarms are in somebody's hands."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegionNow:
@@ -203,18 +206,22 @@ class Standing:
         return tuple(alarm for alarm in self.alarms if alarm.id not in taken)
 
 
-def headline(standing: Standing) -> tuple[Quality, str]:
+def headline(standing: Standing) -> tuple[str, str]:
     """Return the worst that is to be said of the detector, and that in one short line.
 
-    An alarm outranks the board: a shifter acts on alarms. Acknowledged ones are in hand and do
-    not shout.
+    The first is a quality, or `HELD`. An alarm outranks the board: a shifter acts on alarms. What is
+    in somebody's hands does not shout, as on the wall.
     """
-    alarms = sorted(standing.unacknowledged(), key=lambda a: list(Severity).index(a.severity))
-    if alarms:
-        first = alarms[0]
-        paged = first.severity is Severity.PAGE
-        more = f" and {len(alarms) - 1} more" if len(alarms) > 1 else ""
-        return (Quality.BAD if paged else Quality.MEDIUM), first.summary + more
+    loud = standing.unacknowledged()
+    if loud:
+        paged = any(alarm.severity is Severity.PAGE for alarm in loud)
+        return (Quality.BAD if paged else Quality.MEDIUM), _listed(loud)
+    if standing.alarms:
+        return HELD, f"In hand: {_listed(standing.alarms)}"
+    return _without_alarms(standing)
+
+
+def _without_alarms(standing: Standing) -> tuple[Quality, str]:
     if standing.data_second is None:
         return Quality.NULL, "No data yet"
     if standing.run_now is RunNow.BETWEEN:
@@ -228,6 +235,11 @@ def headline(standing: Standing) -> tuple[Quality, str]:
         since = max(seconds for _, seconds in silent)
         return Quality.NULL, f"Unknown for {since:.0f} s: no answer for partition {listed}"
     return worst, _words(standing, worst)
+
+
+def _listed(alarms: tuple[Alarm, ...]) -> str:
+    first = min(alarms, key=lambda alarm: list(Severity).index(alarm.severity))
+    return first.summary + (f" and {len(alarms) - 1} more" if len(alarms) > 1 else "")
 
 
 def _words(standing: Standing, worst: Quality) -> str:
@@ -251,7 +263,7 @@ def state(standing: Standing) -> dict[str, Any]:
     # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
     shown: dict[str, Any] = plain(replace(standing, latents=None, channel_map=None))
     return shown | {
-        "quality": quality.value,
+        "quality": quality,
         "headline": text,
         "alarms": alarms,
         "budget": plain(standing.budget) | {"allowed": standing.budget.allowed},

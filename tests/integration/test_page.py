@@ -87,7 +87,8 @@ def test_an_acknowledged_alarm_is_quiet_and_says_who_has_it(page, show):
     taken = Acknowledged(alarm().id, "Ada", "known cell", None)
     show.put(standing(alarms=(alarm(),), acknowledged=(taken,)))
     wait_until(lambda: page.find_elements(By.CSS_SELECTOR, ".alarm.taken"))
-    assert text(page, "#headline") == "All 16 regions good"
+    assert text(page, "#headline") == f"In hand: {alarm().summary}"
+    assert page.title == "In hand · calodqm"
     assert text(page, ".alarm em").lower() == "in hand"
     page.find_element(By.CSS_SELECTOR, ".alarm summary").click()
     wait_until(lambda: "Ada: known cell" in text(page, "#alarms"))

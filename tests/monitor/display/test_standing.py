@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from standings import alarm, standing, with_quality
 
-from monitor.display.standing import Acknowledged, headline, plain, state
+from monitor.display.standing import HELD, Acknowledged, headline, plain, state
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 from monitor.quality.run_acts import RunNow
@@ -42,10 +42,14 @@ def test_a_warning_alone_is_medium():
     assert headline(standing(alarms=(alarm("B2", Severity.WARNING),)))[0] is Quality.MEDIUM
 
 
-def test_an_acknowledged_alarm_does_not_shout_but_its_region_stays_bad():
-    page = alarm("B2")
-    now = standing(alarms=(page,), acknowledged=(taken(page),))
-    assert headline(with_quality(now, B2=Quality.BAD)) == (Quality.BAD, "B2: bad")
+def test_what_is_in_hand_does_not_shout_as_on_the_wall():
+    page, other = alarm("B2"), alarm("C1", Severity.WARNING, id="c")
+    now = with_quality(standing(alarms=(page,), acknowledged=(taken(page),)), B2=Quality.BAD)
+    assert headline(now) == (HELD, f"In hand: {page.summary}")
+    assert state(now)["quality"] == "held"
+    assert state(now)["board"][5]["quality"] == "bad"
+    both = replace(now, alarms=(page, other))
+    assert headline(both) == (Quality.MEDIUM, other.summary)
 
 
 def test_null_never_hides_a_bad():
