@@ -37,9 +37,11 @@ def page(told: dict[str, Any], figures: str) -> str:
     head = [
         "# The seed papers' questions, on our showers",
         (
-            f"Made by `calodqm bench papers --out deploy/figures/papers.md`; the same figures as "
-            f"[JSON]({figures}). {told['good']:,} held-out photons; models {models}; seed "
-            f"{told['seed']}. Intervals are of 95 % (Clopper and Pearson)."
+            "Made by `calodqm bench papers --out deploy/figures/papers.md --taught "
+            f"{told['taught']} --generated {told['generated']}`; the same figures as "
+            f"[JSON]({figures}). {told['good']:,} held-out photons; classifiers taught with "
+            f"{told['taught']:,}; models {models}; seed {told['seed']}. Intervals are of 95 % "
+            f"(Clopper and Pearson)."
         ),
         DIFFERENT,
     ]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ARTEFACTS = settings.ROOT / "models" / "artefacts"
 RECIPE = ARTEFACTS / "pb-lar-classifier.toml"
 STRANGE = ("pi0", "mu", "eplus", "lead3")
+MOST_TAUGHT = 17_500
 LESSONS = {"pairs 10 mm apart": papers.NEAR, "pairs 40 mm apart": papers.FAR}
 
 
@@ -42,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, default=shipped.PB_LAR, metavar="DIR")
     parser.add_argument("--showers", type=int, default=2000, metavar="N", help="good, at most")
-    parser.add_argument("--taught", type=int, default=17_500, help="to teach classifiers, at most")
+    parser.add_argument(
+        "--taught", type=int, default=MOST_TAUGHT, help="to teach classifiers, at most"
+    )
     parser.add_argument("--generated", type=int, default=5000, help="in a generated reference")
     parser.add_argument("--seed", type=int, default=1)
 
@@ -72,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     cut = {"20 mm": two["20 mm"], **strange}
     cuts = papers.quantile_cuts(flux, good, cut, args.generated, args.seed)
     told["cuts"] = [asdict(one) for one in cuts]
-    told["generated"] = args.generated
+    told |= {"taught": min(args.taught, MOST_TAUGHT), "generated": args.generated}
     _write(args.out, told)
     print(args.out)
     return 0
@@ -114,7 +117,7 @@ def _lessons(
 ) -> list[dict[str, Any]]:
     """Return what classifiers of pairs see beside the flow, by what they were taught."""
     recipe = inputs.recipe(RECIPE, frozen=True)
-    train = files.pool([at["gamma_train"]])[np.arange(min(args.taught, 17_500))]
+    train = files.pool([at["gamma_train"]])[np.arange(min(args.taught, MOST_TAUGHT))]
     certify = files.pool([at["gamma_clean"], at["gamma_demo"]])
     found = []
     for lesson, fault in LESSONS.items():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
+from consumers.app.settings import ROOT
 from consumers.bench.paper_sheets import page
 from models.scoring.measures import rate, separation
 from models.studies import papers
@@ -34,6 +35,7 @@ def told():
         "energies": [{"name": "20 mm", "known": asdict(seen(5)), "unknown": asdict(seen(6))}],
         "lessons": [{"lesson": "pairs", "name": "20 mm", **three}],
         "cuts": [asdict(cut)],
+        "taught": 600,
         "generated": 500,
     }
 
@@ -69,3 +71,9 @@ def test_a_higher_quantile_keeps_more_and_rejects_less():
     assert kept == sorted(kept)
     assert rejected == sorted(rejected, reverse=True)
     assert cuts[1].rejected["pi0"].value > 1 - cuts[1].kept.value
+
+
+def test_the_committed_page_is_that_of_the_committed_figures():
+    made = ROOT / "deploy" / "figures" / "papers.md"
+    told = json.loads(made.with_suffix(".json").read_text(encoding="utf-8"))
+    assert made.read_text(encoding="utf-8") == page(told, "papers.json")
