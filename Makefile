@@ -31,8 +31,9 @@ fuzz: install
 	PYTHONPATH=tests/support $(BIN)/python tests/support/fuzz.py --minutes $(MINUTES)
 
 # Unit tests, laws and doctests: no services, nothing that takes long.
+# What needs services is not even imported.
 quick: install
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "$(USUAL) and not services and not slow"
+	$(BIN)/pytest --ignore=tests/integration --numprocesses auto --dist loadfile --no-loadscope-reorder -m "$(USUAL) and not services and not slow"
 
 suite: install system renderers
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed" || $(BIN)/pytest $(ONCE_MORE) -m "$(USUAL) and not timed"

@@ -34,6 +34,15 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("kill", range(metafunc.config.getoption("--kills")))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path):
+    """Look for doctests only where there are some: a file is read sooner than it is imported."""
+    found = yield
+    if file_path.suffix == ".py" and ">>>" not in file_path.read_text(encoding="utf-8"):
+        return [module for module in found if type(module) is pytest.Module]
+    return found
+
+
 def pytest_itemcollected(item):
     """Mark what needs services."""
     if SERVICES in item.path.parents:

@@ -6,12 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
-from deployed import DEPLOY, SITE
+from deployed import DEPLOY, SITE, loaded
 
 from consumers.app import settings
 
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+COMPOSE = loaded((DEPLOY / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: s for name, s in SERVICES.items() if "/calodqm:" in s["image"]}
 KAFKA = SERVICES["kafka"]["environment"]
@@ -102,7 +101,7 @@ def test_a_judge_or_worker_is_watched_and_has_the_time_to_leave_in_order(name):
 
 
 def test_prometheus_looks_for_every_service_that_has_metrics():
-    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
+    config = loaded((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
     found = config["scrape_configs"][0]["dns_sd_configs"][0]
     watched = {n for n, s in OURS.items() if not s.get("healthcheck", {}).get("disable")}
     assert set(found["names"]) == watched
@@ -137,7 +136,7 @@ def test_alertmanager_sends_to_the_machine_and_not_to_its_own_container(tmp_path
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
     # A template that is not there is no mistake for amtool: messages would say nothing.
-    assert all(list(tmp_path.glob(name)) for name in yaml.safe_load(made)["templates"])
+    assert all(list(tmp_path.glob(name)) for name in loaded(made)["templates"])
 
 
 def test_grafana_has_no_password_that_everybody_knows():
@@ -182,7 +181,7 @@ def test_the_compose_library_resolves_it_to_what_is_meant():
         text=True,
         check=True,
     )
-    made = yaml.safe_load(done.stdout)["services"]
+    made = loaded(done.stdout)["services"]
     assert "DAQ://pc7:9094" in made["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert made["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "x"  # noqa: S105
     for name in OURS:
@@ -203,7 +202,7 @@ def test_a_page_is_published_from_the_port_that_it_is_on(name):
 
 
 def test_what_is_scraped_is_of_the_detector_that_the_rules_expect():
-    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
+    config = loaded((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
     labels = {
         rule.get("replacement")
         for job in config["scrape_configs"]

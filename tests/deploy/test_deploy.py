@@ -6,34 +6,20 @@ import re
 import subprocess
 import sys
 
-import kubernetes_validate
 import pytest
-import yaml
-from deployed import DEPLOY, VERSIONS, alerts
+from deployed import DEPLOY, alerts, loaded
+from manifests import objects, of_kind
 
-from consumers.app import environment, settings
+from consumers.app import environment
 from consumers.cli import command
 from consumers.cli.commands.grafana import TOKEN
 from consumers.http.health import Health
-from consumers.http.page import RUNBOOKS
 from consumers.http.server import Server
-from consumers.wire import topics
 from monitor.display import grafana
 from monitor.display.metrics.exposition import Exposition
-from monitor.quality.alarms import Kind
 
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-OTHERS = {"Kustomization", "ScaledObject", "TriggerAuthentication", "PodMonitor", "PrometheusRule"}
+COMPOSE = loaded((DEPLOY / "compose.yaml").read_text())
 ROOT = DEPLOY.parent
-
-
-def objects():
-    return [o for path in MANIFESTS for o in yaml.safe_load_all(path.read_text())]
-
-
-def of_kind(kind):
-    return {o["metadata"]["name"]: o for o in objects() if o["kind"] == kind}
 
 
 def ours():
@@ -54,15 +40,6 @@ def test_the_compose_file_is_one_by_the_compose_specification():
         "compose.yaml",
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-@pytest.mark.parametrize("version", VERSIONS["kubernetes"]["tested"])
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_every_manifest_is_valid_for_kubernetes(path, version):
-    for o in yaml.safe_load_all(path.read_text()):
-        assert {"apiVersion", "kind"} <= set(o)
-        if o["kind"] not in OTHERS:
-            kubernetes_validate.validate(o, version, strict=True)
 
 
 @pytest.mark.parametrize("name", ours())
@@ -117,89 +94,6 @@ def test_every_file_that_is_mounted_is_there():
                 assert source in COMPOSE["volumes"]
 
 
-def test_probes_and_ports_agree_with_the_program():
-    port = settings.Settings.model_fields["http_port"].default
-    assert f"EXPOSE {port}" in (DEPLOY / "Containerfile").read_text()
-    for o in [of_kind("Deployment")["judge"], workers()]:
-        container = o["spec"]["template"]["spec"]["containers"][0]
-        assert container["ports"] == [{"name": "http", "containerPort": port}]
-        assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
-        assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-
-
-def workers():
-    text = (DEPLOY / "kubernetes" / "score.yaml").read_text()
-    return next(o for o in yaml.safe_load_all(text) if o["kind"] == "StatefulSet")
-
-
-def test_pods_run_without_rights():
-    for o in [*of_kind("Deployment").values(), workers()]:
-        spec = o["spec"]["template"]["spec"]
-        assert spec["securityContext"]["runAsNonRoot"]
-        # Without a word of the group it is root's.
-        assert (
-            spec["securityContext"]["runAsUser"] == spec["securityContext"]["runAsGroup"] > 10_000
-        )
-        rights = spec["containers"][0]["securityContext"]
-        assert rights["readOnlyRootFilesystem"]
-        assert not rights["allowPrivilegeEscalation"]
-        assert rights["capabilities"]["drop"] == ["ALL"]
-
-
-@pytest.mark.slow
-def test_pods_say_how_much_disk_they_need_and_no_pod_can_fill_its_node():
-    for o in [of_kind("Deployment")["judge"], workers()]:
-        spec = o["spec"]["template"]["spec"]
-        resources = spec["containers"][0]["resources"]
-        for amounts in (resources["requests"], resources["limits"]):
-            assert {"memory", "ephemeral-storage"} <= set(amounts)
-        empty = [v["emptyDir"] for v in spec["volumes"] if "emptyDir" in v]
-        # On disk: what lies in memory counts as the pod's.
-        assert all("sizeLimit" in one and "medium" not in one for one in empty)
-
-
-def test_one_nodes_loss_takes_not_both_judges_and_not_all_workers():
-    rules = {}
-    for o in [of_kind("Deployment")["judge"], workers()]:
-        labels = o["spec"]["template"]["metadata"]["labels"]
-        apart = o["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
-        [(how, [term])] = apart.items()
-        term = term.get("podAffinityTerm", term)
-        assert term["topologyKey"] == "kubernetes.io/hostname"
-        assert term["labelSelector"]["matchLabels"] == labels
-        rules[o["metadata"]["name"]] = how
-    assert rules["judge"].startswith("required")
-    assert rules["score"].startswith("preferred")  # there may be more workers than nodes
-
-
-@pytest.mark.slow
-def test_selectors_meet_their_pods():
-    made = of_kind("Deployment") | {"score": workers()}
-    for kind in ("Service", "PodDisruptionBudget"):
-        for o in of_kind(kind).values():
-            selector = o["spec"]["selector"]
-            selector = selector.get("matchLabels", selector)
-            pods = [p["spec"]["template"]["metadata"]["labels"] for p in made.values()]
-            assert any(selector.items() <= labels.items() for labels in pods), o["metadata"]
-
-
-@pytest.mark.slow
-def test_scaling_follows_our_topic_and_group_up_to_its_partitions():
-    scaled = of_kind("ScaledObject")["score"]["spec"]
-    trigger = scaled["triggers"][0]["metadata"]
-    assert trigger["topic"] == topics.SHOWERS
-    assert trigger["consumerGroup"] == settings.Settings.model_fields["group"].default
-    partitions = of_kind("ConfigMap")["calodqm"]["data"]["CALODQM_PARTITIONS"]
-    assert scaled["maxReplicaCount"] == int(partitions)
-
-
-def test_kustomize_takes_what_needs_nothing_else():
-    [kustomization] = [o for o in objects() if o["kind"] == "Kustomization"]
-    for name in kustomization["resources"]:
-        kinds = {o["kind"] for o in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())}
-        assert not kinds & OTHERS
-
-
 def test_the_container_copies_what_is_there_and_starts_the_program():
     text = (DEPLOY / "Containerfile").read_text()
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
@@ -217,7 +111,7 @@ def test_prometheus_accepts_its_configuration(name):
 
 def test_both_prometheus_configurations_agree_but_for_addresses():
     one, other = (
-        yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
+        loaded((DEPLOY / "prometheus" / name).read_text())
         for name in ("prometheus.yml", "prometheus.compose.yml")
     )
     for key in ("global", "rule_files"):
@@ -255,7 +149,7 @@ def test_alerts_take_the_right_route(labels, receivers):
 
 
 def test_inhibition_names_alerts_that_there_are():
-    config = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    config = loaded((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
     for rule in config["inhibit_rules"]:
         for matcher in rule["source_matchers"] + rule["target_matchers"]:
             name, pattern = re.match(r'(\w+)!?=~?"(.+)"', matcher).groups()
@@ -265,43 +159,16 @@ def test_inhibition_names_alerts_that_there_are():
 
 def test_grafana_is_provisioned_as_it_is_pushed():
     folder = DEPLOY / "grafana" / "provisioning"
-    sources = yaml.safe_load((folder / "datasources" / "calodqm.yaml").read_text())["datasources"]
+    sources = loaded((folder / "datasources" / "calodqm.yaml").read_text())["datasources"]
     assert sources[0]["uid"] == grafana.SOURCE
     # In a file a dollar is doubled, or Grafana takes it for a variable of its environment.
     text = json.dumps(sources[0]["jsonData"]).replace("$$", "$")
     pushed = grafana.source_settings()
     assert {k: v for k, v in json.loads(text).items() if k in pushed} == pushed
-    [provider] = yaml.safe_load((folder / "dashboards" / "calodqm.yaml").read_text())["providers"]
+    [provider] = loaded((folder / "dashboards" / "calodqm.yaml").read_text())["providers"]
     assert provider["folderUid"] == grafana.FOLDER
     mounts = COMPOSE["services"]["grafana"]["volumes"]
     assert any(m.endswith(f":{provider['options']['path']}:ro") for m in mounts)
-
-
-# Runbooks
-
-BOOKS = {path.stem: path.read_text() for path in RUNBOOKS.glob("*.md")}
-
-
-def test_every_alert_and_every_kind_of_fault_has_a_runbook_and_no_other_has():
-    kinds = {kind.value.replace(" ", "-") for kind in Kind}
-    # Kafka's disk is looked at where a site says how.
-    assert set(BOOKS) == set(alerts()) | kinds | {"CaloKafkaDisk"}
-
-
-@pytest.mark.parametrize("name", sorted(BOOKS))
-def test_a_runbook_is_short_and_says_what_it_means_what_to_do_and_whom_to_call(name):
-    text = BOOKS[name]
-    assert text.startswith("# ")
-    for part in ("**It means:**", "**Do this, in order:**\n\n1. ", "**Call:**"):
-        assert part in text
-    assert len(text.split()) < 250
-
-
-# Guides
-
-
-def test_the_shifters_guide_fits_on_a_page():
-    assert len((DEPLOY / "guides" / "shifter.md").read_text().split()) < 550
 
 
 @pytest.mark.parametrize("name", ours())
@@ -319,9 +186,3 @@ def test_a_health_check_asks_the_process_itself_and_no_proxy(name):
     )
     server.stop()
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
-def test_pods_do_not_get_the_variables_of_services(kind):
-    for workload in of_kind(kind).values():
-        assert workload["spec"]["template"]["spec"]["enableServiceLinks"] is False

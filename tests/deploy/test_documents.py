@@ -7,8 +7,7 @@ import shlex
 from functools import cache
 
 import pytest
-import yaml
-from deployed import DEPLOY, rules
+from deployed import DEPLOY, loaded, rules
 from standings import CHANNELS, expositions, standing
 
 from consumers.app.settings import PREFIX, Settings
@@ -142,7 +141,7 @@ def test_every_series_that_is_named_is_exported(name):
 
 @pages
 def test_every_port_on_this_machine_is_one_that_something_listens_on(name):
-    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
+    compose = loaded((DEPLOY / "compose.yaml").read_text())["services"].values()
     told = {word.rsplit(":", 2)[-2] for one in compose for word in one.get("ports", ())}
     told |= {str(Settings.model_fields["http_port"].default), "9092"}
     found = set(re.findall(r"(?:127\.0\.0\.1|localhost|\[::1\]):(\d{2,5})", PAGES[name]))

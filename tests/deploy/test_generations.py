@@ -7,8 +7,7 @@ import json
 import re
 
 import pytest
-import yaml
-from deployed import DEPLOY, rules
+from deployed import DEPLOY, loaded, rules
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from promql import expressions
 from standings import expositions, standing
@@ -104,7 +103,7 @@ def test_a_dot_in_a_matcher_meets_no_newline():
 
 def test_external_labels_hold_nothing_that_prometheus_3_would_fill_in():
     for path in (DEPLOY / "prometheus").glob("prometheus*.yml"):
-        labels = yaml.safe_load(path.read_text())["global"]["external_labels"]
+        labels = loaded(path.read_text())["global"]["external_labels"]
         assert not [value for value in labels.values() if "$" in value]
 
 
@@ -122,7 +121,7 @@ def matchers(node):
 
 
 def test_matchers_of_alertmanager_read_the_same_in_its_old_and_its_new_language():
-    config = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    config = loaded((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
     found = list(matchers(config))
     assert len(found) > 10
     assert [m for m in found if not re.fullmatch(r'\w+(=|!=|=~|!~)"[^"\\]*"', m)] == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deployed import DEPLOY, VERSIONS
+from deployed import DEPLOY, VERSIONS, all_loaded, loaded
 
 from consumers.app import settings
 from consumers.cli import command
@@ -18,7 +18,7 @@ OBJECTS = [
     o
     for path in sorted(FOLDER.glob("*.yaml"))
     if path.name != "gpu.yaml"  # a patch, tried below
-    for o in yaml.safe_load_all(path.read_text())
+    for o in all_loaded(path.read_text())
 ]
 WORKLOADS = {
     o["metadata"]["name"]: o for o in OBJECTS if o["kind"] in ("Deployment", "StatefulSet")
@@ -164,7 +164,7 @@ def test_scraping_finds_the_pods_and_gives_the_labels_that_the_rules_ask_for():
         assert monitor["podMetricsEndpoints"][0]["port"] in {
             port["name"] for port in container(name)["ports"]
         }
-    plain = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    plain = loaded((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     scrape = plain["scrape_configs"][0]
     assert monitor["sampleLimit"] == scrape["sample_limit"]
     assert monitor["podMetricsEndpoints"][0]["interval"] == plain["global"]["scrape_interval"]
@@ -191,7 +191,7 @@ def rendered(folder):
         env=os.environ, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+    return list(all_loaded(done.stdout))
 
 
 @needs_kustomize
@@ -217,7 +217,7 @@ def test_the_parts_that_a_site_may_add_render_with_the_rest(tmp_path, others, gp
     made = rendered(tmp_path)
     names = {(o["kind"], o["metadata"]["name"]) for o in made}
     for name in others:
-        for o in yaml.safe_load_all((FOLDER / name).read_text()):
+        for o in all_loaded((FOLDER / name).read_text()):
             assert (o["kind"], o["metadata"]["name"]) in names
     (score,) = [o for o in made if o["kind"] == "StatefulSet"]
     (only,) = score["spec"]["template"]["spec"]["containers"]

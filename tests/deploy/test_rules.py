@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 import yaml
-from deployed import DEPLOY, SITE, alerts, generate, rules
+from deployed import DEPLOY, SITE, alerts, generate, loaded, rules
 from promql import Series
 from standings import expositions, standing
 
@@ -44,7 +44,7 @@ def test_promtool_accepts_the_rules_at_every_scale(scale, tmp_path):
 
 
 def test_a_scale_divides_every_duration_but_leaves_a_rate_its_scrapes():
-    fast = yaml.safe_load(generate.rule_file(SITE, 60))
+    fast = loaded(generate.rule_file(SITE, 60))
     named = {r.get("alert", r.get("record")): r for g in fast["groups"] for r in g["rules"]}
     assert named["CaloRegionSilent"]["for"] == "1s"
     assert "[30s]" in named["region:calodqm_anomalous_showers:rate30m"]["expr"]
@@ -71,7 +71,7 @@ def resized(text, change):
 
 
 def test_every_window_holds_four_scrapes_so_that_one_more_or_less_decides_nothing():
-    configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    configuration = loaded((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     scrape = milliseconds(configuration["global"]["scrape_interval"])
     windows = {w for rule in rules() for w in re.findall(r"\[(\d+[smh])\]", rule["expr"])}
     assert min(map(milliseconds, windows)) >= 4 * scrape
@@ -82,7 +82,7 @@ def unit_tests():
     """Return the groups of unit tests by alert, with their evaluation interval."""
     found = {}
     for path in UNIT_TESTS:
-        document = yaml.safe_load(path.read_text())
+        document = loaded(path.read_text())
         for group in document["tests"]:
             found.setdefault(group["name"], []).append((document["evaluation_interval"], group))
     return found

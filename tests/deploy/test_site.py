@@ -5,8 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-import yaml
-from deployed import DEPLOY, SITE, Site, generate, rules
+from deployed import DEPLOY, SITE, Site, all_loaded, generate, loaded, rules
 from promql import walk
 from promql_parser import parse
 
@@ -14,11 +13,11 @@ from consumers.kafka import admin
 from consumers.wire import topics
 from monitor.display.rules.site import Expected
 
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+COMPOSE = loaded((DEPLOY / "compose.yaml").read_text())["services"]
 
 
 def written(site):
-    document = yaml.safe_load(generate.rule_file(site))
+    document = loaded(generate.rule_file(site))
     found = [rule for group in document["groups"] for rule in group["rules"]]
     return {rule.get("alert", rule.get("record")): rule for rule in found}
 
@@ -48,7 +47,7 @@ def test_another_selector_stands_in_every_rule_that_selects_targets():
 
 def test_every_detector_is_expected_with_its_workers_and_judges():
     two = Site(detectors={"calo": Expected(4, 2), "hcal": Expected(1, 1)})
-    document = yaml.safe_load(generate.rule_file(two))
+    document = loaded(generate.rule_file(two))
     told = {
         (rule["record"], rule["labels"]["detector"]): rule["expr"]
         for rule in document["groups"][0]["rules"]
@@ -64,7 +63,7 @@ def test_every_detector_is_expected_with_its_workers_and_judges():
 
 def test_what_is_expected_is_what_compose_file_and_manifests_start():
     [(name, expected)] = SITE.detectors.items()
-    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
+    config = loaded((DEPLOY / "prometheus" / "prometheus.compose.yml").read_text())
     [relabelled] = config["scrape_configs"][0]["relabel_configs"]
     assert relabelled == {"target_label": "detector", "replacement": name}
     assert COMPOSE["score"]["deploy"]["replicas"] == expected.workers
@@ -72,7 +71,7 @@ def test_what_is_expected_is_what_compose_file_and_manifests_start():
     objects = [
         o
         for path in ("score.yaml", "judge.yaml")
-        for o in yaml.safe_load_all((DEPLOY / "kubernetes" / path).read_text())
+        for o in all_loaded((DEPLOY / "kubernetes" / path).read_text())
     ]
     replicas = {
         o["metadata"]["name"]: o["spec"]["replicas"]
@@ -92,12 +91,12 @@ def test_a_site_with_a_mistake_is_refused(text, tmp_path):
 
 
 def test_the_prometheus_rule_holds_the_very_same_rules():
-    wrapped = yaml.safe_load((DEPLOY / "kubernetes" / "rules.yaml").read_text())
+    wrapped = loaded((DEPLOY / "kubernetes" / "rules.yaml").read_text())
     assert (wrapped["apiVersion"], wrapped["kind"]) == (
         "monitoring.coreos.com/v1",
         "PrometheusRule",
     )
-    plain = yaml.safe_load((DEPLOY / "prometheus" / "calodqm.rules.yml").read_text())
+    plain = loaded((DEPLOY / "prometheus" / "calodqm.rules.yml").read_text())
     assert wrapped["spec"] == plain
 
 

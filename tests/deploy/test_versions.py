@@ -6,13 +6,12 @@ import subprocess
 import tomllib
 
 import pytest
-import yaml
-from deployed import DEPLOY, VERSIONS
+from deployed import DEPLOY, VERSIONS, loaded
 
 from consumers import VERSION
 
 ROOT = DEPLOY.parent
-COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+COMPOSE = loaded((DEPLOY / "compose.yaml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CREWS = ROOT / "tests" / "compat"
 OURS = VERSIONS["calodqm"]
@@ -63,7 +62,7 @@ def test_what_others_make_is_pinned_to_its_bytes(name):
 
 
 def test_our_own_version_is_the_same_everywhere():
-    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
+    kustomization = loaded((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
     name, tag = OURS["image"].rsplit(":", 1)
     assert kustomization["images"] == [{"name": name, "newTag": tag}]
     assert {PROJECT["version"], VERSION, tag} == {OURS["deployed"]}

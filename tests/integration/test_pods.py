@@ -9,8 +9,8 @@ import time
 
 import pytest
 import yaml
+from authority import Authority
 from deployed import DEPLOY
-from gate import Authority
 from guarded import guarded
 from shut_in import CAN, USER, answers, ended, first_process, started, swept, until
 

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import pytest
 import requests
 from apache import Cluster, needs_apache
-from gate import Authority
+from authority import Authority
 from services import Services
 from waiting import wait_until
 

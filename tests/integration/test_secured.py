@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import stack
-from gate import Authority
+from authority import Authority
 from guarded import OWN, guarded
 from services import ROOT, Services
 from waiting import wait_until

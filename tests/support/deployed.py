@@ -20,13 +20,25 @@ from monitor.display.rules.site import Site
 SITE = Site.load(generate.SITE)
 """The site whose rules are committed."""
 
-__all__ = ["DEPLOY", "RULES", "SITE", "VERSIONS", "Site", "alerts", "generate", "rules"]
+__all__ = [
+    "DEPLOY", "RULES", "SITE", "VERSIONS", "Site", "alerts", "all_loaded", "generate", "loaded", "rules"
+]  # fmt: skip
+
+
+def loaded(text):
+    """Return what a document of YAML says; libyaml takes a tenth of the time of Python's parser."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def all_loaded(text):
+    """Return what each of several documents in one text says."""
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 @cache
 def rules():
     """Return every rule of the production file."""
-    document = yaml.safe_load(RULES.read_text())
+    document = loaded(RULES.read_text())
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apache import Cluster
-from gate import Gate, server_context
+from authority import server_context
+from gate import Gate
 
 from consumers.app.embedded import EmbeddedBroker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gate import Authority
+    from authority import Authority
 
 OWN = bool(os.environ.get("KAFKA_HOME"))
 

@@ -2,10 +2,9 @@
 
 import re
 
-import yaml
-from deployed import DEPLOY
+from deployed import DEPLOY, loaded
 
-CONFIG = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+CONFIG = loaded((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
 INHERITED = {
     "receiver": "",
     "group_by": [],
