@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("no such setup; there are " + ", ".join(setup.name for setup in SETUPS))
     done = units_file.read(args.out)
     ends, left = time.monotonic() + 60 * args.minutes, args.units
-    source = trials.Source(args.artefact, tuple(args.showers))
+    source = trials.ScoredFiles(args.artefact, tuple(args.showers))
     console = Console(stderr=True)
     while time.monotonic() < ends and left != 0:
         part, setup = _next(done, args.only, chosen, source)
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _next(
-    done: list[dict[str, Any]], parts: list[str], setups: list[Setup], source: trials.Source
+    done: list[dict[str, Any]], parts: list[str], setups: list[Setup], source: trials.ScoredFiles
 ) -> tuple[str, Setup]:
     """Return the part and the setup of which the least CPU time has been spent.
 
@@ -106,7 +106,7 @@ def _next(
     return min(works, key=lambda work: (ready[work], not source.has(work[1])))
 
 
-_WORK: dict[str, Callable[[Setup, int, trials.Source], dict[str, Any]]] = {
+_WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], dict[str, Any]]] = {
     "simulated": lambda setup, seed, source: simulated(setup, seed, source.geometry),
     "real": trials.real_hour,
     "delays": trials.delays,

@@ -46,7 +46,7 @@ LATE_S = 5
 
 
 @dataclass
-class Source:
+class ScoredFiles:
     """Showers of some files, scored once for all setups that see them alike."""
 
     path: Path
@@ -166,7 +166,7 @@ def _part(seen: Window, rows: NDArray[np.bool_]) -> Window:
     return replace(seen, **{name: getattr(seen, name)[rows] for name in names})
 
 
-def _ready(setup: Setup, seed: int, source: Source) -> tuple[_Stream, Monitor]:
+def _ready(setup: Setup, seed: int, source: ScoredFiles) -> tuple[_Stream, Monitor]:
     """Return a stream, and a monitor with a reference of its own that has seen some of it."""
     rng = np.random.default_rng([seed, setup.n_ref, setup.regions, setup.masked])
     pools = source.pools(setup)
@@ -178,7 +178,7 @@ def _ready(setup: Setup, seed: int, source: Source) -> tuple[_Stream, Monitor]:
     return stream, judge
 
 
-def real_hour(setup: Setup, seed: int, source: Source) -> dict[str, Any]:
+def real_hour(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return the false pages of an hour of good data, with late seconds and masked cells."""
     stream, judge = _ready(setup, seed, source)
     held: list[Window] = []
@@ -195,13 +195,13 @@ def real_hour(setup: Setup, seed: int, source: Source) -> dict[str, Any]:
     }
 
 
-def delays(setup: Setup, seed: int, source: Source) -> dict[str, Any]:
+def delays(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return one trial of every fault."""
     cases = [case for case in cases_of(struck(source.artefact)) if not case.live]
     return {"faults": {case.name: _trial(setup, seed, source, (case,)) for case in cases}}
 
 
-def pairs(setup: Setup, seed: int, source: Source) -> dict[str, Any]:
+def pairs(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return one trial of every pair of faults that begin together, in two regions."""
     known = {case.pool: case for case in cases_of(struck(source.artefact)) if not case.everywhere}
     chosen = [known[name] for name in PAIR]
@@ -213,7 +213,9 @@ def pairs(setup: Setup, seed: int, source: Source) -> dict[str, Any]:
     }
 
 
-def _trial(setup: Setup, seed: int, source: Source, cases: tuple[FaultCase, ...]) -> dict[str, Any]:
+def _trial(
+    setup: Setup, seed: int, source: ScoredFiles, cases: tuple[FaultCase, ...]
+) -> dict[str, Any]:
     """Return what became of one or two faults: delay until all are paged, places, kinds."""
     stream, judge = _ready(setup, seed, source)
     struck_ = tuple((case, _rows(case, setup, i)) for i, case in enumerate(cases))

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 FORMAT = "calodqm.contract/2"
 
+LIMITS = {
+    "bytes": codec.MAX_BYTES,
+    "json_bytes": json_form.MAX_JSON_BYTES,
+    "expanded_bytes": MAX_EXPANDED_BYTES,
+    "showers": block.MAX_SHOWERS,
+    "batches": MAX_BATCHES,
+    "further_columns": block.MAX_CONDITIONS,
+    "name_characters": block.MAX_NAME,
+    "span_ns": block.MAX_SPAN_NS,
+    "window_rows": block.MAX_SPREAD,
+}
+"""What a record may hold at most."""
+
 
 def told(
     geometry: Geometry, detector: Detector, conditions: Sequence[str], earliest_ns: int
@@ -34,47 +47,16 @@ def told(
     earliest_ns
         Earliest data time that is taken, ns since 1970 UTC.
     """
-    schema = contract.schema(geometry, conditions, seeds=True)
-    further = contract.Column(pa.float32(), "a further condition of the model, finite")
-    columns = [(field, contract.COLUMNS.get(field.name, further)) for field in schema]
     return {
         "format": FORMAT,
         "schema": block.SCHEMA,
-        "columns": [
-            {
-                "name": field.name,
-                "type": contract.type_name(field.type),
-                "meaning": column.meaning,
-                "needed": column.needed,
-            }
-            for field, column in columns
-        ],
+        "columns": _columns(contract.schema(geometry, conditions, seeds=True)),
         "metadata": [
             {"key": key, "meaning": text, "needed": key in contract.NEEDED}
             for key, text in contract.METADATA.items()
         ],
-        "limits": {
-            "bytes": codec.MAX_BYTES,
-            "json_bytes": json_form.MAX_JSON_BYTES,
-            "expanded_bytes": MAX_EXPANDED_BYTES,
-            "showers": block.MAX_SHOWERS,
-            "batches": MAX_BATCHES,
-            "further_columns": block.MAX_CONDITIONS,
-            "name_characters": block.MAX_NAME,
-            "span_ns": block.MAX_SPAN_NS,
-            "window_rows": block.MAX_SPREAD,
-            "earliest_ns": earliest_ns,
-            "energy_mev": E_MAX,
-        },
-        "geometry": {
-            "name": geometry.name,
-            "cells": geometry.n_cells,
-            "order": "layer after layer, each row after row",
-            "layers": [
-                {"name": layer.name, "first_cell": cut.start, "shape": list(layer.shape)}
-                for layer, cut in zip(geometry.layers, geometry.slices, strict=True)
-            ],
-        },
+        "limits": LIMITS | {"earliest_ns": earliest_ns, "energy_mev": E_MAX},
+        "geometry": _geometry(geometry),
         "detector": {
             "name": detector.name,
             "regions": [
@@ -83,6 +65,32 @@ def told(
             ],
             "channels": None if detector.channels is None else _channels(detector.channels),
         },
+    }
+
+
+def _columns(schema: pa.Schema) -> list[dict[str, Any]]:
+    further = contract.Column(pa.float32(), "a further condition of the model, finite")
+    columns = [(field, contract.COLUMNS.get(field.name, further)) for field in schema]
+    return [
+        {
+            "name": field.name,
+            "type": contract.type_name(field.type),
+            "meaning": column.meaning,
+            "needed": column.needed,
+        }
+        for field, column in columns
+    ]
+
+
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "name": geometry.name,
+        "cells": geometry.n_cells,
+        "order": "layer after layer, each row after row",
+        "layers": [
+            {"name": layer.name, "first_cell": cut.start, "shape": list(layer.shape)}
+            for layer, cut in zip(geometry.layers, geometry.slices, strict=True)
+        ],
     }
 
 

@@ -33,7 +33,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Resumption:
     """Where a log is gone on with."""
 
     begin: int
@@ -54,7 +54,7 @@ class Place:
         return 0 if self.again else max(0, self.follows - self.begin)
 
 
-def of_stream(fence: Fence, stream: Stream, log: Log) -> Place | None:
+def of_stream(fence: Fence, stream: Stream, log: Log) -> Resumption | None:
     """Return where a stream goes on after its last accepted range, None if nothing is known of it.
 
     A topic of another id is another topic; unless it holds, where the old one was left, the record
@@ -75,24 +75,24 @@ def _known(fence: Fence, stream: Stream) -> Known:
     return Known(end) if tail is None else Known(end, stream.id, tail.epoch, tail.last)
 
 
-def find(known: Known, id_: str, log: Log, topic: str, partition: int = 0) -> Place:
+def find(known: Known, id_: str, log: Log, topic: str, partition: int = 0) -> Resumption:
     """Return where the log of this name and id is gone on with after a place that was noted."""
     first, end = log.bounds(topic, partition)
     other = bool(known.id) and known.id != id_
     if not other and known.end <= first:
-        return Place(first, known.end)
+        return Resumption(first, known.end)
     if not other and not known.last and known.end <= end:  # there is nothing to compare
-        return Place(known.end, known.end)
+        return Resumption(known.end, known.end)
     there = None
     if known.last and first < known.end:
         there = _at(log, topic, partition, known.end - 1, known.end)
     if there is not None and digest(there) == known.last:
-        return Place(known.end, known.end)
+        return Resumption(known.end, known.end)
     newer = there is None or there.epoch > known.epoch
     if other or not newer or not id_:
-        return Place(first, known.end, again=True)
+        return Resumption(first, known.end, again=True)
     bounds = (first, min(end, known.end))
-    return Place(_parting(known.epoch, log, topic, partition, bounds), known.end)
+    return Resumption(_parting(known.epoch, log, topic, partition, bounds), known.end)
 
 
 def _parting(epoch: int, log: Log, topic: str, partition: int, bounds: tuple[int, int]) -> int:
@@ -113,7 +113,7 @@ def _parting(epoch: int, log: Log, topic: str, partition: int, bounds: tuple[int
     return low
 
 
-def words(stream: Stream, place: Place) -> list[str]:
+def words(stream: Stream, place: Resumption) -> list[str]:
     """Return what there is to be said of a place that is not the one that was noted."""
     where = f"{stream.topic}[{stream.partition}]"
     if place.again and place.begin != place.follows:

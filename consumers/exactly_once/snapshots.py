@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from consumers.exactly_once.resuming import Place
+    from consumers.exactly_once.resuming import Resumption
     from consumers.wire.letters import Letters
     from consumers.wire.record import Log, Sink
 
@@ -95,7 +95,7 @@ class Manifest:
     def __post_init__(self) -> None:
         Fence.from_json(self.fence)
 
-    def place(self, log: Log, windows_id: str) -> Place:
+    def place(self, log: Log, windows_id: str) -> Resumption:
         """Return where the windows topic is gone on with: it may be another by now."""
         known = Known(self.at, self.windows_id, self.epoch, self.last)
         return find(known, windows_id, log, topics.WINDOWS)
@@ -195,7 +195,7 @@ def _unpacked(packed: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompress(packed, MAX_STATE_BYTES)
 
 
-def fence_at(manifest: Manifest, place: Place) -> Fence:
+def fence_at(manifest: Manifest, place: Resumption) -> Fence:
     """Return the fence of a snapshot, for the windows topic as it is gone on with."""
     fence = Fence.from_json(manifest.fence)
     if place.again:  # tokens are places of the log that is gone

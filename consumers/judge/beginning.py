@@ -13,7 +13,7 @@ from consumers.wire import topics
 
 if TYPE_CHECKING:
     from consumers.exactly_once.contents import Contents
-    from consumers.exactly_once.resuming import Place
+    from consumers.exactly_once.resuming import Resumption
     from consumers.exactly_once.snapshots import Manifest
     from consumers.judge.revival import Revival
     from consumers.judge.state import JudgeState
@@ -25,7 +25,7 @@ class Beginning:
 
     state: JudgeState
     manifest: Manifest
-    where: Place
+    where: Resumption
     """In the windows topic."""
 
     live: int

@@ -11,7 +11,7 @@ from consumers.exactly_once.neighbours import of_another_group
 from consumers.exactly_once.resuming import of_stream, words
 from consumers.exactly_once.snapshots import Snapshots, read_back
 from consumers.score.pending_range import PendingRange
-from consumers.score.producer_counts import Counts
+from consumers.score.producer_counts import ProducerCounts
 from consumers.wire import topics
 from consumers.wire.ranges import Open, Stream, encode_open
 from consumers.wire.user_error import UserError
@@ -74,13 +74,13 @@ class Opening:
     def _stretch(self, stream: Stream, token: int, fence: Fence) -> PendingRange:
         """Return the stretch that goes on after the last range that counts."""
         place = of_stream(fence, stream, self.clients.log)
-        stretch = PendingRange(stream=stream, token=token, begin=None, counts=Counts())
+        stretch = PendingRange(stream=stream, token=token, begin=None, counts=ProducerCounts())
         if place is None:
             return stretch
         stretch.begin = place.begin
         if stream in fence.ends:
             tail = fence.tails.get(stream, stretch.tail)
-            stretch.counts = Counts.from_json(fence.seqs.get(stream, {}))
+            stretch.counts = ProducerCounts.from_json(fence.seqs.get(stream, {}))
             if place.begin == place.follows:
                 stretch.tail = tail
             else:

@@ -15,7 +15,7 @@ from consumers.wire.record import digest
 from monitor.judging.comparison import Joint
 
 if TYPE_CHECKING:
-    from consumers.score.producer_counts import Counts
+    from consumers.score.producer_counts import ProducerCounts
     from consumers.score.scoring import ModelsInForce
     from consumers.wire.block import Block
     from consumers.wire.ranges import Stream
@@ -38,7 +38,7 @@ class PendingRange:
     begin: int | None
     """Offset at which the next range begins; None before the first record was seen."""
 
-    counts: Counts
+    counts: ProducerCounts
     """What producers count; it goes on from stretch to stretch."""
 
     follows: int | None = None

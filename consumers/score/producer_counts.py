@@ -27,7 +27,7 @@ MAX_KEY = 64
 """Longest key that is kept as it is, bytes; of a longer one, a digest."""
 
 
-class Seen(NamedTuple):
+class Heard(NamedTuple):
     """What is known of one (producer, key)."""
 
     seq: int
@@ -38,10 +38,10 @@ class Seen(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class ProducerCounts:
     """Counts of the producers of one partition, in the order in which they were last heard."""
 
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, Heard] = field(default_factory=dict)
 
     def missing(self, block: Block, key: bytes | None) -> int | None:
         """Take note of a block; return how many before it are missing, None if nobody can tell.
@@ -55,7 +55,7 @@ class Counts:
         first_ns, last_ns = int(block.time_ns.min()), int(block.time_ns.max())
         known = self.seen.pop(name, None)
         if known is None:
-            self.seen[name] = Seen(block.seq, last_ns)
+            self.seen[name] = Heard(block.seq, last_ns)
             if len(self.seen) > MAX_COUNTED:
                 del self.seen[next(iter(self.seen))]
             return 0
@@ -65,7 +65,7 @@ class Counts:
             hole, newest = block.seq, block.seq
         else:  # sent again
             hole, newest = 0, known.seq
-        self.seen[name] = Seen(newest, max(known.until_ns, last_ns))
+        self.seen[name] = Heard(newest, max(known.until_ns, last_ns))
         return hole
 
     def to_json(self) -> dict[str, int | list[int]]:
@@ -73,12 +73,12 @@ class Counts:
         return {name: list(seen) for name, seen in self.seen.items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Counts:
+    def from_json(cls, values: Mapping[str, Any]) -> ProducerCounts:
         """Return the counts of plain values, less those that are none: of other versions."""
         found = {}
         for name, value in values.items():
             if isinstance(value, list) and len(value) == 2 and _are_whole(value):
-                found[name] = Seen(*value)
+                found[name] = Heard(*value)
         return cls(dict(list(found.items())[-MAX_COUNTED:]))
 
 

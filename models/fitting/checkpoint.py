@@ -20,7 +20,7 @@ class TrainingError(ValueError):
     """Options or showers that a model cannot be trained with."""
 
 
-class Place(NamedTuple):
+class Reached(NamedTuple):
     """Where a fit is after an epoch, but for the weights."""
 
     phase: int = 0
@@ -28,11 +28,11 @@ class Place(NamedTuple):
     best: float = math.inf
     since_best: int = 0
 
-    def after(self, loss: float, least_gain: float = 0.0) -> Place:
+    def after(self, loss: float, least_gain: float = 0.0) -> Reached:
         """Return the place after one more epoch, with this held-out loss; see `Phase`."""
         better = loss < (self.best if least_gain == 0 else self.best * (1 - least_gain))
         since = 0 if better else self.since_best + 1
-        return Place(self.phase, self.epoch + 1, min(loss, self.best), since)
+        return Reached(self.phase, self.epoch + 1, min(loss, self.best), since)
 
 
 _STATE = ("exp_avg", "exp_avg_sq", "step")
@@ -43,7 +43,7 @@ def tensors(
     optimiser: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     best: dict[str, Tensor],
-    place: Place,
+    place: Reached,
 ) -> dict[str, Tensor]:
     """Return what a fit with Adam is made of after an epoch, by name."""
     found = {f"now.{name}": value for name, value in module.state_dict().items()}
@@ -62,7 +62,7 @@ def save(path: Path, found: dict[str, Tensor], digest: bytes) -> None:
     partial.replace(path)
 
 
-def resume(path: Path | None, digest: bytes) -> tuple[Place, dict[str, Tensor]]:
+def resume(path: Path | None, digest: bytes) -> tuple[Reached, dict[str, Tensor]]:
     """Return the place and the tensors of a checkpoint; the start and none if there is none.
 
     Raises
@@ -71,7 +71,7 @@ def resume(path: Path | None, digest: bytes) -> tuple[Place, dict[str, Tensor]]:
         If it is damaged, or of another training than that of the digest.
     """
     if path is None or not path.exists():
-        return Place(), {}
+        return Reached(), {}
     try:
         saved: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -81,7 +81,7 @@ def resume(path: Path | None, digest: bytes) -> tuple[Place, dict[str, Tensor]]:
             f"{path}: of another training: its recipe, seed, showers or start are not these"
         )
     phase, epoch, best, since = saved["place"].tolist()
-    return Place(int(phase), int(epoch), best, int(since)), saved
+    return Reached(int(phase), int(epoch), best, int(since)), saved
 
 
 def restore(

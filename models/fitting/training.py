@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from models.fitting import checkpoint
-from models.fitting.checkpoint import Place, TrainingError
+from models.fitting.checkpoint import Reached, TrainingError
 from models.showers.pool import dither
 from models.showers.symmetries import Symmetry
 
@@ -162,7 +162,7 @@ def fit(
     for number, phase in enumerate(flow.phases()):
         if number < start.phase:
             continue
-        place = start if number == start.phase and saved else Place(number)
+        place = start if number == start.phase and saved else Reached(number)
         trainer.run(phase, place, saved, check)
         saved = {}
     rng = np.random.default_rng([options.seed, 7])
@@ -215,7 +215,7 @@ class _Trainer:
     def run(
         self,
         phase: Phase,
-        place: Place,
+        place: Reached,
         saved: dict[str, Tensor],
         check: Features,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from models.flows.compression import compress
 from models.flows.feature_checks import FeatureError
 from models.flows.features import FeatureMap
 from models.flows.floors import ALWAYS_LIT
-from models.flows.polynomials import censored_polynomials, log_odds, polynomials
+from models.flows.polynomials import DEGREE, censored_polynomials, log_odds, polynomials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,23 +49,13 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     FeatureError
         If fewer than 200 showers are given or a condition is missing.
     """
-    if showers.n < ENOUGH:
-        raise FeatureError(
-            f"{showers.n} showers are too few to fit features on; give {ENOUGH} or more"
-        )
-    missing = [name for name in condition_names if name not in showers.conditions]
-    if missing:
-        raise FeatureError(f"showers lack the conditions {missing}")
+    _check(showers, condition_names)
     energy = showers.cells.mean(axis=0, dtype=np.float64)
     empty = zeros(showers.cells, geometry)
-    unit = 2.0 * max(geometry.noise_mev, geometry.least_count_mev)
-    if unit == 0 and empty.any():  # all that is lit is signal, over decades
-        unit = 0.1 * float(np.median(showers.cells[showers.cells != 0]))
-    if unit <= 0:  # continuous cells: what a thousandth of the mean shower is lies near zero
-        unit = 1e-3 * float(energy.sum())
+    unit = _unit(showers.cells, energy, empty, geometry)
     core = _core(energy, geometry)
     core_energy = (showers.cells @ core.T).astype(np.float64)
-    layer_unit = unit * np.sqrt(core.sum(axis=1, dtype=np.float64))
+    cores = _Cores(core, core_energy, unit * np.sqrt(core.sum(axis=1, dtype=np.float64)))
     calibration = _calibration(core_energy, showers.e_inc, geometry)
     e_rec = np.maximum(core_energy @ calibration[1:] + calibration[0], 1e-3 * float(energy.sum()))
     raw = np.column_stack([np.log(e_rec), *(showers.conditions[name] for name in condition_names)])
@@ -73,52 +63,135 @@ def fit(showers: Showers, geometry: Geometry, condition_names: tuple[str, ...] =
     standard = (raw - scale[0]) / scale[1]
     limits = np.quantile(standard, [0.001, 0.999], axis=0)
     c = np.clip(standard[:, 0], *limits[:, 0])
-    import torch  # noqa: PLC0415  a judge has none
-
-    y = compress(torch.from_numpy(showers.cells / np.float32(unit))).numpy()
-    layers = np.arcsinh(core_energy / layer_unit)
-    sparse: dict[str, Any] = {}
     if empty.any():
-        lit = (showers.cells != 0) | ~empty
-        dark = core_energy == 0
-        # Cells that are never empty may add up to nothing, but that is a number like any other.
-        dark &= (dark.mean(axis=0) > EMPTY_THERE) & (core @ ~empty == 0)
-        floor = _floors(showers.cells, empty, dark.any(axis=0), geometry)
-        known = np.where(floor > ALWAYS_LIT, floor, -np.inf)
-        of_cells = known[geometry.n_layers - 1 :] / unit
-        of_cells = np.where(np.isfinite(of_cells), compress(torch.from_numpy(of_cells)), -np.inf)
-        cell_mean, cell_log_scale = censored_polynomials(
-            y, lit, of_cells, c, geometry.layer_of_cell
-        )
-        of_layers = np.concatenate([[-np.inf], known[: geometry.n_layers - 1] / layer_unit[1:]])
-        layer_mean, layer_log_scale = censored_polynomials(
-            layers, ~dark, np.arcsinh(of_layers), c, np.arange(geometry.n_layers)
-        )
-        sparse = {"floor_mev": floor, "cell_odds": log_odds(lit, c)}
+        curves = _censored_curves(showers.cells, cores, empty, unit, c, geometry)
     else:
-        cell_mean, cell_log_scale = polynomials(y, c)
-        layer_mean, layer_log_scale = polynomials(layers, c)
-    layer_mean[:, 0] = layer_log_scale[:, 0] = 0
-    known = ~np.isnan(showers.e_inc)
-    if known.sum() >= ENOUGH:
-        e_inc = showers.e_inc[known].astype(np.float64)
-        at = np.clip((np.log(e_inc) - scale[0, 0]) / scale[1, 0], *limits[:, 0])
-        mean, log_scale = polynomials(np.log(e_rec[known] / e_inc)[:, None], at)
-        layer_mean[:, :1], layer_log_scale[:, :1] = mean, log_scale
+        curves = _curves(showers.cells, cores, unit, c)
+    mean, log_scale = _response(showers.e_inc, e_rec, scale, limits)
+    curves["layer_mean"][:, :1], curves["layer_log_scale"][:, :1] = mean, log_scale
     return FeatureMap(
         unit_mev=np.array([unit]),
         core=core,
-        layer_unit_mev=layer_unit,
+        layer_unit_mev=cores.unit_mev,
         calibration=calibration,
         scale=scale,
         limits=limits,
-        cell_mean=cell_mean,
-        cell_log_scale=cell_log_scale,
-        layer_mean=layer_mean,
-        layer_log_scale=layer_log_scale,
         condition_names=condition_names,
-        **sparse,
+        **curves,
     )
+
+
+class _Cores(NamedTuple):
+    """The cores of L layers, in N showers."""
+
+    cells: NDArray[np.float32]
+    """1 for the cells of a core, shape (L, V)."""
+
+    energy: NDArray[np.float64]
+    """MeV, shape (N, L)."""
+
+    unit_mev: NDArray[np.float64]
+    """Shape (L,)."""
+
+
+def _check(showers: Showers, condition_names: tuple[str, ...]) -> None:
+    if showers.n < ENOUGH:
+        raise FeatureError(
+            f"{showers.n} showers are too few to fit features on; give {ENOUGH} or more"
+        )
+    missing = [name for name in condition_names if name not in showers.conditions]
+    if missing:
+        raise FeatureError(f"showers lack the conditions {missing}")
+
+
+def _unit(
+    cells: NDArray[np.float32],
+    energy: NDArray[np.float64],
+    empty: NDArray[np.bool_],
+    geometry: Geometry,
+) -> float:
+    """Return the energy, MeV, from which on a cell is compressed."""
+    unit = 2.0 * max(geometry.noise_mev, geometry.least_count_mev)
+    if unit == 0 and empty.any():  # all that is lit is signal, over decades
+        unit = 0.1 * float(np.median(cells[cells != 0]))
+    if unit <= 0:  # continuous cells: what a thousandth of the mean shower is lies near zero
+        unit = 1e-3 * float(energy.sum())
+    return unit
+
+
+def _compressed(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    import torch  # noqa: PLC0415  a judge has none
+
+    found: NDArray[np.floating[Any]] = compress(torch.from_numpy(values)).numpy()
+    return found
+
+
+def _curves(
+    cells: NDArray[np.float32], cores: _Cores, unit: float, c: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Return means and scales of cells and layers that are always lit, as polynomials of `c`."""
+    cell_mean, cell_log_scale = polynomials(_compressed(cells / np.float32(unit)), c)
+    layer_mean, layer_log_scale = polynomials(np.arcsinh(cores.energy / cores.unit_mev), c)
+    return {
+        "cell_mean": cell_mean,
+        "cell_log_scale": cell_log_scale,
+        "layer_mean": layer_mean,
+        "layer_log_scale": layer_log_scale,
+    }
+
+
+def _censored_curves(
+    cells: NDArray[np.float32],
+    cores: _Cores,
+    empty: NDArray[np.bool_],
+    unit: float,
+    c: NDArray[np.float64],
+    geometry: Geometry,
+) -> dict[str, Any]:
+    """Return the same where cells may be unlit, with their floors and the odds that they are lit."""
+    lit = (cells != 0) | ~empty
+    dark = cores.energy == 0
+    # Cells that are never empty may add up to nothing, but that is a number like any other.
+    dark &= (dark.mean(axis=0) > EMPTY_THERE) & (cores.cells @ ~empty == 0)
+    floor = _floors(cells, empty, dark.any(axis=0), geometry)
+    known = np.where(floor > ALWAYS_LIT, floor, -np.inf)
+    of_cells = known[geometry.n_layers - 1 :] / unit
+    of_cells = np.where(np.isfinite(of_cells), _compressed(of_cells), -np.inf)
+    cell_mean, cell_log_scale = censored_polynomials(
+        _compressed(cells / np.float32(unit)), lit, of_cells, c, geometry.layer_of_cell
+    )
+    of_layers = np.concatenate([[-np.inf], known[: geometry.n_layers - 1] / cores.unit_mev[1:]])
+    layers = np.arcsinh(cores.energy / cores.unit_mev)
+    layer_mean, layer_log_scale = censored_polynomials(
+        layers, ~dark, np.arcsinh(of_layers), c, np.arange(geometry.n_layers)
+    )
+    return {
+        "cell_mean": cell_mean,
+        "cell_log_scale": cell_log_scale,
+        "layer_mean": layer_mean,
+        "layer_log_scale": layer_log_scale,
+        "floor_mev": floor,
+        "cell_odds": log_odds(lit, c),
+    }
+
+
+def _response(
+    e_inc: NDArray[np.float32],
+    e_rec: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    limits: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and log scale of the response, which is what layer 0 has, each of shape (P, 1).
+
+    The energy of layer 0 is a condition. Nothing is taken off where too few true energies are known.
+    """
+    known = ~np.isnan(e_inc)
+    if known.sum() < ENOUGH:
+        nothing = np.zeros((DEGREE + 1, 1), np.float32)
+        return nothing, nothing
+    true = e_inc[known].astype(np.float64)
+    at = np.clip((np.log(true) - scale[0, 0]) / scale[1, 0], *limits[:, 0])
+    return polynomials(np.log(e_rec[known] / true)[:, None], at)
 
 
 def zeros(cells: NDArray[np.float32], geometry: Geometry) -> NDArray[np.bool_]:

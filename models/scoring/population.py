@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,8 +80,7 @@ def build(
     _, shower = np.unique(population.shower, return_inverse=True)
     if sums is None:
         ends = inner_edges(population.e_rec, n_cells) if inner is None else inner
-        sums = Sums.empty(ends, geometry, population.latents.shape[1])
-        sums.add(population.e_rec, population.latents, population.cells)
+        sums = _sums(population, geometry, ends)
     n_cells = sums.n_cells
     cell = sums.cell(population.e_rec)
     images = len(shower) / (int(shower.max()) + 1)
@@ -99,20 +98,14 @@ def build(
     by_own = last.p_values(combined, cell)
     if population.conditions is not None:
         by_own = of_last(by_own, population.conditions, np.arange(2))
-    blind = np.zeros(len(p), np.int64)
-    if population.response is not None:
-        blind = (~population.response).astype(np.int64)
+    blind = _blind(population)
     rows = np.arange(len(p))
     p_all = np.column_stack([p, whole[rows, blind]])
     n_ref, count_counts = _effective_counts(p_all[:, -1], cell, shower, n_cells)
     n_cut, cut_counts = _effective_counts(by_own[rows, blind], cell, shower, n_cells)
     return ReferenceTable(
         edges=np.array([0.0, *sums.inner, np.inf]),
-        median=np.concatenate([single.median, last.median], axis=1),
-        mad=np.concatenate([single.mad, last.mad], axis=1),
-        counts=np.concatenate([single.counts, last.counts], axis=1),
-        log_tail=np.concatenate([single.log_tail, last.log_tail], axis=1),
-        pooling_p=np.concatenate([single.pooling_p, last.pooling_p], axis=1),
+        **_joined(single, last),
         n_cut=n_cut,
         cut_counts=cut_counts,
         n_ref=n_ref,
@@ -126,6 +119,28 @@ def build(
         origin=origin,
         levelling=_beside(of_single, of_last),
     )
+
+
+def _blind(population: Population) -> NDArray[np.int64]:
+    """Return 1 for showers whose response is not known, shape (N,)."""
+    if population.response is None:
+        return np.zeros(len(population.scores), np.int64)
+    return (~population.response).astype(np.int64)
+
+
+def _sums(population: Population, geometry: Geometry, inner: NDArray[np.float64]) -> Sums:
+    sums = Sums.empty(inner, geometry, population.latents.shape[1])
+    sums.add(population.e_rec, population.latents, population.cells)
+    return sums
+
+
+def _joined(single: Tables, combined: Tables) -> dict[str, NDArray[Any]]:
+    """Return the tables of all scores, the single ones first."""
+    names = ("median", "mad", "counts", "log_tail", "pooling_p")
+    return {
+        name: np.concatenate([getattr(each, name) for each in (single, combined)], axis=1)
+        for name in names
+    }
 
 
 def _levelled(

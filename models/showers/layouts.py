@@ -75,7 +75,7 @@ class Reading:
                 raise TableError(f"unit {unit!r}: one of {', '.join(UNITS)}")
 
 
-class Place(NamedTuple):
+class ColumnPath(NamedTuple):
     """Where a column is."""
 
     table: str
@@ -93,17 +93,17 @@ class Layout:
     n: int
     """Showers."""
 
-    cells: Mapping[Place, int]
+    cells: Mapping[ColumnPath, int]
     """In the order of the layers, with the cells of each."""
 
     cells_unit: float
     """MeV."""
 
-    energy: Place | None
+    energy: ColumnPath | None
     energy_unit: float
     """MeV."""
 
-    others: Mapping[str, Place] = field(default_factory=dict)
+    others: Mapping[str, ColumnPath] = field(default_factory=dict)
     """Conditions, `STREAM` and `SEED`."""
 
 
@@ -131,11 +131,11 @@ def layout(contents: Contents, geometry: Geometry, said: Reading) -> Layout:
         _check_numbers(table, name, n)
     return Layout(
         n=n,
-        cells={Place(at, name): width for name, width in zip(names, widths, strict=True)},
+        cells={ColumnPath(at, name): width for name, width in zip(names, widths, strict=True)},
         cells_unit=UNITS[said.cells_unit or "MeV"],
         energy=energy,
         energy_unit=UNITS[said.energies_unit or unit],
-        others={name: Place(at, name) for name in wanted},
+        others={name: ColumnPath(at, name) for name in wanted},
     )
 
 
@@ -152,7 +152,7 @@ def _cells(contents: Contents, said: Reading) -> tuple[str, list[str]]:
         places = " and ".join(f"`{at or '/'}`" for at in found)
         raise TableError(f"showers in {places}: say which by --table")
     if not found:
-        numbers = [str(Place(at, name)) for at, name in _numbers(contents)]
+        numbers = [str(ColumnPath(at, name)) for at, name in _numbers(contents)]
         others = ", ".join(sorted(numbers)[:8]) or "no numeric columns"
         raise TableError(f"has neither `showers` nor `layer_0`, but {others}")
     return next(iter(found.items()))
@@ -165,11 +165,11 @@ def _named(table: Table) -> list[str]:
     return sorted(found, key=lambda name: int(name[6:])) if "layer_0" in found else []
 
 
-def _numbers(contents: Contents) -> Iterator[Place]:
+def _numbers(contents: Contents) -> Iterator[ColumnPath]:
     for at, table in contents.tables.items():
         for name, column in table.columns.items():
             if not column.other:
-                yield Place(at, name)
+                yield ColumnPath(at, name)
 
 
 def _check_numbers(table: Table, name: str, n: int) -> None:
@@ -228,7 +228,7 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _energy(
     contents: Contents, at: str, said: Reading, *, calogan: bool
-) -> tuple[Place | None, str]:
+) -> tuple[ColumnPath | None, str]:
     """Return where the incident energies are, and their unit."""
     columns = contents.tables[at].columns
     known = ENERGIES | (dict([CALOGAN_ENERGY]) if calogan else {})
@@ -239,7 +239,7 @@ def _energy(
         return place, known.get(place.column, "MeV")
     for name, unit in known.items():
         if name in columns:
-            return Place(at, name), unit
+            return ColumnPath(at, name), unit
     if said.energy:
         raise TableError(f"has no column `{said.energy}` of incident energies")
     alike = [str(place) for place in _alike(contents)]
@@ -251,16 +251,16 @@ def _energy(
     return None, "MeV"
 
 
-def _place(contents: Contents, at: str, path: str) -> Place | None:
+def _place(contents: Contents, at: str, path: str) -> ColumnPath | None:
     """Return the column of a path, or of a name in the table of the showers, if there is one."""
     inside, _, column = path.rpartition("/")
-    for place in (Place(at, path), Place(inside or at, column)):
+    for place in (ColumnPath(at, path), ColumnPath(inside or at, column)):
         if place.table in contents.tables and place.column in contents.tables[place.table].columns:
             return place
     return None
 
 
-def _alike(contents: Contents) -> list[Place]:
+def _alike(contents: Contents) -> list[ColumnPath]:
     """Return the columns whose names say that they may be incident energies."""
     found = []
     for at, table in contents.tables.items():
@@ -268,10 +268,10 @@ def _alike(contents: Contents) -> list[Place]:
             plain = re.sub(r"[^a-z]+", "_", name.lower()).strip("_")
             near = get_close_matches(plain, LIKE_ENERGIES, cutoff=0.88)
             if near or plain.replace("_", "") in {"e", "einc", "etrue", "egen", "ebeam"}:
-                found.append(Place(at, name))
+                found.append(ColumnPath(at, name))
     return found
 
 
-def _check_energy(contents: Contents, place: Place | None, n: int) -> None:
+def _check_energy(contents: Contents, place: ColumnPath | None, n: int) -> None:
     if place is not None:
         _check_numbers(contents.tables[place.table], place.column, n)

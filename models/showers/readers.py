@@ -10,7 +10,7 @@ import numpy as np
 
 from models.showers.batch import Showers, ShowersError, concatenate
 from models.showers.containers import open_tables
-from models.showers.layouts import SEED, Layout, Place, Reading, layout
+from models.showers.layouts import SEED, ColumnPath, Layout, Reading, layout
 from models.showers.recordings import Bad, Piece, Recording
 from models.showers.tables import TableError, Values
 
@@ -88,7 +88,7 @@ class ShowerFile:
             if at < stop:
                 raise TableError(f"ends at row {at} of {stop}")
 
-    def _columns(self, start: int, stop: int, size: int) -> Iterator[dict[Place, Values]]:
+    def _columns(self, start: int, stop: int, size: int) -> Iterator[dict[ColumnPath, Values]]:
         """Yield pieces of all columns, whichever tables they are of."""
         widths = dict(self.layout.cells)
         widths |= dict.fromkeys(self.layout.others.values(), 1)
@@ -101,7 +101,7 @@ class ShowerFile:
             of_tables.append((at, table.pieces(mine, start, stop, size)))
         for pieces in zip(*(piece for _, piece in of_tables), strict=True):
             yield {
-                Place(at, name): values
+                ColumnPath(at, name): values
                 for (at, _), piece in zip(of_tables, pieces, strict=True)
                 for name, values in piece.items()
             }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from models.showers.batch import E_MAX, Showers
-from models.showers.layouts import SEED, STREAM, Layout, Place
+from models.showers.layouts import SEED, STREAM, ColumnPath, Layout
 from models.showers.tables import NULL, TableError, Values
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Recording:
 class Piece:
     """Some rows of all columns of a layout, and what is wrong with them."""
 
-    def __init__(self, form: Layout, columns: Mapping[Place, Values], at: int) -> None:
+    def __init__(self, form: Layout, columns: Mapping[ColumnPath, Values], at: int) -> None:
         self._form, self._columns, self._at = form, columns, at
         self.n = len(next(iter(columns.values())).values)
         self._bad: dict[int, Bad] = {}
@@ -144,14 +144,14 @@ class Piece:
         self._check(place.column, energy, wrong, faults, f"is not in (0, {E_MAX:g}] MeV")
         return e_inc
 
-    def _condition(self, name: str, place: Place) -> NDArray[np.float32]:
+    def _condition(self, name: str, place: ColumnPath) -> NDArray[np.float32]:
         numbers, faults = self._columns[place]
         with np.errstate(over="ignore"):
             values: NDArray[np.float32] = numbers[:, 0].astype(np.float32)
         self._check(name, values, ~np.isfinite(values), faults, "is not finite")
         return values
 
-    def _stream(self, name: str, place: Place) -> NDArray[Any]:
+    def _stream(self, name: str, place: ColumnPath) -> NDArray[Any]:
         numbers, faults = self._columns[place]
         values, kind = numbers[:, 0], np.dtype(KINDS[name])
         if name == "time":

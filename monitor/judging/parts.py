@@ -159,17 +159,6 @@ def assemble(
     )
     cases = Casebook(places, Crossings(places, page_at, warn_at, reporter.likely))
     sections = Lumisections(places, settings.min_showers, settings.model, settings.software)
-    channels = None
-    if detector.channels is not None:
-        channels = ChannelMonitor(
-            detector.channels,
-            places,
-            expectation,
-            settings,
-            clock,
-            reporter.reference,
-            detector.known_bad,
-        )
     return Parts(
         settings=settings,
         places=places,
@@ -186,5 +175,21 @@ def assemble(
         sections=sections,
         attribution=Attribution(sections),
         statements=Statements(cases, reporter, clock, crew),
-        channels=channels,
+        channels=_channels(places, expectation, settings, clock, reporter),
+    )
+
+
+def _channels(
+    places: Places,
+    expectation: Expectation,
+    settings: MonitorSettings,
+    clock: Clock,
+    reporter: Reporter,
+) -> ChannelMonitor | None:
+    """Return what watches the channels, None where the detector says none."""
+    channels, known_bad = places.detector.channels, places.detector.known_bad
+    if channels is None:
+        return None
+    return ChannelMonitor(
+        channels, places, expectation, settings, clock, reporter.reference, known_bad
     )

@@ -61,19 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play good data, then a fault, until told to stop; 1 if an alarm was missed or false."""
     detector = detector_files.detector_of(environment.load({}))
-    regions = {region.name: region.id for region in detector.regions}
-    channels = detector.channels
-    knows = None if channels is None else channels.knows
-    try:
-        fault = None if args.no_fault else fault_form.parse(args.fault, regions, knows)
-    except faults.FaultError as error:
-        raise UserError(str(error)) from None
-    struck = _struck(fault, detector) if fault else []
-    scene = Scene(
-        struck,
-        args.fault_at if fault else float("inf"),
-        "no fault" if args.no_fault else args.fault,
-    )
+    scene = _scene(args, detector)
     console = Console(stderr=args.json)
     teller = demo_screen.teller(console)
     teller.begin("Starting broker, detector, score worker and judge ...")
@@ -108,6 +96,19 @@ def run(args: argparse.Namespace) -> int:
     return scene.verdict(args)
 
 
+def _scene(args: argparse.Namespace, detector: Detector) -> Scene:
+    """Return what is played: good data, and from some time on the fault."""
+    if args.no_fault:
+        return Scene([], float("inf"), "no fault")
+    regions = {region.name: region.id for region in detector.regions}
+    knows = None if detector.channels is None else detector.channels.knows
+    try:
+        fault = fault_form.parse(args.fault, regions, knows)
+    except faults.FaultError as error:
+        raise UserError(str(error)) from None
+    return Scene(_struck(fault, detector), args.fault_at, args.fault)
+
+
 def _struck(fault: faults.Fault, detector: Detector) -> list[str]:
     """Return the names of the regions that a fault strikes; empty for the whole detector."""
     names = {region.id: region.name for region in detector.regions}
@@ -126,29 +127,12 @@ def _play(
     teller: Teller,
 ) -> None:
     """Start the detector once the monitor is ready, and tell what happens until the end."""
-    bootstrap = program.settings.bootstrap
     while scene.standing is None and not program.stopping.wait(0.1):
         broker.check()
     scene.start_s = int(time.time()) + START_S
-    start = datetime.fromtimestamp(scene.start_s, UTC).isoformat()
-    command = [
-        *(
-            "simulate",
-            "--data-time-start",
-            start,
-            "--bootstrap",
-            bootstrap,
-            "--source",
-            str(args.source),
-        ),
-        *("--rate", str(args.rate), "--producer", "demo"),
-        *("--artefact", str(program.settings.artefact)),
-        *reading.words(args),
-    ]
-    if not args.no_fault:
-        command += ["--fault", f"{args.fault}@{args.fault_at:g}"]
+    words = _simulate(args, program, datetime.fromtimestamp(scene.start_s, UTC).isoformat())
     producer = children.start(
-        children.calodqm(*command), output=subprocess.DEVNULL, errors=sys.stderr.buffer
+        children.calodqm(*words), output=subprocess.DEVNULL, errors=sys.stderr.buffer
     )
     ended = time.monotonic() + (args.seconds or float("inf"))
     scene.say(_memory(broker, args.rate), "bright_black")
@@ -164,6 +148,17 @@ def _play(
                     break
     finally:
         children.stop(producer)
+
+
+def _simulate(args: argparse.Namespace, program: Program, start: str) -> list[str]:
+    """Return the words of the command that is the simulated detector."""
+    words = [
+        *("simulate", "--data-time-start", start, "--bootstrap", program.settings.bootstrap),
+        *("--source", str(args.source), "--rate", str(args.rate), "--producer", "demo"),
+        *("--artefact", str(program.settings.artefact)),
+        *reading.words(args),
+    ]
+    return words if args.no_fault else [*words, "--fault", f"{args.fault}@{args.fault_at:g}"]
 
 
 def _memory(broker: EmbeddedBroker, rate: float) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.fitting import training
     from models.fitting.recipe import Recipe
+    from models.fitting.training import Session
+    from models.scoring.artefact import Artefact
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,16 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, certify, save; print where the artefact is and what it is worth."""
-    import torch  # noqa: PLC0415  takes seconds
-
-    from models.fitting import recipe as recipes  # noqa: PLC0415
-    from models.fitting.acceptance import Unfit, accepted  # noqa: PLC0415
-    from models.fitting.checkpoint import TrainingError  # noqa: PLC0415
-    from models.fitting.training import Session  # noqa: PLC0415
-    from models.scoring.scorer import pick_device  # noqa: PLC0415
-
     _check(args)
     if args.threads is not None:
+        import torch  # noqa: PLC0415  takes seconds
+
         torch.set_num_threads(args.threads)
     geometry = _geometry(args.geometry)
     over = {"epochs": args.epochs, "seed": args.seed}
@@ -100,25 +96,47 @@ def run(args: argparse.Namespace) -> int:
     test = None if args.test is None else files.showers(args.test)
     anomalies = files.named(strange)
     args.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = args.out / "checkpoint.safetensors"
     if not args.resume:
         _drop(args.out)
+
+    def trained(session: Session) -> Artefact:
+        from models.fitting import recipe as recipes  # noqa: PLC0415
+        from models.fitting.acceptance import accepted  # noqa: PLC0415
+
+        made = recipes.prepare(
+            recipe,
+            files.pool(args.data),
+            geometry,
+            session,
+            certify=files.pool(args.certify) if args.certify else None,
+            start=start,
+            card={"files": [_told(path) for path in (*args.data, *args.certify)]},
+        )
+        made = accepted(made, args.despite)
+        if test is None:
+            return made
+        of_test = {"device": args.device, "out": args.out, "despite": args.despite}
+        return inputs.examined(made, test, anomalies, **of_test)
+
+    made = _shown(trained, args)
+    made.save(args.out)
+    _drop(args.out)
+    print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
+    return 0
+
+
+def _shown(trained: Callable[[Session], Artefact], args: argparse.Namespace) -> Artefact:
+    """Return what is trained, with its progress shown, and faults said in a line."""
+    from models.fitting.acceptance import Unfit  # noqa: PLC0415
+    from models.fitting.checkpoint import TrainingError  # noqa: PLC0415
+    from models.fitting.training import Session  # noqa: PLC0415
+    from models.scoring.scorer import pick_device  # noqa: PLC0415
+
+    checkpoint = args.out / "checkpoint.safetensors"
     bar, progress = _progress()
     try:
         with bar:
-            made = recipes.prepare(
-                recipe,
-                files.pool(args.data),
-                geometry,
-                Session(pick_device(args.device), progress, checkpoint, args.mixed),
-                certify=files.pool(args.certify) if args.certify else None,
-                start=start,
-                card={"files": [_told(path) for path in (*args.data, *args.certify)]},
-            )
-            made = accepted(made, args.despite)
-            if test is not None:
-                of_test = {"device": args.device, "out": args.out, "despite": args.despite}
-                made = inputs.examined(made, test, anomalies, **of_test)
+            return trained(Session(pick_device(args.device), progress, checkpoint, args.mixed))
     except Unfit as error:
         kept = f"; with --resume it need not be trained again: {checkpoint}"
         raise UserError(f"{error}{kept}") from None
@@ -126,10 +144,6 @@ def run(args: argparse.Namespace) -> int:
         raise
     except (TrainingError, ValueError) as error:
         raise UserError(str(error)) from None
-    made.save(args.out)
-    _drop(args.out)
-    print(f"{args.out}: {made.family} {made.version}, hash {made.hash[:12]}")
-    return 0
 
 
 def _told(path: Path) -> str:

@@ -28,6 +28,15 @@ def detector() -> Json:
     maps.latent_map(layout, (12, 18), "square")
     maps.moments(layout, (12, 9))
     maps.spectra(layout)
+    _strangeness(layout)
+    _numbers(layout)
+    _trust(layout)
+    _channels(layout)
+    return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)
+
+
+def _strangeness(layout: Layout) -> None:
+    """Add how strange showers are, and how many more than expected."""
     layout.add(
         "heatmap", "How strange showers are", (12, 9),
         query(f"sum by (le) (increase(calodqm_anomaly_score_bucket{{{REGION}}}[$__rate_interval]))",
@@ -52,6 +61,10 @@ def detector() -> Json:
         text="The p-value spectrum in three numbers: all 1 if it is flat. Only the smallest level "
         "rises with rare faults; all rise with drifts.", unit="none", min=0,
     )  # fmt: skip
+
+
+def _numbers(layout: Layout) -> None:
+    """Add how many showers come, and how many cannot be judged."""
     layout.lines(
         "Showers a second, by region", (12, 8),
         query(f"region:calodqm_showers_scored:rate1m{{{REGION}}}", "{{region}}"),
@@ -65,6 +78,10 @@ def detector() -> Json:
         text="Nothing, on a good day. Outside of the model: energies or conditions that it was not "
         "trained on.", unit="none", min=0,
     )  # fmt: skip
+
+
+def _trust(layout: Layout) -> None:
+    """Add what tells whether the monitor itself can be believed."""
     layout.lines(
         "Live reference against the certified one", (12, 8),
         query(f"max(calodqm_reference_distance{{{HERE}}})", "distance"),
@@ -80,6 +97,10 @@ def detector() -> Json:
         "would miss real ones.", unit="percentunit", min=0, max=1,
         noValue="No self-test in these hours",
     )  # fmt: skip
+
+
+def _channels(layout: Layout) -> None:
+    """Add the read-out channels."""
     layout.lines(
         "Read-out channels at fault, by region", (12, 8),
         query(f"max by (region) (calodqm_channels_faulty{{{REGION}}})", "{{region}}"),
@@ -108,4 +129,3 @@ def detector() -> Json:
         text="Masked or known to be bad; and the data-seconds until half of those that cannot be "
         "told dead yet can be.", unit="none", min=0, noValue=NO_CHANNELS,
     )  # fmt: skip
-    return dashboard("detector", "Detector", "Regions over time, p-values, references.", layout)

@@ -18,6 +18,18 @@ from monitor.display.boards.panels import (
 def operations() -> Json:
     """Return what the operator looks at."""
     layout = Layout()
+    _state(layout)
+    _speed(layout)
+    _counts(layout)
+    _doubts(layout)
+    _in_force(layout)
+    return dashboard(
+        "operations", "Operations", "Throughput, lag, state, versions, budget.", layout
+    )
+
+
+def _state(layout: Layout) -> None:
+    """Add, in single numbers, who is at work and how far behind."""
     layout.stat(
         "Processes up", 4, query(f'count(up{{job="calodqm",{HERE}}} == 1) or vector(0)'),
         text="Workers and judges that Prometheus reaches.", unit="none",
@@ -48,6 +60,10 @@ def operations() -> Json:
         text="By the time watched, at one in so many days.", unit="none", decimals=2,
         options={"colorMode": "none"},
     )  # fmt: skip
+
+
+def _speed(layout: Layout) -> None:
+    """Add how much is done, and how long it takes."""
     layout.lines(
         "Showers a second, by process", (12, 8),
         query(f"sum by (instance) (rate(calodqm_showers_scored_total{{{HERE}}}[1m]))", "{{instance}}"),
@@ -69,6 +85,10 @@ def operations() -> Json:
         query(f"histogram_quantile(0.99, sum by (le) (rate(calodqm_shower_age_seconds_bucket{{{HERE}}}[5m])))", "99 %", "B"),
         text="From the time of a batch's newest shower.", unit="s", min=0,
     )  # fmt: skip
+
+
+def _counts(layout: Layout) -> None:
+    """Add what comes, what is refused, and what is left out."""
     layout.lines(
         "Showers in a batch", (8, 8),
         query(f"sum(rate(calodqm_batch_showers_sum{{{HERE}}}[1m])) / sum(rate(calodqm_batch_showers_count{{{HERE}}}[1m]))", "mean"),
@@ -94,6 +114,10 @@ def operations() -> Json:
         query(f"sum(rate(calodqm_windows_late_total{{{HERE}}}[1m]))", "late windows", "C"),
         text="Fenced ranges are normal when partitions move; a gap is lost data.", unit="none", min=0,
     )  # fmt: skip
+
+
+def _doubts(layout: Layout) -> None:
+    """Add what nobody answers for, what is waited for, and what is tried again."""
     layout.lines(
         "Unknown, and astray", (8, 8),
         query(f"max(calodqm_partitions_unknown{{{HERE}}})", "partitions unknown"),
@@ -125,6 +149,10 @@ def operations() -> Json:
         query(f'process_resident_memory_bytes{{job="calodqm",{HERE}}}', "{{instance}}"),
         text="Flat after the first minutes.", unit="bytes", min=0,
     )  # fmt: skip
+
+
+def _in_force(layout: Layout) -> None:
+    """Add what scores, what it is measured against, and what fires."""
     facts(layout, "Models in force", (8, 7), f"count by (family, version, sha256) (calodqm_model_info{{{HERE}}})",
           "More than one for longer than a roll-out is an alert.", "processes")  # fmt: skip
     facts(layout, "Reference in force", (6, 7), f"count by (origin, id) (calodqm_reference_info{{{HERE}}})",
@@ -132,9 +160,6 @@ def operations() -> Json:
     facts(layout, "Alerts firing", (10, 7),
           'max by (alertname, severity, place, region) (ALERTS{alertstate="firing",alertname=~"Calo.+"})',
           "As Prometheus sees them, before Alertmanager groups and inhibits.", "")  # fmt: skip
-    return dashboard(
-        "operations", "Operations", "Throughput, lag, state, versions, budget.", layout
-    )
 
 
 def facts(

@@ -18,6 +18,22 @@ from monitor.display.boards.panels import (
     steps,
 )
 
+ALARM_COLUMNS = {
+    "id": "organize",
+    "options": {
+        "excludeByName": {"Time": True},
+        "indexByName": {"severity": 0, "place": 1, "kind": 2, "Value #B": 3, "Value #A": 4},
+        "renameByName": {"Value #A": "odds, 10^", "Value #B": "since"},
+    },
+}
+"""The columns of the table of alarms, in their order."""
+
+SEVERITIES = (
+    ("page", "PAGE", BAD),
+    ("warning", "warning", MEDIUM),
+    ("ticket", "ticket", NULL),
+)
+
 
 def quality_timeline(layout: Layout, size: tuple[int, int]) -> None:
     """Add every region's verdict over time."""
@@ -62,23 +78,7 @@ def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
         text="What the judge holds to be real. Odds of 12 mean 10^12 to 1 against chance.",
         noValue="No open alarm is told",
         options={"showHeader": True, "cellHeight": "lg"},
-        transformations=[
-            {"id": "merge", "options": {}},
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": {"Time": True},
-                    "indexByName": {
-                        "severity": 0,
-                        "place": 1,
-                        "kind": 2,
-                        "Value #B": 3,
-                        "Value #A": 4,
-                    },
-                    "renameByName": {"Value #A": "odds, 10^", "Value #B": "since"},
-                },
-            },
-        ],
+        transformations=[{"id": "merge", "options": {}}, ALARM_COLUMNS],
         overrides=[
             {
                 "matcher": {"id": "byName", "options": "since"},
@@ -88,16 +88,7 @@ def alarm_table(layout: Layout, size: tuple[int, int]) -> None:
                 "matcher": {"id": "byName", "options": "severity"},
                 "properties": [
                     {"id": "custom.cellOptions", "value": {"type": "color-background"}},
-                    {
-                        "id": "mappings",
-                        "value": mapped(
-                            (
-                                ("page", "PAGE", BAD),
-                                ("warning", "warning", MEDIUM),
-                                ("ticket", "ticket", NULL),
-                            )
-                        ),
-                    },
+                    {"id": "mappings", "value": mapped(SEVERITIES)},
                 ],
             },
         ],

@@ -44,6 +44,19 @@ def _in_a_run(number: str, wrong: str) -> Json:
 def shift() -> Json:
     """Return what hangs on the wall: is it bad, where, since when, what do I do."""
     layout = Layout()
+    _verdict(layout)
+    loudest(layout, (16, 6))
+    _alarms(layout)
+    _data(layout)
+    _what_to_do(layout)
+    alarm_table(layout, (14, 8))
+    quality_timeline(layout, (24, 11))
+    burn(layout, (24, 9), "0.01", "1m")
+    return dashboard("shift", "Shift", "Is it bad, where, since when, what do I do.", layout)
+
+
+def _verdict(layout: Layout) -> None:
+    """Add the gravest that is to be said, in one word."""
     layout.stat(
         "Detector", 8,
         query(f"max by (detector) (detector:calodqm_wall:code{{{HERE}}})", "{{detector}}"),
@@ -55,7 +68,10 @@ def shift() -> Json:
         ],
         thresholds=steps((None, NULL)),
     )  # fmt: skip
-    loudest(layout, (16, 6))
+
+
+def _alarms(layout: Layout) -> None:
+    """Add how many alarms are open."""
     for title, severity, colour in (
         ("Pages open", "page", BAD),
         ("Warnings open", "warning", MEDIUM),
@@ -66,6 +82,10 @@ def shift() -> Json:
             text="Alarms that nobody has acknowledged.", unit="none", height=4,
             thresholds=steps((None, GOOD), (1, colour)),
         )  # fmt: skip
+
+
+def _data(layout: Layout) -> None:
+    """Add how old and how many the data are, and of which run."""
     layout.stat(
         "Newest judged data", 6,
         _in_a_run(f"time() - max(calodqm_data_timestamp_seconds{{{HERE}}} > 0)", "> 30"),
@@ -86,6 +106,10 @@ def shift() -> Json:
         text="Run of the newest shower.", unit="none", decimals=0, height=4,
         options={"colorMode": "none"},
     )  # fmt: skip
+
+
+def _what_to_do(layout: Layout) -> None:
+    """Add the shifter's page in four lines."""
     layout.words(
         "What do I do?", (10, 8),
         "### 1. Red? Open [the judge's page](${page}/).\n"
@@ -95,7 +119,3 @@ def shift() -> Json:
         "Green: watched, and within what chance allows.",
         text="The shifter's page in four lines.",
     )  # fmt: skip
-    alarm_table(layout, (14, 8))
-    quality_timeline(layout, (24, 11))
-    burn(layout, (24, 9), "0.01", "1m")
-    return dashboard("shift", "Shift", "Is it bad, where, since when, what do I do.", layout)

@@ -43,10 +43,19 @@ class WorkerMetrics:
 
     def __init__(self, exposition: Exposition, detector: Detector, *, topic: str) -> None:
         """Create every series at 0: a counter that is born at 500 shows a rate of 0."""
-        new = exposition
         self._topic = topic
         self._showers = Showers(detector)
-        new.registry.register(self._showers)
+        exposition.registry.register(self._showers)
+        self._of_records(exposition, topic)
+        self._of_batches(exposition)
+        self._of_partitions(exposition, topic)
+        self._of_newest(exposition)
+        self._of_model(exposition)
+        self._state = exposition.states(
+            "calodqm_worker_state", "What the worker is doing.", WorkerState
+        )
+
+    def _of_records(self, new: Exposition, topic: str) -> None:
         self._records = new.counter(
             "calodqm_records_consumed", "Kafka records taken.", "topic"
         ).labels(topic)
@@ -62,6 +71,8 @@ class WorkerMetrics:
             "calodqm_records_uncounted",
             "Records without producer or count: if some were lost, nobody would know.",
         )
+
+    def _of_batches(self, new: Exposition) -> None:
         self._age = new.histogram(
             "calodqm_shower_age_seconds",
             "From the time of a batch's newest shower to its publication.",
@@ -73,6 +84,8 @@ class WorkerMetrics:
         for stage in STAGES:
             self._stage.labels(stage)
         self._batch = new.histogram("calodqm_batch_showers", "Showers scored at once.", BATCH_EDGES)
+
+    def _of_partitions(self, new: Exposition, topic: str) -> None:
         self._lag, self._lag_age = new.lag, new.lag_age
         self._ours: set[str] = set()
         self._assigned = new.gauge(
@@ -89,11 +102,15 @@ class WorkerMetrics:
         self._failures = new.counter(
             "calodqm_publish_failures", "Windows that the broker did not take at once."
         )
+
+    def _of_newest(self, new: Exposition) -> None:
         self._last = new.gauge(
             "calodqm_last_shower_timestamp_seconds", "Data time of the newest shower."
         )
         self._run = new.gauge("calodqm_run_number", "Run of the newest shower.")
         self._section = new.gauge("calodqm_lumisection_number", "Lumisection of the newest shower.")
+
+    def _of_model(self, new: Exposition) -> None:
         self._model = new.info("calodqm_model", "Artefact in force.")
         self._card_square = new.gauge(
             "calodqm_model_latent_square",
@@ -106,7 +123,6 @@ class WorkerMetrics:
             "sample",
             "level",
         )
-        self._state = new.states("calodqm_worker_state", "What the worker is doing.", WorkerState)
 
     def consumed(self, records: int) -> None:
         """Count Kafka records taken."""

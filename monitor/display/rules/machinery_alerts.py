@@ -21,6 +21,11 @@ EXPECTED = "detector:calodqm_judges:expected"
 
 def processes() -> list[Rule]:
     """Return what is wrong with the processes."""
+    return [*_absent(), *_astray()]
+
+
+def _absent() -> list[Rule]:
+    """Return which processes are not there."""
     return [
         alert(
             "CaloMonitorAbsent", "page",
@@ -68,6 +73,12 @@ def processes() -> list[Rule]:
             description="Workers go on counting. The burn-rate alerts still work.",
             board=OPERATIONS,
         ),
+    ]  # fmt: skip
+
+
+def _astray() -> list[Rule]:
+    """Return which processes are there and do not do what they should."""
+    return [
         alert(
             "CaloJudgeBehind", "page",
             f"""{NEWEST} - max by (detector) (calodqm_data_timestamp_seconds) > 60""",
@@ -111,6 +122,11 @@ def processes() -> list[Rule]:
 
 def flow() -> list[Rule]:
     """Return what is wrong between the processes and the broker."""
+    return [*_lost(), *_slow()]
+
+
+def _lost() -> list[Rule]:
+    """Return what had come and does not count."""
     return [
         alert(
             "CaloRangesLost", "page",
@@ -142,6 +158,12 @@ def flow() -> list[Rule]:
             description="Each was passed over and is a dead letter: somebody writes to our topics "
             "who should not, or two versions do not understand each other.", board=OPERATIONS,
         ),
+    ]  # fmt: skip
+
+
+def _slow() -> list[Rule]:
+    """Return what comes and goes too slowly."""
+    return [
         alert(
             "CaloLagGrowing", "warning",
             """(sum by (detector, topic) (calodqm_consumer_lag_records) > 1000)

@@ -97,7 +97,7 @@ def test_two_faults_at_once_are_both_found_with_place_and_kind():
 @pytest.mark.slow
 def test_units_add_up_over_calls_and_the_fewest_come_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.002)
-    monkeypatch.setattr(trials, "Source", lambda *_: Drawn())
+    monkeypatch.setattr(trials, "ScoredFiles", lambda *_: Drawn())
     from consumers.cli.command import main
 
     out = tmp_path / "m.json"

@@ -4,7 +4,7 @@ import pytest
 from memory import MemoryLog
 from stage import Stage
 
-from consumers.exactly_once.resuming import Known, Place, find
+from consumers.exactly_once.resuming import Known, Resumption, find
 from consumers.wire.record import digest
 
 # The places themselves
@@ -28,7 +28,7 @@ def noted(log, end, id_="1"):
 
 def test_a_place_that_still_follows_its_record_is_kept():
     log = log_of(0, 0, 1, 1, 1, id_="1")
-    assert find(noted(log, 4), "1", log, "t") == Place(4, 4)
+    assert find(noted(log, 4), "1", log, "t") == Resumption(4, 4)
 
 
 def test_what_expired_before_it_was_read_is_told():
@@ -47,13 +47,13 @@ def test_a_log_that_was_cut_off_is_gone_on_with_where_it_parted(then):
 def test_a_topic_of_another_id_is_read_from_its_start():
     known = noted(log_of(0, 0, 0, id_="1"), 2)
     place = find(known, "2", log_of(3, 3, 3, 3, id_="2"), "t")
-    assert place == Place(0, 2, again=True)
+    assert place == Resumption(0, 2, again=True)
     assert place.expired == place.cut == 0
 
 
 def test_a_topic_out_of_a_backup_is_known_by_its_record():
     log = log_of(0, 0, 0, 0, id_="2")
-    assert find(noted(log, 3), "2", log, "t") == Place(3, 3)
+    assert find(noted(log, 3), "2", log, "t") == Resumption(3, 3)
 
 
 def test_without_ids_another_record_in_the_same_place_is_another_log():
@@ -62,4 +62,4 @@ def test_without_ids_another_record_in_the_same_place_is_another_log():
     other.broker.now_ms += 1
     for _ in range(4):
         other.broker.append("t", b"other", "k", 0)
-    assert find(known, "", other, "t") == Place(0, 2, again=True)
+    assert find(known, "", other, "t") == Resumption(0, 2, again=True)

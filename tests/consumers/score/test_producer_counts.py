@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.score.producer_counts import MAX_COUNTED, Counts
+from consumers.score.producer_counts import MAX_COUNTED, ProducerCounts
 from consumers.wire.block import Block
 from models.showers.batch import Showers
 
@@ -24,11 +24,11 @@ def block(seq, at, producer="daq"):
 
 def told(records, counts=None):
     """Return what is missing before each of some (key, seq, time), moved to a new owner after each."""
-    counts = counts or Counts()
+    counts = counts or ProducerCounts()
     found = []
     for key, seq, at in records:
         found.append(counts.missing(block(seq, at), key))
-        counts = Counts.from_json(orjson.loads(orjson.dumps(counts.to_json())))
+        counts = ProducerCounts.from_json(orjson.loads(orjson.dumps(counts.to_json())))
     return found
 
 
@@ -71,7 +71,7 @@ def test_a_record_that_comes_again_is_neither_lost_nor_a_restart(again):
 
 
 def test_two_producers_of_one_key_do_not_meet():
-    counts = Counts()
+    counts = ProducerCounts()
     for i, producer in itertools.product(range(5), ("a", "b")):
         assert counts.missing(block(i if producer == "a" else 100 * i, i, producer), b"A") == (
             99 if producer == "b" and i else 0
@@ -80,13 +80,13 @@ def test_two_producers_of_one_key_do_not_meet():
 
 @pytest.mark.parametrize(("producer", "seq"), [("", 3), ("daq", None), ("", None)])
 def test_who_does_not_count_cannot_be_told(producer, seq):
-    counts = Counts()
+    counts = ProducerCounts()
     assert counts.missing(block(seq, 0, producer), b"A") is None
     assert not counts.seen
 
 
 def test_a_producer_that_makes_up_names_takes_no_memory_and_the_newest_stay():
-    counts = Counts()
+    counts = ProducerCounts()
     for i in range(5 * MAX_COUNTED):
         counts.missing(block(0, i, f"p{i}"), b"k" * i)
         assert counts.missing(block(i, i, "good"), b"A") == 0
@@ -95,7 +95,7 @@ def test_a_producer_that_makes_up_names_takes_no_memory_and_the_newest_stay():
 
 
 def test_names_that_look_alike_are_kept_apart():
-    counts = Counts()
+    counts = ProducerCounts()
     for producer, key in (('a","b', b""), ("a", b'b",'), ("a", None), ("a", b"null")):
         counts.missing(block(0, 0, producer), key)
     assert len(counts.seen) == 4
@@ -103,4 +103,4 @@ def test_names_that_look_alike_are_kept_apart():
 
 def test_what_another_version_kept_is_left_aside():
     values = {"p": 3, "q": [1], "r": ["1", 2], "s": [True, 2], "t": [-1, 2], "u": [1, 2]}
-    assert list(Counts.from_json(values).seen) == ["u"]
+    assert list(ProducerCounts.from_json(values).seen) == ["u"]

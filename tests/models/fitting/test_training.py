@@ -6,7 +6,7 @@ import torch
 from fitted import small
 
 from models.fitting import training
-from models.fitting.checkpoint import Place, TrainingError
+from models.fitting.checkpoint import Reached, TrainingError
 from models.fitting.recipe import Recipe, new_flow, prepare
 from models.fitting.training import Options, Session
 from models.flows import standards
@@ -170,7 +170,7 @@ def test_a_loss_in_mixed_precision_is_the_loss():
 
 
 def test_a_phase_that_creeps_ends_early():
-    place = Place(best=1.0)
+    place = Reached(best=1.0)
     for loss in (0.9999, 0.9998, 0.9997):
         place = place.after(loss, least_gain=1e-3)
     assert (place.since_best, place.best) == (3, 0.9997)
