@@ -1,6 +1,7 @@
 """The configuration of Alertmanager that is deployed, and how it reads matchers and routes."""
 
 import re
+from functools import cache
 
 from deployed import DEPLOY, loaded
 
@@ -15,10 +16,16 @@ INHERITED = {
 """What a route has of the one above it, with Alertmanager's own defaults."""
 
 
+@cache
+def parts(matcher):
+    """Return label, operator and value of a matcher."""
+    return re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
+
+
 def matches(matchers, labels):
     """Return whether labels are what all the matchers ask for."""
     for matcher in matchers:
-        name, operator, pattern = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()
+        name, operator, pattern = parts(matcher)
         value = labels.get(name, "")
         same = re.fullmatch(pattern, value) is not None if "~" in operator else value == pattern
         if same == operator.startswith("!"):
