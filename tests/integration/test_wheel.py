@@ -39,7 +39,7 @@ def unpacked(tmp_path_factory):
 
 def calodqm(site, *words):
     """Return what `calodqm WORDS` of the wheel does, in a folder without anything."""
-    environment = os.environ | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(site)}
     return subprocess.run(
         [sys.executable, "-m", "consumers", *words],
         cwd=site.parent,
