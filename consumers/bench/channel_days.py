@@ -24,7 +24,7 @@ from monitor.sequential.budget import DAY, Allowance
 from monitor.sequential.channel_streams import WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
-from monitor.windows.channel_sums import N_RINGS, UNITS, Z_CLIP, ChannelSums, Standard
+from monitor.windows.channel_sums import CHANNEL_Z_CLIP, N_RINGS, UNITS, ChannelSums, Standard
 from monitor.windows.channel_table import ChannelTable
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _values(
     ok = np.flatnonzero(scored.valid)
     k, v = scored.condition_cell[ok], len(channels.rings)
     z = (scored.latents[ok][:, :v] - standard.mean[k]) / standard.sigma[k]
-    z = np.clip(z, -Z_CLIP, Z_CLIP)
+    z = np.clip(z, -CHANNEL_Z_CLIP, CHANNEL_Z_CLIP)
     cells = showers.cells[ok]
     lit = cells > lit_threshold(artefact.geometry)
     columns = np.stack([z, z**2, lit, standard.lit[k], cells], axis=2)

@@ -23,7 +23,7 @@ PEDESTAL_STEP = 0.25
 """The same of a pedestal, in units of the noise."""
 
 CLIP = 6.0
-"""As the sums by channel are clipped: `monitor.windows.channel_sums.Z_CLIP`."""
+"""As the sums by channel are clipped: `monitor.windows.channel_sums.CHANNEL_Z_CLIP`."""
 
 
 class Scores(Protocol):

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from monitor.sequential.cells import INFLATION, STEP_CAP
 from monitor.sequential.channel_streams import SCOPES, STREAMS, streams_of
 from monitor.sequential.rates import Test
-from monitor.windows.channel_sums import Z_CLIP
+from monitor.windows.channel_sums import CHANNEL_Z_CLIP
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +171,7 @@ class ChannelTests:
             self.constants.square, floors.channel_mean, floors.channel_unknown,
         )  # fmt: skip
         variance = squares.upper * self._widened
-        reach = Z_CLIP + floors.channel_unknown
+        reach = CHANNEL_Z_CLIP + floors.channel_unknown
         for i, stream in streams_of(Test.LATENT_MEAN):
             s, slope = stream.scope, abs(stream.size)
             up, down = sums.seen - sums.upper, sums.lower - sums.seen
@@ -186,7 +186,7 @@ class ChannelTests:
             variance = by_scope[s] * np.square(level[:, s]) * squares.n[:, s] * self._widened[:, 0]
             if stream.size > 0:
                 excess = squares.seen - squares.upper
-                penalty = variance * bennett(slope, Z_CLIP**2)
+                penalty = variance * bennett(slope, CHANNEL_Z_CLIP**2)
             else:  # a square is never below 0: its second moment bounds how far it falls short
                 excess = squares.lower - squares.seen
                 moment = variance + np.square(level[:, s]) * squares.n[:, s]

@@ -29,14 +29,14 @@ RINGS = ("core", "near", "far")
 
 N_RINGS = len(RINGS)
 
-Z_UNIT = 1 / 64
+CHANNEL_Z_UNIT = 1 / 64
 """Unit of the sums of standardised latents. Rounding adds 2e-5 to their variance."""
 
 SQUARE_UNIT = 1 / 16
 LIT_UNIT = 1 / 1024
 """Unit of the sums of expected probabilities of being lit."""
 
-Z_CLIP = 6.0
+CHANNEL_Z_CLIP = 6.0
 """Standardised latents beyond this are taken as this: what is bounded can be tested exactly, from a
 single shower on."""
 
@@ -61,7 +61,7 @@ class ChannelSums:
     showers: NDArray[np.int64]
     z: NDArray[np.int64]
     """Sum of the latent, standardised by what the certified reference expects of its cell and
-    condition cell, in units of `Z_UNIT`."""
+    condition cell, in units of `CHANNEL_Z_UNIT`."""
 
     z_square: NDArray[np.int64]
     """In units of `SQUARE_UNIT`."""
@@ -111,7 +111,7 @@ class ChannelSums:
 
 UNITS = {
     "showers": 1.0,
-    "z": Z_UNIT,
+    "z": CHANNEL_Z_UNIT,
     "z_square": SQUARE_UNIT,
     "lit": 1.0,
     "lit_expected": LIT_UNIT,
@@ -220,10 +220,10 @@ def tally_channels(
     row, cell = np.nonzero(inside)
     k = scored.condition_cell[row]
     z = (scored.latents[row, cell] - standard.mean[k, cell]) / standard.sigma[k, cell]
-    z = np.clip(z, -Z_CLIP, Z_CLIP)
+    z = np.clip(z, -CHANNEL_Z_CLIP, CHANNEL_Z_CLIP)
     energy = cells[row, cell]
     columns = {
-        "z": np.rint(z / np.float32(Z_UNIT)),
+        "z": np.rint(z / np.float32(CHANNEL_Z_UNIT)),
         "z_square": np.rint(z * z / np.float32(SQUARE_UNIT)),
         "lit": energy > lit_threshold(geometry),
         "lit_expected": np.rint(standard.lit[k, cell] / LIT_UNIT),

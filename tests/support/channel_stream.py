@@ -11,11 +11,11 @@ from law import IN_FORCE
 from models.detector.grids import build
 from models.detector.parts import GridGroup, GridLayer, Part
 from monitor.windows.channel_sums import (
+    CHANNEL_Z_CLIP,
+    CHANNEL_Z_UNIT,
     LIT_UNIT,
     N_RINGS,
     SQUARE_UNIT,
-    Z_CLIP,
-    Z_UNIT,
     ChannelSums,
     summed,
 )
@@ -107,9 +107,9 @@ class Stream:
 
 def sums(t: Touched, n_channels: int) -> ChannelSums:
     """Return the sums of what showers show."""
-    z = np.clip(t.z, -Z_CLIP, Z_CLIP)
+    z = np.clip(t.z, -CHANNEL_Z_CLIP, CHANNEL_Z_CLIP)
     columns = {
-        "z": np.rint(z / Z_UNIT),
+        "z": np.rint(z / CHANNEL_Z_UNIT),
         "z_square": np.rint(z * z / SQUARE_UNIT),
         "lit": t.lit.astype(np.int64),
         "lit_expected": np.rint(LIT[t.ring] / LIT_UNIT),
