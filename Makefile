@@ -34,14 +34,13 @@ fuzz: install
 # looks for its own tests alone saves more than a fair share of all would.
 HALF := $(shell expr $$(nproc) / 2)
 QUICK := OMP_NUM_THREADS=1 $(BIN)/pytest -q -p no:cacheprovider $(if $(filter 0 1,$(HALF)),,--numprocesses $(HALF) --dist loadfile --no-loadscope-reorder) -m "$(USUAL) and not services and not slow"
-OF_CONSUMERS := consumers tests/consumers tests/deploy
 quick: quick-consumers quick-others
 
 quick-consumers: install
-	$(QUICK) $(OF_CONSUMERS)
+	$(QUICK) consumers tests/consumers tests/deploy
 
 quick-others: install
-	$(QUICK) $(addprefix --ignore=,$(OF_CONSUMERS) tests/integration)
+	$(QUICK) models monitor tests $(addprefix --ignore=tests/,consumers deploy integration)
 
 suite: install system renderers
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed" || $(BIN)/pytest $(ONCE_MORE) -m "$(USUAL) and not timed"
