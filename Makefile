@@ -17,7 +17,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick quick-consumers quick-others suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos recovery install system clean
+.PHONY: demo test quick quick-consumers quick-others suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos growth recovery install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -103,6 +103,10 @@ SEED ?= 1
 KILLS ?= 0
 chaos: install kafka
 	$(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --seed $(SEED) --kills $(KILLS)
+
+# What a judge and a worker hold over an hour, on both brokers: `make growth MINUTES=60`.
+growth: install
+	$(BIN)/python tests/chaos/growth.py --minutes $(MINUTES)
 
 # How long nothing is judged while brokers go and come, beside plain clients: four minutes.
 recovery: export KAFKA_HOME := $(KAFKA_HOME)
