@@ -90,7 +90,13 @@ def recipe(path: Path | None, **changes: Any) -> Recipe:
             told["classifier"] = ClassifierOptions(**tuples(told["classifier"]))
         told["model"] = tuples(told.get("model", {}))
         return Recipe(options=Options(**tuples(options)), **tuples(told))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        tomllib.TOMLDecodeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise UserError(f"{path}: {error}") from None
     except TrainingError as error:
         raise UserError(str(error)) from None

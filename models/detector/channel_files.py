@@ -25,7 +25,7 @@ def load(path: Path) -> Channels:
     """Return the channels of a detector file, or raise `ChannelsError`; see `monitor.detector`."""
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ChannelsError(f"{path}: {error}") from None
     try:
         if "part" in told:

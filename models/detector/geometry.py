@@ -215,7 +215,7 @@ def parse(text: str) -> Geometry:
     """
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GeometryError(f"not JSON: {error}") from None
     if not isinstance(fields, dict) or fields.pop("format", None) != FORMAT:
         raise GeometryError(f'not a geometry: the key "format" must be "{FORMAT}"')

@@ -170,7 +170,7 @@ def load(path: Path) -> Detector:
         return _with_channels(fields, about, told, path.parent)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise DetectorError(f"{path}: {error}") from None
-    except (DetectorError, ChannelsError) as error:
+    except (DetectorError, ChannelsError, RecursionError) as error:  # a list of lists of lists ...
         raise DetectorError(f"{path}: {error}") from None
 
 

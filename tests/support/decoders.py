@@ -18,10 +18,12 @@ import orjson
 import payloads
 import poison
 import spoken
+import texts
 from memory import TINY, MemoryBroker, MemorySink
 from spoken import FORM
 from standings import DETECTOR
 
+from consumers.exactly_once.fence import Fence
 from consumers.exactly_once.quality_log import QualityReader
 from consumers.exactly_once.snapshots import NOTHING, Snapshots
 from consumers.http.acts import ActError, Acts
@@ -155,12 +157,19 @@ def acts(value: bytes) -> None:
         ACTS.do(value, {"B2-1"}.__contains__, 17, "10.0.0.1")
 
 
+def fences(value: bytes) -> None:
+    """Read what a manifest may say of the fence, and write it again."""
+    with suppress(ValueError):
+        Fence.from_json(Fence.from_json(orjson.loads(value)).to_json())
+
+
 DECODERS: dict[str, Callable[[bytes], None]] = {
     decoder.__name__: decoder
     for decoder in (
         showers, windows, anomalies, manifest, snapshot, models, notices, quality, contents, lumisections,
         runs,
-        rejects, acts,
+        rejects, acts, fences,
+        *texts.DECODERS,
     )
 }  # fmt: skip
 
@@ -211,6 +220,15 @@ def _values(*payloads: poison.Payloads) -> Iterator[bytes | None]:
     return (value for many in payloads for _, value in many)
 
 
+def _fences() -> Iterator[bytes]:
+    whole = orjson.loads(golden.state_topic()["manifest"] or b"")["manifest"]["fence"]
+    yield orjson.dumps(whole)
+    stream = ["calo.showers.v1", "id", 3]
+    rows = {"tokens": [[3, 5]], "ends": [[3, 99]], "seqs": [[3, {"p": [1, 2]}]]}
+    yield orjson.dumps({**rows, "streams": [stream], "tails": [[*stream, 5, 1, "x"]], "since": 7})
+    yield orjson.dumps({**rows, "former": {"ends": [[*stream, 2**63]]}, "holes": [stream]})
+
+
 SEEDS: dict[str, Callable[[], Iterable[bytes | None]]] = {
     "showers": lambda: [*payloads.good().values(), *(p.value for p in hostile.corpus())],
     "windows": lambda: [
@@ -231,6 +249,8 @@ SEEDS: dict[str, Callable[[], Iterable[bytes | None]]] = {
     "quality": lambda: [*golden.quality_topic().values(), *_values(poison.quality_topic())],
     "rejects": lambda: [golden.further()["letter"]],
     "acts": _acts,
+    "fences": _fences,
+    **texts.SEEDS,
 }
 
 

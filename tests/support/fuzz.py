@@ -97,7 +97,15 @@ def _child(name: str, options: list[str]) -> int:
     import atheris
 
     with atheris.instrument_imports(
-        include=["consumers.wire", "consumers.http", "monitor.quality"]
+        include=[
+            "consumers.wire",
+            "consumers.http",
+            "consumers.exactly_once",
+            "monitor.quality",
+            "monitor.detector",
+            "models.detector",
+            "models.simulation.fault_form",
+        ]
     ):
         import decoders
 
