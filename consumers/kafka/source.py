@@ -69,7 +69,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         self._came: set[int] = set()
         self._went: set[int] = set()
         self._displaced: set[int] = set()
-        self._identity = ""
         self._consumer = opened(
             KafkaConsumer,
             connection,
@@ -117,8 +116,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def identity(self) -> str:
         """Return the id of the topic, empty where the broker has none."""
-        self._identity = admin.topic_id(self._connection, self._name)
-        return self._identity
+        return admin.topic_id(self._connection, self._name)
 
     def poll(self, seconds: float) -> list[Record]:
         """Return the next records, after some time at most."""
@@ -162,7 +160,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._consumer.resume(where)
 
     def lag(self, partitions: Iterable[int]) -> dict[int, Lag]:
-        """Return how many offsets are still to be returned, as the brokers said when asked."""
+        """Return how many offsets are still to be returned, as the brokers said when asked.
+
+        Those of a transaction that is still open are among them: nobody knows yet what they are.
+        """
         return {p: self._lag(TopicPartition(self._topic, p)) for p in partitions}
 
     def _lag(self, where: TopicPartition) -> Lag:
@@ -178,8 +179,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]
         if answer is None or position is None or answer[1] > UNANSWERED_S:
             return UNKNOWN
         end, age = answer
-        if not self._identity:  # a broker that tells where the last batch begins: no more than that
-            end = max(end, self._consumer.highwater(where) or 0)
+        # Some brokers tell where the last batch begins, when asked; what a fetch says is true, if old.
+        end = max(end, self._consumer.highwater(where) or 0)
         return Lag(max(0, end - position), age)
 
     def commit(self, offsets: Mapping[int, int]) -> None:

@@ -17,6 +17,9 @@ from consumers.kafka.source import KafkaSource
 from consumers.kafka.survey import survey
 from consumers.wire import topics
 
+MANY, FIRST = 20, 5
+"""Records of a partition, of which so many are taken at once."""
+
 
 @pytest.mark.timed
 def test_a_broker_that_hangs_has_not_answered_and_one_that_has_nothing_new_has():
@@ -75,4 +78,31 @@ def test_where_a_log_ends_is_seen_by_reading_though_the_broker_tells_where_its_l
             assert not on_topics._reaches(log, topics.SHOWERS, 0, end, 19)
         finally:
             log.close()
+            sink.close()
+
+
+def test_what_lies_in_the_last_batch_is_lag_too():
+    with EmbeddedBroker() as broker:
+        connection = Connection(broker.bootstrap)
+        ensure_topics(connection, partitions=1)
+        sink = KafkaSink(connection)
+        source = KafkaSource(
+            connection, topics.SHOWERS, "answers", session_s=30.0, max_records=FIRST
+        )
+        try:
+            under_way = [
+                sink.append(topics.SHOWERS, b"x", key="A", partition=0) for _ in range(MANY)
+            ]
+            assert [append.offset() for append in under_way][-1] == MANY - 1
+            source.identity()
+
+            def some():
+                source.start(dict.fromkeys(source.changes()[0]))
+                return source.poll(0.2)
+
+            assert len(wait_until(some, 60, "the first records")) == FIRST
+            wait_until(lambda: source.lag([0])[0].age_s < 1, 20, "an answer")
+            assert source.lag([0])[0].records == MANY - FIRST
+        finally:
+            source.close()
             sink.close()
