@@ -31,6 +31,7 @@ COMMANDS = {
     "detector": "show what a detector file says, in words and drawn",
     "records": "for authors of producers: check records, print the contract, write examples",
     "replay": "what would it have said of a past range?",
+    "report": "what the runs of a week came to, without reading their seconds",
     "reference": "show, freeze, reset, roll back, anchor or make the reference; tell conditions",
     "runs": "say that a run begins or has ended, also one with a lower number",
     "model": "announce, compare, switch to and retire models while data flow",

@@ -9,6 +9,7 @@ from consumers.exactly_once import contents
 from consumers.exactly_once.appended import appended
 from consumers.wire import lumisection_form, topics
 from consumers.wire.block import DecodeError
+from monitor.verdicts import good_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,16 @@ def _stretch(log: Log, run: int) -> Iterator[Record]:
         if times and record.timestamp_ms > max(times) + MARGIN_MS:
             return
         yield record
+
+
+def good(log: Log, run: int) -> dict[tuple[int, int], set[int]]:
+    """Return the ids of the regions that are GOOD by the newest verdicts, by run and lumisection."""
+    found: dict[tuple[int, int], set[int]] = {}
+    said = contents.verdicts(log, contents.read(log), run)
+    for verdict in good_runs.newest(said, run):
+        if verdict.quality in good_runs.USABLE:
+            found.setdefault((run, verdict.lumisection), set()).add(verdict.region)
+    return found
 
 
 def windows(found: dict[str, tuple[Part, bytes]], model: str, form: WindowForm) -> list[Window]:

@@ -125,6 +125,29 @@ def test_the_good_run_list_leaves_out_what_is_not_good(ask):
     assert "runs [1]" in nothing.stderr
 
 
+def test_a_run_is_reported_and_judged_by_its_lumisections_also_against_those_of_good_runs(ask):
+    wait_until(
+        lambda: ask("report", "--from", START, "--json").stdout.count("\n") == 1, 60, "the report"
+    )
+    (line,) = ask("report", "--from", START, "--json").stdout.splitlines()
+    told = json.loads(line)
+    assert (told["run"], told["lumisections"]) == (1, 4)
+    assert "B2" in told["not good, lumisections"]
+    assert told["strange"]["0.01"]["seen"] > told["strange"]["0.01"]["expected"]
+    assert "B2" in ask("report", "--from", START).stdout
+    nothing = ask("report", "--from", "2020-01-01", "--to", "2020-01-02")
+    assert nothing.returncode == 2
+
+    done = ask("replay", "--run", "1", "--against", "1", "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    references = {record["reference"] for record in said if record["type"] == "verdict"}
+    assert all(reference.endswith("+runs-1") for reference in references)
+    wrong = ask("replay", "--run", "1", "--against", "7")
+    assert wrong.returncode == 2
+    assert "run 7: nothing is kept" in wrong.stderr
+
+
 def test_orders_about_the_reference_are_taken(ask, stream):
     shown = ask("reference", "show", "--json")
     assert json.loads(shown.stdout)["in force"]["showers"] > 0

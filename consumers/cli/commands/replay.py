@@ -11,9 +11,13 @@ from rich.console import Console
 from consumers.app import detector_files, environment, speaking, wiring
 from consumers.cli import kept, options, replay
 from consumers.wire.user_error import UserError
+from monitor.detector.places import Places
+from monitor.judging.selftest import self_testing
 from monitor.quality import records
 from monitor.quality.alarms import Alarm
 from monitor.quality.verdicts import Verdict
+from monitor.reference.expectation import of_reference
+from monitor.reference.of_runs import of_runs
 
 if TYPE_CHECKING:
     import argparse
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from consumers.app.settings import Settings
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
+    from monitor.judging.monitor import Monitor
     from monitor.judging.statements import Statement
     from monitor.windows.window import Window
 
@@ -32,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", type=int, dest="number", metavar="N",
         help="a whole run, by the sums of its lumisections that are kept for a year",
+    )  # fmt: skip
+    parser.add_argument(
+        "--against", type=int, action="append", default=[], metavar="N",
+        help="hold it against the good lumisections of this run, kept for a year, and not against "
+        "the reference of the model; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--rescore", action="store_true", help="score the showers again with the same model"
@@ -54,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         begin, end = (options.time_ns(text) // 10**9 for text in (args.begin, args.end))
         asked = range(begin, end)
         windows = _seconds(given, artefact, detector, asked, rescore=args.rescore)
-    monitor = wiring.monitor_maker(given, artefact, detector)()
+    monitor = _monitor(given, artefact, detector, args.against)
     said: list[Statement] = []
     for _, second in groupby(windows, key=lambda window: window.key.second):
         said += monitor.observe(*second)
@@ -65,6 +75,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(said, sum(window.n for window in windows))
     return 1 if any(isinstance(record, Alarm) for record in said) else 0
+
+
+def _monitor(given: Settings, artefact: Artefact, detector: Detector, runs: list[int]) -> Monitor:
+    """Return what judges: by the model's own reference, or by what good runs came to."""
+    if not runs:
+        return wiring.monitor_maker(given, artefact, detector)()
+    sums, good = [], {}
+    for number in runs:
+        sums += _kept(given, artefact, number)
+        with speaking.opened_log(given) as log:
+            good |= kept.good(log, number)
+    centre, places = of_reference(artefact.reference), Places(detector)
+    try:
+        reference = of_runs(sums, good, centre, places)
+    except ValueError as error:
+        raise UserError(f"--against {', '.join(map(str, runs))}: {error}") from None
+    settings = wiring.monitor_settings_of(given, artefact)
+    return self_testing(detector, artefact.geometry, reference, settings)
 
 
 def _kept(given: Settings, artefact: Artefact, run: int) -> list[Window]:
