@@ -68,6 +68,7 @@ class EmbeddedBroker:
         advertised: str = "",
         port: int | None = None,
         host: str = "127.0.0.1",
+        home: str | None = None,
     ) -> None:
         """Prepare a broker.
 
@@ -81,11 +82,13 @@ class EmbeddedBroker:
             Of loopback; None takes a free one.
         host
             Of loopback too, as addresses have it: `[::1]`.
+        home
+            Folder of an Apache Kafka; empty for Tansu, None for what KAFKA_HOME says.
         """
         free = int(psutil.virtual_memory().available * MEMORY_SHARE)
         self.memory_limit = min(MEMORY_LIMIT, free) if memory_limit is None else memory_limit
         self._advertised = advertised
-        self._home = os.environ.get("KAFKA_HOME", "")
+        self._home = os.environ.get("KAFKA_HOME", "") if home is None else home
         self._folder = ""
         self._host = host
         self._port = free_port() if port is None else port

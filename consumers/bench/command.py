@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from consumers.bench.ingest import Ingest
 
+APACHE = " on Apache Kafka"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm bench`."""
@@ -30,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
     parser.add_argument("--workers", type=int, default=2, help="processes that score")
+    parser.add_argument(
+        "--apache", type=Path, metavar="DIR",
+        help="measure the service on the Apache Kafka unpacked there too, turn and turn about",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
     names = "[alarms, matrix, classifier, channels, papers]"
@@ -62,16 +69,21 @@ def run(args: argparse.Namespace) -> int:
     console = Console(stderr=True)
     given = environment.from_arguments(args)
     artefact = wiring.artefact_of(given)
-    runs: list[Ingest] = []
+    brokers = {"": None} if args.apache is None else {"": "", APACHE: str(args.apache.resolve())}
+    runs: dict[str, list[Ingest]] = {name: [] for name in brokers}
     plain: list[float] = []
     for i in range(args.repeats):
         console.print(f"plain loop, {i + 1} of {args.repeats} ...", style="bright_black")
         plain.append(ingest.plain_loop(given, artefact, SOURCE, args.plain_showers))
         console.print(f"  {plain[-1]:,.0f} showers/s")
-        console.print(f"service, {i + 1} of {args.repeats} ...", style="bright_black")
-        runs.append(ingest.measure(given, SOURCE, args.showers, args.rate, args.workers))
-        console.print(f"  {runs[-1].rate:,.0f} showers/s, {runs[-1].cpu_us:.0f} µs CPU a shower")
-    told = _figures(runs, plain)
+        for name, home in brokers.items():
+            console.print(f"service{name}, {i + 1} of {args.repeats} ...", style="bright_black")
+            seen = ingest.measure(given, SOURCE, args.showers, args.rate, args.workers, home)
+            console.print(f"  {seen.rate:,.0f} showers/s, {seen.cpu_us:.0f} µs CPU a shower")
+            runs[name].append(seen)
+    told = _figures(runs[""], plain)
+    if args.apache is not None:
+        told["on_apache"] = _of_runs(runs[APACHE])
     if args.json:
         print(json.dumps(told))
     else:
@@ -80,18 +92,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _figures(runs: list[Ingest], plain: list[float]) -> dict[str, Any]:
-    rate = statistics.median(run.rate for run in runs)
-    slow = statistics.median(plain)
-    middle = min(runs, key=lambda run: abs(run.rate - rate))
+    told, slow = _of_runs(runs), statistics.median(plain)
     return {
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
-        "showers_per_s": rate,
+        **told,
         "plain_per_s": slow,
-        "ratio": rate / slow,
+        "ratio": told["showers_per_s"] / slow,
+        "plain_runs": plain,
+    }
+
+
+def _of_runs(runs: list[Ingest]) -> dict[str, Any]:
+    rate = statistics.median(run.rate for run in runs)
+    middle = min(runs, key=lambda run: abs(run.rate - rate))
+    return {
+        "showers_per_s": rate,
         "median_run": ingest.as_json(middle),
         "runs": [ingest.as_json(run) for run in runs],
-        "plain_runs": plain,
     }
 
 
@@ -101,6 +119,10 @@ def _table(told: dict[str, Any]) -> Table:
     table.add_column("figure", justify="right")
     middle = told["median_run"]
     table.add_row("end to end", f"{told['showers_per_s']:,.0f} showers/s")
+    if apache := told.get("on_apache"):
+        cpu_us = apache["median_run"]["cpu_us"]
+        figure = f"{apache['showers_per_s']:,.0f} showers/s, {cpu_us:.0f} µs CPU a shower"
+        table.add_row(f"end to end{APACHE}", figure)
     table.add_row("plain loop", f"{told['plain_per_s']:,.0f} showers/s")
     table.add_row("ratio", f"{told['ratio']:.1f}")
     table.add_row("CPU of the service", f"{middle['cpu_us']:.0f} µs a shower")

@@ -63,13 +63,21 @@ class Ingest:
     """Resident memory of the process that scores and judges, MiB, a sample a second."""
 
 
-def measure(settings: Settings, source: Path, showers: int, rate_hz: float, workers: int) -> Ingest:
+def measure(
+    settings: Settings,
+    source: Path,
+    showers: int,
+    rate_hz: float,
+    workers: int,
+    home: str | None = None,
+) -> Ingest:
     """Return how fast the service takes in a stream that comes at a rate.
 
     Broker, producer and service are processes of this machine: one that scores and judges, and
     further score workers. The records are made before: a real producer has them already.
+    `home` is that of `EmbeddedBroker`.
     """
-    with EmbeddedBroker() as broker:
+    with EmbeddedBroker(home=home) as broker:
         given = settings.model_copy(update={"bootstrap": broker.bootstrap})
         connection = given.connection()
         ensure_topics(connection, partitions=settings.partitions)
