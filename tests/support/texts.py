@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import golden
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 BARREL = tree.load(ROOT / "deploy" / "detectors" / "barrel.toml")
-FOLDER = TemporaryDirectory(prefix="calodqm-decoders-")
+FOLDER = Path(mkdtemp(prefix="calodqm-decoders-"))
+atexit.register(shutil.rmtree, FOLDER)
 
 
 def _file(value: bytes) -> Path:
     """Return a file that holds bytes, the same each time: these decoders read files."""
-    path = Path(FOLDER.name) / "file"
+    path = FOLDER / "file"
     path.write_bytes(value)
     return path
 
