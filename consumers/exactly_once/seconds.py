@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from consumers.exactly_once.closed import Closed, regions, rows, together
-from consumers.exactly_once.stands import LINK_S, SECOND_NS, Stand, largest
+from consumers.exactly_once.stands import LINK_S, SECOND_NS, SLACK_NS, Stand, largest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from consumers.exactly_once.closed import ByModel
     from consumers.wire.ranges import Range
     from monitor.windows.window import WindowKey
-
-SLACK_NS = SECOND_NS
-"""A partition that was read to its end has nothing older than the newest data known at that moment,
-less this and the latency that was learnt of it: its next record may have been under way."""
 
 LATENCY_S = 30.0
 """Most latency that is learnt, data time, s."""
@@ -136,9 +132,7 @@ class Seconds:
         if windows:
             self.fed_ms = self.now_ms
         self._look_round()
-        if stand.caught_up:  # of what comes after this record it says nothing
-            slack = SLACK_NS + stand.latency_ns + entry.answered_ms * 1_000_000
-            stand.idle_ns = max(stand.idle_ns, self.newest_ns - slack)
+        stand.compare(self.newest_ns, self.now_ms, entry.answered_ms, came=bool(counts))
         late = self._sort_in(stand, windows)
         return late + self._close()
 
@@ -225,7 +219,7 @@ class Seconds:
                 self.counted["forced"] += 1
             found = tuple(self.windows.pop(key) for key in seconds[second])
             n_rows -= sum(map(rows, found))
-            unproven = frozenset(self.silent()) if quiet else self._unproven(second)
+            unproven = self._absent() if quiet else self._unproven(second)
             out.append(Closed(second, found, unproven=unproven, held=held))
         self.closed = before
         return out
@@ -265,7 +259,10 @@ class Seconds:
         return behind > PATIENCE_NS and self.now_ms - stand.heard_ms > PATIENCE_MS
 
     def _unproven(self, second: int) -> frozenset[int]:
-        return frozenset(p for p, s in self.stands.items() if s.reached_ns // SECOND_NS <= second)
+        return frozenset(p for p, s in self.stands.items() if s.proven_ns // SECOND_NS <= second)
+
+    def _absent(self) -> frozenset[int]:
+        return frozenset(p for p, s in self.stands.items() if s.back_ms >= 0) | self.silent().keys()
 
     def _quiet(self) -> bool:
         """Return whether nothing came for a while, and nobody who still speaks has more."""

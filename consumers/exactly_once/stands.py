@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from consumers.wire.ranges import Range
 
 SECOND_NS = 10**9
+SLACK_NS = SECOND_NS
+"""A partition that was read to its end has nothing older than the newest data known at that moment,
+less this and the latency that was learnt of it: its next record may have been under way."""
+
 LINK_S = 60
 """Data times that are further apart than this contradict each other, s."""
 
@@ -33,6 +37,12 @@ BACK_MS = 5_000
 
 FRESH_MS = 2_000
 """A broker's answer that is older than this proves nothing."""
+
+RETURN_MS = 30_000
+"""After a broker has answered again for this long its producers are back, or do not come."""
+
+SETTLED_MS = 5_000
+"""For this long a broker that answers again proves nothing, though its first records are here."""
 
 FORGET = 100
 """A learnt latency falls by a second in so many."""
@@ -63,6 +73,9 @@ class Stand:
     spread_ns: int = 0
     """How far its producers are apart, as learnt."""
 
+    back_ms: int = -1
+    """Since when its broker answers again, while its producers may still be on their way; else -1."""
+
     astray_ms: int = -1
     """Since when its data time is ahead of all others'; -1 while it is not."""
 
@@ -72,8 +85,19 @@ class Stand:
     @property
     def reached_ns(self) -> int:
         """Return the data time up to which its windows are here."""
-        own = 0 if self.astray_ms >= 0 else self.watermark_ns - self.spread_ns
-        return max(own, self.idle_ns)
+        return max(self._own_ns, self.idle_ns)
+
+    @property
+    def proven_ns(self) -> int:
+        """Return the data time up to which what is not here was not sent either.
+
+        A broker that was away has nothing when it is back: producers find it again after us.
+        """
+        return self._own_ns if self.back_ms >= 0 else self.reached_ns
+
+    @property
+    def _own_ns(self) -> int:
+        return 0 if self.astray_ms >= 0 else self.watermark_ns - self.spread_ns
 
     def claims_at(self, now_ms: int) -> bool:
         """Return whether it said of late where it stands."""
@@ -94,6 +118,8 @@ class Stand:
         passed = max(now_ms - self.heard_ms, 0)
         self.caught_up = entry.caught_up and entry.answered_ms <= FRESH_MS
         if entry.records or self.caught_up:
+            if passed > FRESH_MS:
+                self.back_ms = now_ms
             self.heard_ms = now_ms
         self.spread_ns = max(self.spread_ns - passed * 1_000_000 // FORGET, 0)
         self.latency_ns = max(self.latency_ns - passed * 1_000_000 // FORGET, 0)
@@ -103,6 +129,19 @@ class Stand:
             self._move(entry.watermark_ns)
         elif entry.records and not self.watermark_ns:  # by a model that is not ours, or not scored
             self.watermark_ns = entry.watermark_ns
+
+    def compare(self, newest_ns: int, now_ms: int, answered_ms: int, *, came: bool) -> None:
+        """Take note of where the stream is, beside what came: how far it has nothing more.
+
+        Once what comes is level with the stream, its producers are back.
+        """
+        slack, waited = SLACK_NS + self.latency_ns, now_ms - self.back_ms
+        level = came and newest_ns - self.watermark_ns <= slack
+        if waited > RETURN_MS or (level and waited > SETTLED_MS):
+            self.back_ms = -1
+        if self.caught_up:  # of what comes after this record it says nothing
+            proven = newest_ns - slack - answered_ms * 1_000_000
+            self.idle_ns = max(self.idle_ns, proven)
 
     def _move(self, claimed_ns: int) -> None:
         near = self.watermark_ns // SECOND_NS
@@ -141,7 +180,10 @@ class Stand:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `Stand(**values)` is the inverse."""
-        return asdict(self)
+        told = asdict(self)
+        if self.back_ms < 0:  # releases of before do not know it
+            del told["back_ms"]
+        return told
 
 
 def largest(claims: Iterable[tuple[int, int]], near: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from closing import START, add, by_key, closing, flat, live, said, window
 from consumers.exactly_once import seconds as rules
 from consumers.exactly_once.closed import Closed
 from consumers.exactly_once.seconds import PATIENCE_MS, QUIET_MS, WAIT_NS, Seconds
-from consumers.exactly_once.stands import FRESH_MS, LINK_S, SECOND_NS
+from consumers.exactly_once.stands import FRESH_MS, LINK_S, RETURN_MS, SECOND_NS
 
 
 def test_a_second_closes_when_every_partition_is_past_it():
@@ -111,6 +111,43 @@ def test_what_no_broker_answered_for_is_unknown_and_then_not_waited_for():
     assert last.unproven == {2}
     assert seconds.unknown(last, range(3)) == {2}
     assert list(seconds.silent()) == [2]
+
+
+def leader_away(seconds):
+    """Twenty seconds of three partitions; then nobody answers for the third for four more."""
+    for k in range(20):
+        live(seconds, dict.fromkeys(range(3), START + k), k)
+    for k in range(20, 24):
+        live(seconds, {0: START + k, 1: START + k}, k)
+        live(seconds, {2: START + 19}, k, empty=True, answered_ms=1000 * (k - 19) + 500)
+
+
+def test_a_partition_that_is_answered_for_again_is_unknown_until_its_producers_are_back():
+    seconds, out = Seconds(), []
+    leader_away(seconds)
+    for k in range(24, 31):  # its broker is back and has nothing: producers try again later
+        out += live(seconds, {0: START + k, 1: START + k}, k)
+        out += live(seconds, {2: START + 19}, k, empty=True)
+    assert out
+    assert all(closed.unproven == {2} for closed in out)
+    assert seconds.closed >= START + 28  # nobody waits for it
+    for k in range(20, 32):
+        live(seconds, {2: START + k}, 31)
+    out = []
+    for k in range(32, 40):
+        out += live(seconds, dict.fromkeys(range(3), START + k), k)
+    assert [closed.unproven for closed in out if closed.second >= START + 32] == [set()] * 7
+
+
+def test_a_partition_whose_producers_do_not_come_back_has_nothing_in_the_end():
+    seconds, out = Seconds(), []
+    leader_away(seconds)
+    for k in range(24, 70):
+        out += live(seconds, {0: START + k, 1: START + k}, k)
+        out += live(seconds, {2: START + 19}, k, empty=True)
+    assert out[-1].second >= START + 67
+    assert out[-1].unproven == set()
+    assert min(c.second for c in out if not c.unproven) <= START + 24 + RETURN_MS // 1000
 
 
 def test_a_region_that_came_on_two_partitions_is_unknown_while_either_is():
