@@ -168,6 +168,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             services.end()
         if args.logs is not None and not seen["holds"]:
             shutil.copytree(folder, args.logs, dirs_exist_ok=True)
+            for log in cluster.logs():
+                shutil.copy(log, args.logs)
     return seen
 
 

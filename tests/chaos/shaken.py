@@ -20,7 +20,7 @@ class Shaken(Cluster):
     """A cluster that can be cut off, filled, slowed down and put into another hour."""
 
     def __init__(self) -> None:
-        super().__init__(BROKERS, {"min.insync.replicas": "2"})
+        super().__init__(BROKERS, {"min.insync.replicas": "2"}, patience_s=300.0)
         self._after = ExitStack()
         folder = Path(self._after.enter_context(TemporaryDirectory()))
         self.doors = [Door() for _ in range(BROKERS)]
@@ -51,6 +51,10 @@ class Shaken(Cluster):
         if not self.pages:
             why |= dict.fromkeys(("jump", "slow"), "no C compiler")
         return why
+
+    def logs(self) -> list[Path]:
+        """Return the files that the brokers write what they do to."""
+        return sorted(self._folder.glob("*.out"))
 
     def fell(self, i: int) -> bool:
         """Return whether a broker ended by itself."""

@@ -91,6 +91,8 @@ class Cluster:
     """Authority of the certificates that clients must have, PEM; None: they need none."""
 
     acls: bool = False
+    patience_s: float = 90.0
+    """How long a broker may take to answer after it was started, s."""
 
     PASSWORD = "secret-1"  # noqa: S105 - of a key made for a test
 
@@ -221,7 +223,7 @@ class Cluster:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.ports[i])) == 0
 
-        wait_until(answers, 90, "Apache Kafka to answer")
+        wait_until(answers, self.patience_s, "Apache Kafka to answer")
 
     def _taken(self, i: int) -> subprocess.Popen[bytes]:
         child, self._children[i] = self._children[i], None
