@@ -81,7 +81,8 @@ def _monitor(given: Settings, artefact: Artefact, detector: Detector, runs: list
     """Return what judges: by the model's own reference, or by what good runs came to."""
     if not runs:
         return wiring.monitor_maker(given, artefact, detector)()
-    sums, good = [], {}
+    sums: list[Window] = []
+    good: dict[tuple[int, int], set[int]] = {}
     for number in runs:
         sums += _kept(given, artefact, number)
         with speaking.opened_log(given) as log:
