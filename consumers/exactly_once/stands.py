@@ -38,6 +38,10 @@ BACK_MS = 5_000
 FRESH_MS = 2_000
 """A broker's answer that is older than this proves nothing."""
 
+AWAY_MS = 4_000
+"""Who did not go on for longer than this was away, whether or not anybody said that it was: workers
+speak of each partition every second, and wait themselves while the windows' broker is away."""
+
 RETURN_MS = 30_000
 """After a broker has answered again for this long its producers are back, or do not come."""
 
@@ -74,7 +78,7 @@ class Stand:
     """How far its producers are apart, as learnt."""
 
     back_ms: int = -1
-    """Since when its broker answers again, while its producers may still be on their way; else -1."""
+    """When its broker was last away, while its producers may still be on their way; else -1."""
 
     astray_ms: int = -1
     """Since when its data time is ahead of all others'; -1 while it is not."""
@@ -117,9 +121,9 @@ class Stand:
         """Take in a range: its showers by data-second, at a time of the log."""
         passed = max(now_ms - self.heard_ms, 0)
         self.caught_up = entry.caught_up and entry.answered_ms <= FRESH_MS
+        if entry.answered_ms > FRESH_MS or passed > AWAY_MS:
+            self.back_ms = now_ms
         if entry.records or self.caught_up:
-            if passed > FRESH_MS:
-                self.back_ms = now_ms
             self.heard_ms = now_ms
         self.spread_ns = max(self.spread_ns - passed * 1_000_000 // FORGET, 0)
         self.latency_ns = max(self.latency_ns - passed * 1_000_000 // FORGET, 0)

@@ -139,6 +139,30 @@ def test_a_partition_that_is_answered_for_again_is_unknown_until_its_producers_a
     assert [closed.unproven for closed in out if closed.second >= START + 32] == [set()] * 7
 
 
+def test_a_worker_that_waited_itself_while_the_broker_was_away_proves_no_silence_either():
+    seconds = Seconds()
+    for k in range(20):
+        live(seconds, dict.fromkeys(range(3), START + k), k)
+    out = live(seconds, {0: START + 24, 1: START + 24}, 24)
+    out += live(seconds, {2: START + 19}, 24, empty=True)
+    out += live(seconds, {0: START + 26, 1: START + 26}, 26)
+    out += live(seconds, {2: START + 19}, 26, empty=True)
+    assert {closed.second for closed in out} == {START + 19, START + 24}
+    assert all(closed.unproven == {2} for closed in out if closed.second > START + 19)
+
+
+def test_a_worker_that_speaks_seldom_proves_what_its_broker_says():
+    seconds, out = Seconds(), []
+    for k in range(20):
+        live(seconds, dict.fromkeys(range(3), START + k), k)
+    for k in range(20, 80):
+        out += live(seconds, {0: START + k, 1: START + k}, k)
+        if k % 3 == 0:
+            out += live(seconds, {2: START + 19}, k, empty=True)
+    assert out[-1].second >= START + 75
+    assert out[-1].unproven == set()
+
+
 def test_a_partition_whose_producers_do_not_come_back_has_nothing_in_the_end():
     seconds, out = Seconds(), []
     leader_away(seconds)
