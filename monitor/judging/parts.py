@@ -19,7 +19,7 @@ from monitor.judging.crew import Crew
 from monitor.judging.references_in_force import ReferencesInForce
 from monitor.judging.statements import Statements
 from monitor.reference.expectation import Expectation, of_reference
-from monitor.sequential.budget import CHANNELS_SHARE
+from monitor.sequential.budget import places_part
 from monitor.sequential.watch import Watch
 from monitor.verdicts.attribution import Attribution
 from monitor.verdicts.lumisections import Lumisections
@@ -141,8 +141,7 @@ def assemble(
     places, clock, crew = Places(detector), Clock(), Crew()
     expectation = reference if isinstance(reference, Expectation) else of_reference(reference)
     belief = ReferencesInForce(expectation, places, settings.live, clock)
-    # Channels have a part of the one budget, where there are some.
-    part = 1.0 if detector.channels is None else 1 - CHANNELS_SHARE
+    part = places_part(places)
     page_at = settings.allowance.page_at(places) / part
     warn_at = settings.allowance.warn_at(places) / part
     watch = Watch(

@@ -2,7 +2,9 @@
 
 A second monitor sees the very windows of the stream, changed as a known fault would change them,
 one fault at a time on a schedule. Nothing that it says leaves as an alarm: only how many of the
-faults it found, and after how long. The changes act on the counts of a window, because a judge has
+faults it found, and after how long. It watches a part of the regions, that of the fault among them,
+and needs at least the evidence that the real one needs there: the tests of a region do not depend
+on how many others there are, and so neither does the cost of the self-test. The changes act on the counts of a window, because a judge has
 no showers; they are exact for latents and p-values, which is where the tests look.
 """
 
@@ -16,20 +18,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_UNIT
+from monitor.detector.places import Places
+from monitor.detector.tree import Detector, Level
 from monitor.judging.monitor import Monitor
 from monitor.quality.alarms import Alarm, Severity
 from monitor.quality.self_tests import SelfTestResult
 from monitor.reference.live import LiveSettings
+from monitor.sequential.budget import Allowance, places_part, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
-    from monitor.detector.tree import Detector
     from monitor.judging.settings import MonitorSettings
     from monitor.reference.expectation import Expectation
     from monitor.windows.window import Window
+
+WATCHED = 16
+"""Regions that the copy watches, at most: traffic needs some beside that of the fault."""
 
 CLEAN_S = 30
 """Data-seconds that the copy sees unchanged before a fault."""
@@ -141,11 +148,14 @@ class SelfTesting:
         self._copy = self._fresh()
 
     def _fresh(self) -> Monitor:
-        settings = replace(self._judge.settings, live=LiveSettings(enabled=False))
-        references = self._judge.watch.references
-        copy = Monitor(
-            self._judge.places.detector, self._judge.geometry, references.certified, settings
+        whole, references = self._judge.places.detector, self._judge.watch.references
+        part = watched_part(whole, self._region())
+        settings = replace(
+            self._judge.settings,
+            live=LiveSettings(enabled=False),
+            allowance=as_strict(self._judge.settings.allowance, whole, part),
         )
+        copy = Monitor(part, self._judge.geometry, references.certified, settings)
         copy.measure_by(references)  # as sharp as the real one
         return copy
 
@@ -235,6 +245,37 @@ def _finds(said: object, region: int) -> bool:
         and said.severity is Severity.PAGE
         and any(share.region == region for share in said.regions)
     )
+
+
+def watched_part(whole: Detector, region: int) -> Detector:
+    """Return the part of a detector that a copy watches for a fault in a region (id)."""
+    ids = [each.id for each in whole.regions]
+    first = ids.index(region) // WATCHED * WATCHED
+    first = max(min(first, len(ids) - WATCHED), 0)
+    return Detector(whole.name, whole.regions[first : first + WATCHED])
+
+
+def as_strict(allowance: Allowance, whole: Detector, part: Detector) -> Allowance:
+    """Return the allowance of a part by which no place of it needs less evidence than in the whole.
+
+    A region needs as much, unless its sector would need less by that.
+
+    Examples
+    --------
+    >>> from monitor.detector.tree import grid
+    >>> whole = grid("calo", sectors=8, regions_per_sector=8)
+    >>> as_strict(Allowance(days_per_page=30), whole, watched_part(whole, 0)).days_per_page
+    120.0
+    """
+    of_whole = _shares(whole)
+    times = max(share / of_whole[place] for place, share in _shares(part).items())
+    return Allowance(allowance.days_per_page * times, allowance.days_per_warning * times)
+
+
+def _shares(detector: Detector) -> dict[tuple[Level, str], float]:
+    places = Places(detector)
+    budget = (shares(places) * places_part(places)).tolist()
+    return dict(zip(zip(places.levels, places.names, strict=True), budget, strict=True))
 
 
 def self_testing(

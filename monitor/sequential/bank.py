@@ -50,6 +50,11 @@ class Bank:
         """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
         self.path: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
+        self._factor, self._most, self._least = (
+            np.empty(shape, dtype),
+            np.full(len(weights), 80, dtype),
+            np.zeros(len(weights), dtype),
+        )
         self.onset = np.zeros(shape, np.uint32)
         """Most likely onset of each stream, data-second, shape (P, F): enough until 2106."""
 
@@ -65,14 +70,18 @@ class Bank:
         since
             First data-second of the step.
         """
-        # exp(80) in a step is beyond any cap, and still a single-precision number.
-        factor = np.minimum(log_e, 80.0)
+        # exp(80) in a step is beyond any cap, and still a single-precision number. Bounds are
+        # rows, since numpy is several times slower with a number in their place.
+        np.minimum(log_e, self._most, out=self._factor)
         self.evidence += seconds
-        self.evidence *= np.exp(factor, out=factor)
+        self.evidence *= np.exp(self._factor, out=self._factor)
         np.minimum(self.evidence, self._cap, out=self.evidence)
         if seconds:
-            self.onset = np.where(self.path <= 0, np.uint32(since), self.onset)
-        np.maximum(self.path, 0, out=self.path)
+            # Arithmetic modulo 2**32 in place of a choice: half of the paths begin anew at random.
+            later = np.subtract(np.uint32(since), self.onset)
+            later *= self.path <= 0
+            self.onset += later
+        np.maximum(self.path, self._least, out=self.path)
         self.path += log_e
 
     def total(self) -> NDArray[np.float64]:

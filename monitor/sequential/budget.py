@@ -65,6 +65,11 @@ class Allowance:
         return needed
 
 
+def places_part(places: Places) -> float:
+    """Return the part of the whole budget that places have; channels have the rest, if any."""
+    return 1.0 if places.detector.channels is None else 1 - CHANNELS_SHARE
+
+
 def shares(places: Places) -> NDArray[np.float64]:
     """Return the share of the budget of each place, shape (P,); they add up to at most 1."""
     levels = [str(level) for level in places.levels]

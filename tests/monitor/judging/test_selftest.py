@@ -6,10 +6,21 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streams import GEOMETRY, Stream, expectation
 
+from monitor.detector.places import Places
+from monitor.detector.tree import Detector, Region, grid
 from monitor.judging.monitor import Monitor
-from monitor.judging.selftest import SCHEDULE, Injection, SelfTesting
+from monitor.judging.selftest import (
+    SCHEDULE,
+    WATCHED,
+    Injection,
+    SelfTesting,
+    as_strict,
+    watched_part,
+)
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.quality import Quality
 from monitor.sequential.budget import Allowance
@@ -23,6 +34,40 @@ def watched(stream: Stream, seconds: int, schedule=SCHEDULE, **settings):
     judge.self_test = SelfTesting(judge, schedule)
     said = [record for _ in range(seconds) for record in judge.observe(stream.next())]
     return judge, said
+
+
+UNEVEN = Detector(
+    "uneven",
+    tuple(Region(7 * i, f"r{i}", sector) for i, sector in enumerate("A" * 3 + "B" * 30 + "C" * 8)),
+)
+
+
+@given(st.sampled_from((grid("calo", 8, 8), grid("calo", 2, 3), UNEVEN)), st.data())
+def test_no_place_of_the_copy_pages_at_less_evidence_than_in_the_whole_detector(whole, data):
+    region = data.draw(st.sampled_from(whole.regions))
+    part, allowance = watched_part(whole, region.id), Allowance(days_per_page=7)
+    assert region in part.regions
+    assert len(part.regions) == min(WATCHED, len(whole.regions))
+    strict = as_strict(allowance, whole, part)
+    needed = dict(zip(Places(whole).names, allowance.page_at(Places(whole)), strict=True))
+    for name, asked in zip(Places(part).names, strict.page_at(Places(part)), strict=True):
+        assert asked >= needed[name] * (1 - 1e-12)
+
+
+def test_a_region_of_even_sectors_pages_in_the_copy_at_the_evidence_that_it_needs():
+    whole = grid("calo", 8, 8)
+    part, allowance = watched_part(whole, 20), Allowance()
+    strict = as_strict(allowance, whole, part)
+    needed = {float(x) for x in allowance.page_at(Places(whole))[-64:]}
+    assert {float(x) for x in strict.page_at(Places(part))[-WATCHED:]} == needed
+
+
+@pytest.mark.slow
+def test_the_copy_finds_a_fault_though_it_watches_a_part_of_the_regions():
+    judge, _ = watched(Stream(regions=40, rate=2500), 60, SCHEDULE[:1])
+    (test,) = judge.standing().self_tests
+    assert test.found == test.injected >= 1
+    assert test.delay_s < 20
 
 
 @pytest.mark.slow
