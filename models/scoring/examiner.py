@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from models.scoring.classifier import Classifier
     from models.showers.batch import Showers
 
-SCORED_AT_ONCE = 256
-"""Showers evaluated at a time: what they need stays in the cache of a core."""
+SCORED_AT_ONCE = {"cpu": 256, "cuda": 4096}
+"""Showers evaluated at a time: on a CPU, what they need stays in the cache of a core; a card is kept
+busy by that many."""
 
-
-ROWS = 32
+ROWS = {"cpu": 32, "cuda": 4096}
 """Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
-take another path and round otherwise, and a replay in other batches would not give the same bits."""
+take another path and round otherwise, and a replay in other batches would not give the same bits. On
+a card the path hangs on the number of showers: there it is always the same."""
 
 
 class Seen(NamedTuple):
@@ -72,14 +73,14 @@ class _Chunk(NamedTuple):
     """How many they are without what fills them up."""
 
 
-def _chunks(n: int) -> list[_Chunk]:
-    """Return the chunks of a batch of n showers."""
-    chunks = []
-    for start in range(0, n, SCORED_AT_ONCE):
-        stop = min(start + SCORED_AT_ONCE, n)
+def _chunks(n: int, kind: str) -> list[_Chunk]:
+    """Return the chunks of a batch of n showers on a kind of device."""
+    chunks, at_once, multiple = [], SCORED_AT_ONCE[kind], ROWS[kind]
+    for start in range(0, n, at_once):
+        stop = min(start + at_once, n)
         rows: slice | NDArray[np.int64] = slice(start, stop)
-        if (stop - start) % ROWS:
-            whole = start + -(-(stop - start) // ROWS) * ROWS
+        if (stop - start) % multiple:
+            whole = start + -(-(stop - start) // multiple) * multiple
             rows = np.minimum(np.arange(start, whole), n - 1)
         chunks.append(_Chunk(rows, start, stop - start))
     return chunks
@@ -140,7 +141,7 @@ class Examiner:
             return self._whole(showers)
         full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
-        for chunk in _chunks(showers.n):
+        for chunk in _chunks(showers.n, self.device.type):
             found = self._masked(showers[chunk.rows], full[chunk.rows], blind=blind)
             parts.append([column[: chunk.n] for column in found])
         columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
@@ -150,18 +151,28 @@ class Examiner:
         """Return what is seen of showers whose cells all count."""
         key = keys(showers)
         tie = uniform(key, 1, first=1)[:, 0]
-        of, cells, chunks = self.feature_map, showers.cells, _chunks(showers.n)
+        of, cells, chunks = self.feature_map, showers.cells, _chunks(showers.n, self.device.type)
         core = [of.core_energy(cells[chunk.rows])[: chunk.n] for chunk in chunks]
         # One look at what is a few numbers a shower: chunk by chunk, calls would cost more than work.
         glance = of.glance(np.concatenate(core), showers, key)
-        latents = np.empty((showers.n, self.n_latents), np.float32)
-        raw = np.empty((showers.n, len(self.score_names)), np.float32)
+        latents, raw = (
+            self._landing(showers.n, d) for d in (self.n_latents, len(self.score_names))
+        )
         for rows, start, n in chunks:
-            features = of.of_cells(cells[rows], glance.rows(rows), key[rows])
-            output = self._output(features)
-            raw[start : start + n] = self._raw(features, output, cells[rows], tie[rows])[:n]
-            torch.from_numpy(latents[start : start + n]).copy_(output.latents[:n])
-        return self._seen(showers, raw, latents, glance.conditions, glance.e_rec, showers.e_inc)
+            features = of.of_cells(cells[rows], glance.rows(rows), key[rows]).to(self.device)
+            output = self.evaluate(features)
+            # A card goes on with the next chunk meanwhile.
+            found = self._raw(features, output, self.raw_scores.lit(cells[rows], tie[rows]))
+            raw[start : start + n].copy_(found[:n], non_blocking=True)
+            latents[start : start + n].copy_(output.latents[:n], non_blocking=True)
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
+        columns = raw.numpy(), latents.numpy(), glance.conditions, glance.e_rec
+        return self._seen(showers, *columns, showers.e_inc)
+
+    def _landing(self, n: int, width: int) -> Tensor:
+        """Return where what leaves the device lands, shape (n, width)."""
+        return torch.empty(n, width, pin_memory=self.device.type == "cuda")
 
     def _seen(
         self,
@@ -177,27 +188,20 @@ class Examiner:
         beyond = outside(self.feature_map, showers.e_inc, showers.conditions, e_rec)
         return Seen(raw, latents, conditions, e_rec, known, beyond)
 
-    def _raw(
-        self,
-        features: Features,
-        output: FlowOutput,
-        cells: NDArray[np.float32],
-        tie: NDArray[np.float64],
-    ) -> NDArray[np.float32]:
-        """Return raw scores of showers; `tie` breaks ties."""
-        raw = self.raw_scores(output, cells, tie)
+    def _raw(self, features: Features, output: FlowOutput, lit: Tensor) -> Tensor:
+        """Return raw scores of showers, features and output on one device, shape (N, S)."""
+        raw = self.raw_scores(output, lit)
         if self.classifier is None:
             return raw
-        there = features.to(self.device)
         with torch.inference_mode():
-            odds = self.classifier(there, output.latents.to(self.device))
-        return np.column_stack([raw, odds.cpu().numpy()])
+            return torch.cat([raw, self.classifier(features, output.latents)[:, None]], 1)
 
     def view(self, showers: Showers) -> tuple[Features, Tensor]:
         """Return features and latents of N >= 1 showers, on the device: what a classifier sees."""
         parts = []
-        for start in range(0, showers.n, SCORED_AT_ONCE):
-            features, _ = self.feature_map(showers[slice(start, start + SCORED_AT_ONCE)])
+        at_once = SCORED_AT_ONCE[self.device.type]
+        for start in range(0, showers.n, at_once):
+            features, _ = self.feature_map(showers[slice(start, start + at_once)])
             there = features.to(self.device)
             # What else is in them no classifier looks at.
             parts.append((*there[:3], self.evaluate(there).latents.clone()))
@@ -205,9 +209,6 @@ class Examiner:
             torch.cat(column) for column in zip(*parts, strict=True)
         )
         return Features(cells, layers, conditions), latents
-
-    def _output(self, features: Features) -> FlowOutput:
-        return self.evaluate(features.to(self.device))
 
     def _masked(self, showers: Showers, mask: NDArray[np.bool_], *, blind: bool) -> _Masked:
         """Return what is seen with masked cells where the flow expects them: latent 0.
@@ -218,34 +219,43 @@ class Examiner:
         core = self.feature_map.core.any(axis=0)
         guessed: NDArray[np.bool_] = np.logical_or(mask[:, core].any(axis=1), blind)
         filled = self._filling(_blinded(showers, guessed), mask)
-        features, e_rec = self.feature_map(filled)
-        hidden = torch.from_numpy(mask.copy())
-        n_cells = mask.shape[1]
+        on_cpu, e_rec = self.feature_map(filled)
+        # What breaks ties, too, is drawn from what is left of a shower.
+        lit = self.raw_scores.lit(filled.cells, uniform(keys(filled), 1, first=1)[:, 0])
+        there = on_cpu.to(self.device)
+        hidden = torch.from_numpy(mask.copy()).to(self.device)
+        best, expected = self._expected(there, hidden)
+        raw = self._raw(there._replace(cells=best), expected, lit).cpu().numpy()
+        n_masked = mask.sum(1)
+        raw[:, self.score_names.index("typicality")] += n_masked
+        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked
+        latents, conditions = expected.latents.cpu().numpy(), on_cpu.conditions.numpy()
+        return _Masked(raw, latents, conditions, e_rec, filled.e_inc)
+
+    def _expected(self, features: Features, hidden: Tensor) -> tuple[Tensor, FlowOutput]:
+        """Return cells, shape (N, V), with the hidden ones where they are expected, and the output.
+
+        All on one device; what is hidden has shape (N, V).
+        """
+        n_cells = hidden.shape[1]
         moved = hidden
         if features.sparse is not None:  # what is expected to be unlit stays so
             moved = hidden & (features.sparse.draws[:, -n_cells:] >= 1)
         before = torch.where(moved, 0.0, features.cells)
-        z_before = self._output(features._replace(cells=before)).latents[:, :n_cells].cpu()
+        z_before = self.evaluate(features._replace(cells=before)).latents[:, :n_cells]
         now = torch.where(moved, -z_before.clamp(-5, 5), before)
-        z_now = self._output(features._replace(cells=now)).latents[:, :n_cells].cpu()
+        z_now = self.evaluate(features._replace(cells=now)).latents[:, :n_cells]
         step = z_now - z_before
-        slope = torch.where(step.abs() > 1e-3, (now - before) / step, torch.ones(()))
+        slope = torch.where(step.abs() > 1e-3, (now - before) / step, 1.0)
         best = torch.where(moved, (now - z_now * slope.clamp(0.05, 20)).clamp(-8, 8), before)
-        output = self._output(features._replace(cells=best))
-        latents = output.latents.cpu().clone()
-        latents[:, :n_cells][hidden] = 0.0
-        n_masked = hidden.sum(1)
+        output = self.evaluate(features._replace(cells=best))
+        latents = output.latents.clone()
+        latents[:, :n_cells].masked_fill_(hidden, 0.0)
         residuals = output.residuals
         if residuals is not None:
-            share = n_cells / (n_cells - n_masked).clamp(min=1)
-            residuals = residuals.cpu().masked_fill(hidden, 0.0) * share.sqrt()[:, None]
-        expected = FlowOutput(output.nll.cpu(), latents, residuals)
-        # What breaks ties, too, is drawn from what is left of a shower.
-        tie = uniform(keys(filled), 1, first=1)[:, 0]
-        raw = self._raw(features._replace(cells=best), expected, filled.cells, tie)
-        raw[:, self.score_names.index("typicality")] += n_masked.numpy()
-        raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked.numpy()
-        return _Masked(raw, latents.numpy(), features.conditions.numpy(), e_rec, filled.e_inc)
+            share = n_cells / (n_cells - hidden.sum(1)).clamp(min=1)
+            residuals = residuals.masked_fill(hidden, 0.0) * share.sqrt()[:, None]
+        return best, FlowOutput(output.nll, latents, residuals)
 
 
 def _blinded(showers: Showers, guessed: NDArray[np.bool_]) -> Showers:

@@ -202,36 +202,43 @@ class RawScores:
         ]
         self.sizes = torch.tensor(sizes)[:, None]
 
-    @torch.inference_mode()
-    def __call__(
-        self, output: FlowOutput, cells: NDArray[np.float32], tie: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Return the raw scores of the flow in the order of `names`, shape (N, S).
+    def lit(self, cells: NDArray[np.float32], tie: NDArray[np.float64]) -> Tensor:
+        """Return how many cells of each shower are lit, shape (N,), on the CPU.
 
         Parameters
         ----------
         cells
             Cell energies, MeV, shape (N, V).
         tie
-            A number in (0, 1) of each shower, shape (N,): breaks the ties of the occupancy.
+            A number in (0, 1) of each shower, shape (N,): breaks ties.
+        """
+        lit = np.count_nonzero(cells > self.threshold, axis=1) + tie
+        return torch.from_numpy(lit.astype(np.float32))
+
+    @torch.inference_mode()
+    def __call__(self, output: FlowOutput, lit: Tensor) -> Tensor:
+        """Return the raw scores of the flow in the order of `names`, shape (N, S), where it is.
+
+        Parameters
+        ----------
+        lit
+            Of `lit`, shape (N,), on any device.
         """
         # Showers last: what is summed over cells is a plain sweep of memory.
         latents = output.latents.t()
         square = latents[: self.n_cells].square().contiguous()
-        lit = np.count_nonzero(cells > self.threshold, axis=1) + tie
         rows: list[Tensor] = [
             *output.nll.t(),
             square.sum(0),
             self._block(square),
             (square - TAIL_FROM).clamp_(min=0).sum(0),
             square.amax(0),
-            torch.from_numpy(lit.astype(np.float32)).to(square.device),
+            lit.to(square.device),
         ]
         if output.residuals is not None:
             rows.append(output.residuals.t().square().mean(0))
         rows.append(latents[self.n_cells])
-        raw: NDArray[np.float32] = torch.stack(rows).t().contiguous().cpu().numpy()
-        return raw
+        return torch.stack(rows).t().contiguous()
 
     def _block(self, square: Tensor) -> Tensor:
         """Return the largest standardised χ² over blocks and layers, shape (N,).

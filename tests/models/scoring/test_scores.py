@@ -36,7 +36,8 @@ def raw(z=None, cells=None, n=4000, seed=1):
         z(latents)
     output = FlowOutput(torch.zeros(n, 2), latents, torch.zeros(n, V))
     energies = np.zeros((n, V), np.float32) if cells is None else cells
-    columns = RawScores(GEOMETRY)(output, energies, np.full(n, 0.5))
+    score = RawScores(GEOMETRY)
+    columns = score(output, score.lit(energies, np.full(n, 0.5))).numpy()
     assert columns.shape == (n, len(NAMES))
     return dict(zip(NAMES, columns.T, strict=True))
 
@@ -71,7 +72,7 @@ def test_a_patch_is_as_strange_at_the_seam_of_a_polar_layer_as_elsewhere(angle):
     patch = [(angle + a) % 8 * 6 + r for a in range(3) for r in range(2, 5)]
     z[0, patch] = 2.0
     output = FlowOutput(torch.zeros(1, 1), z, None)
-    found = score(output, np.zeros((1, 48), np.float32), np.full(1, 0.5))
+    found = score(output, torch.full((1,), 0.5))
     at = names(("cells",), residuals=False).index("block")
     assert found[0, at] == pytest.approx(float(standard_chi2(torch.tensor(36.0), 9)), rel=1e-5)
 
