@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import environment, wiring
-from consumers.bench import alarms, channels, classifier, ingest, matrix, papers
+from consumers.bench import alarms, channels, classifier, ingest, matrix, papers, rival_scorers
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire.user_error import UserError
 
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
-    names = "[alarms, matrix, classifier, channels, papers]"
+    names = "[alarms, matrix, classifier, channels, papers, rivals]"
     parts = parser.add_subparsers(dest="part", metavar=names)
     text = "false pages, delays, places and kinds of the alarms, by simulation"
     alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     channels.add_arguments(parts.add_parser("channels", help=text, description=text))
     text = "the questions of the two seed papers, on the showers that ship"
     papers.add_arguments(parts.add_parser("papers", help=text, description=text))
+    text = "what others score showers with: how fast, and what it sees"
+    rival_scorers.add_arguments(parts.add_parser("rivals", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         "classifier": classifier.run,
         "channels": channels.run,
         "papers": papers.run,
+        "rivals": rival_scorers.run,
     }
     if args.part in parts:
         return parts[args.part](args)

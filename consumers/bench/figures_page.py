@@ -32,6 +32,7 @@ def page(folder: Path) -> str:
     parts = [HEAD, _separation(shown).markdown(), BESIDE]
     parts += [_calibration(told("calibration-flux")).markdown(), ""]
     parts += [_classifier(told("classifier")).markdown(), ""]
+    parts += [_rivals(told("rivals")).markdown(), ""]
     parts += [_rules(told("rules")).markdown(), ""]
     return "\n".join(parts)
 
@@ -114,6 +115,26 @@ def _classifier(shown: dict[str, Any]) -> Sheet:
         tuple(rows),
         "Off by default: what it was not taught it does not see. "
         "*`calodqm bench classifier`: [classifier.json](classifier.json).*",
+    )
+
+
+def _rivals(shown: dict[str, Any]) -> Sheet:
+    rivals = shown["rivals"]
+    faults = next(iter(rivals.values()))["detection"]
+    rows = []
+    for name, one in rivals.items():
+        found = [one["detection"][fault] for fault in faults]
+        told = (f"{f['auc']:.3f} / {f['tpr at 0.01']:.2f}" for f in found)
+        rows.append((name, f"{one['showers_per_cpu_s']:,.0f}", *told))
+    beside = "; ".join(f"{name} {why}" for name, why in shown["not here"].items())
+    return Sheet(
+        "What else single showers can be scored with: AUC / TPR at FPR 1e-2",
+        ("scored by", "showers a CPU second", *faults),
+        tuple(rows),
+        f"The same {shown['good showers']:,} held-out photons and the same faults injected into "
+        f"them, on one thread, in turns; rivals learnt from {shown['learnt from']:,} showers of "
+        "the training. A loop of zuko gives one number a shower; ours also p-values and the "
+        f"latents of all cells. {beside}. *`calodqm bench rivals`: [rivals.json](rivals.json).*",
     )
 
 
