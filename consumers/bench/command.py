@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import environment, wiring
-from consumers.bench import alarms, channels, classifier, ingest, matrix, papers, rival_scorers
+from consumers.bench import (
+    alarms,
+    channels,
+    classifier,
+    ingest,
+    matrix,
+    papers,
+    rival_scorers,
+    scale,
+)
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire.user_error import UserError
 
@@ -39,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
-    names = "[alarms, matrix, classifier, channels, papers, rivals]"
+    names = "[alarms, matrix, classifier, channels, papers, rivals, scale]"
     parts = parser.add_subparsers(dest="part", metavar=names)
     text = "false pages, delays, places and kinds of the alarms, by simulation"
     alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
@@ -53,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     papers.add_arguments(parts.add_parser("papers", help=text, description=text))
     text = "what others score showers with: how fast, and what it sees"
     rival_scorers.add_arguments(parts.add_parser("rivals", help=text, description=text))
+    text = "1 to N workers over partitions, and what larger rates need"
+    scale.add_arguments(parts.add_parser("scale", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         "channels": channels.run,
         "papers": papers.run,
         "rivals": rival_scorers.run,
+        "scale": scale.run,
     }
     if args.part in parts:
         return parts[args.part](args)

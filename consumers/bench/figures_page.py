@@ -33,6 +33,7 @@ def page(folder: Path) -> str:
     parts += [_calibration(told("calibration-flux")).markdown(), ""]
     parts += [_classifier(told("classifier")).markdown(), ""]
     parts += [_rivals(told("rivals")).markdown(), ""]
+    parts += [*(sheet.markdown() + "\n" for sheet in _scale(told("scale")))]
     parts += [_rules(told("rules")).markdown(), ""]
     return "\n".join(parts)
 
@@ -135,6 +136,49 @@ def _rivals(shown: dict[str, Any]) -> Sheet:
         f"them, on one thread, in turns; rivals learnt from {shown['learnt from']:,} showers of "
         "the training. A loop of zuko gives one number a shower; ours also p-values and the "
         f"latents of all cells. {beside}. *`calodqm bench rivals`: [rivals.json](rivals.json).*",
+    )
+
+
+def _scale(shown: dict[str, Any]) -> tuple[Sheet, Sheet]:
+    source = "*`calodqm bench scale`: [scale.json](scale.json).*"
+    measured = [
+        (
+            str(one["workers"]),
+            f"{one['showers_per_s']:,}",
+            f"{one['efficiency']:.2f}",
+            f"{one['modelled_per_s']:,}",
+            f"{one['cpu_us']:.0f}",
+            f"{one['beside_scoring_us']:.0f}",
+        )
+        for one in shown["measured"]
+    ]
+    sized = [
+        (
+            f"{one['rate_hz']:,.0f}",
+            *(f"{one[key]:,}" for key in ("cores", "partitions")),
+            *(f"{one[key]:,g}" for key in ("mb_per_s_in", "mb_per_s_out", "windows_mb_per_s")),
+        )
+        for one in shown["sizing"]
+    ]
+    columns = ("workers", "showers/s", "efficiency", "by the model", "CPU µs", "of it not scoring")
+    larger = ("showers/s", "cores", "partitions", "MB/s in", "MB/s out", "windows, MB/s")
+    return (
+        Sheet(
+            f"Workers over partitions, {shown['cores']} cores with the broker and the producer on them",
+            columns,
+            tuple(measured),
+            f"{shown['offered_per_s']:,.0f} showers/s were offered; load {shown['load']} before: "
+            "cores that are shared with others are not what the model has. CPU is of a shower, of "
+            f"workers and judge. {source}",
+        ),
+        Sheet(
+            "What larger rates need: 256 regions of 504 cells, three copies of each topic",
+            larger,
+            tuple(sized),
+            "Modelled, by the costs of `calodqm plan`. GPUs take over scoring alone: how many, no "
+            "card was there to say. A judge is one process: 1,024 regions are the most it was run "
+            f"with. {source}",
+        ),
     )
 
 
