@@ -14,6 +14,7 @@ from rich.table import Table
 from consumers.app import environment, wiring
 from consumers.bench import (
     alarms,
+    big,
     channels,
     classifier,
     ingest,
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
-    names = "[alarms, matrix, classifier, channels, papers, rivals, scale]"
+    names = "[alarms, matrix, classifier, channels, papers, rivals, scale, big]"
     parts = parser.add_subparsers(dest="part", metavar=names)
     text = "false pages, delays, places and kinds of the alarms, by simulation"
     alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
@@ -64,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rival_scorers.add_arguments(parts.add_parser("rivals", help=text, description=text))
     text = "1 to N workers over partitions, and what larger rates need"
     scale.add_arguments(parts.add_parser("scale", help=text, description=text))
+    text = "time and memory of models of 6,480 and 40,500 cells"
+    big.add_arguments(parts.add_parser("big", help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         "papers": papers.run,
         "rivals": rival_scorers.run,
         "scale": scale.run,
+        "big": big.run,
     }
     if args.part in parts:
         return parts[args.part](args)
