@@ -53,10 +53,10 @@ class OccupancyMonitor:
         if learn:
             self._mean += lit
             self._learnt += 1
-        else:
+        elif self._learnt:  # nobody knows what to expect who has seen no whole window
             # What is expected is not known exactly where little was learnt.
-            mean = self._mean / max(self._learnt, 1)
-            sigma = np.sqrt(np.maximum(mean * (1 + 1 / max(self._learnt, 1)), 1.0))
+            mean = self._mean / self._learnt
+            sigma = np.sqrt(np.maximum(mean * (1 + 1 / self._learnt), 1.0))
             off = np.flatnonzero(np.abs(lit - mean) > SIGMAS * sigma)
             self._flagged.append((self._since, off))
         self._table.clear()

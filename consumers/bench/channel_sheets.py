@@ -116,15 +116,29 @@ def _faults(part: str, units: list[Unit]) -> Sheet:
     elsewhere = sum(len(unit["elsewhere"]) for unit in units)
     note = (
         f"Detectors: {len(units)}, each with gains, noise and pedestals of its own, "
-        f"{units[0]['good_s'] / 3600:.2g} h of good data and then {units[0]['faults_s'] / 3600:.2g} h "
+        f"{_hours(units, 'good_s')} of good data and then {_hours(units, 'faults_s')} "
         "with all faults, far from each other, before the watch over channels. Exactly: the last "
         "word of the first alarm names all struck channels and no other. Occupancy: counts of a "
         "channel against mean ± 5σ of the good data, in tumbling windows; so it flags "
-        f"{told} good channels a day in the whole barrel. Alarms of channels that no fault reaches: "
+        f"{told} good channels a day in the whole barrel (and says nothing where the good data were "
+        f"shorter than its window). Alarms of channels that no fault reaches: "
         f"{elsewhere}."
     )
     columns = ("fault", "found", "named exactly", "seconds", *(f"± 5σ in {w} s" for w in widths))
     return Sheet(f"Faults at {_hz(part)} in 61,200 crystals", columns, tuple(rows), note)
+
+
+def _hours(units: list[Unit], name: str) -> str:
+    """Return how long something took in some units.
+
+    Examples
+    --------
+    >>> _hours([{"good_s": 3600}, {"good_s": 7200}], "good_s")
+    '1 or 2 h'
+    """
+    return (
+        " or ".join(f"{seconds / 3600:.2g}" for seconds in sorted({u[name] for u in units})) + " h"
+    )
 
 
 def _hz(part: str) -> str:

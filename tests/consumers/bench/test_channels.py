@@ -80,6 +80,13 @@ def test_occupancy_flags_what_leaves_five_sigma_and_no_less():
     assert monitor.flags(np.array([True, True, False])) == 1
 
 
+def test_occupancy_that_has_seen_no_whole_window_of_good_data_flags_nothing():
+    monitor = OccupancyMonitor(1, 3)
+    for learn in (True, True, False, False, False, False):
+        monitor.take(lit(np.array([50])), learn=learn)
+    assert monitor.first([0]) is None
+
+
 @pytest.mark.slow
 def test_a_part_is_watched_at_the_thresholds_of_the_whole(artefact):
     detector, some = part(2)
