@@ -34,6 +34,7 @@ def page(folder: Path) -> str:
     parts += [_classifier(told("classifier")).markdown(), ""]
     parts += [_rivals(told("rivals")).markdown(), ""]
     parts += [*(sheet.markdown() + "\n" for sheet in _scale(told("scale")))]
+    parts += [_big(told("big")).markdown(), ""]
     parts += [_rules(told("rules")).markdown(), ""]
     return "\n".join(parts)
 
@@ -179,6 +180,27 @@ def _scale(shown: dict[str, Any]) -> tuple[Sheet, Sheet]:
             "card was there to say. A judge is one process: 1,024 regions are the most it was run "
             f"with. {source}",
         ),
+    )
+
+
+def _big(shown: dict[str, Any]) -> Sheet:
+    sizes = shown["sizes"]
+    steps = tuple(sizes[0]["steps"])
+    rows = tuple(
+        (
+            f"{one['cells']:,}",
+            f"{one['unlit cells']:.0%}",
+            f"{one['weights']:,}",
+            *(f"{one['steps'][step]['cpu_s']:.1f} / {one['steps'][step]['peak_mib']:,}" for step in steps),
+        )
+        for one in sizes
+    )  # fmt: skip
+    return Sheet(
+        "Models of very many cells: CPU seconds / largest memory so far, MiB",
+        ("cells", "of them unlit in a shower", "weights", *steps),
+        rows,
+        f"{sizes[0]['showers']:,} showers drawn from a mean shape in 45 polar layers, flux of one "
+        "layer of 64 hidden units a block, one thread. *`calodqm bench big`: [big.json](big.json).*",
     )
 
 
