@@ -21,12 +21,8 @@ Made by `calodqm bench channels --artefact models/artefacts/barrel-flux --out de
 
 def page(units: list[Unit]) -> str:
     """Return the page of all figures."""
-    blocks = [
-        "# Figures of channels",
-        HEAD,
-        *(sheet.markdown() for sheet in sheets(units)),
-        _made_by(units),
-    ]
+    tables = (sheet.markdown() for sheet in sheets(units))
+    blocks = ["# Figures of channels", HEAD, *tables, _made_by(units)]
     return "\n\n".join(blocks) + "\n"
 
 
