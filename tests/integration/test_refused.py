@@ -68,7 +68,9 @@ def test_without_a_word_topics_are_kept_as_often_as_the_cluster_can_up_to_three(
     caplog.set_level("INFO")
     connection = Connection(three.inside)
     ensure_topics(connection, partitions=2, replication=None)
-    seen = survey(connection, [topics.WINDOWS, topics.SHOWERS], []).topics
+    asked = [topics.WINDOWS, topics.SHOWERS]
+    # Of three brokers the one that is asked may hear of a new topic after the one that made it.
+    seen = wait_until(lambda: len(found := survey(connection, asked, []).topics) == 2 and found)
     assert {facts.copies for facts in seen.values()} == {3}
     assert "3 copies of each topic: the cluster has 3 brokers" in caplog.text
     assert seen[topics.WINDOWS].configs["min.insync.replicas"] == "2"
