@@ -79,7 +79,7 @@ def test_a_dashboard_draws_every_panel_on_live_data(name, theme, service, browse
     kept = PICTURES / f"dashboard-{name}-{theme}.png"
     small.save(kept, optimize=True)
     if kept.stat().st_size >= MOST_BYTES:
-        small.quantize(256, dither=Image.Dither.NONE).save(kept, optimize=True)
+        small.quantize(128, dither=Image.Dither.NONE).save(kept, optimize=True)
     assert kept.stat().st_size < MOST_BYTES
 
 

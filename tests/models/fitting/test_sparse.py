@@ -87,6 +87,7 @@ def test_a_dead_core_cell_is_seen(kind):
     assert auc(scorer.score(good).p_combined, found.p_combined) > 0.9
 
 
+@pytest.mark.slow
 def test_what_a_shower_is_told_depends_on_no_other(kind):
     scorer = made(*kind).scorer("cpu")
     good = read(kind[1], "gamma_check", 100)

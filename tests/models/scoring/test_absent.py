@@ -8,6 +8,7 @@ from models.scoring.absent import Absent
 from models.scoring.scales import Z_CLIP
 from models.showers.batch import Showers
 
+pytestmark = pytest.mark.slow  # learns what to expect without cells
 CORE, BESIDE, EDGE = 353, 300, 310
 
 
@@ -42,7 +43,6 @@ def lacking(n, cells):
     return Absent.of_groups(np.zeros(n, np.int64), {0: cells})
 
 
-@pytest.mark.slow
 def test_an_absent_cell_has_latent_zero_and_does_not_matter(scorer, good):
     cells = good.cells.copy()
     cells[:, [BESIDE, CORE]] = 1e5
@@ -65,7 +65,6 @@ def test_until_it_is_learnt_showers_without_a_cell_are_unknown(scorer, good):
         assert np.array_equal(getattr(scored, name)[rows], getattr(plain, name)[rows]), name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("index", range(5))
 def test_good_showers_are_good_without_some_of_their_cells(scorer, good, brightest, index):
     cells = sets(brightest)[index]
@@ -75,7 +74,6 @@ def test_good_showers_are_good_without_some_of_their_cells(scorer, good, brighte
         assert np.mean(scored.p_combined <= level) == pytest.approx(level, abs=4.5 * error)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("index", range(5))
 def test_the_other_latents_keep_their_means_and_spreads(scorer, good, brightest, index):
     """By what is expected of whole showers, as a judge sees them: this is what paged."""
