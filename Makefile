@@ -17,7 +17,7 @@ USUAL := not dashboards and not delays and not producers
 # What waits and what computes overlap.
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test quick quick-consumers quick-others suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos growth recovery install system clean
+.PHONY: demo test quick quick-streams quick-models suite fuzz lint bench producers crews crew-deployed renderers compat sbom dashboards cost kafka apache chaos growth recovery install system clean
 
 demo: install
 	$(BIN)/calodqm demo
@@ -34,13 +34,13 @@ fuzz: install
 # looks for its own tests alone saves more than a fair share of all would.
 HALF := $(shell expr $$(nproc) / 2)
 QUICK := OMP_NUM_THREADS=1 $(BIN)/pytest -q -p no:cacheprovider $(if $(filter 0 1,$(HALF)),,--numprocesses $(HALF) --dist loadfile --no-loadscope-reorder) -m "$(USUAL) and not services and not slow"
-quick: quick-consumers quick-others
+quick: quick-streams quick-models
 
-quick-consumers: install
-	$(QUICK) consumers tests/consumers tests/deploy
+quick-streams: install
+	$(QUICK) consumers monitor tests/consumers tests/deploy tests/monitor
 
-quick-others: install
-	$(QUICK) models monitor tests $(addprefix --ignore=tests/,consumers deploy integration)
+quick-models: install
+	$(QUICK) models tests $(addprefix --ignore=tests/,consumers deploy integration monitor)
 
 suite: install system renderers
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "$(USUAL) and not timed" || $(BIN)/pytest $(ONCE_MORE) -m "$(USUAL) and not timed"
