@@ -28,10 +28,28 @@ from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse
+    from types import ModuleType
 
     from consumers.bench.ingest import Ingest
 
 APACHE = " on Apache Kafka"
+PARTS: dict[str, tuple[ModuleType, str]] = {
+    "alarms": (alarms, "false pages, delays, places and kinds of the alarms, by simulation"),
+    "matrix": (
+        matrix,
+        "false pages, delays and pairs of faults in every setup, in units that add up",
+    ),
+    "classifier": (classifier, "what a classifier of named faults adds to the scores of the flow"),
+    "channels": (
+        channels,
+        "faults of single channels and groups, and gains, in a part of a barrel",
+    ),
+    "papers": (papers, "the questions of the two seed papers, on the showers that ship"),
+    "rivals": (rival_scorers, "what others score showers with: how fast, and what it sees"),
+    "scale": (scale, "1 to N workers over partitions, and what larger rates need"),
+    "big": (big, "time and memory of models of 6,480 and 40,500 cells"),
+}
+"""Benchmarks of their own: the module of each, and what it tells."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,40 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
-    names = "[alarms, matrix, classifier, channels, papers, rivals, scale, big]"
-    parts = parser.add_subparsers(dest="part", metavar=names)
-    text = "false pages, delays, places and kinds of the alarms, by simulation"
-    alarms.add_arguments(parts.add_parser("alarms", help=text, description=text))
-    text = "false pages, delays and pairs of faults in every setup, in units that add up"
-    matrix.add_arguments(parts.add_parser("matrix", help=text, description=text))
-    text = "what a classifier of named faults adds to the scores of the flow"
-    classifier.add_arguments(parts.add_parser("classifier", help=text, description=text))
-    text = "faults of single channels and groups, and gains, in a part of a barrel"
-    channels.add_arguments(parts.add_parser("channels", help=text, description=text))
-    text = "the questions of the two seed papers, on the showers that ship"
-    papers.add_arguments(parts.add_parser("papers", help=text, description=text))
-    text = "what others score showers with: how fast, and what it sees"
-    rival_scorers.add_arguments(parts.add_parser("rivals", help=text, description=text))
-    text = "1 to N workers over partitions, and what larger rates need"
-    scale.add_arguments(parts.add_parser("scale", help=text, description=text))
-    text = "time and memory of models of 6,480 and 40,500 cells"
-    big.add_arguments(parts.add_parser("big", help=text, description=text))
+    parts = parser.add_subparsers(dest="part", metavar=f"[{', '.join(PARTS)}]")
+    for name, (part, text) in PARTS.items():
+        part.add_arguments(parts.add_parser(name, help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and tell."""
-    parts = {
-        "alarms": alarms.run,
-        "matrix": matrix.run,
-        "classifier": classifier.run,
-        "channels": channels.run,
-        "papers": papers.run,
-        "rivals": rival_scorers.run,
-        "scale": scale.run,
-        "big": big.run,
-    }
-    if args.part in parts:
-        return parts[args.part](args)
+    if args.part in PARTS:
+        part, _ = PARTS[args.part]
+        return int(part.run(args))
     if args.repeats < 1 or args.showers < 10_000 or not args.rate > 0:
         raise UserError("at least one repeat, 10000 showers and a rate > 0")
     console = Console(stderr=True)
