@@ -29,14 +29,19 @@ def parts(log: Log, run: int) -> dict[str, tuple[Part, bytes]]:
     """Return the parts of all lumisections of a run, by their keys."""
     found: dict[str, tuple[Part, bytes]] = {}
     for record in _stretch(log, run):
-        try:
-            part = lumisection_form.header(record.value)
-        except DecodeError as error:
-            logger.warning("%s[0]@%d: %s", topics.LUMISECTIONS, record.offset, error)
-            continue
-        if part.run == run:  # one that was written again is the same
+        part = part_of(record)
+        if part is not None and part.run == run:  # one that was written again is the same
             found[part.key] = part, record.value or b""
     return found
+
+
+def part_of(record: Record) -> Part | None:
+    """Return what part of a lumisection a record is; None, with a warning, if it cannot be read."""
+    try:
+        return lumisection_form.header(record.value)
+    except DecodeError as error:
+        logger.warning("%s[0]@%d: %s", topics.LUMISECTIONS, record.offset, error)
+        return None
 
 
 def _stretch(log: Log, run: int) -> Iterator[Record]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from consumers.cli import kept
 from consumers.exactly_once.appended import appended
 from consumers.wire import lumisection_form, topics
-from consumers.wire.block import DecodeError
 from models.scoring.scales import LEVELS
 from monitor.quality.quality import Quality
 
@@ -21,12 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from consumers.wire.lumisection_form import Part
-    from consumers.wire.record import Log, Record
+    from consumers.wire.record import Log
     from consumers.wire.window_form import WindowForm
     from monitor.quality.verdicts import Verdict
     from monitor.windows.window import Window
-
-logger = logging.getLogger(__name__)
 
 MARGIN_S = 3600
 """A part of a lumisection is written within this of its data, if those came as they were taken."""
@@ -152,18 +149,10 @@ def by_run(
 def _parts(log: Log, begin: int, end: int) -> Iterator[tuple[Part, bytes]]:
     since = appended(log, topics.LUMISECTIONS, (begin - MARGIN_S) * 1000)
     for record in log.read_all(topics.LUMISECTIONS, since):
-        part = _header(record)
+        part = kept.part_of(record)
         if part is None:
             continue
         if part.first >= end and record.timestamp_ms >= (end + MARGIN_S) * 1000:
             return
         if begin <= part.first < end:
             yield part, record.value or b""
-
-
-def _header(record: Record) -> Part | None:
-    try:
-        return lumisection_form.header(record.value)
-    except DecodeError as error:
-        logger.warning("%s[0]@%d: %s", topics.LUMISECTIONS, record.offset, error)
-        return None
