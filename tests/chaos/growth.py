@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -42,7 +41,7 @@ MIB = 2**20
 
 
 def brokers() -> Iterator[tuple[str, str]]:
-    """Yield what is measured: a name, and what KAFKA_HOME is for it."""
+    """Yield what is measured: a name, and its home as `EmbeddedBroker` takes it."""
     yield "embedded", ""
     apache = home()
     if apache is not None:
@@ -51,9 +50,8 @@ def brokers() -> Iterator[tuple[str, str]]:
 
 def started(stack: ExitStack, kafka_home: str, rate: float) -> Services:
     """Start a broker, a judge, a worker and their showers."""
-    os.environ["KAFKA_HOME"] = kafka_home
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    services = stack.enter_context(on_a_broker(folder))
+    services = stack.enter_context(on_a_broker(folder, kafka_home))
     services.environment = {"CALODQM_SESSION_S": "10", "CALODQM_SNAPSHOT_S": "20"}
     for name in ("judge", "score"):
         services.start(name, name)
@@ -87,7 +85,7 @@ def told(bytes_held: list[int]) -> dict[str, Any]:
 def measure(minutes: float, rate: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what each broker's judge and worker held."""
     with ExitStack() as stack:
-        running = {name: started(stack, where, rate) for name, where in list(brokers())}
+        running = {name: started(stack, where, rate) for name, where in brokers()}
         seen: dict[str, dict[str, list[int]]] = {n: {"judge": [], "score": []} for n in running}
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:

@@ -73,13 +73,12 @@ def test_pages_listen_where_there_is_ipv6_only(services, host):
 
 
 @pytest.mark.parametrize("kind", ["embedded", pytest.param("apache", marks=needs_apache)])
-def test_a_service_works_with_a_broker_at_an_ipv6_address(services, kind, monkeypatch):
+def test_a_service_works_with_a_broker_at_an_ipv6_address(services, kind):
     """One of the two advertises the address with its brackets, the other without."""
     if not has_ipv6():
         pytest.skip("no IPv6 here")
-    if kind == "apache":
-        monkeypatch.setenv("KAFKA_HOME", str(home()))
-    with EmbeddedBroker(host="[::1]") as broker:
+    where = str(home()) if kind == "apache" else ""
+    with EmbeddedBroker(host="[::1]", home=where) as broker:
         services.bootstrap = broker.bootstrap
         services.start("run", "run")
         services.wait_for("run", "in office", 120)

@@ -106,9 +106,9 @@ class Services:
 
 
 @contextmanager
-def on_a_broker(folder: Path) -> Iterator[Services]:
-    """Start a broker for services, and end both at the end."""
-    with EmbeddedBroker() as broker:
+def on_a_broker(folder: Path, home: str | None = None) -> Iterator[Services]:
+    """Start a broker for services, and end both at the end; `home` is that of `EmbeddedBroker`."""
+    with EmbeddedBroker(home=home) as broker:
         started = Services(broker.bootstrap, folder, broker=broker)
         try:
             yield started
