@@ -65,17 +65,24 @@ function tick() {
   $("behind").textContent = fresh.stale || fresh.behind === null ? "–" : span(fresh.behind) + (fresh.old ? ", old data" : "");
   $("behind").classList.toggle("old", !fresh.stale && fresh.old);
   const quality = fresh.stale ? "null" : answer.now.quality;
-  document.title = (fresh.stale ? "STALE" : { good: "Good", medium: "Warning", bad: "BAD", null: "Not known", held: "In hand" }[quality]) + " · calodqm";
+  document.title = (fresh.stale ? "STALE" : LOOKS[quality].title) + " · calodqm";
   icon(quality);
   $("deadman").classList.toggle("renewed");   // restarts the animation that would show it
 }
 
+// What the tab says and shows.
+const LOOKS = {
+  good: { title: "Good", colour: "%2300795a", shape: "M2 9l4 4 8-9" },
+  medium: { title: "Warning", colour: "%23f0a33a", shape: "M8 2l6 12H2z" },
+  bad: { title: "BAD", colour: "%23c22f10", shape: "M3 3l10 10M13 3L3 13" },
+  null: { title: "Not known", colour: "%23888", shape: "M3 8h10" },
+  held: { title: "In hand", colour: "%23888", shape: "M8 8a3 3 0 1 0 0-6a3 3 0 0 0 0 6M2.5 14.5c.5-3 3-4.5 5.5-4.5s5 1.5 5.5 4.5" },
+};
 let shownIcon = "";
 function icon(quality) {
   if (shownIcon === quality) return;
   shownIcon = quality;
-  const colour = { good: "%2300795a", medium: "%23f0a33a", bad: "%23c22f10", null: "%23888", held: "%23888" }[quality];
-  const shape = { good: "M2 9l4 4 8-9", medium: "M8 2l6 12H2z", bad: "M3 3l10 10M13 3L3 13", null: "M3 8h10", held: "M8 8a3 3 0 1 0 0-6a3 3 0 0 0 0 6M2.5 14.5c.5-3 3-4.5 5.5-4.5s5 1.5 5.5 4.5" }[quality];
+  const { colour, shape } = LOOKS[quality];
   $("icon").href = `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='${shape}' fill='none' stroke='${colour}' stroke-width='3'/></svg>`;
 }
 

@@ -40,18 +40,24 @@ def parts(request, good):
     return feature_map, flow, Classifier(ClassifierConfig(cells, layers, 1, (8,)))
 
 
-@pytest.mark.slow
-def test_scoring_never_mixes_devices(parts, good):
+@pytest.fixture
+def seen(parts, good):
+    """A pretended card, what examines on it, and features that are not there yet."""
     feature_map, flow, classifier = parts
     with pretended.card(flow, classifier) as card:
         examine = Examiner(feature_map, flow, tiny.GEOMETRY, card, classifier)
-        features, _ = feature_map(good[slice(0, N)])
-        there = features.to(card)
-        lit = examine.raw_scores.lit(good.cells[:N], np.full(N, 0.5))
-        raw = examine._raw(there, examine.evaluate(there), lit)
-        hidden = torch.zeros(N, tiny.GEOMETRY.n_cells, dtype=torch.bool, device=card)
-        best, expected = examine._expected(there, hidden)
-        masked = examine._raw(there._replace(cells=best), expected, lit)
+        yield card, examine, feature_map(good[slice(0, N)])[0]
+
+
+@pytest.mark.slow
+def test_scoring_never_mixes_devices(seen, good):
+    card, examine, features = seen
+    there = features.to(card)
+    lit = examine.raw_scores.lit(good.cells[:N], np.full(N, 0.5))
+    raw = examine._raw(there, examine.evaluate(there), lit)
+    hidden = torch.zeros(N, tiny.GEOMETRY.n_cells, dtype=torch.bool, device=card)
+    best, expected = examine._expected(there, hidden)
+    masked = examine._raw(there._replace(cells=best), expected, lit)
     assert {raw.device.type, masked.device.type, best.device.type} == {"cuda"}
     assert raw.shape == masked.shape == (N, len(examine.score_names))
 
@@ -90,13 +96,10 @@ def test_a_classifier_of_a_frozen_model_is_taught_without_mixing_devices(parts, 
 
 
 @pytest.mark.slow
-def test_what_mixes_devices_fails_on_a_pretended_card(parts, good):
-    feature_map, flow, classifier = parts
-    with pretended.card(flow, classifier) as card:
-        examine = Examiner(feature_map, flow, tiny.GEOMETRY, card, classifier)
-        features, _ = feature_map(good[slice(0, N)])
-        with pytest.raises(Exception, match="device"):
-            examine.evaluate(features)
+def test_what_mixes_devices_fails_on_a_pretended_card(seen):
+    _, examine, features = seen
+    with pytest.raises(Exception, match="device"):
+        examine.evaluate(features)
 
 
 @pytest.mark.parametrize("n", [1, 31, 256, 700])
