@@ -104,7 +104,7 @@ KILLS ?= 0
 chaos: install kafka
 	$(BIN)/python tests/chaos/chaos.py --minutes $(MINUTES) --seed $(SEED) --kills $(KILLS)
 
-# What a judge and a worker hold over an hour, on both brokers: `make growth MINUTES=60`.
+# What a judge and a worker hold over an hour, on both brokers: `make growth MINUTES=75`.
 growth: install
 	$(BIN)/python tests/chaos/growth.py --minutes $(MINUTES)
 
