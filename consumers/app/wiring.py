@@ -209,7 +209,8 @@ def fingerprint_of(settings: Settings, artefact: Described, detector: Detector) 
         software="",
     )
     channels = () if detector.channels is None else (detector.channels.digest,)
-    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM, *channels)
+    outer = (dict(detector.outer),) if detector.outer else ()
+    return fingerprint(artefact.geometry.to_json(), detector, given, STATE_FORM, *channels, *outer)
 
 
 @dataclass

@@ -63,6 +63,7 @@ def told(
                 {"id": region.id, "name": region.name, "sector": region.sector}
                 for region in detector.regions
             ],
+            "sectors": {out: list(names) for out, names in detector.outer.items()},
             "channels": None if detector.channels is None else _channels(detector.channels),
         },
     }

@@ -42,7 +42,7 @@ def good(artefact: Artefact, detector: Detector, now_ns: int, n: int) -> Block:
         showers = generate(artefact, _typical(artefact), n, SEED)
     except ValueError as error:
         raise UserError(f"no example of this model: {error}") from None
-    regions = np.array(next(iter(detector.sectors.values())), np.int64)
+    regions = np.array(next(iter(detector.innermost.values())), np.int64)
     region = regions[np.arange(n) % len(regions)]
     if detector.region_of_seed is not None:
         showers, region = _placed(showers, detector.region_of_seed, regions)

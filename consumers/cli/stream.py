@@ -109,7 +109,7 @@ class Stream:
     def _tick(self, tick: int) -> Iterator[Sent]:
         begin = tick * TICK_S
         active = [fault for fault in self.beam.faults if fault.active(begin)]
-        for index, (sector, regions) in enumerate(self.beam.detector.sectors.items()):
+        for index, (sector, regions) in enumerate(self.beam.detector.innermost.items()):
             share = len(regions) / len(self.beam.detector.regions)
             n = int(self._rng.poisson(self.beam.rate_hz * TICK_S * share))
             region = self._rng.choice(np.array(regions, np.int64), n)

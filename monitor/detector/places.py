@@ -1,4 +1,4 @@
-"""Places: detector, sectors and regions, as rows that counts of regions add up to."""
+"""Places: detector, sectors of any depth and regions, as rows that counts of regions add up to."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Places:
     """The P = 1 + sectors + R places of a detector: whole, sectors, regions, in this order.
+
+    A sector comes after the one that it lies in.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +15,7 @@ from models.detector import channel_files
 from models.detector.channels import ChannelsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -52,11 +54,12 @@ class Region:
 
     name: str
     sector: str
+    """The innermost sector that it lies in."""
 
 
 @dataclass(frozen=True)
 class Detector:
-    """A named detector and its regions, grouped in sectors.
+    """A named detector and its regions, grouped in sectors, which may lie in sectors themselves.
 
     Examples
     --------
@@ -65,6 +68,8 @@ class Detector:
     ['A1', 'A2', 'B1', 'B2']
     >>> detector.sectors
     {'A': (0, 1), 'B': (2, 3)}
+    >>> Detector("calo", detector.regions, outer={"half": ("A", "B")}).sectors
+    {'half': (0, 1, 2, 3), 'A': (0, 1), 'B': (2, 3)}
     """
 
     name: str
@@ -75,6 +80,9 @@ class Detector:
     known_bad: KnownBad | None = field(default=None, compare=False, repr=False)
     """Channels that are known to be bad; None where nothing is said."""
 
+    outer: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False, repr=False)
+    """Sectors of sectors: the sectors in each that has some. A sector lies in one at most."""
+
     def __post_init__(self) -> None:
         ids = [region.id for region in self.regions]
         names = [region.name for region in self.regions]
@@ -84,14 +92,31 @@ class Detector:
             raise DetectorError("region ids and names must be distinct")
         if not all(0 <= i <= 65_535 for i in ids):
             raise DetectorError("region ids must lie in [0, 65535]")
-        sectors = [region.sector for region in self.regions]
+        sectors = [*(region.sector for region in self.regions), *self.outer]
         if not all(name.isprintable() for name in (self.name, *names, *sectors)):
             # They become labels, and before Prometheus 3 `.` in a matcher stops at a line's end.
             raise DetectorError("names of detector, sectors and regions must be of one line")
         if ELSEWHERE in {*names, *sectors}:
             raise DetectorError(f"{ELSEWHERE!r} is what regions of no detector are counted as")
+        self._check_outer()
         if self.channels is not None:
             self._check_channels(self.channels)
+
+    def _check_outer(self) -> None:
+        own = {region.sector for region in self.regions}
+        inner = Counter(name for names in self.outer.values() for name in names)
+        for name, times in inner.items():
+            if times > 1:
+                raise DetectorError(f"sector {name!r} lies in two sectors, or twice in one")
+            if name not in own and name not in self.outer:
+                raise DetectorError(f"no region and no sector lies in sector {name!r}")
+        for name, names in self.outer.items():
+            if not names and name not in own:
+                raise DetectorError(f"no region and no sector lies in sector {name!r}")
+        # Whatever no region comes to on its way out lies in a circle.
+        left = self.outer.keys() - {name for sector in own for name in self.path(sector)}
+        if left:
+            raise DetectorError(f"sector {min(left)!r} lies in itself")
 
     def _check_channels(self, channels: Channels) -> None:
         last = int(channels.region.max())
@@ -124,12 +149,44 @@ class Detector:
         return {region.id: region for region in self.regions}
 
     @cached_property
+    def around(self) -> dict[str, str]:
+        """Return the sector around each sector that lies in one."""
+        return {name: out for out, names in self.outer.items() for name in names}
+
+    def path(self, sector: str) -> tuple[str, ...]:
+        """Return a sector and those around it, the outermost first."""
+        path = [sector]
+        while (out := self.around.get(path[-1])) is not None:
+            if out in path:
+                raise DetectorError(f"sector {out!r} lies in itself")
+            path.append(out)
+        return tuple(reversed(path))
+
+    @cached_property
     def sectors(self) -> dict[str, tuple[int, ...]]:
-        """Return the region ids of each sector, in order."""
-        sectors: dict[str, tuple[int, ...]] = {}
+        """Return the region ids of each sector, also of the sectors in it; outer before inner."""
+        sectors: dict[str, list[int]] = {}
+        for sector, regions in self.innermost.items():
+            for name in self.path(sector):
+                sectors.setdefault(name, []).extend(regions)
+        order = {region.id: row for row, region in enumerate(self.regions)}
+        return {name: tuple(sorted(ids, key=order.__getitem__)) for name, ids in sectors.items()}
+
+    @cached_property
+    def innermost(self) -> dict[str, tuple[int, ...]]:
+        """Return the region ids of each sector that regions name, in order: each region once."""
+        sectors: dict[str, list[int]] = {}
         for region in self.regions:
-            sectors[region.sector] = (*sectors.get(region.sector, ()), region.id)
-        return sectors
+            sectors.setdefault(region.sector, []).append(region.id)
+        return {name: tuple(ids) for name, ids in sectors.items()}
+
+    def part(self, first: int, last: int) -> Detector:
+        """Return the detector of some of the regions, by their index, without channels."""
+        regions = self.regions[first:last]
+        kept = {name for region in regions for name in self.path(region.sector)}
+        found = {out: tuple(n for n in names if n in kept) for out, names in self.outer.items()}
+        outer = {out: names for out, names in found.items() if out in kept and names}
+        return Detector(self.name, regions, outer=outer)
 
 
 def grid(name: str, sectors: int, regions_per_sector: int) -> Detector:
@@ -152,7 +209,7 @@ def _letters(index: int) -> str:
 def load(path: Path) -> Detector:
     """Return the detector of a TOML file.
 
-    It has a `name` and one `[[region]]` table a region. With read-out channels in rows and columns
+    It has a `name` and one `[[region]]` table a region; `[sectors]` may name sectors of sectors. With read-out channels in rows and columns
     it has `[[part]]` tables instead, whose modules are the regions (`models.detector.grids`);
     with channels in tables, `[channels]` beside the regions (`models.detector.channel_tables`).
 
@@ -163,6 +220,7 @@ def load(path: Path) -> Detector:
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields["outer"] = _outer(fields.pop("sectors", {}))
         about = {key: fields.pop(key) for key in channel_files.KEYS if key in fields}
         told = fields.pop("region") if "part" not in about else fields.pop("region", None)
         if not about:
@@ -176,6 +234,14 @@ def load(path: Path) -> Detector:
 
 def _regions(told: list[dict[str, Any]]) -> tuple[Region, ...]:
     return tuple(Region(**region) for region in told)
+
+
+def _outer(told: object) -> dict[str, tuple[str, ...]]:
+    outer = told if isinstance(told, dict) else {"": None}
+    for names in outer.values():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DetectorError('[sectors] says which sectors lie in one: barrel = ["EB-", "EB+"]')
+    return {out: tuple(names) for out, names in outer.items()}
 
 
 def _with_channels(

@@ -194,6 +194,9 @@ class Standing:
 
     stream: StreamNow = StreamNow()
     run_now: RunNow = RunNow.UNSAID
+    within: tuple[tuple[str, ...], ...] = ()
+    """Each sector that lies in others, after those, the outermost first."""
+
     channels: tuple[RegionChannels, ...] = ()
     """How the channels of each region stand, where the detector has channels."""
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from models.scoring.scales import LEVELS, P_EDGES, Z_UNIT
 from monitor.detector.places import Places
-from monitor.detector.tree import Detector, Level
 from monitor.judging.monitor import Monitor
 from monitor.quality.alarms import Alarm, Severity
 from monitor.quality.self_tests import SelfTestResult
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.scoring.reference import ReferenceTable
+    from monitor.detector.tree import Detector, Level
     from monitor.judging.settings import MonitorSettings
     from monitor.reference.expectation import Expectation
     from monitor.windows.window import Window
@@ -252,7 +252,7 @@ def watched_part(whole: Detector, region: int) -> Detector:
     ids = [each.id for each in whole.regions]
     first = ids.index(region) // WATCHED * WATCHED
     first = max(min(first, len(ids) - WATCHED), 0)
-    return Detector(whole.name, whole.regions[first : first + WATCHED])
+    return whole.part(first, first + WATCHED)
 
 
 def as_strict(allowance: Allowance, whole: Detector, part: Detector) -> Allowance:

@@ -70,6 +70,7 @@ class View:
             self_tests=self_tests,
             latents=moments(of.watch.memory.lately(), references, of.geometry),
             stream=self._stream(unknown),
+            within=tuple(map(of.places.detector.path, of.places.detector.around)),
             channels=()
             if channels is None
             else channels.view.regions(channels.statements.open_alarms()),

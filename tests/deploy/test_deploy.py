@@ -135,6 +135,7 @@ def test_alertmanager_accepts_its_configuration():
         ("alertname=CaloAlarmPage severity=page", "phone,chat"),
         ("alertname=CaloAlarmWarning severity=warning", "chat"),
         ("alertname=CaloAlarmInHand severity=held", "chat"),
+        ("alertname=CaloSectorExplained severity=none", "nobody"),
         ("alertname=CaloAnomalyFlood severity=page", "phone,chat"),
         ("alertname=CaloBudgetSpent severity=ticket", "expert"),
         ("alertname=SomethingElse", "chat"),

@@ -56,6 +56,7 @@ ELSEWHERE = {"region": "B1", "sector": "D1"}
 def table():
     """Yield (source, target, whether it is kept quiet)."""
     yield from _by_the_judge()
+    yield from _by_a_sector_around()
     yield from _by_the_machinery()
     for i, strong in enumerate(ANOMALIES):
         for j, weak in enumerate(ANOMALIES):
@@ -97,6 +98,18 @@ def _by_the_judge():
                 (source, an(a) | source_place(source), False)
                 for a in ("JudgeDown", "BlocksMissing")
             )
+
+
+def _by_a_sector_around():
+    # B lies in a sector that has an alarm: as if it had one itself.
+    for kind in ("page", "warning"):
+        source = an("SectorExplained", level="sector", sector="B", alarm=kind)
+        yield from ((source, region(a, "B2"), kind == "page") for a in PAGES)
+        yield from ((source, region(a, "B2"), True) for a in (*MILD, "ScoresNotFinite"))
+        for a in (*PAGES, *MILD, "ScoresNotFinite"):
+            yield source, region(a, "D1"), False
+            yield source, region(a, "B2", "second"), False
+        yield source, alarm("AlarmPage", "sector", "B"), False
 
 
 def _speaks(source, target):

@@ -38,6 +38,12 @@ def test_the_grid_is_the_barrel_that_ships(tmp_path: Path) -> None:
     assert set(channels.groups) < set(whole.groups)
 
 
+def test_the_sectors_of_the_grid_may_lie_in_another(tmp_path: Path) -> None:
+    path = tmp_path / "detector.toml"
+    path.write_text(code("toml")[0] + code("toml")[2])
+    assert list(tree.load(path).sectors) == ["barrel", "EB-", "EB+"]
+
+
 def test_the_tables_are_read(tmp_path: Path) -> None:
     text = code("toml")[1]
     header, patches = re.findall(r'"(?:channels|patches)\.csv"\s*# (.*)', text)

@@ -26,6 +26,7 @@ BY_ALERT = {
     "CaloAlarmPage": [CALL, OF_ALARMS],
     "CaloAlarmWarning": [OF_ALARMS],
     "CaloAlarmInHand": [OF_ALARMS],
+    "CaloSectorExplained": [("nobody", ["detector", "alertname"], "10s", "1m", "4h")],
 }
 FORMS = {
     "phone": {
@@ -70,6 +71,7 @@ FORMS = {
     "deadman": {
         "webhook_configs": [{"url": "http://127.0.0.1:9200/deadman", "send_resolved": False}]
     },
+    "nobody": {},
 }
 SENDER = {
     "smtp_smarthost": "127.0.0.1:1025",

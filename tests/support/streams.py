@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from law import IN_FORCE
@@ -95,6 +95,14 @@ class Stream:
         return grid(
             "calo", sectors=max(self.regions // 4, 1), regions_per_sector=min(self.regions, 4)
         )
+
+    @property
+    def deep(self):
+        """Return the detector with its sectors in pairs, and all pairs but the last in one."""
+        sectors = list(self.detector.sectors)
+        pairs = {"".join(two): two for two in zip(sectors[::2], sectors[1::2], strict=True)}
+        outer = pairs | {"most": tuple(pairs)[:-1]}
+        return replace(self.detector, outer=outer)
 
     def next(self) -> Window:
         """Return the next data-second; a lumisection has 23 of them."""

@@ -198,7 +198,7 @@ def _whole(args: argparse.Namespace, files: Files, detector: Detector) -> WholeD
     pool = sources.canvas_pool(files.opened[args.source], showers, channels)
     geometry = files.geometry
     own = whole.constants(len(channels), geometry, spread, args.seed)
-    sectors = list(detector.sectors)
+    sectors = list(detector.innermost)
     sector = np.array([sectors.index(region.sector) for region in detector.regions])
     home = Home(sector[channels.region], largest=args.seeding == "largest")
     if args.truth is not None:

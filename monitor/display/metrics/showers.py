@@ -140,7 +140,12 @@ class Showers(Collector):
     def __init__(self, detector: Detector) -> None:
         names, self._row_of = region_rows(detector)
         self._names = [*names, ELSEWHERE]
-        self._sectors = {names[self._row_of[r.id]]: r.sector for r in detector.regions}
+        by_region = len(names) == len(detector.regions)
+        self._sectors = (
+            {r.name: r.sector for r in detector.regions}
+            if by_region
+            else {name: name for name in names}
+        )
         self._all = self.blank()
         self._lock = threading.Lock()  # the worker adds, the scrape reads
 

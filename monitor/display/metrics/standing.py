@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from monitor.detector.tree import Level
 from monitor.display.metrics.channels import channel_series
-from monitor.display.metrics.labels import MAX_REGION_LABELS
+from monitor.display.metrics.labels import MAX_REGION_LABELS, region_labels
 from monitor.display.metrics.spectra import cell_series, latent_series, p_series
 from monitor.display.metrics.stream import stream_series
 from monitor.display.standing import RANK
@@ -51,6 +51,9 @@ class StandingSeries(Collector):
         }
         if len(detector.regions) <= MAX_REGION_LABELS:
             self._places |= {(Level.REGION, region.name) for region in detector.regions}
+        ids = [region.id for region in detector.regions]
+        self._labels = dict(zip(ids, region_labels(detector), strict=True))
+        self._around = {sector: detector.path(sector)[:-1] for sector in detector.sectors}
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families."""
@@ -58,7 +61,7 @@ class StandingSeries(Collector):
         if now is None:
             return
         yield from self._alarms(now)
-        yield from _regions(now)
+        yield from _regions(now, self._labels)
         yield _run(now)
         yield _gauge(
             "calodqm_data_timestamp_seconds", "Newest judged data-second.", now.data_second or 0
@@ -115,10 +118,25 @@ class StandingSeries(Collector):
                 taken.add_metric([level, place, severity], len(here) - n_loud)
         yield opened
         yield taken
+        yield self._explained(alarms)
         yield from _evidence(alarms)
         yield cell_series(alarms)
         if now.channels:
             yield from channel_series(now.channels, alarms)
+
+    def _explained(self, alarms: tuple[Alarm, ...]) -> Metric:
+        """Return of each sector whether an open alarm of one around it explains it."""
+        family = GaugeMetricFamily(
+            "calodqm_sector_explained",
+            "Whether an open alarm of a sector around it explains the sector, in hand or not.",
+            labels=["sector", "severity"],
+        )
+        open_ = {(a.place, a.severity) for a in alarms if a.level is Level.SECTOR}
+        for sector, around in self._around.items():
+            for severity in Severity:
+                explained = any((outer, severity) in open_ for outer in around)
+                family.add_metric([sector, severity], explained)
+        return family
 
 
 def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
@@ -144,8 +162,8 @@ def _evidence(alarms: tuple[Alarm, ...]) -> Iterable[Metric]:
     yield odds
 
 
-def _regions(now: Standing) -> Iterable[Metric]:
-    """Yield what is said of each region."""
+def _regions(now: Standing, labels: dict[int, str]) -> Iterable[Metric]:
+    """Yield what is said of each region; `labels`: of their series, by id."""
     quality = StateSetMetricFamily(
         "calodqm_region_quality",
         "Verdict on the region now; of many regions the worst of each sector, and those that are "
@@ -158,15 +176,15 @@ def _regions(now: Standing) -> Iterable[Metric]:
         labels=["region"],
     )
     watched = {row.name for row in now.board if row.in_run and not row.masked}
-    watched |= {row.sector for row in now.board if row.name in watched}
-    for name, worst in _qualities(now.board).items():
+    watched |= {labels[row.region] for row in now.board if row.name in watched}
+    for name, worst in _qualities(now.board, labels).items():
         quality.add_metric([name], {q.value: q is worst for q in Quality})
         out.add_metric([name], name not in watched)
     yield quality
     yield out
 
 
-def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
+def _qualities(board: tuple[RegionNow, ...], labels: dict[int, str]) -> dict[str, Quality]:
     """Return what is told of regions, by the value of their label."""
     if len(board) <= MAX_REGION_LABELS:
         return {row.name: row.quality for row in board}
@@ -174,7 +192,7 @@ def _qualities(board: tuple[RegionNow, ...]) -> dict[str, Quality]:
         row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
     }
     for row in sorted(board, key=_concern):  # the worst comes last
-        told[row.sector] = row.quality
+        told[labels[row.region]] = row.quality
     return told
 
 

@@ -145,11 +145,26 @@ function board(now) {
   const box = $("board");
   box.className = dense;
   box.style.setProperty("--columns", Math.min(columns, WIDEST));
-  const rows = [...sectors].map(([name, regions]) => [name, regions.map((region) => tile(region, dense))]);
+  const rows = outermost([...sectors], now.within).map(([name, regions, around]) => [name, regions.map((region) => tile(region, dense)), around]);
   const shown = [...box.querySelectorAll(".region")];
   const wanted = rows.flatMap(([, row]) => row);
   if (wanted.length === shown.length && wanted.every((element, i) => element === shown[i])) return;
-  box.replaceChildren(...rows.map(([name, row]) => make("div", null, { class: "sector" }, [make("b", name), make("div", null, { class: "row" }, row)])));
+  box.replaceChildren(...rows.flatMap(([name, row, around], i) => {
+    const line = make("div", null, { class: "sector" }, [make("b", name), make("div", null, { class: "row" }, row)]);
+    const begins = around && around !== rows[i - 1]?.[2];
+    return begins ? [make("h4", around), line] : [line];
+  }));
+}
+
+// Sectors of one outer sector stand together, with the names of those around them.
+function outermost(sectors, within) {
+  const around = new Map(within.map((path) => [path.at(-1), path.slice(0, -1).join(" / ")]));
+  const groups = new Map();
+  for (const [name, regions] of sectors) {
+    const key = around.get(name) ?? "";
+    groups.set(key, [...(groups.get(key) ?? []), [name, regions, key]]);
+  }
+  return [...groups.values()].flat();
 }
 
 function tile(region, dense) {

@@ -21,6 +21,7 @@ def first_line() -> list[Rule]:
         _judge("CaloAlarmPage", "page", "Follow the runbook now."),
         _judge("CaloAlarmWarning", "warning", "Look within the hour."),
         _in_hand(),
+        _explained(),
     ]
 
 
@@ -55,6 +56,20 @@ def _in_hand() -> Rule:
         description="Somebody has acknowledged it; the page of the judge says who, and why. The "
         "fault goes on, and what it explains stays quiet.",
     )
+
+
+def _explained() -> Rule:
+    """Return what the alarm of a sector says for each sector in it: it calls nobody."""
+    series = f"last_over_time(sector:calodqm_explained:max[{HOLD}]) > 0"
+    rule = alert(
+        "CaloSectorExplained",
+        "none",
+        f'label_replace({series}, "alarm", "$1", "severity", "(.*)")',
+        summary="{{ $labels.sector }}: explained by the alarm of a sector around it",
+        description="It calls nobody: what it is for is to keep the second line quiet there, as "
+        "the alarm of the sector itself would.",
+    )
+    return rule | {"labels": rule["labels"] | {"level": "sector"}}
 
 
 def _by_level(expression: str) -> str:

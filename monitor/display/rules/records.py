@@ -93,6 +93,11 @@ def standing() -> list[Rule]:
             f"max by (detector, level, place, severity) (calodqm_alarms_{how})",
         )
         for how in ("open", "acknowledged")
+    ] + [
+        _record(
+            "sector:calodqm_explained:max",
+            "max by (detector, sector, severity) (calodqm_sector_explained)",
+        )
     ]
 
 

@@ -37,6 +37,7 @@ def test_the_state_of_a_judge_is_that_of_the_same_channels(tmp_path: Path) -> No
     assert fingerprint(GRID) == fingerprint(GRID)
     assert fingerprint(GRID) != fingerprint(GRID.replace("cells = [4, 3]", "cells = [5, 3]"))
     assert fingerprint(GRID) != fingerprint(GRID + '[[part.group]]\nname="card"\ncells=[2,3]\n')
+    assert fingerprint(GRID) != fingerprint(GRID + '[sectors]\nwhole = ["B"]\n')
 
 
 def test_patches_of_another_form_than_the_model_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from monitor.detector.tree import Level, grid
 from monitor.display.latents import LatentMoments
 from monitor.display.metrics.exposition import Exposition
 from monitor.display.metrics.judge import JudgeMetrics
+from monitor.display.metrics.labels import region_labels
 from monitor.display.metrics.spectra import MAX_ALARMS
 from monitor.display.standing import Acknowledged, RegionNow, Spectrum
-from monitor.quality.alarms import CellShare
+from monitor.quality.alarms import CellShare, Severity
 from monitor.quality.quality import Quality
 from monitor.quality.run_acts import RunNow
 
@@ -135,6 +136,43 @@ def test_a_region_of_very_many_has_its_alarm_and_its_sector_has_the_worst_verdic
     assert seen["calodqm_region_out", ("region", last.sector)] == 0
     judge.standing(standing(board=rows, latents=None))
     assert values(exposition)["calodqm_alarms_open", *place] == 0
+
+
+def test_what_lies_in_a_sector_with_an_alarm_is_said_to_be_explained():
+    deep = replace(DETECTOR, outer={"half": ("A", "B"), "most": ("half", "C")})
+    exposition = Exposition("0.1.0")
+    judge = JudgeMetrics(exposition, deep, topic="t")
+
+    def explained(severity):
+        seen = values(exposition)
+        return {
+            dict(rest)["sector"]
+            for name, *rest in seen
+            if name == "calodqm_sector_explained"
+            and dict(rest)["severity"] == severity
+            and seen[name, *rest]
+        }
+
+    held = alarm("half", level=Level.SECTOR)
+    mild = alarm("most", level=Level.SECTOR, severity=Severity.WARNING, id="mild")
+    judge.standing(standing(alarms=(held, mild)))
+    assert explained("page") == {"A", "B"}
+    assert explained("warning") == {"half", "A", "B", "C"}
+    taken = Acknowledged(held.id, "night shift", "known", None)
+    judge.standing(standing(alarms=(held,), acknowledged=(taken,)))
+    assert explained("page") == {"A", "B"}
+    judge.standing(standing(alarms=(alarm("A", level=Level.SECTOR), alarm("B2"))))
+    assert explained("page") == explained("warning") == set()
+
+
+def test_series_of_very_many_regions_are_those_of_the_innermost_sectors_that_are_few_enough():
+    wide = grid("wide", sectors=300, regions_per_sector=2)
+    names = list(wide.sectors)
+    outer = {f"o{i}": tuple(names[10 * i : 10 * i + 10]) for i in range(30)}
+    assert set(region_labels(replace(wide, outer=outer))) == set(outer)
+    assert set(region_labels(wide)) == {"wide"}
+    few = grid("few", sectors=30, regions_per_sector=10)
+    assert set(region_labels(replace(few, outer={"all": tuple(few.sectors)}))) == set(few.sectors)
 
 
 def test_a_region_has_exactly_one_quality():
