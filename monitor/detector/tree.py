@@ -237,7 +237,7 @@ def _regions(told: list[dict[str, Any]]) -> tuple[Region, ...]:
 
 
 def _outer(told: object) -> dict[str, tuple[str, ...]]:
-    outer = told if isinstance(told, dict) else {"": None}
+    outer: dict[str, Any] = told if isinstance(told, dict) else {"": None}
     for names in outer.values():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DetectorError('[sectors] says which sectors lie in one: barrel = ["EB-", "EB+"]')
