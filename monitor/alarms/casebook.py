@@ -113,15 +113,13 @@ class Casebook(Cases[Case]):
         return rows
 
     def explained(self) -> NDArray[np.bool_]:
-        """Return the regions that each place must not count, shape (P, R)."""
-        members = self._places.members
-        out = np.zeros_like(members)
+        """Return the memberships that their places must not count, shape (M,)."""
+        out = np.zeros(len(self._places.region_of), bool)
         for case in self.open:
             claimed = np.zeros(self._places.n_regions, bool)
             claimed[case.regions] = True
             # Places that reach beyond the case go on without its regions; those inside keep them.
-            beyond = (members & ~claimed).any(1) & (members & claimed).any(1)
-            out[beyond] |= claimed
+            out |= self._places.explained(claimed)
         return out
 
     def claimed(self) -> NDArray[np.bool_]:
@@ -192,7 +190,7 @@ class Casebook(Cases[Case]):
         """Return the places that a case claims wholly, shape (P,)."""
         claimed = np.zeros(self._places.n_regions, bool)
         claimed[case.regions] = True
-        return np.asarray(~(self._places.members & ~claimed).any(1))
+        return self._places.inside(claimed)
 
     def _over(self, case: Case, watch: Watch, now: int) -> bool:
         """Return whether the last stretch speaks against a case.

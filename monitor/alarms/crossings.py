@@ -86,31 +86,25 @@ class Crossings:
     def crossing(self, at: Moment, open_: Sequence[Case]) -> int | None:
         """Return the place that stands out most among those that cross and are not explained."""
         ratio = at.total / self._warn_at
-        for place in np.argsort(-ratio).tolist():
-            if ratio[place] < 1:
-                return None
-            if not self._held(place, at, open_):
-                return int(place)
-        return None
+        order = np.argsort(-ratio)
+        crossing = order[(ratio >= 1)[order] & ~self._held(at, open_)[order]]
+        return int(crossing[0]) if len(crossing) else None
 
-    def _held(self, place: int, at: Moment, open_: Sequence[Case]) -> bool:
-        """Return whether an open case explains what crosses at a place.
+    def _held(self, at: Moment, open_: Sequence[Case]) -> NDArray[np.bool_]:
+        """Return the places at which an open case explains what crosses, shape (P,).
 
         Inside of a case of a whole place, what is watched is what the case does not explain.
         """
-        rows = self._places.members[place]
+        held = np.zeros(self._places.n, bool)
+        watched_inside = at.watch.evidence.places_inside()
         for case in open_:
             claimed = np.zeros(self._places.n_regions, bool)
             claimed[case.regions] = True
-            if (rows & ~claimed).any():
-                continue
-            if (
-                not case.diffuse
-                or rows.sum() == claimed.sum()
-                or not at.watch.evidence.inside(place)
-            ):
-                return True
-        return False
+            inside = self._places.inside(claimed)
+            if case.diffuse:
+                inside &= (self._places.sizes == claimed.sum()) | ~watched_inside
+            held |= inside
+        return held
 
     def lacking(self, at: Moment, open_: Sequence[Case]) -> Case | None:
         """Return the case of a region that lacks showers, or has too many, beside another fault.
@@ -155,7 +149,7 @@ class Crossings:
         """Return the regions of a place that show what those that stand out do, shape (R,)."""
         of_region = path[self._places.first_region :]
         usual = float(np.median(of_region[suspects]))
-        rows: NDArray[np.bool_] = self._places.members[place] & (of_region > ALIKE * usual)
+        rows: NDArray[np.bool_] = self._places.member(place) & (of_region > ALIKE * usual)
         return rows if usual > 0 else suspects
 
     def _together(self, place: int, stream: int, onset: int, at: Moment) -> NDArray[np.bool_]:
@@ -163,7 +157,7 @@ class Crossings:
         first, test = self._places.first_region, at.watch.evidence.leading(place)[0]
         path = at.watch.evidence.path(test, stream)[first:]
         near = np.abs(at.watch.evidence.onsets(test, stream)[first:] - onset) <= SAME_FAULT_S
-        most = float(path[self._places.members[place]].max())
+        most = float(path[self._places.member(place)].max())
         rows: NDArray[np.bool_] = near & (path > ALIKE * most)
         return rows
 
@@ -181,7 +175,7 @@ class Crossings:
     def extent(self, rows: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name for some regions, its regions, and whether it is all of them."""
         named = self._places.smallest(rows)
-        whole = bool(rows[self._places.members[named]].all() and rows.sum() > 1)
+        whole = bool(rows[self._places.member(named)].all() and rows.sum() > 1)
         return named, rows, whole
 
     def severity(self, total: NDArray[np.float64], places: list[int]) -> Severity:
@@ -249,7 +243,7 @@ class Crossings:
 
     def _suspects(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the regions of a place that stand out, by e-BH, shape (R,)."""
-        rows = self._places.members[place] & ~claimed
+        rows = self._places.member(place) & ~claimed
         e_values = at.total[self._places.first_region :] / max(at.watched, LEAST_WATCHED_S)
         listed = np.zeros(len(rows), bool)
         listed[rows] = e_benjamini_hochberg(e_values[rows], LISTED_FALSE)
@@ -259,7 +253,7 @@ class Crossings:
         self, place: int, suspects: NDArray[np.bool_]
     ) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name, its regions, and whether no region stands out."""
-        members = self._places.members[place]
+        members = self._places.member(place)
         if place < self._places.first_region:
             return self.extent(suspects) if suspects.any() else (place, members, True)
         if (suspects & ~members).any():  # others failed with it

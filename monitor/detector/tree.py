@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.detector.channels import Channels
     from models.detector.known_bad import KnownBad
 
-MAX_REGIONS = 1024
+MAX_REGIONS = 16_384
 
 ELSEWHERE = "other"
 """What regions that the detector does not have are counted as."""

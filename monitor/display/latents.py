@@ -91,21 +91,20 @@ def _blocks(geometry: Geometry) -> Iterator[tuple[str, slice]]:
 
 
 def moments(
-    steps: Iterable[Rows], references: Iterable[Expectation], geometry: Geometry
+    rows: Rows | None, references: Iterable[Expectation], geometry: Geometry
 ) -> LatentMoments | None:
-    """Return the moments over some stretches of data, None if there are none.
+    """Return the moments over a stretch of data, None if there is none.
 
     Masked cells count as they are: this is for looking, not for testing.
     """
-    steps = list(steps)
-    if not steps:
+    if rows is None:
         return None
     groups = groups_of(geometry)
-    showers = np.sum([rows.showers for rows in steps], axis=0)
+    showers = rows.showers
     n = showers.sum(1)
     each = np.where(n > 0, n, np.nan)[:, None]
-    mean = np.sum([rows.z for rows in steps], axis=0) * Z_UNIT / each
-    square = np.sum([rows.z_square for rows in steps], axis=0) * Z_UNIT / each
+    mean = rows.z * Z_UNIT / each
+    square = rows.z_square * Z_UNIT / each
     mix = showers.sum(0) / max(int(n.sum()), 1)
     told = tuple(
         ReferenceMoments(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from monitor.display.plain import plain
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 from monitor.quality.run_acts import RunNow
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from monitor.display.channel_map import ChannelMap
@@ -51,6 +50,14 @@ class RegionNow:
     masked: bool = False
     in_run: bool = True
     """Whether it takes part, as far as the data acquisition has said."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return what `plain` does of it, in a tenth of the time: there may be thousands."""
+        values = {name: getattr(self, name) for name in _OF_REGION}
+        return values | {"quality": self.quality.value, "expected": plain(self.expected)}
+
+
+_OF_REGION = tuple(f.name for f in fields(RegionNow))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,35 +271,11 @@ def state(standing: Standing) -> dict[str, Any]:
     taken = {entry.alarm: entry for entry in standing.acknowledged}
     alarms = [plain(alarm) | {"taken": plain(taken.get(alarm.id))} for alarm in standing.alarms]
     # The page does not draw the latents' moments: a thousand regions of them would be its bulk.
-    shown: dict[str, Any] = plain(replace(standing, latents=None, channel_map=None))
+    shown: dict[str, Any] = plain(replace(standing, latents=None, channel_map=None, board=()))
     return shown | {
+        "board": [row.plain() for row in standing.board],
         "quality": quality,
         "headline": text,
         "alarms": alarms,
         "budget": plain(standing.budget) | {"allowed": standing.budget.allowed},
     }
-
-
-def plain(value: Any) -> Any:
-    """Return records, enumerations and arrays as JSON values; NaN and infinities become null.
-
-    Whole numbers beyond 2**53 become text: a browser would round an event id.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, np.ndarray):
-        items = value.tolist()
-        return items if np.all(np.abs(value) <= 2**53) else [plain(item) for item in items]
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return _number(value)
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    if isinstance(value, int) and abs(value) > 2**53:
-        return str(value)
-    return value

@@ -83,7 +83,7 @@ class Decider:
     def judge_again(self, regions: NDArray[np.bool_]) -> None:
         """Begin anew with what was explained by a channel in some regions, shape (R,)."""
         if regions.any():
-            self._watch.forget(np.asarray(self._places.members[:, regions].any(1)))
+            self._watch.forget(self._places.touching(regions))
             self.arrange()
 
     def _decide(self) -> list[Change[Case]]:
@@ -91,7 +91,7 @@ class Decider:
         clock, cases = self._parts.clock, self._cases
         total = self._watch.evidence.total()
         if self._channels is not None:  # a channel that is at fault explains its region
-            total[~(self._places.members & ~self._channels.explained()).any(1)] = 0.0
+            total[self._places.inside(self._channels.explained())] = 0.0
         at = Moment(self._watch, total, clock.now, clock.run_watched)
         changes = cases.take(at)
         if changes:
@@ -109,9 +109,7 @@ class Decider:
         masked = self._watch.masked if masked is None else masked
         explained = self._cases.explained()
         if self._channels is not None:
-            within = self._channels.explained()
-            beyond: NDArray[np.bool_] = np.asarray((self._places.members & ~within).any(1))
-            explained = explained | (self._places.members & within & beyond[:, None])
+            explained = explained | self._places.explained(self._channels.explained())
         changed = self._watch.arrange(masked, explained)
         if changed.any():
             self._cases.restart(changed)
@@ -126,7 +124,7 @@ class Decider:
         self._watch.mask_cells(found.cells)
         self.arrange(found.regions)
         out = self.close([c for c in self._cases.open if found.touched[c.regions].all()])
-        self._watch.forget(np.asarray(self._places.members[:, found.touched].any(1)))
+        self._watch.forget(self._places.touching(found.touched))
         self.arrange()
         self._cases.restart()
         if self._channels is not None:

@@ -6,6 +6,7 @@ The tests of a place have shares of its part, each said where the tests are (`FA
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,5 +73,5 @@ def places_part(places: Places) -> float:
 
 def shares(places: Places) -> NDArray[np.float64]:
     """Return the share of the budget of each place, shape (P,); they add up to at most 1."""
-    levels = [str(level) for level in places.levels]
-    return np.array([LEVEL_SHARE[level] / levels.count(level) for level in levels])
+    count = Counter(places.levels)
+    return np.array([LEVEL_SHARE[level] / count[level] for level in places.levels])

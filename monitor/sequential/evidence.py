@@ -75,9 +75,12 @@ class Evidence:
         within = next(inside, None)
         return (self.counts, self.latents) if within is None else (within.rates, within.cells)
 
-    def inside(self, place: int) -> bool:
-        """Return whether a place is tested against what a known fault around it shows."""
-        return any(within.places[place] for within in self.within.values())
+    def places_inside(self) -> NDArray[np.bool_]:
+        """Return the places tested against what a known fault around them shows, shape (P,)."""
+        inside = np.zeros(len(self.counts.evidence), bool)
+        for within in self.within.values():
+            inside |= within.places
+        return inside
 
     def total(self) -> NDArray[np.float64]:
         """Return the evidence against each place, data-seconds, shape (P,)."""

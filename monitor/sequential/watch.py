@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from models.scoring.scales import Z_UNIT
 from monitor.reference.expectation import no_showers
@@ -68,9 +67,11 @@ class Watch:
         """Places of which the last step said something by showers, or of the lack of them, (2, P)."""
 
         self._masked_cells = np.zeros((places.n_regions, self.cells.n_latents), bool)
-        self._members = places.members
-        self._all_members = csr_array(places.members.astype(np.float64))
-        self.arrange(np.zeros(places.n_regions, bool), np.zeros((places.n, places.n_regions), bool))
+        self._counted = np.ones(len(places.region_of), bool)
+        """Memberships that count now, shape (M,)."""
+
+        self._all_members = places.weights()
+        self.arrange(np.zeros(places.n_regions, bool), ~self._counted)
 
     def adopt(self, references: References) -> None:
         """Test against these from now on; evidence so far stays."""
@@ -108,7 +109,7 @@ class Watch:
 
     def _new_within(self, regions: NDArray[np.bool_]) -> Within:
         shares = RATES_SHARE, 1 - RATES_SHARE
-        return Within(regions, self._outer, self._needed, self._places.members, shares)
+        return Within(regions, self._outer, self._needed, self._places, shares)
 
     def tests(self, regions: list[int]) -> Tests:
         """Return what some regions are tested against."""
@@ -132,13 +133,14 @@ class Watch:
         masked
             Regions that count nowhere, shape (R,).
         explained
-            Regions that open alarms explain, so that a place must not count them, shape (P, R).
+            Memberships of regions that open alarms explain, so that a place must not count them,
+            shape (M,).
         """
         self.masked = masked
-        members = self._places.members & ~masked & ~explained
-        changed = np.asarray((members != self._members).any(1))
-        self._members = members
-        self._weights = csr_array(members.astype(np.float64))
+        counted = ~masked[self._places.region_of] & ~explained
+        changed = np.asarray(self._places.counts_of(counted != self._counted) > 0)
+        self._counted = counted
+        self._weights = self._places.weights(counted)
         self.forget(changed)
         return changed
 
@@ -272,7 +274,7 @@ class Watch:
         out["known"] = np.array(known, bool).reshape(len(known), self._places.n_regions)
         out["known_names"] = np.frombuffer("\0".join(self.evidence.within).encode(), np.uint8)
         return out | {
-            "members": self._members,
+            "counted": self._counted,
             "masked": self.masked,
             "masked_cells": self._masked_cells,
             "trusted": self._trusted,
@@ -281,8 +283,7 @@ class Watch:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self._masked_cells = state["masked_cells"].astype(bool)
-        members = state["members"].astype(bool)
-        self.arrange(state["masked"].astype(bool), self._places.members & ~members)
+        self.arrange(state["masked"].astype(bool), ~state["counted"].astype(bool))
         for name, bank in self.evidence.banks:
             bank.restore(packing.below(f"{name}.", state))
         self.memory.restore(state)

@@ -24,6 +24,7 @@ from monitor.windows.rows import Rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from monitor.detector.places import Places
     from monitor.sequential.cells import Sums
     from monitor.sequential.rates import Counts, Floors
 
@@ -65,8 +66,8 @@ class Within:
         Tests that it was found by.
     needed
         Evidence that a page needs at each place, data-seconds, shape (P,).
-    members
-        Regions of each place, shape (P, R).
+    places
+        The detector's places.
     shares
         Of the evidence's weight, for counts and for latents.
     """
@@ -76,22 +77,22 @@ class Within:
         regions: NDArray[np.bool_],
         outer: Tests,
         needed: NDArray[np.float64],
-        members: NDArray[np.bool_],
+        places: Places,
         shares: tuple[float, float],
     ) -> None:
         self.regions = regions
-        self._needed, self._members = needed, members
+        self._needed, self._all = needed, places
         self._outer = outer
         self.rates = Bank(len(needed), outer.rates.weights * shares[0], needed)
         self.cells = Bank(len(needed), outer.cells.weights * shares[1], needed, np.float32)
-        self.places = ~(members & ~regions).any(1) & (members.sum(1) < regions.sum())
+        self.places: NDArray[np.bool_] = places.inside(regions) & (places.sizes < regions.sum())
         """Places that lie inside and are not the whole of it, shape (P,)."""
 
         self.restart()
 
     def restart(self) -> None:
         """Gather anew what is usual."""
-        self._rows = no_showers(self._outer.expectation, self._members.shape[1])
+        self._rows = no_showers(self._outer.expectation, self._all.n_regions)
         self._seconds = 0
         self.tests: Tests | None = None
         """None while what is usual is being gathered: nothing is said of the places inside."""
@@ -116,7 +117,7 @@ class Within:
             return
         usual = usual_of(self._rows, chosen, self._outer.expectation, floors)
         self._begin(*usual, miscoverage)
-        self._rows = no_showers(self._outer.expectation, self._members.shape[1])
+        self._rows = no_showers(self._outer.expectation, self._all.n_regions)
 
     def _begin(self, usual: Expectation, floors: Floors, miscoverage: float) -> None:
         tested = ((usual, miscoverage),)
@@ -142,10 +143,10 @@ class Within:
         them do, it is a second fault, which must not become what is usual.
         """
         total = self.total()
-        whole = ~(self._members & ~self.regions).any(1) & ~self.places
+        whole = self._all.inside(self.regions) & ~self.places
         if not (total[whole] >= self._needed[whole]).any():
             return False
-        single = self.places & (self._members.sum(1) == 1)
+        single = self.places & (self._all.sizes == 1)
         telling = total[single] >= np.sqrt(self._needed[single])
         return not 0 < telling.sum() <= len(telling) / 2
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.windows import packing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -112,16 +114,16 @@ class Section:
         return {
             "run": self.run,
             "lumisection": self.lumisection,
-            "showers": self.showers.tolist(),
-            "exceedances": self.exceedances.tolist(),
-            "expected": self.expected.tolist(),
-            "outside": self.outside.tolist(),
+            "showers": _packed(self.showers),
+            "exceedances": _packed(self.exceedances),
+            "expected": _packed(self.expected),
+            "outside": _packed(self.outside),
             "seconds": [[second, _text(regions)] for second, regions in self.seconds.items()],
             "unknown": [[second, _text(regions)] for second, regions in self.unknown.items()],
             "grain": self.grain,
             "open": self.open,
             "said": self.said,
-            "versions": list(self.versions.items()),
+            "versions": _packed(np.array(list(self.versions.items()), np.int64)),
         }
 
     @classmethod
@@ -130,22 +132,32 @@ class Section:
         return cls(
             values["run"],
             values["lumisection"],
-            np.array(values["showers"], np.int64),
-            np.array(values["exceedances"], np.int64),
-            np.array(values["expected"], np.float64),
-            np.array(values["outside"], np.int64),
+            _unpacked(values["showers"]).astype(np.int64),
+            _unpacked(values["exceedances"]).astype(np.int64),
+            _unpacked(values["expected"]).astype(np.float64),
+            _unpacked(values["outside"]).astype(np.int64),
             {second: _bits(text, n_regions) for second, text in values["seconds"]},
             {second: _bits(text, n_regions) for second, text in values["unknown"]},
             values["grain"],
             values["open"],
             values["said"],
-            {int(row): version for row, version in values["versions"]},
+            dict(_unpacked(values["versions"]).reshape(-1, 2).tolist()),
         )
 
 
 def _add(seconds: dict[int, NDArray[np.bool_]], second: int, regions: NDArray[np.bool_]) -> None:
     known = seconds.get(second)
     seconds[second] = regions if known is None else known | regions
+
+
+def _packed(numbers: NDArray[Any]) -> list[str]:
+    """Return numbers as text that is short and soon written, with their type."""
+    few = packing.small(numbers)
+    return [few.dtype.str, few.tobytes().hex()]
+
+
+def _unpacked(told: list[str]) -> NDArray[Any]:
+    return np.frombuffer(bytes.fromhex(told[1]), np.dtype(told[0]))
 
 
 def _text(regions: NDArray[np.bool_]) -> str:

@@ -1,9 +1,12 @@
-"""Recent counts: the last minutes, data-second by data-second, and what is counted since a time."""
+"""Recent counts: the last minutes, data-second by data-second, and what is counted since a time.
+
+A data-second keeps the regions that had showers in it, so that many regions cost what they have.
+"""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +25,21 @@ SPARSE = 0.1
 """and where it is older, as often as this share of its age."""
 
 
+class _Second(NamedTuple):
+    """Counts of a data-second, of the regions that had any."""
+
+    at: NDArray[np.int64]
+    """Their rows, ascending, shape (r,)."""
+
+    counts: NDArray[np.int32]
+    """Showers by condition cell, exceedances, unknown, shape (r, K + A + 1)."""
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64]) -> _Second:
+        at = np.flatnonzero(counts.any(1))
+        return cls(at, counts[at].astype(np.int32))
+
+
 class RecentCounts:
     """A ring of data-seconds: for every region, showers by condition cell, exceedances, unknown.
 
@@ -36,8 +54,8 @@ class RecentCounts:
         self.second = np.full(LENGTH, -1, np.int64)
         """Data-second of each row; -1 where none."""
         self._last = n_conditions + n_levels
-        self._counts = np.zeros((LENGTH, n_regions, self._last + 1), np.int64)
         self._total = np.zeros((n_regions, self._last + 1), np.int64)
+        self._seconds = [_Second.of(self._total)] * LENGTH
         self._next = 0
         self._before: dict[int, NDArray[np.int64]] = {}
         """What had been counted before data-seconds that are looked back at, shape (R, K + A)."""
@@ -67,10 +85,19 @@ class RecentCounts:
             if self.second[row] >= 0 and self.second[row] % COARSE_S == 0:
                 self._note_past(int(self.second[row]), second)
             self.second[row] = second
-            self._counts[row] = 0
+            self._seconds[row] = _Second.of(counts)
             self._next = (row + 1) % LENGTH
-        self._counts[row] += counts
+        else:
+            self._seconds[row] = _Second.of(counts + self._sum([row]))
         self._total += counts
+
+    def _sum(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Return the sum over some kept seconds, shape (R, K + A + 1)."""
+        total = np.zeros_like(self._total)
+        for row in rows:
+            at, counts = self._seconds[row]
+            total[at] += counts
+        return total
 
     def _row(self, second: int) -> int | None:
         newest = self.second.max()
@@ -84,12 +111,13 @@ class RecentCounts:
 
     def turn_back(self, second: int) -> None:
         """Forget the data-seconds from one on: they were none."""
-        gone = self.second >= second
-        none = self._counts[gone].sum(0)
-        self._total -= none
+        gone = np.flatnonzero(self.second >= second)
+        self._total -= self._sum(gone)
         self._past = {since: n for since, n in self._past.items() if since < second}
         self.second[gone] = -1
-        self._counts[gone] = 0
+        none = _Second.of(np.zeros_like(self._total))
+        for row in gone:
+            self._seconds[row] = none
 
     def look_back(self, seconds: Iterable[int]) -> None:
         """Count exactly since these data-seconds from now on, however long ago they will be."""
@@ -109,16 +137,13 @@ class RecentCounts:
 
     def unknown_since(self, second: int) -> NDArray[np.int64]:
         """Return the showers that the model knows nothing of from a data-second on, shape (R,)."""
-        unknown: NDArray[np.int64] = self._counts[self.second >= max(second, 0), :, self._last].sum(
-            0
-        )
-        return unknown
+        return self._sum(np.flatnonzero(self.second >= max(second, 0)))[:, self._last]
 
     def _counted_before(self, second: int) -> NDArray[np.int64]:
         oldest = np.where(self.second < 0, np.iinfo(np.int64).max, self.second).min()
         if second < oldest and self._past:
             return self._past[min(self._past, key=lambda since: abs(since - second))]
-        before: NDArray[np.int64] = self._total - self._counts[self.second >= second].sum(0)
+        before: NDArray[np.int64] = self._total - self._sum(np.flatnonzero(self.second >= second))
         return before
 
     def _note_past(self, second: int, now: int) -> None:
@@ -131,12 +156,13 @@ class RecentCounts:
                 kept.append(since)
         self._past = {since: self._past[since] for since in (*kept, times[-1])}
 
-    def rows(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the newest rows in order: seconds (T,), showers (T, R, K), exceedances (T, R, A)."""
+    def lately(self, last: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the newest seconds in order (T,), and showers (T, K), exceedances (T, A) of all."""
         order = np.argsort(self.second, kind="stable")
         order = order[self.second[order] >= 0][-last:]
-        counts = self._counts[order]
-        return self.second[order], counts[..., : self._k], counts[..., self._k : self._last]
+        counts = np.array([self._seconds[row].counts.sum(0, dtype=np.int64) for row in order])
+        counts = counts.reshape(len(order), self._last + 1)
+        return self.second[order], counts[:, : self._k], counts[:, self._k : self._last]
 
     @property
     def total(self) -> NDArray[np.int64]:
@@ -145,15 +171,18 @@ class RecentCounts:
 
     def last_seen(self) -> NDArray[np.int64]:
         """Return the newest kept second with a shower of each region, shape (R,); -1 if none."""
-        seen = self._counts.any(2)
-        latest: NDArray[np.int64] = np.where(seen, self.second[:, None], -1).max(0)
+        latest = np.full(len(self._total), -1)
+        for row in np.argsort(self.second, kind="stable"):
+            latest[self._seconds[row].at] = self.second[row]
         return latest
 
     def state(self) -> dict[str, NDArray[np.int64]]:
         """Return all that changes, as arrays."""
         return {
             "second": self.second,
-            "counts": self._counts,
+            "present": np.array([len(one.at) for one in self._seconds]),
+            "at": np.concatenate([one.at for one in self._seconds]),
+            "counts": np.concatenate([one.counts.astype(np.int64) for one in self._seconds]),
             "total": self._total,
             "next": np.array(self._next),
         } | {
@@ -168,7 +197,10 @@ class RecentCounts:
     def restore(self, state: dict[str, NDArray[np.int64]]) -> None:
         """Take up what `state` returned."""
         self.second = state["second"].astype(np.int64)
-        self._counts = state["counts"].astype(np.int64)
+        ends = np.cumsum(state["present"])[:-1]
+        at = np.split(state["at"].astype(np.int64), ends)
+        counts = np.split(state["counts"].astype(np.int32), ends)
+        self._seconds = [_Second(*one) for one in zip(at, counts, strict=True)]
         self._total = state["total"].astype(np.int64)
         self._next = int(state["next"])
         self._before, self._past = (

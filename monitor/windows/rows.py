@@ -1,4 +1,4 @@
-"""Rows: a window's counts with a row for every region of the detector."""
+"""Rows: a window's counts with a row for every region of the detector, or those that had showers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from monitor.windows import packing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from monitor.detector.places import Places
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Counts of every region of the detector, present in a window or not; int64 unless packed."""
+    """Counts of every region of the detector, present in a window or not; int64 unless kept."""
 
     showers: NDArray[np.int64]
     """Shape (R, K)."""
@@ -67,9 +69,46 @@ class Rows:
             )
         )
 
-    def packed(self) -> Rows:
-        """Return the same counts in the smallest types that hold them, to be kept; sums are int64."""
-        return Rows(*(packing.small(getattr(self, f.name)) for f in fields(self)))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptRows:
+    """Counts of the regions that had showers, to be kept: the smallest types that hold them."""
+
+    at: NDArray[np.int64]
+    """Rows of these regions among all, ascending, shape (r,)."""
+
+    counts: Rows
+    """With a row for each of these."""
+
+    @classmethod
+    def of(cls, rows: Rows) -> KeptRows:
+        """Return what is to be kept of the counts of every region."""
+        at = np.flatnonzero(rows.seen)
+        return cls(at, Rows(*(packing.small(getattr(rows, f.name)[at]) for f in fields(Rows))))
+
+    def __add__(self, other: KeptRows) -> KeptRows:
+        at = np.union1d(self.at, other.at)
+        total = Rows(*(_zeros(len(at), getattr(self.counts, f.name)) for f in fields(Rows)))
+        for one in (self, other):
+            _add(total, np.searchsorted(at, one.at), one.counts)
+        return KeptRows(at, Rows(*(packing.small(getattr(total, f.name)) for f in fields(Rows))))
+
+
+def _zeros(n: int, like: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.zeros((n, *like.shape[1:]), np.int64)
+
+
+def _add(total: Rows, at: NDArray[np.int64], counts: Rows) -> None:
+    for f in fields(Rows):
+        getattr(total, f.name)[at] += getattr(counts, f.name)
+
+
+def together(kept: Iterable[KeptRows], nothing: Rows) -> Rows:
+    """Return the sum of some counts with a row for every region; `nothing` are those of no shower."""
+    total = Rows(*(np.zeros_like(getattr(nothing, f.name)) for f in fields(Rows)))
+    for one in kept:
+        _add(total, one.at, one.counts)
+    return total
 
 
 def rows_of(window: Window, places: Places) -> Rows:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.windows.rows import Rows
+from monitor.windows import packing
+from monitor.windows.rows import KeptRows, Rows, together
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,15 @@ class Spell:
     since: int
     """First data-second."""
 
+    seconds: int
+    rows: KeptRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """The same while it is gathered, and when it is tested."""
+
+    since: int
     seconds: int
     rows: Rows
 
@@ -62,22 +72,23 @@ class StepHistory:
         """Begin anew: what came before is of another run."""
         self.past: list[Spell] = []
         """The oldest first."""
-        self._step = Spell(0, 0, self._nothing)
+        self._step = Step(0, 0, self._nothing)
 
-    def add(self, second: int, rows: Rows, *, new: bool) -> Spell | None:
+    def add(self, second: int, rows: Rows, *, new: bool) -> Step | None:
         """Take in a data-second, or what came late for one; return a step that is whole."""
+        kept = KeptRows.of(rows)
         if new:
-            self.past = remembered(self.past, Spell(second, 1, rows.packed()))
+            self.past = remembered(self.past, Spell(second, 1, kept))
         else:
-            self.past = _amended(self.past, second, rows)
+            self.past = _amended(self.past, second, kept)
         gathered = self._step
-        step = Spell(
+        step = Step(
             gathered.since if gathered.seconds else second,
             gathered.seconds + int(new),
             gathered.rows + rows,
         )
         whole = step.seconds == self.step_s
-        self._step = Spell(0, 0, self._nothing) if whole else step
+        self._step = Step(0, 0, self._nothing) if whole else step
         return step if whole else None
 
     def since(self, second: int) -> Rows:
@@ -86,36 +97,46 @@ class StepHistory:
         The newest spell at least, if anything has come.
         """
         chosen = [s for s in self.past if second - s.since <= BEFORE * s.seconds]
-        return sum((spell.rows for spell in chosen or self.past[-1:]), self._nothing)
+        return together((spell.rows for spell in chosen or self.past[-1:]), self._nothing)
 
-    def lately(self) -> list[Rows]:
-        """Return the counts of the newest spells, `LATELY` steps at most."""
+    def lately(self) -> Rows | None:
+        """Return the counts of the newest spells, `LATELY` steps at most; None before the first."""
         seconds = np.cumsum([spell.seconds for spell in reversed(self.past)])
         n = int((seconds <= LATELY * self.step_s).sum())
-        return [spell.rows for spell in self.past[len(self.past) - n :]]
+        return (
+            together((s.rows for s in self.past[len(self.past) - n :]), self._nothing)
+            if n
+            else None
+        )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
-        spells = [*self.past, self._step]
+        kept = [*(spell.rows for spell in self.past), KeptRows.of(self._step.rows)]
+        times = [*((s.since, s.seconds) for s in self.past), (self._step.since, self._step.seconds)]
         out: dict[str, NDArray[Any]] = {
-            f"spells.{f.name}": np.stack(
-                [getattr(spell.rows, f.name).astype(np.int64) for spell in spells]
+            f"spells.{f.name}": np.concatenate(
+                [getattr(one.counts, f.name).astype(np.int64) for one in kept]
             )
             for f in fields(Rows)
         }
-        return out | {"spells": np.array([[s.since, s.seconds] for s in spells], np.int64)}
+        return out | {
+            "spells": np.array(times, np.int64),
+            "spells.present": np.array([len(one.at) for one in kept], np.int64),
+            "spells.at": np.concatenate([one.at for one in kept]),
+        }
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
-        *self.past, self._step = (
-            Spell(
-                since,
-                seconds,
-                Rows(*(state[f"spells.{f.name}"][i].astype(np.int64) for f in fields(Rows))),
-            )
-            for i, (since, seconds) in enumerate(state["spells"].tolist())
+        ends = np.cumsum(state["spells.present"].astype(np.int64))
+        at = np.split(state["spells.at"].astype(np.int64), ends[:-1])
+        columns = [np.split(state[f"spells.{f.name}"], ends[:-1]) for f in fields(Rows)]
+        *past, step = (
+            KeptRows(rows, Rows(*(packing.small(one.astype(np.int64)) for one in counts)))
+            for rows, *counts in zip(at, *columns, strict=True)
         )
-        self.past = [replace(spell, rows=spell.rows.packed()) for spell in self.past]
+        *times, (since, seconds) = state["spells"].tolist()
+        self.past = [Spell(time[0], time[1], rows) for time, rows in zip(times, past, strict=True)]
+        self._step = Step(since, seconds, together([step], self._nothing))
 
 
 def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
@@ -129,7 +150,7 @@ def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
         first = same[0]
         if seconds < LONGEST_S:
             a, b = kept[first], kept[first + 1]
-            kept[first] = Spell(a.since, a.seconds + b.seconds, (a.rows + b.rows).packed())
+            kept[first] = Spell(a.since, a.seconds + b.seconds, a.rows + b.rows)
             del kept[first + 1]
         else:
             del kept[first]
@@ -137,10 +158,9 @@ def remembered(past: list[Spell], newest: Spell) -> list[Spell]:
     return kept
 
 
-def _amended(past: list[Spell], second: int, rows: Rows) -> list[Spell]:
+def _amended(past: list[Spell], second: int, rows: KeptRows) -> list[Spell]:
     """Return the past with what came late for a data-second, if it is still remembered."""
     at = sum(spell.since <= second for spell in past) - 1
     return [
-        replace(spell, rows=(spell.rows + rows).packed()) if i == at else spell
-        for i, spell in enumerate(past)
+        replace(spell, rows=spell.rows + rows) if i == at else spell for i, spell in enumerate(past)
     ]

@@ -45,15 +45,18 @@ class StandingSeries(Collector):
     def __init__(self, detector: Detector) -> None:
         self.now: Standing | None = None
         self._detector = detector
-        self._places = {
-            (Level.DETECTOR, detector.name),
-            *((Level.SECTOR, sector) for sector in detector.sectors),
-        }
-        if len(detector.regions) <= MAX_REGION_LABELS:
-            self._places |= {(Level.REGION, region.name) for region in detector.regions}
         ids = [region.id for region in detector.regions]
         self._labels = dict(zip(ids, region_labels(detector), strict=True))
-        self._around = {sector: detector.path(sector)[:-1] for sector in detector.sectors}
+        few = len(detector.regions) <= MAX_REGION_LABELS
+        labels = set(self._labels.values())
+        shown = {name for name in detector.sectors if few or name in labels}
+        self._around = {sector: detector.path(sector)[:-1] for sector in sorted(shown)}
+        self._places = {
+            (Level.DETECTOR, detector.name),
+            *((Level.SECTOR, sector) for sector in shown),
+        }
+        if few:
+            self._places |= {(Level.REGION, region.name) for region in detector.regions}
 
     def collect(self) -> Iterable[Metric]:
         """Yield the families."""
@@ -98,7 +101,7 @@ class StandingSeries(Collector):
     def _alarms(self, now: Standing) -> Iterable[Metric]:
         alarms = now.alarms
         loud = {alarm.id for alarm in now.unacknowledged()}
-        # Where regions are many, one has its series from its first alarm on; a channel or a group has
+        # Where places are many, one has its series from its first alarm on; a channel or a group has
         # some while its alarm is open, for there are too many of them.
         self._places |= {(a.level, a.place) for a in alarms if a.level not in WHILE_OPEN}
         labels = ["level", "place", "severity"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from standings import alarm, standing, with_quality
 
-from monitor.display.standing import HELD, Acknowledged, headline, plain, state
+from monitor.display.plain import plain
+from monitor.display.standing import HELD, Acknowledged, headline, state
 from monitor.quality.alarms import Severity
 from monitor.quality.quality import Quality
 from monitor.quality.run_acts import RunNow

@@ -10,7 +10,7 @@ from streams import GEOMETRY, START, Stream, expectation
 from monitor.detector.tree import Level
 from monitor.quality.alarms import Alarm, Kind, Severity, State
 from monitor.quality.quality import Quality
-from monitor.windows.rows import rows_of
+from monitor.windows.rows import KeptRows, rows_of
 
 
 @pytest.mark.slow
@@ -80,13 +80,13 @@ def test_what_is_known_of_a_fault_grows_with_its_age_and_little_is_kept():
     none = rows_of(Stream().next(), monitor(Stream()).places)
     past: list[Spell] = []
     for second in range(3000):
-        past = remembered(past, Spell(second, 1, none))
+        past = remembered(past, Spell(second, 1, KeptRows.of(none)))
         covered = sum(spell.seconds for spell in past)
         assert covered == second + 1 or covered >= 2 * LONGEST_S
         assert past[-1].since == second
         assert [s.since for s in past[1:]] == [s.since + s.seconds for s in past[:-1]]
         assert len(past) <= ALIKE * 9
-    assert int(past[0].rows.showers.sum()) == past[0].seconds * int(none.showers.sum())
+    assert int(past[0].rows.counts.showers.sum()) == past[0].seconds * int(none.showers.sum())
 
 
 def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
@@ -105,7 +105,7 @@ def test_a_fault_of_a_second_ago_is_not_seen_through_the_good_ones_before_it():
     again.restore(memory.state())
     for one, other in zip(memory.past, again.past, strict=True):
         assert one.since == other.since
-        assert np.array_equal(one.rows.p_counts, other.rows.p_counts)
+        assert np.array_equal(one.rows.counts.p_counts, other.rows.counts.p_counts)
     memory.forget()
     assert memory.add(60, rows, new=True) is None
     assert memory.add(61, rows, new=True) is None

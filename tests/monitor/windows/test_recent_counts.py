@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.windows.recent_counts import LENGTH, RecentCounts
 
 START = 1_700_000_000
+few = st.integers(0, 5)
 
 
 def counts(n):
@@ -55,3 +58,30 @@ def test_seconds_that_were_none_are_not_counted():
     recent.turn_back(START + 200)
     assert (recent.since(START + 100)[0] == 100).all()
     assert (recent.since(START + 250)[0] == 0).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.lists(few, min_size=4, max_size=4)), min_size=1))
+def test_the_counts_of_kept_seconds_are_those_that_came(added):
+    recent, came = RecentCounts(4, 1, 1), {}
+    for t, n in added:
+        one = np.array(n)
+        recent.add(START + t, one[:, None], 2 * one[:, None], 3 * one)
+        if t in came or t > max(came, default=-1):
+            came[t] = came.get(t, 0) + one
+        else:  # of no second that is kept: with the nearest
+            nearest = min(came, key=lambda s: (abs(s - t), list(came).index(s)))
+            came[nearest] = came[nearest] + one
+    again = RecentCounts(4, 1, 1)
+    again.restore(recent.state())
+    for kept in (recent, again):
+        for t in range(14):
+            since = sum((n for s, n in came.items() if s >= t), np.zeros(4, int))
+            assert (kept.since(START + t)[0][:, 0] == since).all()
+            assert (kept.since(START + t)[1][:, 0] == 2 * since).all()
+            assert (kept.unknown_since(START + t) == 3 * since).all()
+        seconds, showers, exceedances = kept.lately(300)
+        assert seconds.tolist() == [START + t for t in sorted(came)]
+        assert showers[:, 0].tolist() == [came[t].sum() for t in sorted(came)]
+        assert exceedances[:, 0].tolist() == [2 * came[t].sum() for t in sorted(came)]
+        last = [max((START + t for t in came if came[t][r]), default=-1) for r in range(4)]
+        assert kept.last_seen().tolist() == last
