@@ -153,7 +153,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Return what was seen; where it does not hold, the services' logs are kept."""
     seen: dict[str, Any] = {"seed": args.seed, "minutes": args.minutes, "rate": args.rate}
     if args.kills:
-        seen["kills"] = args.kills
+        seen["kills asked for"] = args.kills
     with tempfile.TemporaryDirectory() as folder, Shaken() as cluster:
         services = Services(cluster.bootstrap, Path(folder))
         try:
