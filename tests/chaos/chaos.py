@@ -189,7 +189,7 @@ def main() -> int:
     seen = measure(args)
     known = json.loads(args.json.read_text()) if args.json.is_file() else []
     mine = (args.seed, bool(args.kills))
-    others = [one for one in known if (one["seed"], bool(one.get("kills"))) != mine]
+    others = [one for one in known if (one["seed"], bool(one.get("kills asked for"))) != mine]
     args.json.write_text(json.dumps([*others, seen], indent=1) + "\n")
     print("holds" if seen["holds"] else "does NOT hold")
     return 0 if seen["holds"] else 1
