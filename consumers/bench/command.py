@@ -22,6 +22,7 @@ from consumers.bench import (
     papers,
     rival_scorers,
     scale,
+    sparse,
 )
 from consumers.cli.commands.demo import SOURCE
 from consumers.wire.user_error import UserError
@@ -45,6 +46,10 @@ PARTS: dict[str, tuple[ModuleType, str]] = {
         "faults of single channels and groups, and gains, in a part of a barrel",
     ),
     "papers": (papers, "the questions of the two seed papers, on the showers that ship"),
+    "sparse": (
+        sparse,
+        "power, calibration and false pages where most cells are zero, in units that add up",
+    ),
     "rivals": (rival_scorers, "what others score showers with: how fast, and what it sees"),
     "scale": (scale, "1 to N workers over partitions, and what larger rates need"),
     "big": (big, "time and memory of models of 6,480 and 40,500 cells"),

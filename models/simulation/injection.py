@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.detector.materials import MaterialError, lateral_cumulative, medium
+from models.detector.materials import MaterialError, medium
 from models.showers.pool import suppressed
 from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, FaultError, FaultKind
+from models.simulation.moving import moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,18 +202,18 @@ def _second(
     """
     share, wanted = fault.magnitudes["x"], _energy(showers, geometry)
     there = _energy(donors, geometry)
-    chosen, scale = _partner(wanted * (1 - share), there, rng)
+    chosen, scale = partner(wanted * (1 - share), there, rng)
     total: NDArray[np.float64] = donors.cells[chosen] * scale
     missing = geometry.noise_mev * np.sqrt(np.clip(1 - scale**2, 0, None))
     total += rng.standard_normal(total.shape) * missing
-    chosen, scale = _partner(wanted * share, there, rng)
+    chosen, scale = partner(wanted * share, there, rng)
     other = _quiet(donors, there, geometry)[chosen] * scale
     for layer, cells in zip(geometry.layers, geometry.slices, strict=True):
-        total[:, cells] += _moved(other[:, cells], layer, fault.magnitudes["mm"], geometry)
+        total[:, cells] += moved(other[:, cells], layer, fault.magnitudes["mm"], geometry)
     return total
 
 
-def _partner(
+def partner(
     wanted: NDArray[np.float64], there: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return a donor near each wanted energy, shape (N,), and the factor to it, shape (N, 1)."""
@@ -246,29 +246,6 @@ def _energy(showers: Showers, geometry: Geometry) -> NDArray[np.float64]:
     """Return the incident energy, or what the cells say of it where it is unknown, MeV, (N,)."""
     seen = showers.cells.sum(1, dtype=np.float64) / geometry.sampling_fraction
     return np.where(np.isnan(showers.e_inc), np.maximum(seen, 1.0), showers.e_inc)
-
-
-def _moved(
-    energy: NDArray[np.float64], layer: Layer, mm: float, geometry: Geometry
-) -> NDArray[np.float64]:
-    """Return the energy of a layer (N, cells) of showers that enter `mm` further along y."""
-    columns, size = layer.shape[1], layer.cell_mm[1]
-    edges = (np.arange(columns + 1) - columns / 2) * size
-    low = np.maximum(edges[:-1, None], edges[None, :-1] - mm)
-    high = np.minimum(edges[1:, None], edges[None, 1:] - mm)
-    below = _cumulative(layer, geometry)
-    # Share of what lies in a column that the move brings into another, by the mean profile.
-    share = np.clip(below(np.asarray(np.maximum(low, high))) - below(low), 0, None)
-    share /= (below(edges[1:]) - below(edges[:-1]))[:, None]
-    grid = energy.reshape(len(energy), *layer.shape) @ share
-    return np.asarray(grid.reshape(len(energy), -1))
-
-
-def _cumulative(layer: Layer, geometry: Geometry) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
-    try:
-        return partial(lateral_cumulative, medium=medium(geometry), depth_mm=layer.depth_mm[0])
-    except MaterialError:
-        return lambda y: y  # without materials: even within a cell
 
 
 def _pile_up(
