@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from consumers.bench import openings
 from consumers.bench.sheets import Sheet
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _krause(told: dict[str, Any]) -> Iterator[Sheet]:
         yield _by_energy(told[family], family)
     yield _energies(told["energies"])
     yield _taught(told["lessons"])
+    yield from openings.sheets(told["pions"])
 
 
 def _by_energy(told: dict[str, Any], family: str) -> Sheet:
@@ -173,7 +175,7 @@ def _one_class(told: dict[str, Any]) -> Sheet:
         ("strange", "AUC, one class", "AUC, supervised", "TPR, one class", "TPR, supervised"),
         rows,
         "The better of two classifiers of pairs: a lower bound of the limit, and none of pi0 at "
-        "distances that they were not taught.",
+        "distances that they were not taught: for these see the classifier taught pions, above.",
     )
 
 

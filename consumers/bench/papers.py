@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from consumers.app import settings
+from consumers.bench import openings
 from consumers.bench.paper_sheets import page
 from consumers.cli import inputs
 from consumers.cli.reading import Files
@@ -31,6 +32,7 @@ ARTEFACTS = settings.ROOT / "models" / "artefacts"
 RECIPE = ARTEFACTS / "pb-lar-classifier.toml"
 STRANGE = ("pi0", "mu", "eplus", "lead3")
 MOST_TAUGHT = 17_500
+PARTS = ("all else", "pions")
 LESSONS = {"pairs 10 mm apart": papers.NEAR, "pairs 40 mm apart": papers.FAR}
 
 
@@ -48,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--generated", type=int, default=5000, help="in a generated reference")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=list(PARTS), help="figures of the rest are kept"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,8 +66,42 @@ def run(args: argparse.Namespace) -> int:
     files = Files.open(at.values(), flux.geometry)
     good = files.showers(at["gamma_test"])[slice(0, args.showers)]
     strange = files.named({name: at[name] for name in STRANGE})
+    told = _kept(args, {"good": good.n, "seed": args.seed, "made with": _made(flux, caloflow)})
+    if "all else" in args.only:
+        told |= _asked(args, (flux, caloflow), files, at, good, strange)
+    if "pions" in args.only:
+        told["pions"] = openings.told(args.data, (flux, caloflow), good, strange["pi0"])
+    _write(args.out, told)
+    print(args.out)
+    return 0
+
+
+def _kept(args: argparse.Namespace, head: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of what is not run again, which must be of the same showers and models."""
+    if set(args.only) == set(PARTS):
+        return head
+    try:
+        there = json.loads(args.out.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{args.out.with_suffix('.json')}: no figures to keep") from None
+    other = [name for name, value in head.items() if there[name] != value]
+    if other:
+        raise UserError(f"what is kept is of another: {', '.join(other)}; run all again")
+    return {**there, **head}
+
+
+def _asked(
+    args: argparse.Namespace,
+    models: tuple[Artefact, Artefact],
+    files: Files,
+    at: Mapping[str, Path],
+    good: Showers,
+    strange: Mapping[str, Showers],
+) -> dict[str, Any]:
+    """Return the figures of everything but the pions' openings."""
+    flux, caloflow = models
     two = papers.pairs(flux, good, args.seed)
-    told: dict[str, Any] = {"good": good.n, "seed": args.seed, "made with": _made(flux, caloflow)}
+    told: dict[str, Any] = {}
     for made in (caloflow, flux):
         found = papers.compared(made, good, {**two, **strange})
         told[made.family] = {
@@ -75,10 +114,7 @@ def run(args: argparse.Namespace) -> int:
     cut = {"20 mm": two["20 mm"], **strange}
     cuts = papers.quantile_cuts(flux, good, cut, args.generated, args.seed)
     told["cuts"] = [asdict(one) for one in cuts]
-    told |= {"taught": min(args.taught, MOST_TAUGHT), "generated": args.generated}
-    _write(args.out, told)
-    print(args.out)
-    return 0
+    return {**told, "taught": min(args.taught, MOST_TAUGHT), "generated": args.generated}
 
 
 def _made(*models: Artefact) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from models.simulation.faults import OF_NOISE, STREAM, WHOLE_LAYER, Fault, Fault
 from models.simulation.moving import moved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
-    from models.detector.geometry import Geometry, Layer
+    from models.detector.geometry import Geometry
     from models.showers.batch import Showers
 
 

@@ -22,7 +22,7 @@ MASS = 134.9768
 UPSTREAM_MM = 1600.0
 """Of the decay, from the front face, as of the pions that ship."""
 
-STEP_MM = 0.5
+STEP_MM = 1.0
 """Photons enter at whole multiples of it."""
 
 
@@ -87,7 +87,7 @@ def pions(found: Decays, photons: Showers, geometry: Geometry, rng: np.random.Ge
             steps = np.clip(found.slope[:, which] * depth / STEP_MM, -1e6, 1e6).round()
             energy = one[:, part]
             for axis in (0, 1):
-                for step in np.unique(steps[:, axis]):
+                for step in np.unique(steps[:, axis]).tolist():
                     rows = steps[:, axis] == step
                     energy[rows] = moved(energy[rows], layer, step * STEP_MM, geometry, axis)
             cells[:, part] += energy

@@ -10,13 +10,24 @@ import tiny
 from consumers.app.settings import ROOT
 from consumers.bench.paper_sheets import page
 from models.scoring.measures import rate, separation
-from models.studies import papers
+from models.studies import openings, papers
 from models.studies.evaluation import Row
 
 
 def seen(seed):
     rng = np.random.default_rng(seed)
     return separation(rng.random(300), rng.random(200) ** 2)
+
+
+def pions():
+    rng = np.random.default_rng(7)
+    good, strange = ({n: rng.random(300) ** k for n in ("flux", "caloflow", "classifier")}
+                     for k in (1, 4))  # fmt: skip
+    apart, edges = rng.uniform(20, 300, 300), openings.OPENINGS_MM
+    found = {n: asdict(o) for n, o in openings.by_score(good, strange, apart, edges).items()}
+    part = {"edges": [None if np.isinf(e) else e for e in edges], "scores": found}
+    names = ("made, by distance", "made, by energy", "Geant4, by energy")
+    return {"learnt": 600, "good": 300, **dict.fromkeys(names, part)}
 
 
 def told():
@@ -34,6 +45,7 @@ def told():
         "caloflow": family,
         "energies": [{"name": "20 mm", "known": asdict(seen(5)), "unknown": asdict(seen(6))}],
         "lessons": [{"lesson": "pairs", "name": "20 mm", **three}],
+        "pions": pions(),
         "cuts": [asdict(cut)],
         "taught": 600,
         "generated": 500,
@@ -49,6 +61,8 @@ def test_every_question_of_the_papers_has_its_table():
         "flux: AUC against distance of two photons and energy",
         "Supervised, unsupervised, both",
         "arXiv:2204.08609",
+        "Pions made of two photons, by distance",
+        "Pions of Geant4, by energy",
         "which part sees what",
         "Quantile cuts on a reference generated",
         "One class against the supervised limit",
@@ -60,6 +74,18 @@ def test_every_question_of_the_papers_has_its_table():
         if line.startswith("| 20 mm"):
             assert "nan" not in line
     assert "| 0.9 | 0.900 (0.850–0.938) | 0.250 (0.192–0.316) |" in text
+
+
+def test_figures_of_other_showers_are_not_kept(tmp_path, capsys):
+    from consumers.cli.command import main
+
+    out = tmp_path / "p.md"
+    words = ["bench", "papers", "--only", "pions", "--out", str(out), "--showers", "500"]
+    assert main(words) == 2
+    assert "no figures to keep" in capsys.readouterr().err
+    out.with_suffix(".json").write_text(json.dumps({"good": 2000, "seed": 1, "made with": {}}))
+    assert main(words) == 2
+    assert "what is kept is of another: good, made with" in capsys.readouterr().err
 
 
 @pytest.mark.slow
