@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HEAD = """\
 # Figures
 
-Made by `python deploy/generate.py` of the JSON files in this folder, each made by the command that it names. Alarms, false pages, delays, contamination and handover: [alarms.md](alarms.md). Single channels and their groups: [channels.md](channels.md). What the seed papers ask, on our showers: [papers.md](papers.md).
+Made by `python deploy/generate.py` of the JSON files in this folder, each made by the command that it names. Alarms, false pages, delays, contamination and handover: [alarms.md](alarms.md). Single channels and their groups: [channels.md](channels.md). Cells that are mostly zero: [sparse.md](sparse.md). What the seed papers ask, on our showers: [papers.md](papers.md).
 """
 
 BESIDE = """\

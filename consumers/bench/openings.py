@@ -58,7 +58,7 @@ def told(
         return {**by_model, "classifier": judge(showers)}
 
     calm, own, real = scores(good), scores(made), scores(pi0)
-    parts = {
+    parts: dict[str, tuple[dict[str, Any], Any, tuple[float, ...]]] = {
         "made, by distance": (own, apart, studies.OPENINGS_MM),
         "made, by energy": (own, made.e_inc, studies.ENERGIES_MEV),
         "Geant4, by energy": (real, pi0.e_inc, studies.ENERGIES_MEV),

@@ -166,7 +166,12 @@ def _silicon_tungsten() -> Geometry:
         Layer(f"l{i}", (ANGLES, RADII), (4.65, 4.65), (3.4 * i, 3.4 * (i + 1)), edges)
         for i in range(LAYERS)
     )
-    stuff = {"active": "Si", "active_mm": 0.3, "passive": "W", "passive_mm": 1.4}
+    stuff: dict[str, str | float] = {
+        "active": "Si",
+        "active_mm": 0.3,
+        "passive": "W",
+        "passive_mm": 1.4,
+    }
     return Geometry(
         "silicon-tungsten-6480",
         layers,

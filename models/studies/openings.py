@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.detector.geometry import Geometry
     from models.fitting.training import Session
     from models.scoring.artefact import Artefact
+    from models.scoring.classifier import Classifier
     from models.scoring.examiner import Examiner
     from models.showers.batch import Showers
     from models.showers.pool import Pool
@@ -84,13 +85,14 @@ class Judge:
     """Tells pions from photons; smaller is more like a pion."""
 
     examine: Examiner
-    known: lessons.Classifier
+    known: Classifier
 
     def __call__(self, showers: Showers) -> NDArray[np.float64]:
         """Return minus the log odds of each shower, shape (N,)."""
         with torch.no_grad():
             odds = self.known(*self.examine.view(showers))
-        return -odds.cpu().numpy().astype(np.float64)
+        less: NDArray[np.float64] = -odds.cpu().numpy().astype(np.float64)
+        return less
 
 
 @dataclass(frozen=True, slots=True)

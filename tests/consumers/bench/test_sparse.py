@@ -11,12 +11,10 @@ from consumers.bench import sparse, sparse_sets, sparse_sheets
 FIGURES = ROOT / "deploy" / "figures"
 
 
-def clean(geometry, n=60):
-    rng = np.random.default_rng(3)
-    made = sparse_sets._crystals(geometry, rng)
-    return sparse_sets.Clean(
-        *(one[slice(0, n)] for one in (made.learnt, made.certified, made.good))
-    )
+@pytest.fixture
+def least(monkeypatch):
+    for name, n in {"LEARNT": 60, "CERTIFIED": 60, "GOOD": 60, "STRUCK": 30}.items():
+        monkeypatch.setattr(sparse_sets, name, n)
 
 
 @pytest.fixture
@@ -26,10 +24,10 @@ def few(monkeypatch):
     monkeypatch.setattr(sparse, "LESSONS", 1)
 
 
-def test_what_is_suppressed_is_zero_and_all_else_is_as_it_was_read():
+def test_what_is_suppressed_is_zero_and_all_else_is_as_it_was_read(least):
     sets = sparse_sets.sets()
     noisy, least = sets["crystals, noise"].geometry, sets["crystals, 3σ"].geometry
-    showers = clean(noisy).good
+    showers = sparse_sets._crystals(noisy, np.random.default_rng(3)).good
     read = [
         sparse_sets.read_out(showers, g, np.random.default_rng(1)).cells for g in (noisy, least)
     ]
@@ -38,10 +36,10 @@ def test_what_is_suppressed_is_zero_and_all_else_is_as_it_was_read():
     assert 0.3 < (read[1] == 0).mean() < 0.95
 
 
-def test_faults_are_read_out_as_good_showers_are(monkeypatch):
-    monkeypatch.setattr(sparse_sets, "STRUCK", 30)
+def test_faults_are_read_out_as_good_showers_are(least):
     geometry = sparse_sets.sets()["crystals, 3σ"].geometry
-    showers, rng = clean(geometry), np.random.default_rng(1)
+    rng = np.random.default_rng(1)
+    showers = sparse_sets._crystals(geometry, rng)
     good = sparse_sets.read_out(showers.good, geometry, rng)
     found = dict(sparse_sets.faulty(showers, geometry, good, rng))
     assert list(found) == list(sparse_sheets.FAULTS[:5])
@@ -52,7 +50,7 @@ def test_faults_are_read_out_as_good_showers_are(monkeypatch):
         assert np.allclose(lit % geometry.least_count_mev, 0)
 
 
-def test_the_silicon_is_that_of_the_challenge_and_its_photons_begin_later():
+def test_the_silicon_is_that_of_the_challenge():
     wanted = sparse_sets.sets()["silicon, 6,480 cells"].geometry
     assert (wanted.n_cells, wanted.n_layers, wanted.noise_mev) == (6480, 45, 0.0)
 
@@ -109,3 +107,10 @@ def test_counts_of_units_of_a_set_are_added():
 def test_a_dead_cell_that_is_not_found_is_said():
     hour = {**unit("a")["hour"], "dead_after_s": None}
     assert "| never |" in sparse_sheets.page([unit("a", hour=hour, misfits=["latents: off"])])
+
+
+def test_the_committed_page_is_that_of_the_committed_figures():
+    units = json.loads((FIGURES / "sparse.json").read_text(encoding="utf-8"))
+    order = list(sparse_sets.sets())
+    units = sorted(units, key=lambda unit: order.index(unit["part"]))
+    assert (FIGURES / "sparse.md").read_text(encoding="utf-8") == sparse_sheets.page(units)
