@@ -190,8 +190,8 @@ def sets() -> dict[str, SparseSet]:
         "Pb/LAr, noise": SparseSet(base, _geant4),
         "Pb/LAr, no noise": SparseSet(quiet(base), _geant4),
         **{f"Pb/LAr, {n}σ": SparseSet(_least(base, n), _geant4) for n in (2, 3, 5)},
-        "crystals, noise": SparseSet(crystals, _crystals),
-        "crystals, 3σ": SparseSet(_least(crystals, 3), _crystals),
+        "crystals, noise": SparseSet(crystals, _crystals, epochs=30),
+        "crystals, 3σ": SparseSet(_least(crystals, 3), _crystals, epochs=30),
         "silicon, 6,480 cells": SparseSet(_silicon_tungsten(), _silicon, 4, 200.0, 32, 10),
     }
 
