@@ -123,7 +123,8 @@ def _hours(by_set: dict[str, list[Unit]]) -> Sheet:
         ("showers", "hours", "of showers", "pages", "warnings", "dead cell paged after",
          "training, CPU s", "scoring, µs a shower", "largest memory so far, MiB"),
         tuple(rows),
-        "Drawn with replacement from the good showers of the unit; 8 regions, silicon: 4. Training "
+        "Drawn with replacement from the good showers of the unit; 8 regions, silicon: 4, whose dead "
+        "cell, in the middle of its depth, is lit in a quarter of the showers. Training "
         "includes the reference.",
     )  # fmt: skip
 
