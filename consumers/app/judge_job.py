@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from consumers.app import page_lines, speaking, wiring
+from consumers.app import needs, page_lines, speaking, wiring
 from consumers.exactly_once.contents import Lister
 from consumers.http.acts import Acts
 from consumers.http.channels import ChannelPages
@@ -93,6 +93,9 @@ class JudgeJob:
         """Judge until told to stop."""
         around = self._around
         around.begin("judge")
+        regions, cells = len(around.detector.regions), around.artefact.geometry.n_cells
+        if lack := needs.shortage(regions, cells, needs.memory_mib()):
+            logger.warning("%s", lack)
         with around.clients("judge", topics.WINDOWS, f"{around.settings.group}-judge") as clients:
             self._put_first(clients)
             judge = Judge(

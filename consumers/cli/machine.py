@@ -8,7 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from consumers.app import children, detector_files, settings, wiring
+from consumers.app import children, detector_files, needs, settings, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.cli.finding import Finding, tried
 from models.scoring.fitness import misfits
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 def findings(given: settings.Settings, part: str) -> list[Finding]:
     """Return whether all is well here for a part of the service: `score`, `judge` or `run`."""
-    return [_packages(), _embedded(), _detector(given), *_artefact(given, part), _port(given)]
+    memory = [] if part == "score" else [_memory(given)]
+    return [
+        _packages(), _embedded(), _detector(given), *memory, *_artefact(given, part), _port(given)
+    ]  # fmt: skip
 
 
 def _packages() -> Finding:
@@ -85,6 +88,18 @@ def judgement(given: settings.Settings) -> list[Finding]:
     return [
         Finding(name, well=True, text=f"{value}: {text}") for name, (value, text) in told.items()
     ]
+
+
+def _memory(given: settings.Settings) -> Finding:
+    def look() -> str:
+        regions = len(detector_files.detector_of(given).regions)
+        cells, there = detector_files.geometry_of(given).n_cells, needs.memory_mib()
+        if lack := needs.shortage(regions, cells, there):
+            raise ValueError(lack)
+        return f"a judge needs some {needs.judge_mib(regions, cells):,.0f} MiB of {there:,.0f}"
+
+    mend = "give the judge more memory, or fewer regions: what fails as one is one"
+    return tried("memory", mend, look)
 
 
 def _artefact(given: settings.Settings, part: str) -> list[Finding]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from consumers.app.needs import REFERENCE_CELLS, judge_mib
+
 DAY_S = 86_400
 LUMISECTION_S = 23
 
@@ -36,8 +38,6 @@ CPU_US = 82.0
 
 SPARE = 1.5
 WORKER_MIB = 1_500
-JUDGE_MIB, JUDGE_MIB_A_REGION = 185, 1.0
-REFERENCE_CELLS = 504
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,7 @@ def workers(site: Site) -> int:
 
 def memory_mib(site: Site) -> tuple[int, int]:
     """Return the memory of all workers, and that of a judge."""
-    judge = JUDGE_MIB + site.scale * JUDGE_MIB_A_REGION * site.regions
-    return workers(site) * WORKER_MIB, round(judge)
+    return workers(site) * WORKER_MIB, round(judge_mib(site.regions, site.cells))
 
 
 def network(site: Site) -> tuple[float, float]:

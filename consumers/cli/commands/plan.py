@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.app import environment
+from consumers.app.needs import REFERENCE_CELLS
 from consumers.cli import planning
 from consumers.cli.planning import Site
 from consumers.wire.user_error import UserError
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm plan`."""
     parser.add_argument("--regions", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, metavar="HZ", help="showers a second")
-    parser.add_argument("--cells", type=int, default=planning.REFERENCE_CELLS, help="of a region")
+    parser.add_argument("--cells", type=int, default=REFERENCE_CELLS, help="of a region")
     parser.add_argument("--replicas", type=int, default=3, help="copies of each topic; default: 3")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "partitions")
