@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
@@ -135,21 +133,11 @@ def _made_by(plan: Plan) -> dict[str, Any]:
             raise UserError(f"{path}: no such file")
     return {
         "code": digest.hexdigest(),
-        "commit": _commit(),
+        "commit": plans.commit(),
         "artefact": pools.load(plan.artefact).hash,
         "showers": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in plan.showers},
         "seed": plan.seed,
     }
-
-
-def _commit() -> str | None:
-    """Return the commit that is checked out; None where there is none."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    words = [git, "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
-    said = subprocess.run(words, capture_output=True, check=False, text=True)  # noqa: S603
-    return said.stdout.strip() or None
 
 
 def _kept(path: Path | None) -> dict[str, Any]:

@@ -44,6 +44,9 @@ ONCE_IN_S = tuple(float(s) for s in 10.0 ** np.arange(2, 9))
 RARE = 0.5
 """Lit showers expected in a step below which they are drawn by inversion, all cells at once."""
 
+MOST_RARE = 64
+"""More are never lit where `RARE` are expected: the probability is 1e-100."""
+
 
 @dataclass(frozen=True, slots=True)
 class FalseCrossings:
@@ -164,7 +167,8 @@ class GoodSums:
     def _lit(self, n: int, rows: int) -> NDArray[np.int64]:
         if n not in self._beyond:
             rare = n * self._lit_rate < RARE
-            k = np.arange(n + 1)[:, None]
+            # Beyond, the probability of fewer is 1 to the last bit.
+            k = np.arange(min(n, MOST_RARE) + 1)[:, None]
             steps = binom.cdf(k, n, self._lit_rate[rare])
             self._beyond[n] = rare, [step for step in steps if (step < 1).any()]
         rare, steps = self._beyond[n]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consumers.app.settings import ROOT
 from models.showers import shipped
 from monitor.detector.tree import grid
 from monitor.judging.monitor import Monitor
@@ -76,3 +79,13 @@ def judge_of(
     settings = MonitorSettings(live=LiveSettings(enabled=False, guarded=guarded))
     detector = grid("calo", SECTORS, PER_SECTOR)
     return Monitor(detector, artefact.geometry, reference or artefact.reference, settings)
+
+
+def commit() -> str | None:
+    """Return the commit that is checked out; None where there is none."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    words = [git, "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"]
+    said = subprocess.run(words, capture_output=True, check=False, text=True)  # noqa: S603
+    return said.stdout.strip() or None

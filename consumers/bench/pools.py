@@ -137,19 +137,20 @@ def source_of(artefact: Artefact, paths: tuple[Path, ...]) -> ScoredPool:
 def pools_of(
     source: ScoredPool, names: tuple[str, ...], rng: np.random.Generator
 ) -> dict[str, Pool]:
-    """Return pools by name: good and strange showers, those of each fault, and unscored ones.
+    """Return pools by name: good and strange showers, those of each fault, and unscored ones."""
+    out = {"good": uniform(source, rng), "strange": source.strange(rng)}
+    out["nan"] = replace(out["good"], p=np.full(out["good"].n, np.nan))
+    return out | {name: source.faulty(name, rng) for name in names}
 
-    The p of good showers are exactly uniform: a pool of so many has a tail of its own, and
-    "twice the rate at 1e-3" has to mean that.
+
+def uniform(source: ScoredPool, rng: np.random.Generator) -> Pool:
+    """Return a pool of good showers whose p are exactly uniform.
+
+    A pool of so many has a tail of its own, and "twice the rate at 1e-3" has to mean that.
     """
     good = source.good(N_GOOD, rng)
     size = np.bincount(good.cell, minlength=good.n_conditions)
-    out = {
-        "good": with_p(good, _ranks(good, rng) / size[good.cell]),
-        "strange": source.strange(rng),
-    }
-    out["nan"] = replace(out["good"], p=np.full(good.n, np.nan))
-    return out | {name: source.faulty(name, rng) for name in names}
+    return with_p(good, _ranks(good, rng) / size[good.cell])
 
 
 def with_p(source: Pool, p: NDArray[np.float64]) -> Pool:

@@ -15,6 +15,8 @@ from monitor.quality.acknowledgements import Acknowledgement, Mask
 from monitor.reference.live import LiveSettings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.detector.geometry import Geometry
     from models.showers.batch import Showers
     from monitor.detector.tree import Detector
@@ -43,7 +45,7 @@ class Setup:
     """known or unknown: what the stream says of incident energies."""
 
     masked: int
-    """Masked cells, of one region."""
+    """Masked cells of one region: those nearest to the axis, which hold most of a shower."""
 
     @property
     def name(self) -> str:
@@ -65,13 +67,28 @@ class Setup:
         """Return the row of the region with masked cells: none that a fault strikes."""
         return self.regions // 2
 
+    def fits(self, text: str) -> bool:
+        """Return whether it is meant by some words of its name, all of them whole and in a row.
+
+        Examples
+        --------
+        >>> setup = Setup(10_000, 64, "known", 4)
+        >>> setup.fits("ref10000-regions64"), setup.fits("masked4"), setup.fits("ref1000")
+        (True, True, False)
+        """
+        return f"-{text}-" in f"-{self.name}-"
+
+    def masked_cells(self, geometry: Geometry) -> NDArray[np.int64]:
+        """Return the cells that are masked in one region, ascending."""
+        off_axis = np.hypot(*geometry.centres[:, :2].T)
+        return np.sort(np.argsort(off_axis, kind="stable")[: self.masked])
+
     def judge(self, geometry: Geometry, reference: Expectation) -> Monitor:
         """Return a monitor that does not learn while it watches, with its masks."""
         settings = MonitorSettings(live=LiveSettings(enabled=False))
         judge = Monitor(self.detector, geometry, reference, settings)
         if self.masked:
-            cells = np.linspace(0, geometry.n_cells - 1, self.masked).astype(int).tolist()
-            mask = Mask(self.masked_row, tuple(sorted(cells)))
+            mask = Mask(self.masked_row, tuple(self.masked_cells(geometry).tolist()))
             judge.acknowledge(Acknowledgement("bench", "bench", "known", 0, (mask,)))
         return judge
 
@@ -90,7 +107,7 @@ SETUPS = tuple(
     for n_ref, regions, e_inc, masked in product(
         REFERENCES, DETECTORS, ("known", "unknown"), (0, 4)
     )
-)
+) + tuple(Setup(32_400, 64, "known", masked) for masked in (1, 40))
 
 
 def as_seen(showers: Showers, e_inc: str) -> Showers:

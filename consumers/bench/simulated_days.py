@@ -6,7 +6,7 @@ step is a minute. A coarser step leaves the bound on the run length as it is.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from monitor.sequential.budget import DAY
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.evidence import RATES_SHARE
 from monitor.sequential.rates import Counts, RateTests
-from monitor.sequential.traffic import Traffic
+from monitor.sequential.traffic import Traffic, nowhere
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from monitor.reference.expectation import Expectation
 
 STEP_S = 60
-DAYS = {4: 2.0, 64: 0.5, 1024: 0.05}
-"""Days of a unit, each against a reference of its own, by the number of regions."""
+DAYS = {4: 0.5, 64: 0.25, 1024: 0.05}
+"""Days of each copy in a unit, by the number of regions."""
+
+COPIES = {4: 64, 64: 4, 1024: 1}
+"""Independent copies of a detector in a unit, against one reference: small ones cost little but
+NumPy's calls, which are then made once for all."""
 
 LIT = (1e-3, 0.9)
 """Cells are lit in shares of the showers between these, evenly in the logarithm."""
@@ -41,34 +45,63 @@ LIT = (1e-3, 0.9)
 
 def simulated(setup: Setup, seed: int, geometry: Geometry) -> dict[str, Any]:
     """Return the false pages and warnings of a unit of good data."""
-    day = _Day(setup, geometry, np.random.default_rng([seed, setup.n_ref, setup.regions, 17]))
+    rng = np.random.default_rng([seed, setup.n_ref, setup.regions, 17])
+    copies = COPIES[setup.regions]
+    side_by_side = SideBySide(setup, geometry, copies, rng)
     steps = round(DAYS[setup.regions] * DAY / STEP_S)
     pages = warnings = 0
     largest = 0.0
     for step in range(steps):
-        evidence = day.step(step)
-        paged, warned = evidence >= day.page_at, evidence >= day.warn_at
+        evidence = side_by_side.step(step)
+        paged, warned = evidence >= side_by_side.page_at, evidence >= side_by_side.warn_at
         pages, warnings = pages + int(paged.sum()), warnings + int((warned & ~paged).sum())
-        largest = max(largest, float((evidence / day.page_at).max()))
+        largest = max(largest, float((evidence / side_by_side.page_at).max()))
         if warned.any():
-            day.forget(warned)  # told once: the next one has to gather its own evidence
+            side_by_side.forget(warned)  # told once: the next one has to gather its own evidence
     return {
-        "days": steps * STEP_S / DAY,
+        "days": copies * steps * STEP_S / DAY,
+        "copies": copies,
         "pages": pages,
         "warnings": warnings,
         "largest": largest,
-        "latents": geometry.n_cells + geometry.n_layers,
+        "cells": geometry.n_cells,
+        "layers": geometry.n_layers,
     }
 
 
-class _Day:
-    """The tests of a monitor, and good data for them."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What good data hold in a step, in each of C copies of a detector of R regions."""
 
-    def __init__(self, setup: Setup, geometry: Geometry, rng: np.random.Generator) -> None:
+    n: int
+    """Showers of every region: given it, the null hypotheses hold for each."""
+
+    p_counts: NDArray[np.float64]
+    """Histogram of the combined p, shape (C, R, B)."""
+
+    traffic: NDArray[np.float64] | None
+    """Showers of each region as the test of shares sees them, shape (C, R); None: late ones."""
+
+    sums: NDArray[np.float64]
+    """Latents, their squares and lit cells, shape (C, R, 2 D + V)."""
+
+    def copy(self, which: int) -> Drawn:
+        """Return what one copy holds."""
+        one = slice(which, which + 1)
+        traffic = None if self.traffic is None else self.traffic[one]
+        return Drawn(self.n, self.p_counts[one], traffic, self.sums[one])
+
+
+class SideBySide:
+    """Independent copies of a detector, the tests of a monitor of each, and good data for them."""
+
+    def __init__(
+        self, setup: Setup, geometry: Geometry, copies: int, rng: np.random.Generator
+    ) -> None:
         settings, places = MonitorSettings(), Places(setup.detector)
-        self._setup, self._rng = setup, rng
-        self.page_at = settings.allowance.page_at(places)
-        self.warn_at = settings.allowance.warn_at(places)
+        self._setup, self._copies, self._rng = setup, copies, rng
+        self.page_at = np.tile(settings.allowance.page_at(places), (copies, 1))
+        self.warn_at = np.tile(settings.allowance.warn_at(places), (copies, 1))
         self._members = places.members.astype(np.float64)
         v, d = geometry.n_cells, geometry.n_cells + geometry.n_layers
         lit = np.geomspace(*LIT, v)
@@ -77,68 +110,81 @@ class _Day:
         self._rates = RateTests(tested, settings.floors)
         self._cells = CellTests(tested, settings.floors)
         self._good = GoodSums(d, lit, rng)
-        n = places.n
+        needed = self.page_at.ravel()
         self._banks = (
-            Bank(n, self._rates.weights * RATES_SHARE, self.page_at),
-            Bank(n, self._cells.weights * (1 - RATES_SHARE), self.page_at, np.float32),
+            Bank(needed.size, self._rates.weights * RATES_SHARE, needed),
+            Bank(needed.size, self._cells.weights * (1 - RATES_SHARE), needed, np.float32),
         )
-        self._masked = np.linspace(0, v - 1, setup.masked).astype(int)
+        self._masked = setup.masked_cells(geometry)
         share = self._members.mean(1)
         self._share = np.where(share < 1, share, 0.0)
 
     def step(self, step: int) -> NDArray[np.float64]:
-        """Take a step, some of whose showers come late; return the evidence at each place."""
-        self._take(step, 1.0 - LATE_SHARE, STEP_S)
-        self._take(step, LATE_SHARE, 0)
-        return np.asarray(sum(bank.total() for bank in self._banks))
+        """Take a step, some of whose showers come late; return all evidence, shape (C, P)."""
+        self.take(self.draw(1.0 - LATE_SHARE, late=False), STEP_S, step)
+        self.take(self.draw(LATE_SHARE, late=True), 0, step)
+        return self.evidence()
 
-    def _take(self, step: int, share: float, seconds: int) -> None:
-        r = self._setup.regions
-        mean = RATE * STEP_S * share
-        # Regions share the number of showers of a step: given it, the hypotheses hold for each.
-        n = max(int(self._rng.poisson(mean / r)), 2)
-        counts = self._rng.multinomial(n, FLAT, r).astype(np.float64)
-        self._banks[0].step(self._rates.log_e(self._counts(counts, n, seconds)), seconds, step)
-        sums = self._good.draw(n, r).astype(np.float64)
-        self._banks[1].step(self._cells.log_e(self._sums(sums, n)), seconds, step)
+    def draw(self, share: float, *, late: bool) -> Drawn:
+        """Draw that share of the showers of a step."""
+        c, r = self._copies, self._setup.regions
+        n = max(int(self._rng.poisson(RATE * STEP_S * share / r)), 2)
+        p_counts = self._rng.multinomial(n, FLAT, (c, r)).astype(np.float64)
+        traffic = None if late else self._rng.poisson(n, (c, r)).astype(np.float64)
+        sums = self._good.draw(n, c * r).astype(np.float64)
+        return Drawn(n, p_counts, traffic, sums.reshape(c, r, -1))
 
-    def _counts(self, p_counts: NDArray[np.float64], n: int, seconds: int) -> Counts:
-        placed = self._members @ p_counts
+    def take(self, drawn: Drawn, seconds: int, since: int) -> None:
+        """Let the tests see what was drawn."""
+        rates, cells = self._banks
+        rates.step(self._rates.log_e(self._counts(drawn)), seconds, since)
+        log_e = self._cells.log_e(self._sums(drawn))
+        cells.step(log_e.reshape(cells.evidence.shape), seconds, since)
+
+    def evidence(self) -> NDArray[np.float64]:
+        """Return the evidence at each place of each copy, data-seconds, shape (C, P)."""
+        total = np.asarray(sum(bank.total() for bank in self._banks))
+        return total.reshape(self.page_at.shape)
+
+    def _counts(self, drawn: Drawn) -> Counts:
+        c = self._copies
+        placed = (self._members @ drawn.p_counts).reshape(-1, len(FLAT))
         beyond = np.cumsum(placed, axis=1)
         columns = [int(np.searchsorted(P_EDGES, level)) - 1 for level in LEVELS]
-        here = self._members.sum(1) * n
-        whole = float(self._setup.regions * n)
-        if seconds:  # the showers of each region are what they are: here they vary
-            region = self._rng.poisson(n, self._setup.regions).astype(np.float64)
-            seen, whole = self._members @ region, float(region.sum())
-        else:
-            seen = here
-        share = self._share if seconds else np.zeros(len(here))
-        beside = RATE * STEP_S * (1 - self._share)
+        here = np.tile(self._members.sum(1) * drawn.n, c)
         return Counts(
             showers=here[:, None],
             exceedances=beyond[:, columns],
             p_counts=placed[:, None],
             unscored=np.zeros(len(here)),
             seen=here,
-            traffic=Traffic(seen, whole - seen, share, beside),
+            traffic=self._traffic(drawn.traffic),
         )
 
-    def _sums(self, sums: NDArray[np.float64], n: int) -> Sums:
-        d = self._cells.n_latents
-        z, square, lit = sums[:, :d], sums[:, d : 2 * d], sums[:, 2 * d :]
+    def _traffic(self, showers: NDArray[np.float64] | None) -> Traffic:
+        if showers is None:
+            return nowhere(self.page_at.size)
+        seen = showers @ self._members.T
+        beside = showers.sum(1, keepdims=True) - seen
+        usual = RATE * STEP_S * (1 - self._share)
+        c = self._copies
+        return Traffic(seen.ravel(), beside.ravel(), np.tile(self._share, c), np.tile(usual, c))
+
+    def _sums(self, drawn: Drawn) -> Sums:
+        d, n = self._cells.n_latents, drawn.n
+        z, square, lit = np.split(drawn.sums, [d, 2 * d], axis=2)
         if len(self._masked):  # a masked cell shows exactly what is expected
-            expected, row = self._cells.expectation, self._setup.masked_row
-            z[row, self._masked] = n * expected.latent_mean[0, self._masked]
-            square[row, self._masked] = n * expected.latent_square[0, self._masked]
-            lit[row, self._masked] = n * expected.lit_rate[0, self._masked]
+            expected, row, masked = self._cells.expectation, self._setup.masked_row, self._masked
+            z[:, row, masked] = n * expected.latent_mean[0, masked]
+            square[:, row, masked] = n * expected.latent_square[0, masked]
+            lit[:, row, masked] = n * expected.lit_rate[0, masked]
         showers = self._members.sum(1, keepdims=True) * n
         return Sums(showers, *(self._members @ each for each in (z, square, lit)))
 
     def forget(self, places: NDArray[np.bool_]) -> None:
-        """Start anew at some places."""
+        """Start anew at some places, shape (C, P)."""
         for bank in self._banks:
-            bank.reset(places)
+            bank.reset(places.ravel())
 
 
 def reference_of(

@@ -11,7 +11,7 @@ import numpy as np
 from consumers.app import wiring
 from consumers.bench.faults import SETTLED_S, FaultCase, cases_of
 from consumers.bench.plan import START
-from consumers.bench.pools import FAULTS, FILES, load, pools_of, source_of, struck
+from consumers.bench.pools import FAULTS, FILES, load, pools_of, source_of, struck, uniform
 from consumers.bench.resampling import reference_of, window
 from consumers.bench.setups import LATE_SHARE, RATE, as_seen
 from models.scoring.absent import Absent
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
     from monitor.judging.monitor import Monitor
+    from monitor.reference.expectation import Expectation
     from monitor.windows.window import Window
 
 HOUR = 3600
@@ -52,7 +53,7 @@ class ScoredFiles:
     path: Path
     showers: tuple[Path, ...]
     _artefact: Artefact | None = None
-    _pools: dict[tuple[str, int], dict[str, Pool]] = field(default_factory=dict)
+    _pools: dict[tuple[str, int, bool], dict[str, Pool]] = field(default_factory=dict)
 
     @property
     def artefact(self) -> Artefact:
@@ -71,20 +72,22 @@ class ScoredFiles:
         """Return the cells of a shower."""
         return self.artefact.geometry
 
-    def has(self, setup: Setup) -> bool:
+    def has(self, setup: Setup, *, faults: bool) -> bool:
         """Return whether the showers of a setup have been scored."""
-        return (setup.e_inc, setup.masked) in self._pools
+        return (setup.e_inc, setup.masked, faults) in self._pools
 
-    def pools(self, setup: Setup) -> dict[str, Pool]:
+    def pools(self, setup: Setup, *, faults: bool) -> dict[str, Pool]:
         """Return the pools of a setup by name; `masked`: good showers without the masked cells."""
-        key = (setup.e_inc, setup.masked)
+        key = (setup.e_inc, setup.masked, faults)
         if key not in self._pools:
             rng = np.random.default_rng([7, setup.masked, setup.e_inc == "known"])
             source = source_of(self.artefact, self.showers)
             seen = replace(source, scorer=_seen(source.scorer, setup.e_inc))
-            made = pools_of(seen, (*FAULTS, *FILES), rng)
-            cells = np.linspace(0, self.geometry.n_cells - 1, setup.masked).astype(int)
-            masked = tuple(cells.tolist())
+            if faults:
+                made = pools_of(seen, (*FAULTS, *FILES), rng)
+            else:
+                made = {"good": uniform(seen, rng)}
+            masked = tuple(setup.masked_cells(self.geometry).tolist())
             if masked:
                 source.scorer.learn(masked, wiring.good_showers(self.artefact, None))
             blind = replace(source, scorer=_seen(source.scorer, setup.e_inc, masked))
@@ -166,21 +169,37 @@ def _part(seen: Window, rows: NDArray[np.bool_]) -> Window:
     return replace(seen, **{name: getattr(seen, name)[rows] for name in names})
 
 
-def _ready(setup: Setup, seed: int, source: ScoredFiles) -> tuple[_Stream, Monitor]:
-    """Return a stream, and a monitor with a reference of its own that has seen some of it."""
+@dataclass(frozen=True)
+class _Bench:
+    """A stream, and a reference of its own whose monitor has seen some of it."""
+
+    stream: _Stream
+    geometry: Geometry
+    reference: Expectation
+    warm: dict[str, NDArray[Any]]
+
+    def judge(self) -> Monitor:
+        """Return a monitor that has seen some of the stream."""
+        judge = self.stream.setup.judge(self.geometry, self.reference)
+        judge.restore(self.warm)
+        return judge
+
+
+def _bench(setup: Setup, seed: int, source: ScoredFiles, *, faults: bool) -> _Bench:
     rng = np.random.default_rng([seed, setup.n_ref, setup.regions, setup.masked])
-    pools = source.pools(setup)
+    pools = source.pools(setup, faults=faults)
     reference = reference_of(pools["good"], setup.n_ref, rng)
     judge = setup.judge(source.geometry, reference)
     stream = _Stream(setup, pools, rng)
     for t in range(-WARM_S, 0):
         judge.observe(stream.second(t, ()), masked=True)
-    return stream, judge
+    return _Bench(stream, source.geometry, reference, judge.state())
 
 
 def real_hour(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return the false pages of an hour of good data, with late seconds and masked cells."""
-    stream, judge = _ready(setup, seed, source)
+    bench = _bench(setup, seed, source, faults=False)
+    stream, judge = bench.stream, bench.judge()
     held: list[Window] = []
     alarms: dict[str, Alarm] = {}
     for t in range(HOUR):
@@ -198,27 +217,26 @@ def real_hour(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
 def delays(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return one trial of every fault."""
     cases = [case for case in cases_of(struck(source.artefact)) if not case.live]
-    return {"faults": {case.name: _trial(setup, seed, source, (case,)) for case in cases}}
+    bench = _bench(setup, seed, source, faults=True)
+    return {"faults": {case.name: _trial(bench, (case,)) for case in cases}}
 
 
 def pairs(setup: Setup, seed: int, source: ScoredFiles) -> dict[str, Any]:
     """Return one trial of every pair of faults that begin together, in two regions."""
     known = {case.pool: case for case in cases_of(struck(source.artefact)) if not case.everywhere}
+    bench = _bench(setup, seed, source, faults=True)
     chosen = [known[name] for name in PAIR]
     return {
         "faults": {
-            f"{a.name} + {b.name}": _trial(setup, seed, source, (a, b))
-            for a, b in combinations(chosen, 2)
+            f"{a.name} + {b.name}": _trial(bench, (a, b)) for a, b in combinations(chosen, 2)
         }
     }
 
 
-def _trial(
-    setup: Setup, seed: int, source: ScoredFiles, cases: tuple[FaultCase, ...]
-) -> dict[str, Any]:
+def _trial(bench: _Bench, cases: tuple[FaultCase, ...]) -> dict[str, Any]:
     """Return what became of one or two faults: delay until all are paged, places, kinds."""
-    stream, judge = _ready(setup, seed, source)
-    struck_ = tuple((case, _rows(case, setup, i)) for i, case in enumerate(cases))
+    stream, judge = bench.stream, bench.judge()
+    struck_ = tuple((case, _rows(case, stream.setup, i)) for i, case in enumerate(cases))
     held: list[Window] = []
     page: int | None = None
     limit = max(LIMIT_S, *(case.limit_s for case in cases))

@@ -47,7 +47,10 @@ FAMILY_SHARE = {Test.LATENT_MEAN: 0.4, Test.LATENT_SPREAD: 0.3, Test.OCCUPANCY: 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """Sums over the showers of a step at each of P places."""
+    """Sums over the showers of a step at each of P places.
+
+    For `CellTests.log_e` all but `showers` may be of many steps alike: (..., P, D), (..., P, V).
+    """
 
     showers: NDArray[np.float64]
     """Shape (P, K)."""
@@ -141,7 +144,7 @@ class CellTests:
         return np.concatenate(weights)
 
     def log_e(self, sums: Sums) -> NDArray[np.float32]:
-        """Return the log e-values of a step, shape (P, F), none above `STEP_CAP`.
+        """Return the log e-values of a step, shape (..., P, F), none above `STEP_CAP`.
 
         Single precision: there are thousands of streams a place, and evidence needs no more.
         """
@@ -149,12 +152,12 @@ class CellTests:
             (moments_of(sums.showers, reference), each_of(miscoverage, 2 * self.n_latents))
             for reference, miscoverage in self.references
         ]
-        out = np.empty((len(sums.showers), len(self.latent)), np.float32)
+        out = np.empty((*sums.z.shape[:-1], len(self.latent)), np.float32)
         first = self._mean(sums, moments, out, 0)
         first = self._spread(sums, moments, out, first)
         self._lit(sums, out, first)
         # A row: numpy is several times slower with a number in its place.
-        return np.minimum(out, np.full(out.shape[1], STEP_CAP, np.float32), out=out)
+        return np.minimum(out, np.full(out.shape[-1], STEP_CAP, np.float32), out=out)
 
     def effects(self, sums: Sums) -> Effects:
         """Return how far each place is off."""
@@ -203,7 +206,7 @@ class CellTests:
             penalty = (INFLATION * shift**2 / 2 * n).astype(np.float32)
             for excess in (above, below):
                 last = first + self.n_latents
-                part = out[:, first:last]
+                part = out[..., first:last]
                 np.multiply(excess, np.float32(shift), out=part)
                 part -= penalty
                 first = last
@@ -226,7 +229,7 @@ class CellTests:
         shape32 = shape.astype(np.float32)
         for ratio in SPREADS:
             last = first + self.n_latents
-            part = out[:, first:last]
+            part = out[..., first:last]
             np.multiply(above if ratio > 1 else below, np.float32(1 - 1 / ratio), out=part)
             part -= np.float32(np.log(ratio)) * shape32
             first = last
@@ -255,7 +258,7 @@ class CellTests:
         n = sums.showers.sum(1, keepdims=True)
         for ratio in LIT_RATIOS:
             last = first + self.n_cells
-            part = out[:, first:last]
+            part = out[..., first:last]
             np.multiply(lit, np.float32(np.log(ratio)), out=part)
             part -= (n * np.log1p((ratio - 1) * (upper if ratio > 1 else lower))).astype(np.float32)
             first = last

@@ -63,6 +63,18 @@ def test_drawn_sums_are_distributed_as_sums_over_showers():
         assert (lit <= 1).mean() == pytest.approx(binom.cdf(1, n, rate), abs=0.02)
 
 
+def test_rare_cells_are_drawn_as_if_all_counts_were_looked_at(monkeypatch):
+    n, lit = 400, np.geomspace(1e-5, 0.9 * latent_simulation.RARE / 400, 40)
+
+    def drawn(most: int) -> np.ndarray:
+        monkeypatch.setattr(latent_simulation, "MOST_RARE", most)
+        return GoodSums(2, lit, np.random.default_rng(5)).draw(n, 500)[:, 4:]
+
+    few = drawn(64)
+    np.testing.assert_array_equal(few, drawn(n))
+    assert few.max() >= 3
+
+
 @pytest.mark.slow
 def test_the_evidence_is_that_of_a_bank(monkeypatch):
     """The same sums through the product's own tests and bank give the same crossings."""
