@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         }
         done.append(unit)
         units_file.write(args.out, done, page(done))
-        console.print(f"{part} {setup.name} #{seed}: {unit["cpu_s"]:.1f} s", style="bright_black")
+        console.print(f"{part} {setup.name} #{seed}: {unit['cpu_s']:.1f} s", style="bright_black")
         left = None if left is None else left - 1
     for sheet in sheets(done):
         Console().print(sheet.table())

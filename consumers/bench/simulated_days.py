@@ -19,7 +19,7 @@ from monitor.detector.places import Places
 from monitor.judging.settings import MonitorSettings
 from monitor.sequential.bank import Bank
 from monitor.sequential.budget import DAY
-from monitor.sequential.cells import CellTests, Sums
+from monitor.sequential.cells import LIT_RATIOS, SHIFTS, SPREADS, CellTests, Sums
 from monitor.sequential.evidence import RATES_SHARE
 from monitor.sequential.rates import Counts, RateTests
 from monitor.sequential.traffic import Traffic, nowhere
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from monitor.reference.expectation import Expectation
 
 STEP_S = 60
-DAYS = {4: 0.5, 64: 0.25, 1024: 0.05}
+DAYS = {4: 0.5, 64: 0.1, 1024: 0.05}
 """Days of each copy in a unit, by the number of regions."""
 
-COPIES = {4: 64, 64: 4, 1024: 1}
-"""Independent copies of a detector in a unit, against one reference: small ones cost little but
-NumPy's calls, which are then made once for all."""
+STREAMS, COPIES = 330_000, 64
+"""Independent copies of a detector in a unit, against one reference, are as many as have so many
+streams of evidence of cells, and at most so many: small detectors cost little but NumPy's calls,
+which are then made once for all."""
 
 LIT = (1e-3, 0.9)
 """Cells are lit in shares of the showers between these, evenly in the logarithm."""
@@ -46,8 +47,7 @@ LIT = (1e-3, 0.9)
 def simulated(setup: Setup, seed: int, geometry: Geometry) -> dict[str, Any]:
     """Return the false pages and warnings of a unit of good data."""
     rng = np.random.default_rng([seed, setup.n_ref, setup.regions, 17])
-    copies = COPIES[setup.regions]
-    side_by_side = SideBySide(setup, geometry, copies, rng)
+    side_by_side = SideBySide(setup, geometry, copies_of(setup, geometry), rng)
     steps = round(DAYS[setup.regions] * DAY / STEP_S)
     pages = warnings = 0
     largest = 0.0
@@ -59,14 +59,22 @@ def simulated(setup: Setup, seed: int, geometry: Geometry) -> dict[str, Any]:
         if warned.any():
             side_by_side.forget(warned)  # told once: the next one has to gather its own evidence
     return {
-        "days": copies * steps * STEP_S / DAY,
-        "copies": copies,
+        "days": side_by_side.copies * steps * STEP_S / DAY,
+        "copies": side_by_side.copies,
         "pages": pages,
         "warnings": warnings,
         "largest": largest,
         "cells": geometry.n_cells,
         "layers": geometry.n_layers,
     }
+
+
+def copies_of(setup: Setup, geometry: Geometry) -> int:
+    """Return how many copies of a detector a unit has."""
+    latents = geometry.n_cells + geometry.n_layers
+    grids = (latents, 2 * len(SHIFTS)), (latents, len(SPREADS)), (geometry.n_cells, len(LIT_RATIOS))
+    streams = sum(n * grid for n, grid in grids)
+    return int(np.clip(STREAMS // (Places(setup.detector).n * streams), 1, COPIES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +107,7 @@ class SideBySide:
         self, setup: Setup, geometry: Geometry, copies: int, rng: np.random.Generator
     ) -> None:
         settings, places = MonitorSettings(), Places(setup.detector)
-        self._setup, self._copies, self._rng = setup, copies, rng
+        self._setup, self.copies, self._rng = setup, copies, rng
         self.page_at = np.tile(settings.allowance.page_at(places), (copies, 1))
         self.warn_at = np.tile(settings.allowance.warn_at(places), (copies, 1))
         self._members = places.members.astype(np.float64)
@@ -127,7 +135,7 @@ class SideBySide:
 
     def draw(self, share: float, *, late: bool) -> Drawn:
         """Draw that share of the showers of a step."""
-        c, r = self._copies, self._setup.regions
+        c, r = self.copies, self._setup.regions
         n = max(int(self._rng.poisson(RATE * STEP_S * share / r)), 2)
         p_counts = self._rng.multinomial(n, FLAT, (c, r)).astype(np.float64)
         traffic = None if late else self._rng.poisson(n, (c, r)).astype(np.float64)
@@ -147,7 +155,7 @@ class SideBySide:
         return total.reshape(self.page_at.shape)
 
     def _counts(self, drawn: Drawn) -> Counts:
-        c = self._copies
+        c = self.copies
         placed = (self._members @ drawn.p_counts).reshape(-1, len(FLAT))
         beyond = np.cumsum(placed, axis=1)
         columns = [int(np.searchsorted(P_EDGES, level)) - 1 for level in LEVELS]
@@ -167,7 +175,7 @@ class SideBySide:
         seen = showers @ self._members.T
         beside = showers.sum(1, keepdims=True) - seen
         usual = RATE * STEP_S * (1 - self._share)
-        c = self._copies
+        c = self.copies
         return Traffic(seen.ravel(), beside.ravel(), np.tile(self._share, c), np.tile(usual, c))
 
     def _sums(self, drawn: Drawn) -> Sums:

@@ -95,7 +95,7 @@ def test_energies_are_told_or_not():
 @pytest.mark.parametrize("masked", [0, 4])
 def test_good_data_are_simulated_with_late_steps_and_page_nobody(masked, monkeypatch):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.02)
-    monkeypatch.setitem(simulated_days.COPIES, 4, 3)
+    monkeypatch.setattr(simulated_days, "COPIES", 3)
     told = simulated_days.simulated(replace(SMALL, masked=masked), 1, GEOMETRY)
     assert told["days"] == pytest.approx(3 * 0.02, rel=0.05)
     assert told["pages"] == 0
@@ -141,6 +141,11 @@ class OneByOne:
         return Counts(one[None], np.array([beyond]), p_counts[None, None], 0 * one, one, beside)
 
 
+@pytest.mark.parametrize(("regions", "copies"), [(4, 64), (64, 16), (1024, 1)])
+def test_small_detectors_have_many_copies_and_large_ones_few(regions, copies):
+    assert simulated_days.copies_of(replace(SMALL, regions=regions), GEOMETRY) == copies
+
+
 def test_each_of_many_copies_side_by_side_is_what_one_alone_would_be():
     setup = replace(SMALL, masked=0)
     many = SideBySide(setup, GEOMETRY, 3, np.random.default_rng(1))
@@ -184,7 +189,7 @@ def test_two_faults_at_once_are_both_found_with_place_and_kind():
 @pytest.mark.slow
 def test_units_add_up_over_calls_and_the_fewest_come_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.002)
-    monkeypatch.setitem(simulated_days.COPIES, 4, 1)
+    monkeypatch.setattr(simulated_days, "COPIES", 1)
     monkeypatch.setattr(trials, "ScoredFiles", lambda *_: MadeUp())
     from consumers.cli.command import main
 
@@ -221,7 +226,7 @@ def test_tables_tell_how_many_were_found_and_how_soon():
 @pytest.mark.slow
 def test_units_of_another_model_are_counted_apart(tmp_path, monkeypatch):
     monkeypatch.setitem(simulated_days.DAYS, 4, 0.002)
-    monkeypatch.setitem(simulated_days.COPIES, 4, 1)
+    monkeypatch.setattr(simulated_days, "COPIES", 1)
     from consumers.cli.command import main
 
     out = tmp_path / "m.json"
