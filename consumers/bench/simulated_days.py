@@ -46,7 +46,7 @@ LIT = (1e-3, 0.9)
 
 def simulated(setup: Setup, seed: int, geometry: Geometry) -> dict[str, Any]:
     """Return the false pages and warnings of a unit of good data."""
-    rng = np.random.default_rng([seed, setup.n_ref, setup.regions, 17])
+    rng = np.random.default_rng([seed, setup.n_ref, setup.regions, setup.masked, 17])
     side_by_side = SideBySide(setup, geometry, copies_of(setup, geometry), rng)
     steps = round(DAYS[setup.regions] * DAY / STEP_S)
     pages = warnings = 0

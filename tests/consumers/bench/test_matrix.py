@@ -141,6 +141,23 @@ class OneByOne:
         return Counts(one[None], np.array([beyond]), p_counts[None, None], 0 * one, one, beside)
 
 
+def test_setups_that_differ_in_masks_alone_are_days_of_their_own(monkeypatch):
+    monkeypatch.setitem(simulated_days.DAYS, 4, 0.002)
+    monkeypatch.setattr(simulated_days, "COPIES", 1)
+    drawn = []
+
+    class Kept(SideBySide):
+        def draw(self, *args, **kwargs):
+            drawn.append(super().draw(*args, **kwargs))
+            return drawn[-1]
+
+    monkeypatch.setattr(simulated_days, "SideBySide", Kept)
+    for masked in (0, 4):
+        simulated_days.simulated(replace(SMALL, masked=masked), 0, GEOMETRY)
+    without, with_masks = drawn[0], drawn[len(drawn) // 2]
+    assert without.n != with_masks.n or (without.p_counts != with_masks.p_counts).any()
+
+
 @pytest.mark.parametrize(("regions", "copies"), [(4, 64), (64, 16), (1024, 1)])
 def test_small_detectors_have_many_copies_and_large_ones_few(regions, copies):
     assert simulated_days.copies_of(replace(SMALL, regions=regions), GEOMETRY) == copies
