@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Cells = tuple[int, ...]
 """Indices of cells, sorted."""
 
-LEAST_VAR = 1e-2
+LEAST_VAR = 1e-6
 """A latent whose variance without the absent cells is below this is not scaled up to 1."""
 
 
@@ -129,8 +129,9 @@ def learn(
 ) -> Without:
     """Return what good showers are expected to be without some cells; it takes seconds.
 
-    Moments are learnt as differences to the same showers with all of their cells, which are known
-    far better than the moments themselves, and are put on top of the reference's.
+    Moments lean on those of the same showers with all of their cells, which the reference knows far
+    better, as much as the two go together. What absent cells alone decide has next to no spread
+    left, and goes with nothing: the share of a layer whose core is absent.
 
     Parameters
     ----------
@@ -165,9 +166,20 @@ def learn(
     centre, scale = np.empty_like(reference.latent_mean), np.empty_like(reference.latent_mean)
     for k in range(reference.n_cells):
         mine = cell == k
-        centre[k] = reference.latent_mean[k] + (after[mine] - before[mine]).mean(axis=0)
-        square = (after[mine] ** 2 - before[mine] ** 2).mean(axis=0)
-        var = reference.latent_moments[1, k] + square - centre[k] ** 2
+        without, with_ = after[mine], before[mine]
+        centre[k] = _mean(without, with_, reference.latent_mean[k])
+        square = _mean(without**2, with_**2, reference.latent_moments[1, k])
+        var = square - centre[k] ** 2
         scale[k] = np.sqrt(np.maximum(reference.latent_var[k], 0) / np.maximum(var, LEAST_VAR))
     told = bool(seen.response[known].any())
     return Without(cells, table, centre, scale, reference.latent_mean, told)
+
+
+def _mean(
+    values: NDArray[np.float64], beside: NDArray[np.float64], known: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the mean of each column, by the control variates beside it whose means are known."""
+    off = beside - beside.mean(axis=0)
+    slope = (values * off).sum(axis=0) / np.maximum(np.square(off).sum(axis=0), 1e-12)
+    mean: NDArray[np.float64] = values.mean(axis=0) + slope * (known - beside.mean(axis=0))
+    return mean

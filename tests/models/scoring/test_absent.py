@@ -36,7 +36,10 @@ def scorer(brightest):
 
 def sets(brightest):
     four = (100, BESIDE, EDGE, CORE)
-    return [(CORE,), (BESIDE, CORE), four, brightest[:1], tuple(sorted(brightest[:40]))]
+    off_axis = np.hypot(*tiny.artefact().geometry.centres[:, :2].T)
+    core = np.argsort(off_axis, kind="stable")[:40]  # of every layer: nothing is left of its share
+    bright = tuple(sorted(brightest[:40]))
+    return [(CORE,), (BESIDE, CORE), four, brightest[:1], bright, tuple(sorted(core.tolist()))]
 
 
 def lacking(n, cells):
@@ -65,7 +68,7 @@ def test_until_it_is_learnt_showers_without_a_cell_are_unknown(scorer, good):
         assert np.array_equal(getattr(scored, name)[rows], getattr(plain, name)[rows]), name
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(6))
 def test_good_showers_are_good_without_some_of_their_cells(scorer, good, brightest, index):
     cells = sets(brightest)[index]
     scored = scorer.score(good, lacking(good.n, cells))
@@ -74,13 +77,15 @@ def test_good_showers_are_good_without_some_of_their_cells(scorer, good, brighte
         assert np.mean(scored.p_combined <= level) == pytest.approx(level, abs=4.5 * error)
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(6))
 def test_the_other_latents_keep_their_means_and_spreads(scorer, good, brightest, index):
     """By what is expected of whole showers, as a judge sees them: this is what paged."""
     cells = sets(brightest)[index]
     absent = scorer.score(good, lacking(good.n, cells))
     whole = scorer.score(good)
-    others = np.setdiff1d(np.arange(504), cells)
+    # Without the brightest cells the tiny model's last layer has but the tails of rare showers left.
+    n = 504 if cells == sets(brightest)[4] else 507
+    others = np.setdiff1d(np.arange(n), cells)
     a, w = (np.clip(s.latents[:, others], -Z_CLIP, Z_CLIP) for s in (absent, whole))
     moved = (a.mean(0) - w.mean(0)) / w.std(0)
     # What is learnt from 4,000 showers and seen in 2,000, of differences that are correlated.
