@@ -173,7 +173,7 @@ def _pages(title: str, units: list[dict[str, Any]], note: str) -> Sheet:
             for i, key in enumerate(("days", "pages", "warnings")):
                 total[name][i] += unit[key]
     rows = tuple(
-        (name, f"{days:,.1f}", f"{days / 30:.2f}", f"{pages:.0f}",
+        (name, f"{days:,.2f}", f"{days / 30:.2f}", f"{pages:.0f}",
          f"{upper_limit(int(pages)):.1f}", f"{warnings:.0f}")
         for name, (days, pages, warnings) in sorted(total.items())
     )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from streams import GEOMETRY
 
+from consumers.app.settings import ROOT
 from consumers.bench import matrix, simulated_days, trials
 from consumers.bench.faults import FaultCase
 from consumers.bench.resampling import Pool, pool
@@ -219,7 +220,7 @@ def test_units_add_up_over_calls_and_the_fewest_come_first(tmp_path, monkeypatch
     seen = {json.dumps(unit["setup"]) for unit in done}
     assert len(seen) == 8  # every setup once, before any comes twice
     assert {unit["setup"]["e_inc"] for unit in done} == {"known"}
-    assert "| all | 0.0 |" in out.with_suffix(".md").read_text()
+    assert "| all | 0.02 |" in out.with_suffix(".md").read_text()
     assert "False pages in simulated" in capsys.readouterr().out
 
 
@@ -256,3 +257,9 @@ def test_units_of_another_model_are_counted_apart(tmp_path, monkeypatch):
     page = out.with_suffix(".md").read_text()
     assert "| all of one |" in page
     assert "ref3000-regions4-known-masked0 two |" in page
+
+
+def test_the_committed_page_is_that_of_the_committed_units():
+    figures = ROOT / "deploy" / "figures"
+    units = json.loads((figures / "matrix.json").read_text())
+    assert (figures / "matrix.md").read_text() == matrix.page(units)
