@@ -1,30 +1,33 @@
-"""Channel days: false pages of channels and groups in simulated days of good data.
+"""Channel days: how often good data raise the evidence against channels and groups to a page's.
 
-Sums by channel are drawn, not showers: each is the sum of as many latents as fell into the step, of
-real ones of good showers through the flow, in the order of a shuffled pool. Cells of one shower are
-taken as independent. A step is minutes; a coarser one leaves the bound on the run length as it is.
+A barrel-day is covered in parts: blocks of channels at the rate of the whole barrel and at the evidence
+that the whole asks for are alike, and so many of them over so many days are as good. Copies of blocks
+whose evidence has grown are made many of little weight (see `weighted_ensemble`), so that the rate of
+pages is measured though none would come in years.
+
+A step is minutes; a coarser one leaves the bound on the run length as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.bench.channel_stream import WHOLE, part, whole_of
-from models.scoring.scales import lit_threshold
+from consumers.bench.channel_draws import SumsOfGood
+from consumers.bench.channel_stream import WHOLE, part
+from consumers.bench.weighted_ensemble import resampled
 from monitor.detector.blocks import Blocks
 from monitor.judging.settings import MonitorSettings
-from monitor.reference.channel_constants import certified, learnt, square_var
+from monitor.reference.channel_constants import ChannelConstants, certified, learnt, square_var
 from monitor.reference.expectation import of_reference
 from monitor.reference.live import GROWTH
 from monitor.sequential.bank import Bank
-from monitor.sequential.budget import DAY, Allowance
+from monitor.sequential.budget import CHANNELS_SHARE, DAY, Allowance
 from monitor.sequential.channel_streams import WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
-from monitor.windows.channel_sums import CHANNEL_Z_CLIP, N_RINGS, UNITS, ChannelSums, Standard
 from monitor.windows.channel_table import ChannelTable
 
 if TYPE_CHECKING:
@@ -34,122 +37,142 @@ if TYPE_CHECKING:
     from models.scoring.artefact import Artefact
 
 MODULES = 2
+"""Of the part whose groups are counted."""
+
 RATE = 1_000.0
 """Of the whole barrel, Hz."""
 
+BLOCKS = 160
+CARD, CARDS = 25, 2
+"""Channels of a card; a block is a channel of high voltage of two cards."""
+
+SIZE, GROUPS = CARD * CARDS, 1 + CARDS
+"""Channels of a block, and groups."""
+
 DAYS = 10
-"""Of the part, in a unit."""
+"""In a unit."""
 
 STEP_S = 300
-OFFSETS = 0.05
-"""Deviations by which the mean latents of channels differ."""
+RESAMPLED = 12
+"""Steps after which copies are made anew."""
+
+BINS_A_DECADE, LEAST = 2, 1e-8
+"""Of the evidence by which blocks are told apart, and below which they are not."""
 
 SIZES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Evidence that is counted, as a share of what a page needs."""
 
 
-class SumsOfGood:
-    """Draws sums of good showers by channel and ring."""
+class Ensemble:
+    """Blocks of good channels and the tests of them, each with a weight: how many it stands for."""
 
-    def __init__(self, artefact: Artefact, channels: Channels, seed: int) -> None:
-        self._rng = np.random.default_rng([seed, 5])
-        n = len(channels)
-        rings = channels.rings
-        self._mean = RATE / WHOLE * STEP_S * np.bincount(rings, minlength=N_RINGS)
-        self._n = n
-        self._offset = self._rng.normal(0, OFFSETS, n)
-        self._totals = [
-            np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-            for values in _values(artefact, channels, seed, self._rng)
-        ]
+    def __init__(self, artefact: Artefact, blocks: int, seed: int) -> None:
+        _, channels = part(MODULES)
+        whole = whole_units(channels)
+        n, self._rng = blocks * SIZE, np.random.default_rng([seed, 29])
+        self.units = block_units(blocks)
+        at = Allowance(30.0 * len(channels) / WHOLE).channels_at(whole)
+        self.needed = np.repeat(at[[0, -1]], [n, blocks * GROUPS])
+        settings, expected = MonitorSettings(), of_reference(artefact.reference)
+        # Bounds hold together for all units of the whole barrel: these are so many of them.
+        scale = self.units.n / (whole.n * WHOLE / len(channels))
+        self._miscoverage = settings.miscoverage / 4 * scale
+        self._pool = np.zeros(n, np.int64)
+        self.tests = ChannelTests(
+            self.units, certified(n), certified(n), self._pool,
+            square_var(expected, channels.rings), settings.floors, self._miscoverage,
+        )  # fmt: skip
+        self._bank = Bank(self.units.n, WEIGHTS, self.needed, np.float32)
+        self._sums = SumsOfGood(artefact, channels, n, RATE / WHOLE * STEP_S, seed)
+        self._table, self._total, self._seen = ChannelTable(n), ChannelTable(n), np.ones(n, bool)
+        self.weight = np.ones(blocks)
+        self.epoch, self._taken = 0, 0
 
-    def draw(self) -> ChannelSums:
-        """Return the sums of a step."""
-        counts = self._rng.poisson(self._mean, (self._n, N_RINGS))
-        sums = np.zeros((self._n, N_RINGS, 5))
-        for ring, total in enumerate(self._totals):
-            n = counts[:, ring]
-            first = self._rng.integers(0, len(total) - 1 - n.max(), self._n)
-            sums[:, ring] = total[first + n] - total[first]
-        offset = self._offset[:, None]
-        sums[..., 1] += 2 * offset * sums[..., 0] + counts * offset**2
-        sums[..., 0] += counts * offset
-        flat = sums.reshape(-1, 5)
-        names = ("z", "z_square", "lit", "lit_expected", "energy")
-        columns = [np.rint(flat[:, i] / UNITS[name]) for i, name in enumerate(names)]
-        return ChannelSums(
-            np.arange(self._n * N_RINGS),
-            counts.ravel().astype(np.int64),
-            *(column.astype(np.int64) for column in columns),
+    def step(self, second: int) -> NDArray[np.float64]:
+        """Go on by a step; return the evidence of each unit as a share of a page's, shape (U,)."""
+        drawn = self._sums.draw()
+        self._table.clear()
+        self._table.add(drawn)
+        self._bank.step(self.tests.log_e(self._table, self._seen), STEP_S, second)
+        self._total.add(drawn)
+        if self._total.n >= GROWTH * max(self._taken, 1):  # as the live reference takes up
+            self.epoch, self._taken = self.epoch + 1, self._total.n
+            share = 6 / (np.pi * self.epoch) ** 2
+            constants = learnt(self._total, self._pool)
+            self.tests = replace(
+                self.tests, constants=constants, miscoverage=self._miscoverage * share
+            )
+        return self._bank.total() / self.needed
+
+    def of_units(self) -> NDArray[np.float64]:
+        """Return the weight of each unit's block, shape (U,)."""
+        return np.concatenate([np.repeat(self.weight, SIZE), np.repeat(self.weight, GROUPS)])
+
+    def resample(self, ratio: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Make copies anew; return of which unit each is now, shape (U,)."""
+        n, blocks = len(self._pool), len(self.weight)
+        largest = np.maximum(
+            ratio[:n].reshape(blocks, SIZE).max(1), ratio[n:].reshape(blocks, GROUPS).max(1)
         )
+        bins = np.floor(BINS_A_DECADE * np.log10(np.maximum(largest, LEAST))).astype(np.int64)
+        rows, self.weight = resampled(bins, self.weight, self._rng)
+        channels = (rows[:, None] * SIZE + np.arange(SIZE)).ravel()
+        groups = (rows[:, None] * GROUPS + np.arange(GROUPS)).ravel()
+        units = np.concatenate([channels, n + groups])
+        self._sums.offsets = self._sums.offsets[channels]
+        self._total = self._total.of(channels)
+        self._bank.evidence, self._bank.path = self._bank.evidence[units], self._bank.path[units]
+        self.tests = replace(self.tests, constants=_of(self.tests.constants, channels))
+        return units
 
 
-def _values(
-    artefact: Artefact, channels: Channels, seed: int, rng: np.random.Generator
-) -> list[NDArray[np.float64]]:
-    """Return what single cells of good showers add to the sums, by ring, in random order, (n, 5)."""
-    showers = whole_of(channels, artefact, seed).each_once(rng)
-    scored, standard = artefact.scorer("cpu").score(showers), Standard.of(artefact.reference)
-    ok = np.flatnonzero(scored.valid)
-    k, v = scored.condition_cell[ok], len(channels.rings)
-    z = (scored.latents[ok][:, :v] - standard.mean[k]) / standard.sigma[k]
-    z = np.clip(z, -CHANNEL_Z_CLIP, CHANNEL_Z_CLIP)
-    cells = showers.cells[ok]
-    lit = cells > lit_threshold(artefact.geometry)
-    columns = np.stack([z, z**2, lit, standard.lit[k], cells], axis=2)
-    return [
-        rng.permutation(columns[:, channels.rings == ring].reshape(-1, 5).astype(np.float64))
-        for ring in range(N_RINGS)
-    ]
+def whole_units(channels: Channels) -> ChannelUnits:
+    """Return the units of a part, as a judge watches them."""
+    given = {name: members.astype(np.int64) for name, members in channels.groups.items()}
+    return ChannelUnits(len(channels), Blocks(channels).found() | given)
+
+
+def block_units(blocks: int) -> ChannelUnits:
+    """Return the channels of blocks, and the groups of each: one high voltage, and its cards."""
+    within = [np.arange(SIZE), *np.arange(SIZE).reshape(CARDS, CARD)]
+    groups = {
+        f"{block}/{i}": block * SIZE + members
+        for block in range(blocks)
+        for i, members in enumerate(within)
+    }
+    return ChannelUnits(blocks * SIZE, groups)
+
+
+def _of(constants: ChannelConstants, channels: NDArray[np.int64]) -> ChannelConstants:
+    arrays = {f.name: getattr(constants, f.name) for f in fields(constants)}
+    return replace(constants, **{k: v[channels] for k, v in arrays.items() if np.ndim(v)})
 
 
 def days(artefact: Artefact, seed: int) -> dict[str, Any]:
-    """Return how often evidence grew to each of `SIZES` in `DAYS` of the part, and how often it may."""
-    _, channels = part(MODULES)
-    blocks, settings = Blocks(channels), MonitorSettings()
-    given = {name: members.astype(np.int64) for name, members in channels.groups.items()}
-    found = {name: members for name, members in blocks.found().items() if name not in given}
-    units = ChannelUnits(len(channels), given | found)
-    scale = len(channels) / WHOLE
-    needed = Allowance(30.0 / scale).channels_at(units)
-    expected, miscoverage = of_reference(artefact.reference), settings.miscoverage / 4
-    tests = ChannelTests(
-        units, certified(len(channels)), certified(len(channels)), blocks.pool,
-        square_var(expected, channels.rings), settings.floors, miscoverage,
-    )  # fmt: skip
-    bank, sums = Bank(units.n, WEIGHTS, needed, np.float32), SumsOfGood(artefact, channels, seed)
-    seen = np.ones(len(channels), bool)
-    step_table, total = ChannelTable(len(channels)), ChannelTable(len(channels))
-    crossed = np.zeros(len(SIZES), np.int64)
-    above = np.zeros((len(SIZES), units.n), bool)
-    largest, epoch, taken = 0.0, 0, 0
+    """Return how often evidence grew to each of `SIZES` in `DAYS` of blocks, and how often it may."""
+    ensemble = Ensemble(artefact, BLOCKS, seed)
+    crossed = np.zeros(len(SIZES))
+    above = np.zeros((len(SIZES), ensemble.units.n), bool)
     for step in range(round(DAYS * DAY / STEP_S)):
-        drawn = sums.draw()
-        step_table.clear()
-        step_table.add(drawn)
-        bank.step(tests.log_e(step_table, seen), STEP_S, step * STEP_S)
-        ratio = bank.total() / needed
+        ratio = ensemble.step(step * STEP_S)
         now = ratio >= np.array(SIZES)[:, None]
-        crossed += (now & ~above).sum(1)
-        above, largest = now, max(largest, float(ratio.max()))
-        total.add(drawn)
-        if total.n >= GROWTH * max(taken, 1):  # as the live reference takes up what it has learnt
-            epoch, taken = epoch + 1, total.n
-            share = 6 / (np.pi * epoch) ** 2
-            tests = replace(
-                tests,
-                constants=learnt(total, blocks.pool),
-                miscoverage=miscoverage * share,
-            )
-    whole_days = DAYS * scale
+        crossed += (now & ~above) @ ensemble.of_units()
+        above = now
+        if step % RESAMPLED == RESAMPLED - 1:
+            above = above[:, ensemble.resample(ratio)]
+    whole_days = DAYS * BLOCKS * SIZE / WHOLE
     return {
         "days": whole_days,
         "step_s": STEP_S,
-        "units": units.n,
-        "epochs": epoch,
-        "largest": largest,
+        "blocks": BLOCKS,
+        "units": ensemble.units.n,
+        "epochs": ensemble.epoch,
         "crossings": [
-            {"share": size, "allowed": 0.3 * whole_days / 30 / size, "found": int(count)}
+            {
+                "share": size,
+                "allowed": CHANNELS_SHARE * whole_days / 30 / size,
+                "found": float(count),
+            }
             for size, count in zip(SIZES, crossed, strict=True)
         ],
     }

@@ -54,5 +54,5 @@ def _response(artefact: Artefact, whole: WholeDetector, seed: int) -> ChannelRes
     alike = constants(len(whole.channels), whole.geometry, Spread(), 1)
     good = replace(whole, constants=alike).each_once(rng)[slice(0, SHOWERS)]
     standard = Standard.of(artefact.reference)
-    scorer, noise = artefact.scorer("cpu"), whole.geometry.noise_mev
-    return channel_response(scorer, good, noise, standard.mean, standard.sigma)
+    scorer = artefact.scorer("cpu")
+    return channel_response(scorer, good, whole.geometry, standard.mean, standard.sigma)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from consumers.wire.window_form import WindowForm
     from monitor.windows.window import Window
 
-STATE_FORM = 3
+STATE_FORM = 4
 """Raised whenever what stands in a snapshot changes its meaning: an older one is not taken up then.
 
 The version of the software has no part in it, so that an upgrade takes the state over.

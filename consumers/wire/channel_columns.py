@@ -3,6 +3,9 @@
 They stand as lists in the first row of each window, channels as steps from one to the next, all in
 the smallest whole numbers that hold them. A range without any has no such columns, as before there
 were channels.
+
+Sums of layers' energies stand in a list of their own, for the cores alone: others have none. It is
+left out where all of them are 0, as in ranges of before there were such sums.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
 
     from monitor.windows.window import Window
 
-COLUMNS = {f"channel_{f.name}": f.name for f in fields(ChannelSums)}
-"""Columns, and which sums they hold."""
+OF_CORES = "channel_layer"
+"""Column with an entry for each row of the others that is of a core."""
+
+COLUMNS = {f"channel_{f.name}": f.name for f in fields(ChannelSums) if f.name != "layer"}
+"""Columns, and which sums they hold, beside `OF_CORES`."""
 
 LAST_KEY = MAX_CHANNELS * N_RINGS - 1
 LARGEST = 2**48
@@ -35,7 +41,7 @@ LARGEST = 2**48
 LIMIT_BYTES = 16
 """Of a row of sums on the wire, at most about so many."""
 
-_SIGNED = frozenset({"z", "energy"})
+_SIGNED = frozenset({"z", "energy", "layer"})
 
 
 def check(schema: Any) -> frozenset[str]:
@@ -48,11 +54,12 @@ def check(schema: Any) -> frozenset[str]:
     """
     if COLUMNS.keys().isdisjoint(schema.names):
         return frozenset()
-    for name in COLUMNS.keys() & set(schema.names):
+    here = {*COLUMNS, OF_CORES} & set(schema.names)
+    for name in here:
         kind = schema.field(name).type
         if not (pa.types.is_list(kind) and pa.types.is_signed_integer(kind.value_type)):
             raise DecodeError(Rejection.SCHEMA, f"{name} is {kind}"[:200])
-    return frozenset(COLUMNS)
+    return frozenset({*COLUMNS, *here})
 
 
 def written(windows: Sequence[Window], rows: Sequence[int]) -> dict[str, Any]:
@@ -65,17 +72,24 @@ def written(windows: Sequence[Window], rows: Sequence[int]) -> dict[str, Any]:
     """
     if not any(window.channels.n for window in windows):
         return {}
-    lengths = np.zeros(sum(rows), np.int64)
-    lengths[np.cumsum([0, *rows[:-1]])] = [window.channels.n for window in windows]
-    starts = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     columns = {}
     for column, name in COLUMNS.items():
         parts = [getattr(window.channels, name) for window in windows]
         if name == "key":
             parts = [np.diff(keys, prepend=0) for keys in parts]
-        values = pa.array(_narrowest(np.concatenate(parts)))
-        columns[column] = pa.ListArray.from_arrays(starts, values)
+        columns[column] = _lists(parts, rows)
+    layers = [window.channels.layer[window.channels.ring == 0] for window in windows]
+    if any(sums.any() for sums in layers):
+        columns[OF_CORES] = _lists(layers, rows)
     return columns
+
+
+def _lists(parts: Sequence[NDArray[np.int64]], rows: Sequence[int]) -> Any:
+    """Return a column with the values of each window in its first row."""
+    lengths = np.zeros(sum(rows), np.int64)
+    lengths[np.cumsum([0, *rows[:-1]])] = [len(part) for part in parts]
+    starts = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return pa.ListArray.from_arrays(starts, pa.array(_narrowest(np.concatenate(parts))))
 
 
 def read(batch: Any, firsts: Sequence[int]) -> list[ChannelSums]:
@@ -93,15 +107,27 @@ def read(batch: Any, firsts: Sequence[int]) -> list[ChannelSums]:
     for column, name in COLUMNS.items():
         if not np.array_equal(batch.column(column).offsets.to_numpy(), offsets):
             raise DecodeError(Rejection.VALUE, "sums by channel are not alike")
-        values = batch.column(column).values
-        lists[name] = np.asarray(values.to_numpy(zero_copy_only=True)).astype(np.int64)
+        lists[name] = _values(batch.column(column))
     lengths = np.diff(offsets)
     if lengths.sum() != lengths[firsts].sum():
         raise DecodeError(Rejection.VALUE, "sums by channel stand beside a window's first row")
-    return [_sums({k: v[offsets[i] : offsets[i + 1]] for k, v in lists.items()}) for i in firsts]
+    cores = [np.zeros(0, np.int64)] * len(firsts)
+    if OF_CORES in batch.schema.names:
+        column = batch.column(OF_CORES)
+        at, values = column.offsets.to_numpy(), _values(column)
+        cores = [values[at[i] : at[i + 1]] for i in firsts]
+    return [
+        _sums({k: v[offsets[i] : offsets[i + 1]] for k, v in lists.items()}, of_cores)
+        for i, of_cores in zip(firsts, cores, strict=True)
+    ]
 
 
-def _sums(columns: dict[str, NDArray[np.int64]]) -> ChannelSums:
+def _values(column: Any) -> NDArray[np.int64]:
+    values = column.values.to_numpy(zero_copy_only=True)
+    return np.asarray(values).astype(np.int64)
+
+
+def _sums(columns: dict[str, NDArray[np.int64]], of_cores: NDArray[np.int64]) -> ChannelSums:
     steps = columns["key"]
     if not len(steps):
         return NO_CHANNELS
@@ -110,11 +136,16 @@ def _sums(columns: dict[str, NDArray[np.int64]]) -> ChannelSums:
     key = np.cumsum(steps)
     if key[-1] > LAST_KEY:
         raise DecodeError(Rejection.VALUE, f"there is no channel {key[-1] // N_RINGS}")
-    for name, values in columns.items():
+    core = key % N_RINGS == 0
+    if len(of_cores) not in {0, int(core.sum())}:
+        raise DecodeError(Rejection.VALUE, f"{OF_CORES} is not of the cores")
+    layer = np.zeros(len(key), np.int64)
+    layer[core] = of_cores if len(of_cores) else 0
+    for name, values in (columns | {"layer": layer}).items():
         least = -LARGEST if name in _SIGNED else 0
         if not (least <= int(values.min()) <= int(values.max()) <= LARGEST):
             raise DecodeError(Rejection.VALUE, f"channel_{name} holds what no sum can be")
-    return ChannelSums(**(columns | {"key": key}))
+    return ChannelSums(**(columns | {"key": key, "layer": layer}))
 
 
 def _narrowest(values: NDArray[np.int64]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from monitor.alarms import channel_signs, wording
 from monitor.detector.tree import Level
 from monitor.quality.alarms import Alarm, ChannelShare, Kind, RegionShare, State
+from monitor.sequential.channel_streams import LAYER, STREAMS
 from monitor.sequential.rates import Test
 from monitor.windows.clock import SECOND_NS
 
@@ -121,6 +122,8 @@ class ChannelReporter:
             return float(signs.lit[rows] @ weight), 1.0, float(1 / np.sqrt(n))
         if case.test is Test.SEEDS:
             return float(signs.seeds[rows].mean()), 1.0, float(1 / np.sqrt(n))
+        if case.test is Test.LATENT_MEAN and STREAMS[case.stream].scope == LAYER:
+            return _of_layer(signs, rows)[0], 0.0, _of_layer(signs, rows)[1]
         return float(signs.shift[rows] @ weight), 0.0, float(1 / np.sqrt(n))
 
     def _regions(self, case: ChannelCase) -> tuple[RegionShare, ...]:
@@ -158,6 +161,7 @@ class ChannelReporter:
         weight = signs.showers[rows] / n
         shift, lit = float(signs.shift[rows] @ weight), float(signs.lit[rows] @ weight)
         spread, seeds = float(signs.spread[rows] @ weight), float(signs.seeds[rows].mean())
+        layer, error = _of_layer(signs, rows)
         sure = "likely" if alarm.kind_margin >= 1 else "perhaps"
         action = wording.ACTION.get(alarm.kind, wording.ACTION[Kind.UNKNOWN])
         where = self._where(case)
@@ -165,7 +169,8 @@ class ChannelReporter:
             f"{alarm.place}{where}, since {wording.clock(case.onset)}: in {alarm.showers:,} showers "
             f"near it the latent is off by {shift:+.2f} ± {1 / np.sqrt(n):.2f} deviations, its mean "
             f"square {spread:.2f} times, lit {lit:.2f} times, showers centred on it {seeds:.2f} "
-            f"times the usual. Found by {alarm.test}; odds 1 to "
+            f"times the usual; in those the energy is off by {layer:+.2f} ± {error:.2f} deviations. "
+            f"Found by {alarm.test}; odds 1 to "
             f"{wording.power(alarm.log10_odds)} against a healthy channel; chance alone would do "
             f"this once in {wording.duration(case.once_in)}, somewhere in "
             f"{len(self._channels):,} channels. It is {sure} {alarm.kind.value}. {action}"
@@ -178,3 +183,9 @@ class ChannelReporter:
         layer = self._channels.layers[int(self._channels.layer[case.channels[0]])]
         layer = f"{layer}, " if len(self._channels.layers) > 1 else ""
         return f" ({layer}{axes[0]} {at[0]:.4g}, {axes[1]} {at[1]:.4g})"
+
+
+def _of_layer(signs: ChannelSigns, rows: NDArray[np.int64]) -> tuple[float, float]:
+    """Return how far the energy is off in showers centred on some channels, and the error."""
+    n = max(float(signs.core[rows].sum()), 1.0)
+    return float(signs.layer[rows] @ signs.core[rows]) / n, float(1 / np.sqrt(n))

@@ -27,6 +27,10 @@ SHIFTED = 0.15
 """Shift of a mean that is one, in standard deviations."""
 
 
+LAYER_SHIFTED = 0.3
+"""The same of the energy of the layer around a channel: a hundredth of its gain moves it by so much."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelSigns:
     """What some channels have shown, one row a channel, beside what is usual of each."""
@@ -57,6 +61,12 @@ class ChannelSigns:
     energy: NDArray[np.float64]
     """Mean energy as the core of a shower, MeV; 0 without one."""
 
+    core: NDArray[np.float64]
+    """Showers centred on it."""
+
+    layer: NDArray[np.float64]
+    """Shift of the mean latent of the layer's energy in those, standard deviations; 0 without."""
+
 
 def signs(
     table: ChannelTable, constants: ChannelConstants, pool: NDArray[np.int64]
@@ -85,6 +95,8 @@ def signs(
         far_lit=_ratio((table["lit"] @ SCOPES[ALL]) - table["lit"] @ SCOPES[INNER], expected[:, 2]),
         seeds=np.where(constants.seeds > 0, _ratio(core, of_pool), 1.0),
         energy=table["energy"][:, 0] / np.maximum(core, 1),
+        core=core,
+        layer=np.where(core > 0, table["layer"][:, 0] / np.maximum(core, 1) - constants.layer, 0.0),
     )
 
 
@@ -101,6 +113,7 @@ def likely(s: ChannelSigns, channels: NDArray[np.int64], test: Test) -> tuple[Ki
         return float(values[channels] @ weight) if weight.any() else float(values[channels].mean())
 
     shift, wide = mean(s.shift), mean(s.spread) > WIDE
+    moved = abs(shift) > SHIFTED or abs(mean(s.layer)) > LAYER_SHIFTED or test is Test.ENERGY
     apart = len(channels) == 2 and bool(np.ptp(s.shift[channels]) > 3 * abs(shift) + SHIFTED)
     noise = mean(s.far_spread) > WIDE
     scores = {
@@ -116,7 +129,7 @@ def likely(s: ChannelSigns, channels: NDArray[np.int64], test: Test) -> tuple[Ki
             (abs(mean(s.far_shift)) > 0.3, 1.0), (not noise, 0.3), (mean(s.lit) > DARK, 0.3)
         ),
         Kind.GAIN: _votes(
-            (abs(shift) > SHIFTED or test is Test.ENERGY, 0.8), (not wide, 0.6),
+            (moved, 0.8), (not wide, 0.6),
             (abs(mean(s.far_shift)) < 0.3, 0.3), (mean(s.lit) > DARK, 1.0), (not noise, 0.3),
         ),
         Kind.UNKNOWN: 0.0,

@@ -48,6 +48,9 @@ class ChannelConstants:
     energy: NDArray[np.float64]
     """Mean energy as the core of a shower over the mean of its pool, shape (C,)."""
 
+    layer: NDArray[np.float64]
+    """Mean latent of the energy of its layer in showers that are centred on it, shape (C,)."""
+
     energy_var: float
     """Variance of the energy of one shower's core, over the squared mean."""
 
@@ -68,6 +71,7 @@ def certified(n_channels: int) -> ChannelConstants:
         lit=np.ones(shape),
         seeds=np.zeros(n_channels),
         energy=np.ones(n_channels),
+        layer=np.zeros(n_channels),
         energy_var=1.0,
     )
 
@@ -98,6 +102,7 @@ def learnt(table: ChannelTable, pool: NDArray[np.int64]) -> ChannelConstants:
         lit=np.where(known, table["lit"] / expected, 1.0),
         seeds=np.where(known[:, 0], share, 0.0),
         energy=np.where(here, ratio, 1.0),
+        layer=np.where(known[:, 0], table["layer"][:, 0] / n[:, 0], 0.0),
         # What channels differ by counts as spread of showers: more is allowed for it, never less.
         energy_var=max(float(spread.mean()), 0.1) if here.any() else 1.0,
     )

@@ -2,7 +2,8 @@
 
 Intercalibration as a by-product. A channel whose gain is off by a percent shifts its latent in every
 shower, by what the model's response says; so does its pedestal, which shows where there is little
-energy, and so do the channels around it, because a latent is what a cell shows beside the others.
+energy, and so do the channels around it, because a latent is what a cell shows beside the others. Most is told
+by the energy of the layer in the showers of which the channel is the core.
 All constants of all channels are therefore estimated together, by least squares.
 """
 
@@ -30,6 +31,9 @@ over neighbours hardly move a latent: without this, what showers do not tell wou
 
 PEDESTAL_SPREAD = 0.3
 """The same of pedestals, in units of the noise."""
+
+COLUMNS = N_RINGS + 1
+"""Mean latents of a channel: its own in each ring, and the energy of its layer where it is the core."""
 
 PROBES = 12
 """Channels at which it is solved what neighbours that are not known add to an error."""
@@ -69,9 +73,8 @@ def estimated(
     noise_mev
         Of a cell.
     """
-    n = table["showers"]
-    z = table["z"] / np.maximum(n, 1)
-    variance = np.maximum(table["z_square"] / np.maximum(n, 1) - z**2, 0.1)
+    n, z, square = _columns(table)
+    variance = np.maximum(square - z**2, 0.1)
     weight = np.where(n >= LEAST, n / variance, 0.0)
     shift = _Shift(channels, response, n)
     known = (weight > 0).any(1)
@@ -115,8 +118,19 @@ def estimated(
     )
 
 
+def _columns(table: ChannelTable) -> NDArray[np.float64]:
+    """Return showers, mean latents and mean squares, (3, C, `COLUMNS`); see `COLUMNS`."""
+    showers = table["showers"]
+    n = np.hstack([showers, showers[:, :1]])
+    some = np.maximum(n, 1)
+    z = np.hstack([table["z"], table["layer"][:, :1]]) / some
+    # The latent of a layer's energy has variance 1 in good showers: its squares are not summed.
+    square = np.hstack([table["z_square"] / some[:, :N_RINGS], 1 + z[:, N_RINGS:] ** 2])
+    return np.array([n, z, square])
+
+
 class _Shift:
-    """Mean latents of channels by ring, as constants of channels shift them: linear.
+    """Mean latents of channels, as constants of channels shift them: linear.
 
     Parameters
     ----------
@@ -125,7 +139,7 @@ class _Shift:
     response
         Of the cells of a patch.
     n
-        Showers of each channel by ring, shape (C, `N_RINGS`).
+        Showers behind each mean latent, shape (C, `COLUMNS`).
     """
 
     def __init__(
@@ -136,27 +150,33 @@ class _Shift:
         # Pedestals in units in which they tell as much as gains do: both are solved for together.
         size = [float(np.abs(np.diagonal(m)).max()) for m in (response.gain, response.pedestal)]
         self.unit_mev = size[0] / size[1] if size[1] else 1.0
-        self._moves = (response.gain, response.pedestal * self.unit_mev)
         self._n, self._size = np.maximum(n, 1), len(channels)
         self._inside, self._patch = patch >= 0, np.maximum(patch, 0)
-        self._at = self._patch * N_RINGS + channels.rings
+        core = np.flatnonzero(channels.rings == 0)
+        # The cell of which each latent is: that of a layer's energy is of the core there.
+        self._cell = np.concatenate([np.arange(patch.shape[1]), core])
+        column = np.concatenate([channels.rings, np.full(len(core), N_RINGS)])
+        latents = np.concatenate([np.arange(patch.shape[1]), patch.shape[1] + core])
+        both = (response.gain, response.pedestal * self.unit_mev)
+        self._moves = tuple(moves[:, latents] for moves in both)
+        self._at = self._patch[:, self._cell] * COLUMNS + column
         # A shower of a seed is in its core there, and nowhere else: so many had this patch.
-        self._showers = np.where(self._inside, n[seeds, 0][:, None], 0.0)
+        self._showers = np.where(self._inside[:, self._cell], n[seeds, 0][:, None], 0.0)
 
     def __call__(self, constants: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean latents, (C, `N_RINGS`), of gains and pedestals, (2, C)."""
+        """Return the mean latents, (C, `COLUMNS`), of gains and pedestals, (2, C)."""
         cells = sum(
             np.where(self._inside, values[self._patch], 0.0) @ moves
             for values, moves in zip(constants, self._moves, strict=True)
         )
         total = np.bincount(
-            self._at.ravel(), (cells * self._showers).ravel(), minlength=self._size * N_RINGS
+            self._at.ravel(), (cells * self._showers).ravel(), minlength=self._size * COLUMNS
         )
-        mean: NDArray[np.float64] = total.reshape(self._size, N_RINGS) / self._n
+        mean: NDArray[np.float64] = total.reshape(self._size, COLUMNS) / self._n
         return mean
 
     def back(self, latents: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the transposed map of (C, `N_RINGS`), shape (2, C)."""
+        """Return the transposed map of (C, `COLUMNS`), shape (2, C)."""
         cells = (latents / self._n).ravel()[self._at] * self._showers
         return np.array([self._summed(cells @ moves.T) for moves in self._moves])
 
@@ -165,16 +185,16 @@ class _Shift:
         return np.bincount(self._patch.ravel(), inside.ravel(), self._size).astype(np.float64)
 
     def _own(self) -> NDArray[np.float64]:
-        """Return the shift of a channel's own latents by its own constants, (2, C, `N_RINGS`)."""
+        """Return the shift of a channel's own latents by its own constants, (2, C, `COLUMNS`)."""
         own = []
         for moves in self._moves:
-            cells = self._showers * np.diagonal(moves)
-            total = np.bincount(self._at.ravel(), cells.ravel(), self._size * N_RINGS)
-            own.append(total.reshape(self._size, N_RINGS) / self._n)
+            cells = self._showers * moves[self._cell, np.arange(len(self._cell))]
+            total = np.bincount(self._at.ravel(), cells.ravel(), self._size * COLUMNS)
+            own.append(total.reshape(self._size, COLUMNS) / self._n)
         return np.array(own)
 
     def local(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what latents of weights (C, `N_RINGS`) tell of their own channel, (2, 2, C)."""
+        """Return what latents of weights (C, `COLUMNS`) tell of their own channel, (2, 2, C)."""
         own = self._own()
         told: NDArray[np.float64] = np.einsum("kcr,lcr,cr->klc", own, own, weight)
         return told

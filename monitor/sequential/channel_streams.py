@@ -14,7 +14,7 @@ class Stream(NamedTuple):
 
     test: Test
     scope: int
-    """Rings that count: index into `SCOPES`."""
+    """Rings that count: index into `SCOPES`; or `LAYER`."""
 
     size: float
     """Slope of the bet, negative for too little; ratio of rates for what is counted."""
@@ -24,9 +24,14 @@ CORE, INNER, ALL = 0, 1, 2
 SCOPES = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1]], np.float64)
 """Rings that count in each scope: a channel in the core of a shower says more."""
 
+LAYER = 3
+"""Scope of the latent of a layer's energy, in showers whose core a channel is: what its gain moves
+most. The latent of its own is what it has beside the others, and hardly moves."""
+
 STREAMS = (
     *(Stream(Test.LATENT_MEAN, s, x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
     *(Stream(Test.LATENT_MEAN, s, -x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
+    *(Stream(Test.LATENT_MEAN, LAYER, x) for x in (0.06, 0.15, 0.4, -0.06, -0.15, -0.4)),
     Stream(Test.LATENT_SPREAD, INNER, 0.1),
     Stream(Test.LATENT_SPREAD, ALL, 0.04),
     Stream(Test.LATENT_SPREAD, ALL, 0.1),

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from monitor.sequential.cells import INFLATION, STEP_CAP
-from monitor.sequential.channel_streams import SCOPES, STREAMS, streams_of
+from monitor.sequential.channel_streams import CORE, LAYER, SCOPES, STREAMS, streams_of
 from monitor.sequential.rates import Test
-from monitor.windows.channel_sums import CHANNEL_Z_CLIP
+from monitor.windows.channel_sums import CHANNEL_Z_CLIP, LAYER_CLIP, N_RINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 SQUARE_FLOOR = 0.3
 """Relative, on the mean square of a channel's latent: noise of its own, until it is known."""
+
+LAYER_VAR = 1.3
+"""Variance of the latent of a layer's energy, at most: it is 1 in good showers, and noise of a channel
+hardly counts in the sum over all."""
 
 CHANNEL_CAP = 10.0
 """Log evidence that one step may give a channel."""
@@ -107,6 +111,7 @@ class ChannelTests:
         out = np.empty((self.units.n, len(STREAMS)), np.float32)
         squares = self._squares(table, count)
         self._means(table, count, squares, out)
+        self._layers(table, count, out)
         self._spreads(squares, out)
         self._lit(table, count, out)
         self._seeds(count, out)
@@ -114,8 +119,12 @@ class ChannelTests:
         return np.minimum(out, self._caps, out=out) if capped else out
 
     def _of_units(self, by_ring: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return sums of channels by ring, (C, 3), for every unit and scope, (U, S)."""
-        return self.units.sums(by_ring) @ SCOPES.T
+        """Return sums of channels by ring, (C, 3), for every unit and scope, (U, S).
+
+        Of the core alone, (C, 1), they are (U, 1).
+        """
+        sums = self.units.sums(by_ring)
+        return sums @ SCOPES.T if by_ring.shape[1] == N_RINGS else sums
 
     def _bounded(
         self,
@@ -129,12 +138,12 @@ class ChannelTests:
     ) -> _Bounded:
         """Return what sums may be by what is certified and by what is learnt, for every unit.
 
-        All by channel and ring, (C, 3), and for one shower: the certified mean, the channel's
+        All by channel and ring, (C, 3), or of the core alone, (C, 1), and for one shower: the certified mean, the channel's
         own, the variance, the floor of what is known and of what is not.
         """
-        constants = self.constants
-        known = constants.known
-        error = np.where(known, np.square(count) / np.maximum(constants.showers, 1.0), 0.0)
+        showers = self.constants.showers[:, : count.shape[1]]
+        known = showers > 0
+        error = np.where(known, np.square(count) / np.maximum(showers, 1.0), 0.0)
         n = self._of_units(count)
         certain = self._of_units(count * centre)
         slack = self._of_units(count * np.broadcast_to(floor, count.shape))
@@ -174,9 +183,30 @@ class ChannelTests:
         reach = CHANNEL_Z_CLIP + floors.channel_unknown
         for i, stream in streams_of(Test.LATENT_MEAN):
             s, slope = stream.scope, abs(stream.size)
+            if s == LAYER:
+                continue
             up, down = sums.seen - sums.upper, sums.lower - sums.seen
             excess = (up if stream.size > 0 else down)[:, s]
             out[:, i] = slope * excess - variance[:, s] * bennett(slope, reach)
+
+    def _layers(
+        self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
+    ) -> None:
+        """Write bets on the energy of the layer around a channel, where a gain shows most."""
+        floors, core = self.floors, count[:, : CORE + 1]
+        sums = self._bounded(
+            core, table["layer"][:, : CORE + 1] * (core > 0), self.centre.layer[:, None],
+            self.constants.layer[:, None], np.full_like(core, LAYER_VAR),
+            floors.channel_layer, floors.channel_layer_unknown,
+        )  # fmt: skip
+        up, down = (sums.seen - sums.upper)[:, 0], (sums.lower - sums.seen)[:, 0]
+        variance = LAYER_VAR * (sums.n * self._widened)[:, 0]
+        reach = LAYER_CLIP + floors.channel_layer_unknown
+        for i, stream in streams_of(Test.LATENT_MEAN):
+            if stream.scope == LAYER:
+                slope = abs(stream.size)
+                excess = up if stream.size > 0 else down
+                out[:, i] = slope * excess - variance * bennett(slope, reach)
 
     def _spreads(self, squares: _Bounded, out: NDArray[np.float32]) -> None:
         by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])

@@ -114,6 +114,14 @@ class Floors:
     channel_unknown: float = 0.3
     """On the mean latent of a channel of which nothing is learnt yet, and on what may be learnt."""
 
+    channel_layer: float = 0.1
+    """On the mean latent of a layer's energy in showers centred on a channel that is known, in its
+    standard deviations: other mixtures of energies move it by half of that."""
+
+    channel_layer_unknown: float = 1.0
+    """The same where nothing is learnt yet, and on what may be learnt: gains of good channels that
+    are apart by 1 % move it by 0.3."""
+
     channel_energy: float = 0.1
     """Relative, on the mean energy of a channel in the core of showers."""
 

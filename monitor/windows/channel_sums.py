@@ -40,6 +40,10 @@ CHANNEL_Z_CLIP = 6.0
 """Standardised latents beyond this are taken as this: what is bounded can be tested exactly, from a
 single shower on."""
 
+LAYER_CLIP = 4.0
+"""The same of the latent of a layer's energy: a gain moves it by much, and what lies further out in
+good showers says little."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelSums:
@@ -49,7 +53,7 @@ class ChannelSums:
 
     Examples
     --------
-    >>> one = ChannelSums(*(np.array([n]) for n in (7, 1, 64, 16, 1, 900, 2000)))
+    >>> one = ChannelSums(*(np.array([n]) for n in (7, 1, 64, 16, 1, 900, 2000, 0)))
     >>> both = one + one
     >>> int(both.channel[0]), int(both.ring[0]), int(both.showers[0]), (both - one - one).n
     (2, 1, 2, 0)
@@ -74,6 +78,11 @@ class ChannelSums:
 
     energy: NDArray[np.int64]
     """keV."""
+
+    layer: NDArray[np.int64]
+    """Sum of the standardised latent of the energy of the channel's layer, in showers whose core it
+    is, in units of `CHANNEL_Z_UNIT`; 0 in the other rings. A gain shows there first: most of the
+    energy is in the core."""
 
     @property
     def n(self) -> int:
@@ -116,6 +125,7 @@ UNITS = {
     "lit": 1.0,
     "lit_expected": LIT_UNIT,
     "energy": 1e-3,
+    "layer": CHANNEL_Z_UNIT,
 }
 """Of each sum; energies are in MeV then."""
 
@@ -178,10 +188,10 @@ class Standard:
     """What the certified reference expects of every cell, so that all cells are alike."""
 
     mean: NDArray[np.float32]
-    """Of the latent, shape (K, V)."""
+    """Of the latents of cells, then of layers' energies, shape (K, V + L)."""
 
     sigma: NDArray[np.float32]
-    """Shape (K, V), > 0."""
+    """Shape (K, V + L), > 0."""
 
     lit: NDArray[np.float64]
     """Probability of being lit, shape (K, V)."""
@@ -189,8 +199,7 @@ class Standard:
     @classmethod
     def of(cls, reference: ReferenceTable) -> Standard:
         """Return what a reference table expects."""
-        v = reference.lit_rate.shape[1]
-        mean, square = (reference.latent_moments[i][:, :v] for i in (0, 1))
+        mean, square = reference.latent_moments[:2]
         sigma = np.sqrt(np.maximum(square - np.square(mean), 1e-6))
         return cls(mean.astype(np.float32), sigma.astype(np.float32), reference.lit_rate)
 
@@ -223,6 +232,7 @@ def tally_channels(
     z = np.clip(z, -CHANNEL_Z_CLIP, CHANNEL_Z_CLIP)
     energy = cells[row, cell]
     columns = {
+        "layer": _of_layers(scored, channels, standard, geometry)[row, cell],
         "z": np.rint(z / np.float32(CHANNEL_Z_UNIT)),
         "z_square": np.rint(z * z / np.float32(SQUARE_UNIT)),
         "lit": energy > lit_threshold(geometry),
@@ -231,6 +241,19 @@ def tally_channels(
     }
     key = patch[row, cell].astype(np.int64) * N_RINGS + channels.rings[cell]
     return summed(key, columns, len(channels) * N_RINGS)
+
+
+def _of_layers(
+    scored: Scored, channels: Channels, standard: Standard, geometry: Geometry
+) -> NDArray[np.float32]:
+    """Return the latent of its layer's energy in the core cell of each layer, in units, (N, V)."""
+    k, v = scored.condition_cell, geometry.n_cells
+    out = np.zeros((len(k), v), np.float32)
+    core = np.flatnonzero(channels.rings == 0)
+    at = v + geometry.layer_of_cell[core]
+    z = (scored.latents[:, at] - standard.mean[k][:, at]) / standard.sigma[k][:, at]
+    out[:, core] = np.rint(np.clip(z, -LAYER_CLIP, LAYER_CLIP) / np.float32(CHANNEL_Z_UNIT))
+    return out
 
 
 def merged(sums: Iterable[ChannelSums]) -> ChannelSums:

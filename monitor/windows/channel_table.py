@@ -56,6 +56,13 @@ class ChannelTable:
         other._sums[:] = self._sums
         return other
 
+    def of(self, channels: NDArray[np.int64]) -> ChannelTable:
+        """Return the table of some channels, in the order given; one may stand there twice."""
+        other = ChannelTable(len(channels))
+        by_channel = self._sums.reshape(len(SUMS), self._n, N_RINGS)
+        other._sums[:] = by_channel[:, channels].reshape(len(SUMS), -1)
+        return other
+
     def sparse(self) -> ChannelSums:
         """Return the sums of the channels that have some."""
         kept = np.flatnonzero(self._sums.any(0))

@@ -13,6 +13,7 @@ from models.detector.parts import GridGroup, GridLayer, Part
 from monitor.windows.channel_sums import (
     CHANNEL_Z_CLIP,
     CHANNEL_Z_UNIT,
+    LAYER_CLIP,
     LIT_UNIT,
     N_RINGS,
     SQUARE_UNIT,
@@ -52,6 +53,8 @@ class Touched:
     z: NDArray[np.float64]
     lit: NDArray[np.bool_]
     energy: NDArray[np.float64]
+    layer: NDArray[np.float64]
+    """Latent of the layer's energy, in the rows of cores."""
 
     def at(self, *channels: int) -> NDArray[np.bool_]:
         """Return which rows are of some channels."""
@@ -97,6 +100,7 @@ class Stream:
             rng.standard_normal(len(row)),
             rng.random(len(row)) < LIT[ring],
             energy * rng.normal(1.0, 0.1, len(row)),
+            rng.standard_normal(len(row)),
         )
         if self.offsets is not None:
             touched.z += self.offsets[channel]
@@ -114,6 +118,8 @@ def sums(t: Touched, n_channels: int) -> ChannelSums:
         "lit": t.lit.astype(np.int64),
         "lit_expected": np.rint(LIT[t.ring] / LIT_UNIT),
         "energy": np.rint(t.energy * 1000),
+        "layer": np.rint(np.clip(t.layer, -LAYER_CLIP, LAYER_CLIP) / CHANNEL_Z_UNIT)
+        * (t.ring == 0),
     }
     return summed(t.channel * N_RINGS + t.ring, columns, n_channels * N_RINGS)
 
@@ -125,7 +131,7 @@ def dead(*channels: int) -> Callable[[Touched], None]:
         here = t.at(*channels)
         t.z[here & (t.ring < 2)] = -5.0
         t.z[here & (t.ring == 2)] *= 0.1
-        t.lit[here], t.energy[here] = False, 0.0
+        t.lit[here], t.energy[here], t.layer[here] = False, 0.0, -LAYER_CLIP
 
     return change
 
@@ -135,6 +141,16 @@ def shifted(by: float, *channels: int) -> Callable[[Touched], None]:
 
     def change(t: Touched) -> None:
         t.z[t.at(*channels) & (t.ring < 2)] += by
+
+    return change
+
+
+def weak(by: float, *channels: int) -> Callable[[Touched], None]:
+    """Return a fault: the gain of channels is off by a part, by what trained models show of that."""
+
+    def change(t: Touched) -> None:
+        t.z[t.at(*channels) & (t.ring < 2)] += 2 * by
+        t.layer[t.at(*channels)] += 29 * by
 
     return change
 

@@ -118,6 +118,9 @@ def windows_topic() -> dict[str, bytes]:
     }
     by_channel = replace(window(0, 0, [1, 4]), channels=channel_sums())
     found["range-channels"] = ranges.encode_range(entry(), [by_channel], FORM)
+    layer = np.array([-64, 0, 0, 200, 0])  # of the cores among the keys
+    of_layers = replace(by_channel, channels=replace(channel_sums(), layer=layer))
+    found["range-channels-layers"] = ranges.encode_range(entry(), [of_layers], FORM)
     for name, act in ACTS.items():
         found[f"said-{name}"] = ranges.encode_said(PersonSaid("record", to_json(act)))
     return found
@@ -127,7 +130,7 @@ def channel_sums() -> ChannelSums:
     """Return sums of some channels."""
     key = np.array([0, 4, 5, 56_202, 183_599])
     columns = [np.arange(5) * step + 1 for step in (1, -70, 90, 1, 300, 40_000)]
-    return ChannelSums(key, *columns)
+    return ChannelSums(key, *columns, np.zeros(5, np.int64))
 
 
 def state_topic() -> dict[str, bytes]:

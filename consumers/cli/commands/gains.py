@@ -56,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     files = reading.opened(args, artefact, [args.showers])
     showers = files.showers(args.showers)[slice(0, MEASURED_ON)]
     scorer = artefact.scorer(given.device)
-    response = channel_response(
-        scorer, showers, artefact.geometry.noise_mev, standard.mean, standard.sigma
-    )
+    response = channel_response(scorer, showers, artefact.geometry, standard.mean, standard.sigma)
     taught = known.monitor.channels.live.total
     found = estimated(taught, channels, response, artefact.geometry.noise_mev)
     regions = [region.name for region in detector.regions]

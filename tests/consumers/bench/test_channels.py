@@ -65,7 +65,7 @@ def test_sites_strike_as_many_channels_as_they_say(channels):
 def lit(counts):
     """Return the sums of a second in which channels were lit so often."""
     key = np.arange(len(counts)) * 3
-    columns = np.array([counts, *[np.zeros(len(counts))] * 2, counts, *[np.zeros(len(counts))] * 2])
+    columns = np.array([counts, *[np.zeros(len(counts))] * 2, counts, *[np.zeros(len(counts))] * 3])
     return ChannelSums(key, *columns.astype(np.int64))
 
 
@@ -113,6 +113,11 @@ def test_windows_of_a_stream_hold_its_showers(artefact, monkeypatch):
     assert core == sum(int(window.showers.sum()) for window in windows)
 
 
+def unit_of(artefact, told, part):
+    said = {"part": part, "seed": 4, "artefact": artefact.hash, "cpu_s": 1.0, "done": "now"}
+    return said | told
+
+
 @pytest.mark.slow
 def test_a_unit_tells_what_became_of_every_fault(artefact, monkeypatch):
     monkeypatch.setattr(channel_stream, "POOL", 200)
@@ -121,8 +126,7 @@ def test_a_unit_tells_what_became_of_every_fault(artefact, monkeypatch):
     told = channel_trials.trials(artefact, 1_000.0, 4)
     assert sorted({trial["fault"] for trial in told["trials"]}) == sorted(NAMES)
     assert [trial["fault"] for trial in told["alone"]] == list(NAMES)
-    unit = {"part": "1kHz", "seed": 4, "artefact": artefact.hash, "cpu_s": 1.0, "done": "now"}
-    page = channel_sheets.page([unit | told])
+    page = channel_sheets.page([unit_of(artefact, told, "1kHz")])
     assert "| dead card of 25 | 0/3" in page
 
 
@@ -130,16 +134,20 @@ def test_a_unit_tells_what_became_of_every_fault(artefact, monkeypatch):
 def test_good_days_are_quiet_and_a_dead_channel_is_not(artefact, monkeypatch):
     monkeypatch.setattr(channel_stream, "POOL", 1500)
     monkeypatch.setattr(channel_days, "DAYS", 0.2)
+    monkeypatch.setattr(channel_days, "BLOCKS", 8)
     told = channel_days.days(artefact, 5)
     found = {one["share"]: one["found"] for one in told["crossings"]}
     assert found[1.0] == found[1e-3] == 0
     assert told["epochs"] >= 3
 
+    page = channel_sheets.page([unit_of(artefact, told, "days")])
+    assert "| 1 | 10 | 0 | 0 |" in page
+
     class Dead(channel_days.SumsOfGood):
         def draw(self):
             sums = super().draw()
             for name in ("lit", "energy", "z"):
-                getattr(sums, name)[sums.channel == 77] = -300 if name == "z" else 0
+                getattr(sums, name)[sums.channel % 50 == 7] = -300 if name == "z" else 0
             return sums
 
     monkeypatch.setattr(channel_days, "SumsOfGood", Dead)

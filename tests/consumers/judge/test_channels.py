@@ -69,7 +69,7 @@ def expectation() -> Expectation:
 
 
 STANDARD = Standard(
-    np.zeros((1, V), np.float32), np.ones((1, V), np.float32), np.full((1, V), 0.997)
+    np.zeros((1, V + 1), np.float32), np.ones((1, V + 1), np.float32), np.full((1, V), 0.997)
 )
 MODEL = ScoringModel(CellScorer(), (), np.array([LEVELS]), lit_rate=STANDARD.lit, standard=STANDARD)
 

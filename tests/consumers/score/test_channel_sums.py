@@ -15,7 +15,7 @@ from models.detector.parts import Part as Module
 from models.scoring.scales import lit_threshold
 from models.showers.batch import Showers
 from monitor.quality.acknowledgements import Mask, Masked
-from monitor.windows.channel_sums import ChannelSums, Standard
+from monitor.windows.channel_sums import LAYER_CLIP, ChannelSums, Standard
 from monitor.windows.window import merge
 
 LAYERS = (GridLayer("front", (1, 12), patch=(1, 3)), GridLayer("back", (1, 4), patch=(1, 1)))
@@ -24,13 +24,13 @@ N = 60
 
 
 class CellScorer(PlainScorer):
-    """The latent of a cell is its energy."""
+    """The latent of a cell, or of a layer, is its energy."""
 
     def score(self, showers, absent=None, hidden=None):
         scored = super().score(showers, absent, hidden)
-        latents = scored.latents.copy()
-        latents[:, :4] = showers.cells
-        return replace(scored, latents=latents)
+        cells = showers.cells
+        layers = np.array([cells[:, :3].sum(1), cells[:, 3]]).T
+        return replace(scored, latents=np.hstack([cells, layers]))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def model():
     scorer = CellScorer()
     scorer.geometry = geometry
     standard = Standard(
-        np.full((1, 4), 0.5, np.float32), np.full((1, 4), 2.0, np.float32), np.full((1, 4), 0.25)
+        np.full((1, 6), 0.5, np.float32), np.full((1, 6), 2.0, np.float32), np.full((1, 4), 0.25)
     )
     return ScoringModel(scorer, (), np.full((1, 3), 0.1), standard=standard)
 
@@ -82,6 +82,16 @@ def test_each_cell_inside_of_the_detector_is_counted_in_its_channel_and_ring(mod
         assert found.z[i] == np.rint((energy - 0.5) / 2.0 * 64)
         assert found.lit[i] == (energy > lit_threshold(model.scorer.geometry))
         assert found.lit_expected[i] == 256
+
+
+def test_the_energy_of_its_layer_is_counted_in_the_core_channel_of_each(model) -> None:
+    one = block(1)
+    found = sums_of(model, one)
+    latents = model.score(one.showers, None).latents[0]
+    wanted = np.rint(np.clip((latents[4:] - 0.5) / 2.0, -LAYER_CLIP, LAYER_CLIP) * 64)
+    assert wanted.any()
+    np.testing.assert_array_equal(found.layer[found.ring == 0], wanted)
+    assert not found.layer[found.ring > 0].any()
 
 
 def test_sums_are_the_same_in_whatever_batches(model) -> None:

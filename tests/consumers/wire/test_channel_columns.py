@@ -77,6 +77,7 @@ HOSTILE = {
     "a channel twice": ("channel_key", _lists([0, 3], [4, 0, 2]), "do not rise"),
     "a channel that can be none": ("channel_key", _lists([0, 3], [4, 2**40, 2]), "do not rise"),
     "lists of other lengths": ("channel_z", _lists([0, 2], [1, 1]), "not alike"),
+    "sums of layers beside cores": ("channel_layer", _lists([0, 2], [1, 1]), "not of the cores"),
     "a negative count": ("channel_showers", _lists([0, 3], [1, -1, 1]), "what no sum can be"),
     "a sum without bound": ("channel_z", _lists([0, 3], [1, 2**60, 1]), "what no sum can be"),
     "texts": ("channel_lit", _lists([0, 3], ["a", "b", "c"]), "channel_lit is list<"),

@@ -21,22 +21,27 @@ def response() -> ChannelResponse:
     of_core = np.outer(RINGS == 0, np.array([0, -0.9, -0.1])[RINGS])
     of_near = np.outer(RINGS == 1, np.array([-0.3, 0, -0.05])[RINGS])
     pedestal = np.diag(np.array([0.02, 0.35, 0.4])[RINGS]) / NOISE_MEV
-    return ChannelResponse(own + of_core + of_near, pedestal)
+    of_layer = np.outer(np.array([29.0, 1.7, 0.1])[RINGS], RINGS == 0)
+    at_cells = np.hstack([own + of_core + of_near, of_layer])
+    return ChannelResponse(at_cells, np.hstack([pedestal, of_layer / 2000]))
 
 
 RESPONSE = response()
 
 
 def shifts(gains: np.ndarray, pedestals: np.ndarray) -> np.ndarray:
-    """Return the mean latent of each channel by ring, shape (C, 3), seed by seed."""
-    total, count = np.zeros((2, len(CHANNELS), 3))
+    """Return the mean latents of each channel by ring and of the layer, (C, 4), seed by seed."""
+    total, count = np.zeros((2, len(CHANNELS), 4))
+    core = int(np.argmin(RINGS))
     for patch in CHANNELS.patches(np.arange(len(CHANNELS), dtype=np.uint32)):
         inside = patch >= 0
         gain = np.where(inside, gains[patch] - 1, 0.0)
         pedestal = np.where(inside, pedestals[patch], 0.0)
         z = gain @ RESPONSE.gain + pedestal @ RESPONSE.pedestal
-        np.add.at(total, (patch[inside], RINGS[inside]), z[inside])
+        v = len(RINGS)
+        np.add.at(total, (patch[inside], RINGS[inside]), z[:v][inside])
         np.add.at(count, (patch[inside], RINGS[inside]), 1)
+        total[patch[core], 3], count[patch[core], 3] = z[v + core], 1
     return np.asarray(total / np.maximum(count, 1))
 
 
@@ -55,6 +60,7 @@ def showers_with(
 
     def change(t: Touched) -> None:
         t.z += mean[t.channel, t.ring]
+        t.layer += mean[t.channel, 3]
 
     stream, found = Stream(CHANNELS, rate=rate, seed=seed), ChannelTable(len(CHANNELS))
     for _ in range(seconds):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from channel_stream import Stream, barrel, dead, noisy, shifted
+from channel_stream import Stream, barrel, dead, noisy, shifted, weak
 
 from models.detector.channels import Channels
 from monitor.reference.channel_constants import certified, learnt
@@ -69,16 +69,16 @@ def test_the_bound_on_the_mean_of_a_bet_holds_for_the_worst_law(slope: float) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("taught_s", [0, 4, 40])  # 4: as few showers as are believed
 @pytest.mark.parametrize("rate", [1, 40, 2000])
-def test_no_bet_wins_on_average_while_all_is_well(rate: int, known: bool) -> None:
+def test_no_bet_wins_on_average_while_all_is_well(rate: int, taught_s: int) -> None:
     stream = Stream(CHANNELS, rate=rate, seed=3)
     units = ChannelUnits(len(CHANNELS), CHANNELS.groups)
     constants = certified(len(CHANNELS))
-    if known:
+    if taught_s:
         table = ChannelTable(len(CHANNELS))
         before = Stream(CHANNELS, rate=2000, seed=4)
-        for _ in range(40):
+        for _ in range(taught_s):
             table.add(before.second())
         constants = learnt(table, pool_of(CHANNELS))
     tests = ChannelTests(
@@ -115,6 +115,33 @@ def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
     after, unit = crossed_after(watch, Stream(CHANNELS), shifted(by, 37))
     assert unit == 37
     assert after < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("by", "limit"), [(0.1, 60), (-0.1, 60), (-0.05, 150), (0.03, 600)])
+def test_a_gain_that_has_moved_is_found_by_the_energy_around_its_channel(by, limit) -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 1000)
+    after, unit = crossed_after(watch, Stream(CHANNELS), weak(by, 37), limit)
+    assert unit == 37
+    assert after < limit
+
+
+@pytest.mark.slow
+def test_a_gain_that_is_far_off_is_found_before_anything_is_learnt() -> None:
+    after, unit = crossed_after(watching(), Stream(CHANNELS), weak(-0.1, 37))
+    assert unit == 37
+    assert after < 120
+
+
+@pytest.mark.slow
+def test_the_high_voltage_of_a_group_is_found_before_the_gain_of_a_channel() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 1000)
+    name, members = next(iter(CHANNELS.groups.items()))
+    after, unit = crossed_after(watch, Stream(CHANNELS), weak(-0.03, *members))
+    assert unit == len(CHANNELS) + list(CHANNELS.groups).index(name)
+    assert after < 20
 
 
 @pytest.mark.slow

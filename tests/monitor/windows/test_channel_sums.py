@@ -19,11 +19,11 @@ N = 8
 @st.composite
 def channel_sums(draw: st.DrawFn) -> ChannelSums:
     """Draw sums over few channels, so that they meet."""
-    rows = draw(st.lists(st.tuples(*[st.integers(-50, 50)] * 5, st.integers(0, 3 * N - 1))))
+    rows = draw(st.lists(st.tuples(*[st.integers(-50, 50)] * 6, st.integers(0, 3 * N - 1))))
     if not rows:
         return NO_CHANNELS
     *columns, key = np.array(rows, np.int64).T
-    names = ["z", "z_square", "lit", "lit_expected", "energy"]
+    names = ["z", "z_square", "lit", "lit_expected", "energy", "layer"]
     return summed(key, dict(zip(names, columns, strict=True)), 3 * N)
 
 
