@@ -223,26 +223,22 @@ def _good(units: list[Unit]) -> Sheet:
 
 def _days(units: list[Unit]) -> Sheet:
     days = sum(unit["days"] for unit in units)
-    rows = []
+    rows, per = [], 1000 / days
     for of_size in zip(*(unit["crossings"] for unit in units), strict=True):
-        allowed, found = (
-            sum(one[what] for one in of_size) / days * 1000 for what in ("allowed", "found")
-        )
-        seen = sum(one["found"] > 0 for one in of_size)
-        rows.append((f"{of_size[0]['share']:g}", f"{allowed:,.3g}", f"{found:,.2g}", f"{seen}"))
+        allowed, found = (per * sum(one[k] for one in of_size) for k in ("allowed", "found"))
+        seen = f"{sum(one['found'] > 0 for one in of_size)}"
+        rows.append((f"{of_size[0]['share']:g}", f"{allowed:,.3g}", f"{found:,.2g}", seen))
     note = (
-        f"{len(units)} ensembles of {units[0]['blocks']:,} blocks of 50 channels, their cards and their "
-        f"high voltage, {days:.2g} days of the barrel in all, at 1 kHz in 61,200. Blocks whose "
-        "evidence has grown are made many of little weight (weighted ensemble), so that rates are "
-        "measured far below one event in those days. Sums are drawn from latents of good showers in "
-        f"steps of {units[0]['step_s']} s, each cell by itself, with the live constants taken up as in "
-        "the service. A page needs 1: one in 30 days for all that is watched, 30 % of them for "
-        "channels and groups. Seen: ensembles in which that evidence was reached at all."
+        f"{len(units)} × {units[0]['blocks']:,} blocks of 50 channels, their cards and high voltage, "
+        f"{days:.2g} days of the barrel, at 1 kHz in 61,200. Blocks whose evidence has grown are made "
+        "many of little weight (weighted ensemble): rates far below one in those days. Sums are drawn "
+        f"from latents of good showers in steps of {units[0]['step_s']} s, each cell by itself, with "
+        "the live constants taken up as in the service. A page needs 1: one in 30 days for all that is "
+        "watched, 30 % of them for channels and groups. Seen: units in which it was reached at all."
     )
+    title = "False pages of channels in 1,000 days of the whole barrel"
     head = ("evidence, as a share of a page's", "allowed", "found", "seen")
-    return Sheet(
-        "False pages of channels in 1,000 days of the whole barrel", head, tuple(rows), note
-    )
+    return Sheet(title, head, tuple(rows), note)
 
 
 def _cost(unit: Unit) -> Sheet:
