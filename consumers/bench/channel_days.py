@@ -24,7 +24,7 @@ from monitor.reference.channel_constants import ChannelConstants, certified, lea
 from monitor.reference.expectation import of_reference
 from monitor.reference.live import GROWTH
 from monitor.sequential.bank import Bank
-from monitor.sequential.budget import CHANNELS_SHARE, DAY, Allowance
+from monitor.sequential.budget import DAY, Allowance
 from monitor.sequential.channel_streams import WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
@@ -71,7 +71,7 @@ class Ensemble:
         whole = whole_units(channels)
         n, self._rng = blocks * SIZE, np.random.default_rng([seed, 29])
         self.units = block_units(blocks)
-        at = Allowance(30.0 * len(channels) / WHOLE).channels_at(whole)
+        at = Allowance(30.0 * WHOLE / len(channels)).channels_at(whole)
         self.needed = np.repeat(at[[0, -1]], [n, blocks * GROUPS])
         settings, expected = MonitorSettings(), of_reference(artefact.reference)
         # Bounds hold together for all units of the whole barrel: these are so many of them.
@@ -170,7 +170,7 @@ def days(artefact: Artefact, seed: int) -> dict[str, Any]:
         "crossings": [
             {
                 "share": size,
-                "allowed": CHANNELS_SHARE * whole_days / 30 / size,
+                "allowed": float((DAYS * DAY / ensemble.needed).sum() / size),
                 "found": float(count),
             }
             for size, count in zip(SIZES, crossed, strict=True)

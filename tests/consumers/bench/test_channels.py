@@ -131,6 +131,14 @@ def test_a_unit_tells_what_became_of_every_fault(artefact, monkeypatch):
 
 
 @pytest.mark.slow
+def test_blocks_need_the_evidence_of_the_whole_barrel(artefact, monkeypatch):
+    monkeypatch.setattr(channel_stream, "POOL", 200)
+    needed = channel_days.Ensemble(artefact, 2, 5).needed
+    assert needed[0] == pytest.approx(30 * 86_400 * WHOLE / (0.3 * 2 / 3))
+    assert needed[-1] < needed[0]
+
+
+@pytest.mark.slow
 def test_good_days_are_quiet_and_a_dead_channel_is_not(artefact, monkeypatch):
     monkeypatch.setattr(channel_stream, "POOL", 1500)
     monkeypatch.setattr(channel_days, "DAYS", 0.2)
@@ -141,7 +149,7 @@ def test_good_days_are_quiet_and_a_dead_channel_is_not(artefact, monkeypatch):
     assert told["epochs"] >= 3
 
     page = channel_sheets.page([unit_of(artefact, told, "days")])
-    assert "| 1 | 10 | 0 | 0 |" in page
+    assert "| 1 | 7.7" in page  # of 10, for blocks have fewer groups than the barrel
 
     class Dead(channel_days.SumsOfGood):
         def draw(self):

@@ -119,7 +119,9 @@ def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("by", "limit"), [(0.1, 60), (-0.1, 60), (-0.05, 150), (0.03, 600)])
-def test_a_gain_that_has_moved_is_found_by_the_energy_around_its_channel(by, limit) -> None:
+def test_a_gain_that_has_moved_is_found_by_the_energy_around_its_channel(
+    by: float, limit: int
+) -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 1000)
     after, unit = crossed_after(watch, Stream(CHANNELS), weak(by, 37), limit)
