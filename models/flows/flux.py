@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from models.flows.flux_evaluation import FluxEvaluation
 from models.flows.hurdle import HALF_LOG_2PI, Hurdle, hidden
-from models.flows.interface import Features, FlowOutput, Phase, Sparse
+from models.flows.interface import Features, Phase, Sparse
 from models.flows.networks import Autoregressive, calm
+from models.flows.sparse_evaluation import SparseEvaluation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.flows.interface import FlowOutput
     from models.flows.shapes import FluxConfig
 
 
@@ -185,15 +187,9 @@ class Flux(nn.Module):
 
     def compiled(self) -> Callable[[Features], FlowOutput]:
         """Return the fast evaluation of the weights as they are now."""
-        if self.shape.sparse:
-            return self._evaluated
-        (affine,) = self.flow.transform.transforms
         standard = self.latent_mean, self.latent_scale
+        if self.shape.sparse:
+            network = self.hurdle.network
+            return SparseEvaluation(self.shape, self.encoder, self.decoder, standard, network)
+        (affine,) = self.flow.transform.transforms
         return FluxEvaluation(self.shape, self.encoder, self.decoder, standard, affine.hyper)
-
-    @torch.inference_mode()
-    def _evaluated(self, features: Features) -> FlowOutput:
-        terms, latents = self._forward(features)
-        code = self.shape.n_layers - 1 + self.shape.latents
-        residuals = self._flat(features)[:, code:]
-        return FlowOutput(-self._stages(terms), self._arrange(latents, features), residuals)
