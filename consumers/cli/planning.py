@@ -33,8 +33,10 @@ VERDICT_BYTES = 430
 STRANGE_BYTES = 6.2
 """Of the topic of strange showers, for each shower of good data."""
 
-CPU_US = 82.0
-"""Of one shower, from record to window, on a core of an AMD EPYC."""
+CPU_US = 140.0
+"""Of one shower, from record to verdict, on a core of an AMD EPYC: no less than `calodqm bench scale`
+measured with any number of workers (deploy/figures/scale.json). It told 102 to 138 on a busy machine,
+`calodqm bench` 82 on an idle one."""
 
 SPARE = 1.5
 WORKER_MIB = 1_500

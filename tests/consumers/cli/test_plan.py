@@ -13,7 +13,8 @@ from consumers.cli.command import main
 from consumers.cli.commands.plan import figures
 from consumers.cli.planning import Site
 
-GUIDE = (Path(__file__).parents[3] / "deploy" / "guides" / "operator.md").read_text()
+DEPLOY = Path(__file__).parents[3] / "deploy"
+GUIDE = (DEPLOY / "guides" / "operator.md").read_text()
 
 MEASURED = {16: (78, 14, 9), 64: (78, 37, 23), 256: (113, 87, 88)}
 """GiB a day of showers, windows and state, by regions: 1,000 showers/s, 4 partitions, Apache Kafka,
@@ -40,7 +41,12 @@ def test_more_of_anything_needs_no_less():
         assert more["GiB on disk"] >= less["GiB on disk"]
         assert more["MB/s in"] >= less["MB/s in"]
         assert more["workers"] >= less["workers"]
-    assert planning.workers(Site(16, 20_000.0, 4, 1)) == 3
+    assert planning.workers(Site(16, 20_000.0, 4, 1)) == 5
+
+
+def test_a_shower_costs_no_less_than_was_measured_with_any_number_of_workers():
+    measured = json.loads((DEPLOY / "figures" / "scale.json").read_text())["measured"]
+    assert max(one["cpu_us"] for one in measured) <= planning.CPU_US
 
 
 def _short(figure):
