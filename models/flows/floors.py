@@ -64,7 +64,7 @@ def lit(feature_map: Floored, cells: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def standard(feature_map: Floored, mean: Tensor, slope: Tensor, powers: Tensor) -> Tensor:
-    """Return the standardised floors at some conditions, shape (N, H).
+    """Return the standardised floors at some conditions, shape (N, H), in memory showers last.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def standard(feature_map: Floored, mean: Tensor, slope: Tensor, powers: Tensor) 
     of_cells = (compress(cells) - mean) * slope
     of_layers = torch.from_numpy(layers) - powers @ torch.from_numpy(of.layer_mean[:, 1:])
     of_layers *= (powers @ torch.from_numpy(of.layer_log_scale[:, 1:])).neg_().exp_()
-    floor = torch.cat([of_layers, of_cells], 1)
-    floor[:, torch.from_numpy(of.floor_mev == ALWAYS_LIT)] = NO_FLOOR
-    return floor
+    floor = torch.cat([of_layers.t(), of_cells.t()])
+    floor[torch.from_numpy(of.floor_mev == ALWAYS_LIT)] = NO_FLOOR
+    return floor.t()
 
 
 def hurdled(
@@ -105,13 +105,15 @@ def hurdled(
     import torch  # noqa: PLC0415  see `standard`
 
     head, at = feature_map.n_layers - 1, list(feature_map.sparse)
-    lit = lit | (feature_map.floor_mev == ALWAYS_LIT)
-    draws = np.ones(lit.shape, np.float32)
+    # Showers last, as all that comes after wants it.
+    is_lit = torch.from_numpy(lit | (feature_map.floor_mev == ALWAYS_LIT)).t().contiguous()
     # Not too near to 0 or 1: float32 must know them from both.
     own = np.clip(uniform(key, len(at), first=DRAWN_ELSEWHERE), 1e-6, 1 - 1e-6)
-    draws[:, at] = np.where(lit[:, at], 1.0, own)
-    seen = torch.cat([features.layers[:, 1:], features.cells], 1)
-    seen = torch.where(torch.from_numpy(lit), torch.maximum(seen, floor), floor)
+    drawn = torch.from_numpy(own.astype(np.float32)).t().contiguous()
+    draws = torch.ones(is_lit.shape)
+    draws[at] = torch.where(is_lit[at], 1.0, drawn)
+    least = floor.t()
+    seen = torch.cat([features.layers[:, 1:].t(), features.cells.t()])
+    seen = torch.where(is_lit, torch.maximum(seen, least), least).t()
     layers = torch.cat([features.layers[:, :1], seen[:, :head]], 1)
-    sparse = Sparse(floor, torch.from_numpy(draws))
-    return Features(seen[:, head:].contiguous(), layers, features.conditions, sparse)
+    return Features(seen[:, head:], layers, features.conditions, Sparse(floor, draws.t()))
