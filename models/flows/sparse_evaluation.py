@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import nn
 
 from models.flows.hurdle import HALF_LOG_2PI, SLOPE
 from models.flows.hurdle_sweep import Dimensions, sweep
@@ -20,7 +21,7 @@ from models.flows.networks import unit_places
 from models.flows.normal_tails import Sheets
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from models.flows.interface import Features
     from models.flows.shapes import FluxConfig
@@ -79,7 +80,7 @@ class SparseEvaluation:
         of_sparse = [shape.order[i] for i in shape.hurdles]
         sparse = by_place(of_sparse)
         self.sparse = torch.tensor(shape.sparse)[sparse].to(device)
-        *hidden, last = (layer for layer in network if hasattr(layer, "mask"))
+        *hidden, last = (layer for layer in network if isinstance(layer, nn.Linear))
         self._hidden(hidden, of_sparse)
         self.parts = self._parts(last, sparse)
         self._rooms = _Rooms()
@@ -227,7 +228,8 @@ def _of_part(
     dimensions
         Gap and draws of those that may be unlit, shape (hurdles, N); see `Dimensions`.
     """
-    sheets, of = desk.of(len(values)), desk.of(len(dimensions[0]))
+    gap, draws = dimensions
+    sheets, of = desk.of(len(values)), desk.of(len(gap))
     log_slope, slope = part.log_slope(seen, sheets.take()), sheets.take()
     log_slope.div_(torch.abs(log_slope, out=slope).mul_(-1 / SLOPE).add_(1))
     torch.exp(log_slope, out=slope)
@@ -237,13 +239,13 @@ def _of_part(
         odds = part.odds(seen, of.take())
         if part.some is not None:
             mine = tuple(torch.index_select(m, 0, part.some, out=of.take()) for m in mine)
-        log_p, latents = sweep(Dimensions(*mine, odds, *dimensions), of)
+        log_p, latents = sweep(Dimensions(mine[0], mine[1], mine[2], odds, gap, draws), of)
         of.give(*mine, odds)
         if part.some is None:
             return log_p, latents
     plain = torch.mul(affine, affine, out=slope).mul_(-0.5).add_(log_slope).sub_(HALF_LOG_2PI)
     sheets.give(log_slope)
-    if part.odds is None:
+    if part.odds is None or part.some is None:
         return plain, affine
     of.give(log_p, latents)
     return plain.index_copy_(0, part.some, log_p), affine.index_copy_(0, part.some, latents)
