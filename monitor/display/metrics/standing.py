@@ -179,7 +179,7 @@ def _regions(now: Standing, labels: dict[int, str]) -> Iterable[Metric]:
         labels=["region"],
     )
     watched = {row.name for row in now.board if row.in_run and not row.masked}
-    watched |= {labels[row.region] for row in now.board if row.name in watched}
+    watched |= {labels.get(row.region, row.sector) for row in now.board if row.name in watched}
     for name, worst in _qualities(now.board, labels).items():
         quality.add_metric([name], {q.value: q is worst for q in Quality})
         out.add_metric([name], name not in watched)
@@ -195,7 +195,7 @@ def _qualities(board: tuple[RegionNow, ...], labels: dict[int, str]) -> dict[str
         row.name: row.quality for row in board if row.quality in {Quality.MEDIUM, Quality.BAD}
     }
     for row in sorted(board, key=_concern):  # the worst comes last
-        told[labels[row.region]] = row.quality
+        told[labels.get(row.region, row.sector)] = row.quality
     return told
 
 
