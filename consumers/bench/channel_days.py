@@ -56,8 +56,9 @@ STEP_S = 300
 RESAMPLED = 12
 """Steps after which copies are made anew."""
 
-BINS_A_DECADE, LEAST = 2, 1e-8
-"""Of the evidence by which blocks are told apart, and below which they are not."""
+BINS_A_DECADE, LEAST = 6, 1e-12
+"""Of the evidence by which blocks are told apart, and below which they are not: what has said
+nothing yet has some 1e-9 of what a page needs, so bins have to begin below that."""
 
 SIZES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Evidence that is counted, as a share of what a page needs."""

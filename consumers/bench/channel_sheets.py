@@ -230,14 +230,14 @@ def _days(units: list[Unit]) -> Sheet:
         rows.append((f"{of_size[0]['share']:g}", f"{allowed:,.3g}", f"{found:,.2g}", seen))
     note = (
         f"{len(units)} × {units[0]['blocks']:,} blocks of 50 channels, their cards and high voltage, "
-        f"{days:.2g} days of the barrel, at 1 kHz in 61,200. Blocks whose evidence has grown are made "
+        f"{days:.2g} days of the whole barrel, at 1 kHz in 61,200: what was found is scaled to 1,000. Blocks whose evidence has grown are made "
         "many of little weight (weighted ensemble): rates far below one in those days. Sums are drawn "
         f"from latents of good showers in steps of {units[0]['step_s']} s, each cell by itself, with "
         "the live constants taken up as in the service. A page needs 1: one in 30 days for all that is "
         "watched, 30 % of them for channels and groups. Seen: units in which it was reached at all."
     )
-    title = "False pages of channels in 1,000 days of the whole barrel"
-    head = ("evidence, as a share of a page's", "allowed", "found", "seen")
+    title = "Rate of false pages of channels, by a weighted ensemble"
+    head = ("evidence, of a page's", "allowed in 1,000 days", "found, for 1,000 days", "seen")
     return Sheet(title, head, tuple(rows), note)
 
 
