@@ -187,7 +187,8 @@ def plain_loop(settings: Settings, artefact: Artefact, source: Path, showers: in
         for i in range(showers + 20):
             one = pool[slice(i % pool.n, i % pool.n + 1)]
             numbers = np.zeros(1, np.int64)
-            block = Block(one, numbers.astype(np.uint64), numbers, numbers, numbers, numbers, "", 0)
+            now = np.full(1, time.time_ns())
+            block = Block(one, numbers.astype(np.uint64), now, numbers, numbers, numbers, "", 0)
             value = encode(block, artefact.geometry, compression=None)
             under_way.append(sink.append(PLAIN_TOPIC, value, key="", partition=0))
         for append in under_way:
