@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from models.flows.flux_ends import Ends
 from models.flows.hurdle import HALF_LOG_2PI, SLOPE
 from models.flows.interface import FlowOutput
-from models.flows.masked_products import BEFORE_ALL, Coder, Masked, by_place
+from models.flows.masked_products import BEFORE_ALL, Masked
 from models.flows.networks import unit_places
 
 if TYPE_CHECKING:
@@ -40,20 +41,13 @@ class FluxEvaluation:
         masked
             The network of the flow, shift and log scale of each dimension side by side.
         """
-        self.head = shape.n_layers - 1
-        self.code = self.head + shape.latents
-        self.encoder, self.decoder = Coder(encoder), Coder(decoder)
-        mean, scale = standard
-        self.mean, self.scale = mean[:, None].clone(), 1 / scale[:, None]
+        self.ends = ends = Ends(shape, encoder, decoder, standard)
         self.cuts = (
-            slice(self.head),
-            slice(self.head, self.code),
-            slice(self.code, shape.width),
+            slice(ends.head),
+            slice(ends.head, ends.code),
+            slice(ends.code, shape.width),
         )
         *hidden, last = (layer for layer in masked if isinstance(layer, nn.Linear))
-        # Layers and code come first, and cells after them by their group.
-        self.sorted = by_place(shape.group).to(self.mean.device)
-        self.back = torch.argsort(self.sorted)
         places = [*shape.order, *[BEFORE_ALL] * shape.n_context]
         self.hidden: list[Masked] = []
         for layer in hidden:
@@ -73,12 +67,8 @@ class FluxEvaluation:
         cells = cells.contiguous()
         n = cells.shape[1]
         flat, *activities, log_scale, latents, spare = self._room(n, conditions)
-        code = self.encoder(cells, conditions)
-        residuals = self.decoder.left(cells, code, conditions)
         values = flat[len(flat) - len(latents) :]
-        values[: self.head] = layers[1:]
-        torch.sub(code, self.mean, out=values[self.head : self.code]).mul_(self.scale)
-        torch.index_select(residuals, 0, self.sorted, out=values[self.code :])
+        residuals = self.ends.fill(values, cells, layers, conditions)
         seen = flat
         for layer, activity in zip(self.hidden, activities, strict=True):
             layer(seen, activity[1:]).relu_()
@@ -88,10 +78,7 @@ class FluxEvaluation:
         log_scale.div_(torch.abs(log_scale, out=spare).mul_(-1 / SLOPE).add_(1))
         latents.addcmul_(values, torch.exp(log_scale, out=spare))
         square = torch.mul(latents, latents, out=spare)
-        arranged = cells.new_empty(len(cells) + len(layers), n)
-        torch.index_select(latents[self.code :], 0, self.back, out=arranged[: len(cells)])
-        arranged[len(cells)] = layers[0]
-        arranged[len(cells) + 1 :] = latents[: self.head]
+        arranged = self.ends.arranged(latents, layers)
         nll = [0.5 * square[cut].sum(0) - log_scale[cut].sum(0) for cut in self.cuts]
         constants = [HALF_LOG_2PI * (cut.stop - (cut.start or 0)) for cut in self.cuts]
         stages = torch.stack([one + added for one, added in zip(nll, constants, strict=True)])

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from models.flows.flux_ends import Ends
 from models.flows.hurdle import HALF_LOG_2PI, SLOPE
 from models.flows.hurdle_sweep import Dimensions, sweep
 from models.flows.interface import FlowOutput
-from models.flows.masked_products import BEFORE_ALL, Coder, Masked, by_place
+from models.flows.masked_products import BEFORE_ALL, Masked, by_place
 from models.flows.networks import unit_places
 from models.flows.normal_tails import Sheets
 
@@ -68,18 +69,11 @@ class SparseEvaluation:
             Of the hurdle.
         """
         self.shape = shape
-        self.encoder, self.decoder = Coder(encoder), Coder(decoder)
-        mean, scale = standard
-        self.mean, self.scale = mean[:, None].clone(), 1 / scale[:, None]
-        self.head = shape.n_layers - 1
-        self.code = self.head + shape.latents
-        device = mean.device
-        self.sorted = by_place(shape.group).to(device)
-        self.back = torch.argsort(self.sorted)
+        self.ends = Ends(shape, encoder, decoder, standard)
         self.order = by_place(shape.order).tolist()
         of_sparse = [shape.order[i] for i in shape.hurdles]
         sparse = by_place(of_sparse)
-        self.sparse = torch.tensor(shape.sparse)[sparse].to(device)
+        self.sparse = torch.tensor(shape.sparse)[sparse].to(standard[0].device)
         *hidden, last = (layer for layer in network if isinstance(layer, nn.Linear))
         self._hidden(hidden, of_sparse)
         self.parts = self._parts(last, sparse)
@@ -105,7 +99,7 @@ class SparseEvaluation:
         hurdles = [self.shape.hurdles[i] for i in sparse.tolist()]
         place = dict(zip(hurdles, sparse.tolist(), strict=True))
         parts, begin = [], 0
-        edges = [0, self.head, self.code, self.shape.width]
+        edges = [0, self.ends.head, self.ends.code, self.shape.width]
         for stage, (first, stop) in enumerate(pairwise(edges)):
             for start in range(first, stop, AT_ONCE):
                 rows = slice(start, min(start + AT_ONCE, stop))
@@ -143,11 +137,7 @@ class SparseEvaluation:
         n = cells.shape[1]
         desk, (flat, lit, *activities) = self._room(n, conditions)
         values = flat[len(flat) - self.shape.width :]
-        code = self.encoder(cells, conditions)
-        residuals = self.decoder.left(cells, code, conditions)
-        values[: self.head] = layers[1:]
-        torch.sub(code, self.mean, out=values[self.head : self.code]).mul_(self.scale)
-        torch.index_select(residuals, 0, self.sorted, out=values[self.code :])
+        residuals = self.ends.fill(values, cells, layers, conditions)
         seen = self._activity(flat, torch.ge(draws[self.sparse], 1, out=lit), activities)
         nll = cells.new_zeros(3, n)
         latents = cells.new_empty(self.shape.width, n)
@@ -164,11 +154,7 @@ class SparseEvaluation:
             nll[part.stage] -= log_p.sum(0)
             of.give(gap, own)
             desk.of(len(found)).give(log_p, found)
-        arranged = cells.new_empty(len(cells) + len(layers), n)
-        torch.index_select(latents[self.code :], 0, self.back, out=arranged[: len(cells)])
-        arranged[len(cells)] = layers[0]
-        arranged[len(cells) + 1 :] = latents[: self.head]
-        return FlowOutput(nll.t(), arranged.t(), residuals.t())
+        return FlowOutput(nll.t(), self.ends.arranged(latents, layers).t(), residuals.t())
 
     def _activity(self, flat: Tensor, lit: Tensor, activities: list[Tensor]) -> Tensor:
         """Return the activity of the last hidden layer, a row of ones before it."""
