@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consumers.bench.channel_sites import NAMES
 from consumers.bench.sheets import Sheet
@@ -13,7 +13,7 @@ from models.scoring.measures import rate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Unit = dict[str, Any]
+    from consumers.bench.units_file import Unit
 
 HEAD = """\
 Made by `calodqm bench channels --artefact models/artefacts/barrel-flux --out deploy/figures/channels.json`, which adds units as long as it may; the same figures as [JSON](channels.json). In brackets: 95 %, Clopper–Pearson. Times are data time."""

@@ -6,13 +6,9 @@ pedestals, faults and showers drawn anew.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from consumers.app import detector_files, environment, wiring
 from consumers.bench import units_file
@@ -22,19 +18,21 @@ from consumers.bench.channel_days import days
 from consumers.bench.channel_sheets import page
 from consumers.bench.channel_stream import whole_barrel
 from consumers.bench.channel_trials import trials
+from consumers.bench.units_file import Task
 from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from consumers.bench.units_file import Unit
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
 
 FIRST_SEED = 11
 """Those below made the showers that the models were trained and certified with."""
 
-PARTS: dict[str, Callable[[Artefact, int, Detector], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[Artefact, int, Detector], Unit]] = {
     "1kHz": lambda artefact, seed, _: trials(artefact, 1_000.0, seed),
     "10kHz": lambda artefact, seed, _: trials(artefact, 10_000.0, seed),
     "days": lambda artefact, seed, _: days(artefact, seed),
@@ -51,37 +49,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", type=Path, metavar="FILE", help="of the borders, if it is not the barrel"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="adds to its units")
-    parser.add_argument(
-        "--minutes", type=float, default=60.0, help="begin no unit after so many (%(default)s)"
-    )
-    parser.add_argument("--units", type=int, metavar="N", help="make no more than so many")
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="what is measured"
     )
+    units_file.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make units of the part that has had the least CPU time, until time is over."""
-    given = environment.load({"artefact": args.artefact}, {})
-    artefact, console = wiring.artefact_of(given), Console(stderr=True)
+    artefact = wiring.artefact_of(environment.load({"artefact": args.artefact}, {}))
     detector = _detector(args, artefact)
-    done = units_file.read(args.out)
-    ends, left = time.monotonic() + 60 * args.minutes, args.units
-    while time.monotonic() < ends and left != 0:
+
+    def following(done: list[Unit]) -> Task:
         spent: dict[str, float] = defaultdict(float)
         for unit in done:
             spent[unit["part"]] += unit["cpu_s"]
         part = min(args.only, key=lambda name: spent[name])
         seed = FIRST_SEED + len(done)
-        begun = time.process_time()
-        result = PARTS[part](artefact, seed, detector)
-        cpu = round(time.process_time() - begun, 1)
-        said = {"part": part, "seed": seed, "artefact": artefact.hash, "cpu_s": cpu}
-        done.append({**said, "done": datetime.now(UTC).isoformat(timespec="seconds"), **result})
-        units_file.write(args.out, done, page(done))
-        console.print(f"{part} #{seed}: {cpu} s", style="bright_black", highlight=False)
-        left = None if left is None else left - 1
+        said = {"part": part, "seed": seed, "artefact": artefact.hash}
+        return Task(f"{part} #{seed}", said, lambda: PARTS[part](artefact, seed, detector))
+
+    units_file.fill(args, following, page)
     return 0
 
 

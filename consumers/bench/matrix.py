@@ -7,11 +7,9 @@ to, and adds what came of each to a file. Units are independent: whoever has tim
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -19,15 +17,18 @@ from rich.console import Console
 from consumers.app.settings import ARTEFACT
 from consumers.bench import trials, units_file
 from consumers.bench.count_simulation import upper_limit
-from consumers.bench.plan import SHOWERS, commit
+from consumers.bench.plan import SHOWERS
 from consumers.bench.setups import SETUPS, Setup
 from consumers.bench.sheets import Sheet
 from consumers.bench.simulated_days import simulated
+from consumers.bench.units_file import Task
 from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
+
+    from consumers.bench.units_file import Unit
 
 PARTS = ("simulated", "real", "delays", "pairs")
 """False pages in simulated counts and latents; in real showers, with everything that streams do;
@@ -60,13 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"of {', '.join(PARTS)}")  # fmt: skip
     parser.add_argument("--setups", nargs="+", default=None, metavar="TEXT",
                         help="setups of whose name one of these is a part: ref3000, regions64-unknown, masked4")  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=10.0, help="no unit is begun after these")
-    parser.add_argument("--units", type=int, default=None, help="units to do, if fewer")
     parser.add_argument("--artefact", type=Path, default=ARTEFACT, metavar="DIR")
     parser.add_argument("--showers", type=Path, nargs="+", default=SHOWERS, metavar="FILE",
                         help="good showers that are in no reference")  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON",
-                        help="units that are done; new ones are added, tables go beside it, as .md")  # fmt: skip
+    units_file.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,36 +76,22 @@ def run(args: argparse.Namespace) -> int:
     ]
     if not chosen:
         raise UserError("no such setup; there are " + ", ".join(setup.name for setup in SETUPS))
-    done = units_file.read(args.out)
-    ends, left = time.monotonic() + 60 * args.minutes, args.units
     source = trials.ScoredFiles(args.artefact, tuple(args.showers))
-    console = Console(stderr=True)
-    while time.monotonic() < ends and left != 0:
+
+    def following(done: list[Unit]) -> Task:
         part, setup = _next(done, args.only, chosen, source)
         seed = sum(_key(unit) == (part, json.dumps(setup.told()), source.name) for unit in done)
-        began = time.process_time()
-        result = _WORK[part](setup, seed, source)
-        unit = {
-            "part": part,
-            "setup": setup.told(),
-            "artefact": source.name,
-            "commit": commit(),
-            "seed": seed,
-            "done": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cpu_s": round(time.process_time() - began, 3),
-            **result,
-        }
-        done.append(unit)
-        units_file.write(args.out, done, page(done))
-        console.print(f"{part} {setup.name} #{seed}: {unit['cpu_s']:.1f} s", style="bright_black")
-        left = None if left is None else left - 1
+        said = {"part": part, "setup": setup.told(), "artefact": source.name, "seed": seed}
+        return Task(f"{part} {setup.name} #{seed}", said, lambda: _WORK[part](setup, seed, source))
+
+    done = units_file.fill(args, following, page)
     for sheet in sheets(done):
         Console().print(sheet.table())
     return 0
 
 
 def _next(
-    done: list[dict[str, Any]], parts: list[str], setups: list[Setup], source: trials.ScoredFiles
+    done: list[Unit], parts: list[str], setups: list[Setup], source: trials.ScoredFiles
 ) -> tuple[str, Setup]:
     """Return the part and the setup of which the least CPU time has been spent with this model.
 
@@ -131,11 +115,11 @@ def _next(
     )
 
 
-def _key(unit: dict[str, Any]) -> tuple[str, str, str]:
+def _key(unit: Unit) -> tuple[str, str, str]:
     return unit["part"], json.dumps(unit["setup"]), unit["artefact"]
 
 
-_WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], dict[str, Any]]] = {
+_WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], Unit]] = {
     "simulated": lambda setup, seed, source: simulated(setup, seed, source.geometry),
     "real": trials.real_hour,
     "delays": trials.delays,
@@ -143,7 +127,7 @@ _WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], dict[str, Any]]] = {
 }
 
 
-def page(done: list[dict[str, Any]]) -> str:
+def page(done: list[Unit]) -> str:
     """Return the tables of the units that are done."""
     commits = ", ".join(sorted({str(unit["commit"]) for unit in done}))
     cpu = sum(unit["cpu_s"] for unit in done) / 60
@@ -151,7 +135,7 @@ def page(done: list[dict[str, Any]]) -> str:
     return "\n\n".join([HEAD, *(sheet.markdown() for sheet in sheets(done)), made]) + "\n"
 
 
-def sheets(done: list[dict[str, Any]]) -> Iterable[Sheet]:
+def sheets(done: list[Unit]) -> Iterable[Sheet]:
     """Yield the tables of all units that are done."""
     for part, title in (
         ("simulated", "False pages in simulated counts and latents"),
@@ -166,7 +150,7 @@ def sheets(done: list[dict[str, Any]]) -> Iterable[Sheet]:
             yield _faults(title, units, NOTES[part])
 
 
-def _pages(title: str, units: list[dict[str, Any]], note: str) -> Sheet:
+def _pages(title: str, units: list[Unit], note: str) -> Sheet:
     total: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for unit in units:
         for name in (_name(unit), f"all of {_model(unit)}", "all"):
@@ -181,8 +165,8 @@ def _pages(title: str, units: list[dict[str, Any]], note: str) -> Sheet:
     return Sheet(title, columns, rows, note)
 
 
-def _faults(title: str, units: list[dict[str, Any]], note: str) -> Sheet:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+def _faults(title: str, units: list[Unit], note: str) -> Sheet:
+    found: dict[tuple[str, str], list[Unit]] = defaultdict(list)
     for unit in units:
         for name, trial in unit["faults"].items():
             found[name, _name(unit)].append(trial)
@@ -192,7 +176,7 @@ def _faults(title: str, units: list[dict[str, Any]], note: str) -> Sheet:
     return Sheet(title, columns, rows, note)
 
 
-def _told(trials_: list[dict[str, Any]]) -> tuple[str, ...]:
+def _told(trials_: list[Unit]) -> tuple[str, ...]:
     pages = sorted(np.inf if t["page_s"] is None else t["page_s"] for t in trials_)
     n = len(trials_)
 
@@ -210,10 +194,10 @@ def _told(trials_: list[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _name(unit: dict[str, Any]) -> str:
+def _name(unit: Unit) -> str:
     return f"{Setup(**unit['setup']).name} {_model(unit)}"
 
 
-def _model(unit: dict[str, Any]) -> str:
+def _model(unit: Unit) -> str:
     name: str = unit["artefact"].split()[0]
     return name

@@ -10,18 +10,16 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from consumers.bench import sparse_sets, units_file
 from consumers.bench.plan import START
 from consumers.bench.resampling import pool, window
 from consumers.bench.sparse_sheets import page
+from consumers.bench.units_file import Task
 from models.fitting import lessons
 from models.fitting.certification import examiner
 from models.fitting.lessons import ClassifierOptions, Teacher
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
 
     from consumers.bench.resampling import Pool as ScoredPool
     from consumers.bench.sparse_sets import Clean, SparseSet
+    from consumers.bench.units_file import Unit
     from models.scoring.artefact import Artefact
     from models.scoring.measures import Separation
     from models.scoring.scored import Scored
@@ -64,30 +63,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", nargs="+", choices=list(sparse_sets.sets()), default=None, metavar="SET",
         help=f"of {'; '.join(sparse_sets.sets())}",
     )  # fmt: skip
-    parser.add_argument("--minutes", type=float, default=60.0, help="no unit is begun after these")
-    parser.add_argument("--units", type=int, default=None, help="units to do, if fewer")
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON",
-                        help="units that are done; new ones are added, tables go beside it, as .md")  # fmt: skip
+    units_file.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make units of the set that there are fewest of, until time is over."""
     torch.set_num_threads(1)
-    every, done = sparse_sets.sets(), units_file.read(args.out)
-    chosen, console = args.only or list(every), Console(stderr=True)
-    ends, left = time.monotonic() + 60 * args.minutes, args.units
-    while time.monotonic() < ends and left != 0:
+    every = sparse_sets.sets()
+    order = list(every)
+
+    def following(done: list[Unit]) -> Task:
         made = Counter(unit["part"] for unit in done)
-        part = min(chosen, key=lambda name: made[name])
-        began = time.process_time()
-        result = measure(every[part], seed=1 + made[part])
-        cpu = round(time.process_time() - began, 1)
-        said = {"part": part, "seed": 1 + made[part], "cpu_s": cpu}
-        done.append({**said, "done": datetime.now(UTC).isoformat(timespec="seconds"), **result})
-        order = list(every)
-        units_file.write(args.out, done, page(sorted(done, key=lambda u: order.index(u["part"]))))
-        console.print(f"{part} #{made[part] + 1}: {cpu} s", style="bright_black", highlight=False)
-        left = None if left is None else left - 1
+        part = min(args.only or order, key=lambda name: made[name])
+        seed = 1 + made[part]
+        said = {"part": part, "seed": seed}
+        return Task(f"{part} #{seed}", said, lambda: measure(every[part], seed))
+
+    def tables(done: list[Unit]) -> str:
+        return page(sorted(done, key=lambda unit: order.index(unit["part"])))
+
+    units_file.fill(args, following, tables)
     return 0
 
 

@@ -11,7 +11,7 @@ from models.scoring.measures import rate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Unit = dict[str, Any]
+    from consumers.bench.units_file import Unit
 
 FAULTS = (
     "dead core cell", "second photon 10 mm", "second photon 20 mm", "gain +5 %",
