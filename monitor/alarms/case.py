@@ -28,12 +28,20 @@ class Case(AnyCase):
     kind: Kind = Kind.UNKNOWN
     """Likely kind, as people were told last."""
 
+    followed: int = -1
+    """Stream that tells whether it goes on, of the test that found it; -1: the one that did."""
+
     heard: int = 0
     """Data-seconds that said something of it since the last look at whether it goes on."""
 
     def shared(self, other: Case) -> int:
         """Return how many regions two cases have in common."""
         return len(set(self.regions) & set(other.regions))
+
+    @property
+    def first_place(self) -> str:
+        """Return the name of the place at which it was raised."""
+        return self.id.rpartition("-")[0]
 
     def copy(self) -> Self:
         """Return a case of its own with the same values."""

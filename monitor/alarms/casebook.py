@@ -156,6 +156,7 @@ class Casebook(Cases[Case]):
         if fresh.odds > first.odds or len(fresh.regions) > wide:  # it is what goes on everywhere
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
             first.peak, first.heard, first.checked_path = fresh.odds, 0, 0.0
+            first.followed = -1
         first.once_in = max(first.once_in, fresh.once_in)
         return [*changes, self.say(first, State.UPDATED, now)]
 
@@ -166,6 +167,8 @@ class Casebook(Cases[Case]):
         """
         watch, total, now = at.watch, at.total, at.now
         for case in list(self.open):
+            if due(case, now):
+                self._leave(case, self._crossings.astray(case, at))
             rows = self._rows(case)
             once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
@@ -179,6 +182,16 @@ class Casebook(Cases[Case]):
                 self.restart(self.inside(case))  # those inside go on by evidence of their own
             elif due(case, now):
                 yield self.say(case, State.UPDATED, now)
+
+    def _leave(self, case: Case, astray: list[int]) -> None:
+        """Let go of regions that have a fault of their own: they cross by themselves."""
+        if not astray:
+            return
+        rows = np.zeros(self._places.n_regions, bool)
+        rows[[row for row in case.regions if row not in astray]] = True
+        case.heard, case.checked_path, case.peak = 0, 0.0, 0.0
+        case.place, regions, case.diffuse = self._crossings.extent(rows)
+        case.regions = np.flatnonzero(regions).tolist()
 
     def _rows(self, case: Case) -> list[int]:
         """Return the places whose evidence is the case's."""
@@ -196,11 +209,21 @@ class Casebook(Cases[Case]):
         """Return whether the last stretch speaks against a case.
 
         The likelihood ratio of the stream that found it, over as long as it took to find: what is
-        still there goes on to add evidence at the same pace. Where there are no data, or nobody
-        knows whether there are, nothing speaks against it.
+        still there goes on to add evidence at the same pace. A fault may be found by a stream that
+        expects more than there is, which then melts: the likeliest of its test is followed. Where
+        there are no data, or nobody knows whether there are, nothing speaks against it.
         """
-        rows = self._rows(case)
-        path = float(watch.evidence.path(case.test, case.stream)[rows].sum())
+        rows, evidence = self._rows(case), watch.evidence
+
+        def path_of(stream: int) -> float:
+            return float(evidence.path(case.test, stream)[rows].sum())
+
+        followed = case.stream if case.followed < 0 else case.followed
+        likeliest = evidence.likeliest(case.test, followed, rows)
+        if likeliest != followed and path_of(likeliest) > path_of(followed):
+            followed = case.followed = likeliest
+            case.checked_path = case.peak = path_of(likeliest)
+        path = path_of(followed)
         if path > case.peak:
             case.peak, case.peak_at = path, now
         case.heard += bool(watch.heard(case.test)[rows].any())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.alarms.case import Case
+from monitor.alarms.likeness import unlike
 from monitor.quality.alarms import Severity
 from monitor.sequential.bank import e_benjamini_hochberg
 from monitor.sequential.budget import shares
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from monitor.alarms.symptoms import Symptoms
     from monitor.detector.places import Places
     from monitor.quality.alarms import Kind
     from monitor.sequential.watch import Watch
@@ -68,6 +70,8 @@ class Crossings:
         The detector's places.
     page_at, warn_at
         Evidence that pages and warns at each place, data-seconds, shape (P,).
+    symptoms_of
+        Returns what the regions of a case have shown since its onset.
     kind_of
         Returns the likely kind of a case, and the log10 odds over the next likely one.
     """
@@ -77,9 +81,10 @@ class Crossings:
         places: Places,
         page_at: NDArray[np.float64],
         warn_at: NDArray[np.float64],
+        symptoms_of: Callable[[Case], Symptoms],
         kind_of: Callable[[Case], tuple[Kind, float]],
     ) -> None:
-        self._places, self._kind_of = places, kind_of
+        self._places, self._symptoms_of, self._kind_of = places, symptoms_of, kind_of
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
         self._shares = shares(places)
 
@@ -219,27 +224,46 @@ class Crossings:
             checked_path=odds,
         )
 
+    def astray(self, case: Case, at: Moment) -> list[int]:
+        """Return the regions of a case that surely have another fault than its first, rows."""
+        if case.diffuse or not 1 < len(case.regions) <= MAX_APART:
+            return []
+        first, *others = self._parts(case, at)
+        return [row for part in others if self._apart(first, part) for row in part.regions]
+
     def _first_of_several(self, case: Case, at: Moment) -> Case:
         """Return the case, or that of its strongest region if its regions have several faults.
 
         The others cross by themselves, once this one is explained.
         """
-        if case.diffuse or not 1 < len(case.regions) <= MAX_APART:
-            return case
+        return self._parts(case, at)[0] if self.astray(case, at) else case
+
+    def _parts(self, case: Case, at: Moment) -> list[Case]:
+        """Return a case for each of its regions: that of the first, if it is open, or strongest."""
         none = np.zeros(self._places.n_regions, bool)
-        first = self._places.first_region
-        rows = sorted(case.regions, key=lambda row: -float(at.total[first + row]))
-        parts = [self._case(first + row, none, at) for row in rows]
-        return parts[0] if any(self._apart(parts[0], other) for other in parts[1:]) else case
+        first, names = self._places.first_region, self._places.names
+
+        def order(row: int) -> tuple[bool, float]:
+            return names[first + row] != case.first_place, -float(at.total[first + row])
+
+        rows = sorted(case.regions, key=order)
+        return [self._case(first + row, none, at) for row in rows]
 
     def _apart(self, case: Case, fresh: Case) -> bool:
-        """Return whether two cases are surely two faults: of two kinds, and in other sectors."""
+        """Return whether two cases are surely two faults.
+
+        By what their latents show; in two sectors by their kinds too.
+        """
+        if case.diffuse or fresh.diffuse:
+            return False
+        if not TRAFFIC & {case.test, fresh.test}:
+            symptoms = self._symptoms_of(case), self._symptoms_of(fresh)
+            if unlike(*symptoms):
+                return True
         regions = self._places.detector.regions
         sectors = [{regions[row].sector for row in c.regions} for c in (case, fresh)]
-        if case.diffuse or fresh.diffuse or sectors[0] & sectors[1]:
-            return False
         (one, sure), (other, also) = self._kind_of(case), self._kind_of(fresh)
-        return one is not other and min(sure, also) >= SURE_KIND
+        return not sectors[0] & sectors[1] and one is not other and min(sure, also) >= SURE_KIND
 
     def _suspects(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the regions of a place that stand out, by e-BH, shape (R,)."""

@@ -82,7 +82,7 @@ class Reporter:
         """
         counts = self._recent.since(case.onset)
         finding = self._finding(case, counts)
-        symptoms = self._symptoms(case)
+        symptoms = self.symptoms(case)
         kind, margin = kinds.likely(symptoms, self._geometry)
         cells = self._cells(symptoms, kind)
         regions = self._regions(case, *counts)
@@ -158,9 +158,9 @@ class Reporter:
 
     def likely(self, case: Case) -> tuple[Kind, float]:
         """Return the likely kind of a case, and the log10 odds over the next likely one."""
-        return kinds.likely(self._symptoms(case), self._geometry)
+        return kinds.likely(self.symptoms(case), self._geometry)
 
-    def _symptoms(self, case: Case) -> Symptoms:
+    def symptoms(self, case: Case) -> Symptoms:
         """Return what the regions of a case have shown since the onset."""
         at = LEVELS.index(0.01)
         rows = np.array(case.regions)
@@ -171,6 +171,7 @@ class Reporter:
         sums = self._watch.sums_of(total, self._weights(case), tests)
         showers = sums.showers
         effects = tests.cells.effects(sums)
+        unscored = float(total.unscored[rows].sum())
         lit_expected = (showers @ tests.expectation.lit_rate)[0] / max(showers.sum(), 1)
         return Symptoms(
             test=case.test,
@@ -185,6 +186,7 @@ class Reporter:
             rate=float(exceedances[at] / max(expected[0, at], 0.5)),
             share=len(case.regions) / self._places.n_regions,
             n_regions=len(case.regions),
+            unscored=unscored / max(unscored + float(total.showers[rows].sum()), 1.0),
         )
 
     def _listed(self, case: Case) -> NDArray[np.bool_]:

@@ -62,6 +62,9 @@ class Symptoms:
 
     n_regions: int
 
+    unscored: float
+    """Share of the showers that have no finite score, in [0, 1]."""
+
 
 def information(symptoms: Symptoms) -> NDArray[np.float64]:
     """Return how much each cell has to say, nats a shower, shape (V,).

@@ -156,7 +156,8 @@ def assemble(
     reporter = Reporter(
         places, geometry, watch, recent, clock, settings.model, settings.score_names
     )
-    cases = Casebook(places, Crossings(places, page_at, warn_at, reporter.likely))
+    crossings = Crossings(places, page_at, warn_at, reporter.symptoms, reporter.likely)
+    cases = Casebook(places, crossings)
     sections = Lumisections(places, settings.min_showers, settings.model, settings.software)
     return Parts(
         settings=settings,

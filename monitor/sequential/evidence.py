@@ -47,6 +47,11 @@ class Evidence:
 
         self._count_kinds, self._latent_kinds = rates.kinds, cells.kinds
         self._latent, self._weights = cells.latent, cells.weights
+        self._of_test = {
+            test: np.flatnonzero([kind is test for kind in kinds])
+            for kinds in (rates.kinds, cells.kinds)
+            for test in set(kinds)
+        }
         self._n_latents = cells.n_latents
         of_traffic = [kind in {Test.SILENT, Test.CROWDED} for kind in rates.kinds]
         self._traffic_streams = np.flatnonzero(of_traffic)
@@ -119,6 +124,18 @@ class Evidence:
         stream = bank.leading(place)
         odds = np.logaddexp(rates.log_odds(place), cells.log_odds(place))
         return tests[stream], stream, bank.best_onset(place), float(odds)
+
+    def likeliest(self, test: Test, stream: int, places: list[int]) -> int:
+        """Return the stream that is likest to go on of those that ask what a stream does.
+
+        They are of its test, and of its latent, for faults of other sizes.
+        """
+        which = 0 if test in RATE_FAMILIES else 1
+        asked = self._of_test[test]
+        if which:
+            asked = asked[self._latent[asked] == self._latent[stream]]
+        paths = sum(self._banks(place)[which].path[place, asked] for place in places)
+        return int(asked[int(np.argmax(paths))])
 
     def path(self, test: Test, stream: int) -> NDArray[np.float64]:
         """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""

@@ -34,6 +34,7 @@ def symptoms(**changes) -> Symptoms:
         "rate": 10.0,
         "share": 1 / 64,
         "n_regions": 1,
+        "unscored": 0.0,
     }
     return Symptoms(**(fields | changes))
 

@@ -103,6 +103,81 @@ def test_a_region_that_falls_silent_beside_a_fault_of_its_own_is_told_at_once():
     assert [a.kind for a in judge.open_alarms()] == [Kind.HOT]
 
 
+APART = {
+    "dead cell": {"lit": {(2, STRIP): 0.0}, "spread": {(2, STRIP): 0.05}},
+    "hot cell": {"shift": {(2, STRIP): 3.0}},
+    "noise": {"spread": {(2, cell): 1.5 for cell in range(12)}},
+    "no finite scores": {"unscored": {2: 1.0}},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("second", APART)
+@pytest.mark.parametrize("regions", [4, 8])
+def test_two_faults_in_one_sector_are_two_pages(second, regions):
+    stream = Stream(rate=800, regions=regions)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, {"shift": {(0, RESPONSE): 1.5}} | {k: dict(v) for k, v in APART[second].items()})
+    if "shift" in APART[second]:
+        stream.shift[0, RESPONSE] = 1.5
+    said = raised(play(judge, stream, 60))
+    assert sorted(a.place for a in said) == ["A1", "A3"]
+    kinds = {a.place: a.kind for a in judge.open_alarms()}
+    assert kinds["A1"] is Kind.GAIN
+    assert kinds["A3"] is not Kind.GAIN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", APART)
+def test_one_fault_in_two_regions_of_a_sector_is_one_page(fault):
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    both = {
+        what: {
+            (row, at[1]) if isinstance(at, tuple) else row: by
+            for at, by in where.items()
+            for row in (0, 2)
+        }
+        for what, where in APART[fault].items()
+    }
+    begin(stream, both)
+    assert len(raised(play(judge, stream, 60))) == 1
+    assert {share.name for a in judge.open_alarms() for share in a.regions} == {"A1", "A3"}
+
+
+@pytest.mark.slow
+def test_two_faults_that_were_taken_for_one_become_two_once_they_differ_clearly():
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, {"strange": {0: 0.02, 2: 0.02}, "shift": {(0, RESPONSE): 0.3, (2, STRIP): 0.3}})
+    said = play(judge, stream, 10)
+    assert {share.name for a in judge.open_alarms() for share in a.regions} == {"A1", "A3"}
+    assert len(raised(said)) == 1
+    first = raised(said)[0]
+    said = play(judge, stream, 100)
+    assert {a.place: a.kind for a in judge.open_alarms()} == {"A1": Kind.GAIN, "A3": Kind.HOT}
+    assert next(a.place for a in judge.open_alarms() if a.id == first.id) == first.place
+    assert [a.state for a in said if isinstance(a, Alarm)].count(State.CLEARED) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [(0,), (0, 2), (0, 5)])
+def test_a_fault_that_was_found_by_too_bold_a_bet_is_not_cleared_while_it_goes_on(rows):
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, {"strange": dict.fromkeys(rows, 0.02)})
+    said = play(judge, stream, 300)
+    assert [a.state for a in said if isinstance(a, Alarm)].count(State.CLEARED) == 0
+    assert len(raised(said)) == 1
+    stream.strange = {}
+    play(judge, stream, 200)
+    assert judge.open_alarms() == ()
+
+
 @pytest.mark.slow
 def test_a_sector_that_trips_is_one_page():
     stream = Stream(rate=800, regions=16)
