@@ -129,9 +129,11 @@ function show({ now, service, channels }) {
   trust(now, service);
 }
 
-// How much fits on a tile: with many regions only those that are not good have room for their name.
-const WIDEST = 32;
-const density = (columns, regions) => (columns <= 4 && regions <= 24 ? "few" : columns <= 8 && regions <= 64 ? "some" : "many");
+// How much fits on a tile: with many regions only those that are not good have room for their name,
+// and with thousands none has, so that one look shows them all.
+const WIDEST = { few: 4, some: 8, many: 32, most: 128 };
+const density = (columns, regions) =>
+  columns <= 4 && regions <= 24 ? "few" : columns <= 8 && regions <= 64 ? "some" : regions <= 2048 ? "many" : "most";
 const tiles = new Map();   // by region: its tile, and what is written on it
 
 function board(now) {
@@ -144,7 +146,7 @@ function board(now) {
   const dense = density(columns, now.board.length);
   const box = $("board");
   box.className = dense;
-  box.style.setProperty("--columns", Math.min(columns, WIDEST));
+  box.style.setProperty("--columns", Math.min(columns, WIDEST[dense]));
   const rows = outermost([...sectors], now.within).map(([name, regions, around]) => [name, regions.map((region) => tile(region, dense)), around]);
   const shown = [...box.querySelectorAll(".region")];
   const wanted = rows.flatMap(([, row]) => row);
@@ -175,7 +177,7 @@ function tile(region, dense) {
   const key = dense + title + words;
   const known = tiles.get(region.region);
   if (known?.key === key) return known.element;
-  const parts = dense === "many" ? [make("b", region.name)] : [make("b", region.name), mark(region.quality), make("span", words)];
+  const parts = dense === "most" ? [] : dense === "many" ? [make("b", region.name)] : [make("b", region.name), mark(region.quality), make("span", words)];
   const element = make("div", null, { class: "region", "data-quality": region.quality, title }, parts);
   tiles.set(region.region, { key, element });
   return element;
