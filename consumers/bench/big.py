@@ -1,43 +1,64 @@
-"""Big detectors: time and memory to build, train, certify and score models of very many cells.
+"""Big detectors: time and memory to train, certify, apply and evaluate models of very many cells.
 
 Cells as in the CaloChallenge's data sets 2 and 3: 45 polar layers, 6,480 and 40,500 cells, mostly
-empty. The showers are drawn from a mean shape: what they cost is that of real ones, what a model of
-them is worth is not asked. Each size has a process of its own, so that the largest memory is its own.
+empty; and 504 of the same kind. The showers are drawn from a mean shape: what they cost is that of
+real ones, what a model of them is worth is not asked. Every step is a command of its own, in a
+process of its own: its largest memory is its own, and all that it loads is in its time.
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+import pyarrow as pa
+from pyarrow import parquet
 
+from consumers.cli import inputs
 from consumers.wire.user_error import UserError
 from models.detector.geometry import Geometry, Layer
-from models.fitting.recipe import Recipe, new_flow, prepare
-from models.fitting.training import Options, Session
-from models.flows import standards
+from models.scoring.fitness import Unfitness
 from models.showers.batch import Showers
-from models.showers.pool import Pool
 
 if TYPE_CHECKING:
     import argparse
 
-LAYERS = 45
-RINGS = {6480: (16, 9), 40_500: (50, 18)}
-"""Angles and radii of each layer, by the cells of all."""
+RINGS = {504: (28, 6, 3), 6480: (45, 16, 9), 40_500: (45, 50, 18)}
+"""Layers, angles and radii of each, by the cells of all."""
 
 DEPOSITS = 2000
 """Of a shower, at most one cell each."""
 
 LEAST = 1000
 """Showers that the recipe takes."""
+
+CERTIFIED, SCORED = 400, 256
+RECIPE = """
+version = "big"
+held_out = 0.1
+certify = 0.4
+draws = 1
+condition_cells = 2
+head = 8
+group = {group}
+
+[options]
+epochs = 1
+batch = 64
+seed = {seed}
+
+[model]
+hidden = [64]
+coder_hidden = 32
+latents = 4
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,33 +72,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure each size in a process of its own, and write."""
+    """Measure each size, and write."""
     if args.learn < LEAST:
         raise UserError(f"{args.learn} showers are too few: give {LEAST} or more")
     sizes = []
     for cells in args.cells:
-        words = [
-            sys.executable,
-            "-m",
-            "consumers.bench.big",
-            *map(str, (cells, args.learn, args.seed)),
-        ]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  ours
-        if done.returncode:
-            raise UserError(f"{cells} cells: {done.stderr.strip().splitlines()[-1]}")
-        sizes.append(json.loads(done.stdout))
+        with TemporaryDirectory() as folder:
+            sizes.append(measure(Path(folder), RINGS[cells], args.learn, args.seed))
         args.out.write_text(json.dumps({"sizes": sizes}, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def geometry(cells: int, angles: int, radii: int) -> Geometry:
+def geometry(layers: int, angles: int, radii: int) -> Geometry:
     """Return polar layers, one behind the other."""
     edges = tuple(5.0 * r for r in range(radii + 1))
-    layers = (
+    placed = (
         Layer(f"l{i}", (angles, radii), (5.0, 5.0), (4.0 * i, 4.0 * (i + 1)), edges)
-        for i in range(cells // (angles * radii))
+        for i in range(layers)
     )
-    return Geometry(f"big-{cells}", tuple(layers), noise_mev=0.0)
+    return Geometry(f"big-{layers * angles * radii}", tuple(placed), noise_mev=0.0)
 
 
 def showers(geometry: Geometry, n: int, rng: np.random.Generator) -> Showers:
@@ -96,55 +109,73 @@ def showers(geometry: Geometry, n: int, rng: np.random.Generator) -> Showers:
     return Showers(cells, e_inc.astype(np.float32))
 
 
-def measure(cells: int, rings: tuple[int, int], n: int, seed: int) -> dict[str, Any]:
-    """Return seconds of CPU time of each step, and the largest memory after it, MiB."""
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(seed)
-    where = geometry(cells, *rings)
+def measure(folder: Path, rings: tuple[int, int, int], n: int, seed: int) -> dict[str, Any]:
+    """Return time and memory of each command.
+
+    Parameters
+    ----------
+    folder
+        Where showers and models are put.
+    """
+    where, rng = geometry(*rings), np.random.default_rng(seed)
     seen = showers(where, n, rng)
-    recipe = Recipe(
-        version="big",
-        options=Options(epochs=1, batch=64, seed=seed),
-        held_out=0.1,
-        certify=0.4,
-        draws=1,
-        condition_cells=2,
-        model={"hidden": (64,), "coder_hidden": 32, "latents": 4},
-        head=8,
-        group=max(16, cells // 32),
-    )
-    told: dict[str, Any] = {"cells": cells, "showers": n, "model": dict(recipe.model), "steps": {}}
-
-    def step(name: str, began: float) -> None:
-        spent = round(time.process_time() - began, 2)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        told["steps"][name] = {"cpu_s": spent, "peak_mib": round(peak)}
-
-    step("showers", 0.0)
-    began = time.process_time()
-    found = standards.fit(seen, where)
-    step("features", began)
-    began = time.process_time()
-    flow = new_flow(recipe, seen, where, found.sparse)
-    step("flow", began)
-    told["weights"] = sum(w.numel() for w in flow.parameters())  # type: ignore[attr-defined]
-    told["unlit cells"] = round(float((seen.cells == 0).mean()), 3)
-    began = time.process_time()
-    made = prepare(recipe, Pool(seen), where, Session())
-    step("all of a training of one epoch", began)
-    scorer = made.scorer("cpu")
-    began = time.process_time()
-    scorer.score(seen[slice(0, 256)])
-    step("scoring 256 showers", began)
-    return told
+    (folder / "cells.json").write_text(where.to_json(), encoding="utf-8")
+    recipe = RECIPE.format(group=max(16, where.n_cells // 32), seed=seed)
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    for name, some in {"learn": n, "certify": CERTIFIED, "score": SCORED}.items():
+        _write(
+            folder / f"{name}.parquet",
+            seen[slice(0, n)] if name == "learn" else showers(where, some, rng),
+        )
+    unfit = ["--despite", ",".join(Unfitness)]
+    commands = {
+        f"train: {n:,} showers, one epoch": [
+            "train", "learn.parquet", "--geometry", "cells.json", "--config", "recipe.toml",
+            "--out", "model", "--threads", "1", *unfit,
+        ],
+        f"reference certify: {CERTIFIED}": [
+            "reference", "certify", "certify.parquet", "--artefact", "model", "--out", "other",
+            *unfit,
+        ],
+        f"apply: {SCORED}": ["apply", "score.parquet", "--artefact", "model", "--out", "p.parquet"],
+        f"evaluate: {SCORED}, and its faults": [
+            "evaluate", "--artefact", "model", "--good", "score.parquet", "--no-windows",
+        ],
+    }  # fmt: skip
+    steps = {name: _timed(words, folder) for name, words in commands.items()}
+    made = inputs.artefact(folder / "model")
+    return {
+        "cells": where.n_cells,
+        "showers": n,
+        "weights": sum(w.numel() for w in made.flow.parameters()),  # type: ignore[attr-defined]
+        "unlit cells": round(float((seen.cells == 0).mean()), 3),
+        "steps": steps,
+    }
 
 
-def main(argv: list[str]) -> int:
-    """Measure one size and print what it gave."""
-    cells, n, seed = map(int, argv)
-    print(json.dumps(measure(cells, RINGS[cells], n, seed)))
-    return 0
+def _write(path: Path, seen: Showers) -> None:
+    cells = pa.FixedSizeListArray.from_arrays(pa.array(seen.cells.ravel()), seen.cells.shape[1])
+    table = pa.table({"showers": cells, "incident_energies": pa.array(seen.e_inc)})
+    parquet.write_table(table, path, row_group_size=256)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _timed(words: list[str], folder: Path) -> dict[str, Any]:
+    """Return seconds and the largest memory of a command that runs on one thread."""
+    once = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    began = time.monotonic()
+    with (folder / "said").open("w+", encoding="utf-8") as said:
+        process = subprocess.Popen(  # noqa: S603  ours
+            [sys.executable, "-m", "consumers", *words],
+            cwd=folder, env={**os.environ, **once}, stdout=said, stderr=said,
+        )  # fmt: skip
+        # Unlike `wait`, it tells what this one process took.
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise UserError(f"{words[0]}: {said.read().strip().splitlines()[-1]}")
+    return {
+        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+        "wall_s": round(time.monotonic() - began, 1),
+        "peak_mib": round(used.ru_maxrss / 1024),
+    }

@@ -196,11 +196,11 @@ def _big(shown: dict[str, Any]) -> Sheet:
         for one in sizes
     )  # fmt: skip
     return Sheet(
-        "Models of very many cells: CPU seconds / largest memory so far, MiB",
+        "Models of very many cells: CPU seconds / largest memory, MiB",
         ("cells", "of them unlit in a shower", "weights", *steps),
         rows,
-        f"{sizes[0]['showers']:,} showers drawn from a mean shape in 45 polar layers, flux of one "
-        "layer of 64 hidden units a block, one thread. *`calodqm bench big`: [big.json](big.json).*",
+        "Whole commands, each in a process of its own with all that it loads, on one thread: showers "
+        "drawn from a mean shape in polar layers, a flux of one layer of 64 hidden units a block. *`calodqm bench big`: [big.json](big.json).*",
     )
 
 
