@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from models.fitting.checkpoint import TrainingError
 from models.scoring import artefact
-from models.scoring.fitness import misfits
+from models.scoring.fitness import cut_short, misfits
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Unfit(TrainingError):  # noqa: N818  what the model is
     """A model that does not fit the showers that it would be certified with."""
 
-    def __init__(self, found: Sequence[Misfit]) -> None:
+    def __init__(self, found: Sequence[Misfit], why: str | None = None) -> None:
         kinds = ",".join(sorted({misfit.kind for misfit in found}))
-        told = "; ".join(map(str, found))
+        told = "; ".join([*map(str, found), *([] if why is None else [why])])
         super().__init__(f"not certified: {told}. To take it all the same: --despite {kinds}")
 
 
@@ -40,7 +40,7 @@ def accepted(made: Artefact, despite: Collection[str]) -> Artefact:
     """
     found = misfits(made)
     if not {misfit.kind for misfit in found} <= set(despite):
-        raise Unfit(found)
+        raise Unfit(found, cut_short(made.card))
     if not found:
         return made
     card = {**made.card, "despite": [str(misfit) for misfit in found]}

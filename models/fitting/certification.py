@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from models.fitting.checkpoint import TrainingError
-from models.fitting.training import whole
+from models.fitting.whole_numbers import whole
 from models.flows.outside import outside
 from models.scoring import artefact, condition_cells, measures, scores
 from models.scoring.condition_cells import inner_edges

@@ -27,12 +27,23 @@ class Reached(NamedTuple):
     epoch: int = 0
     best: float = math.inf
     since_best: int = 0
+    halfway: float = math.inf
+    """The best loss when half of the epochs were over."""
 
-    def after(self, loss: float, least_gain: float = 0.0) -> Reached:
-        """Return the place after one more epoch, with this held-out loss; see `Phase`."""
+    fell: tuple[float, ...] = ()
+    """What `models.fitting.training.Losses` says of the phases before."""
+
+    def after(self, loss: float, least_gain: float = 0.0, epochs: int = 1) -> Reached:
+        """Return the place after one more epoch of so many, with this held-out loss; see `Phase`."""
         better = loss < (self.best if least_gain == 0 else self.best * (1 - least_gain))
-        since = 0 if better else self.since_best + 1
-        return Reached(self.phase, self.epoch + 1, min(loss, self.best), since)
+        since, best = 0 if better else self.since_best + 1, min(loss, self.best)
+        halfway = best if self.epoch < max(1, epochs // 2) else self.halfway
+        return Reached(self.phase, self.epoch + 1, best, since, halfway, self.fell)
+
+    def beyond(self, epochs: int) -> Reached:
+        """Return the place after this phase, which had so many epochs."""
+        fell = self.halfway - self.best if self.epoch == epochs else 0.0
+        return Reached(self.phase + 1, fell=(*self.fell, fell))
 
 
 _STATE = ("exp_avg", "exp_avg_sq", "step")
@@ -50,7 +61,7 @@ def tensors(
     found |= {f"best.{name}": value for name, value in best.items()}
     for i, parameter in enumerate(parameters):
         found |= {f"adam.{i}.{key}": optimiser.state[parameter][key] for key in _STATE}
-    found["place"] = torch.tensor(place, dtype=torch.float64)
+    found["place"] = torch.tensor([*place[:-1], *place.fell], dtype=torch.float64)
     return found
 
 
@@ -80,8 +91,8 @@ def resume(path: Path | None, digest: bytes) -> tuple[Reached, dict[str, Tensor]
         raise TrainingError(
             f"{path}: of another training: its recipe, seed, showers or start are not these"
         )
-    phase, epoch, best, since = saved["place"].tolist()
-    return Reached(int(phase), int(epoch), best, int(since)), saved
+    phase, epoch, best, since, halfway, *fell = saved["place"].tolist()
+    return Reached(int(phase), int(epoch), best, int(since), halfway, tuple(fell)), saved
 
 
 def restore(

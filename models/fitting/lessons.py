@@ -14,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from models.fitting import checkpoint
 from models.fitting.checkpoint import TrainingError
-from models.fitting.training import Progress, is_whole, whole
+from models.fitting.progress import Progress
+from models.fitting.whole_numbers import is_whole, whole
 from models.scoring.classifier import NAME, Classifier, ClassifierConfig
 from models.showers.batch import concatenate
 from models.simulation import injection

@@ -13,8 +13,9 @@ from models.fitting import lessons, training
 from models.fitting.certification import CertificationOptions, certified
 from models.fitting.checkpoint import TrainingError
 from models.fitting.needs import Needs
-from models.fitting.training import Losses, Options, Session, whole
+from models.fitting.training import Options, Session
 from models.fitting.twins import twins
+from models.fitting.whole_numbers import whole
 from models.flows import standards
 from models.flows.caloflow import CaloFlow
 from models.flows.flux import Flux
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.fitting.lessons import ClassifierOptions
+    from models.fitting.progress import Losses
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow
     from models.showers.batch import Showers

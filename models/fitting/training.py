@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from numbers import Integral
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from models.fitting import checkpoint
 from models.fitting.checkpoint import Reached, TrainingError
+from models.fitting.progress import Losses, Progress
+from models.fitting.whole_numbers import whole
 from models.showers.pool import dither
 from models.showers.symmetries import Symmetry
 
@@ -31,18 +32,12 @@ if TYPE_CHECKING:
 HELD_OUT_MIN = 50
 """Fewer held-out showers than this cannot tell when to stop."""
 
+STEPS = 100
+"""Steps that an epoch has by default, as far as `BATCH` lets it: few showers are no reason to take
+few steps."""
 
-def whole(options: object, *names: str) -> None:
-    """Raise `TrainingError` unless the fields of these names are whole numbers."""
-    for name in names:
-        value = getattr(options, name)
-        if not is_whole(value):
-            raise TrainingError(f"{name} must be a whole number, not {value!r}")
-
-
-def is_whole(value: object) -> bool:
-    """Return whether a value is a whole number; 2.0 and true are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+BATCH = (32, 256)
+"""Showers of a step by default, at least and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,9 @@ class Options:
     patience: int = 8
     """Epochs without a better held-out loss before a phase ends."""
 
-    batch: int = 256
+    batch: int | None = None
+    """Showers of a step; by default as many as give an epoch `STEPS` steps, within `BATCH`."""
+
     learning_rate: float = 1e-3
     """At the start; it falls to zero on a cosine over `epochs`."""
 
@@ -70,8 +67,9 @@ class Options:
     odd_y: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        whole(self, "epochs", "patience", "batch", "seed")
-        if min(self.epochs, self.patience, self.batch) < 1 or self.seed < 0:
+        whole(self, "epochs", "patience", "seed", *([] if self.batch is None else ["batch"]))
+        batch = BATCH[0] if self.batch is None else self.batch
+        if min(self.epochs, self.patience, batch) < 1 or self.seed < 0:
             raise TrainingError("epochs, patience and batch must be >= 1 and the seed >= 0")
         if not (0 < self.learning_rate < 1 and 0 <= self.weight_decay < 1):
             raise TrainingError("learning_rate must lie in (0, 1) and weight_decay in [0, 1)")
@@ -85,31 +83,10 @@ class Options:
         """Return the mirrors that the set-up is symmetric under."""
         return Symmetry(self.flips, self.odd_x, self.odd_y)
 
-
-class Progress(NamedTuple):
-    """Where a fit is, after each epoch."""
-
-    phase: str
-    epoch: int
-    epochs: int
-    train: float
-    """Mean loss a shower."""
-
-    held_out: float
-    best: float
-    """Best held-out loss so far."""
-
-
-class Losses(NamedTuple):
-    """Mean losses of a trained phase."""
-
-    train: float
-    held_out: float
-    error: float
-    """Standard error of their difference."""
-
-    dimensions: int
-    """How many dimensions they are sums over."""
+    def steps(self, n: int) -> int:
+        """Return the steps of an epoch over n showers."""
+        least, most = BATCH
+        return max(1, n // (self.batch or min(max(n // STEPS, least), most)))
 
 
 CPU = torch.device("cpu")
@@ -158,17 +135,19 @@ def fit(
     trainer = _Trainer(flow, feature_map, geometry, train, options, session)
     rng = np.random.default_rng([options.seed, 1])
     check = trainer.batch(held_out, np.arange(held_out.n), rng)
-    start, saved = checkpoint.resume(session.checkpoint, trainer.digest)
+    place, saved = checkpoint.resume(session.checkpoint, trainer.digest)
     for number, phase in enumerate(flow.phases()):
-        if number < start.phase:
-            continue
-        place = start if number == start.phase and saved else Reached(number)
-        trainer.run(phase, place, saved, check)
-        saved = {}
+        if number >= place.phase:
+            place = place if saved else Reached(number, fell=place.fell)
+            place = trainer.run(phase, place, saved, check)
+            saved = {}
     rng = np.random.default_rng([options.seed, 7])
     index = rng.permutation(train.n)[: held_out.n]
     known = trainer.batch(train, index, rng)
-    return {phase.name: trainer.losses(phase, known, check) for phase in flow.phases()}
+    return {
+        phase.name: trainer.losses(phase, known, check, fell)
+        for phase, fell in zip(flow.phases(), place.fell, strict=True)
+    }
 
 
 class _Trainer:
@@ -218,8 +197,8 @@ class _Trainer:
         place: Reached,
         saved: dict[str, Tensor],
         check: Features,
-    ) -> None:
-        """Train one phase to its end."""
+    ) -> Reached:
+        """Train one phase to its end; return where the next one begins."""
         options = self.options
         parameters = list(phase.parameters)
         optimiser = torch.optim.AdamW(
@@ -243,7 +222,7 @@ class _Trainer:
                 )
             if loss < place.best:
                 best = checkpoint.copied(self.module)
-            place = place.after(loss, phase.least_gain)
+            place = place.after(loss, phase.least_gain, options.epochs)
             # What is told of is saved: who stops a training after a line loses nothing.
             if self.session.checkpoint is not None:
                 tensors = checkpoint.tensors(self.module, optimiser, parameters, best, place)
@@ -252,6 +231,7 @@ class _Trainer:
                 Progress(phase.name, place.epoch, options.epochs, mean, loss, place.best)
             )
         self.module.load_state_dict(best)
+        return place.beyond(options.epochs)
 
     def _epoch(
         self,
@@ -263,7 +243,7 @@ class _Trainer:
     ) -> float:
         options = self.options
         order = rng.permutation(self.train.n)
-        n_batches = max(1, len(order) // options.batch)
+        n_batches = options.steps(len(order))
         total = 0.0
         for b, index in enumerate(np.array_split(order, n_batches)):
             part = (epoch + b / n_batches) / options.epochs
@@ -283,11 +263,12 @@ class _Trainer:
             raise TrainingError(f"the loss of {phase.name} is not finite: lower the learning rate")
         return total / len(order)
 
-    def losses(self, phase: Phase, known: Features, check: Features) -> Losses:
+    def losses(self, phase: Phase, known: Features, check: Features, fell: float) -> Losses:
         """Return the losses of a phase on showers of the training and on others."""
         train, held_out = (self._each(phase, part) for part in (known, check))
         error = math.hypot(*(float(part.std()) / len(part) ** 0.5 for part in (train, held_out)))
-        return Losses(float(train.mean()), float(held_out.mean()), error, phase.dimensions)
+        means, epochs = (float(train.mean()), float(held_out.mean())), self.options.epochs
+        return Losses(*means, error, phase.dimensions, epochs, fell)
 
     def _loss(self, phase: Phase, features: Features) -> float:
         return float(self._each(phase, features).mean())

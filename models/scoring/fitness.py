@@ -33,6 +33,10 @@ GAP_MOST = 0.1
 SURELY = 5.0
 """Standard errors from which on such a gap is one."""
 
+FALLING = 0.01
+"""A held-out loss that fell by more than this in the latter half of its epochs, nats a dimension, would
+have fallen further."""
+
 WRONG = 1.6
 """Factor by which the exceedances of good showers may be off at some energy, at the level 0.1."""
 
@@ -74,6 +78,18 @@ def misfits(model: Described) -> tuple[Misfit, ...]:
         *_losses(model.card.get("losses", {})),
     ]
     return tuple(found)
+
+
+def cut_short(card: Mapping[str, Any]) -> str | None:
+    """Return that a model was trained too briefly, in a line; None if it was not, by its card."""
+    for phase, loss in card.get("losses", {}).items():
+        # What is no density is not measured in nats.
+        if loss["dimensions"] > 1 and loss.get("fell", 0) > FALLING * loss["dimensions"]:
+            return (
+                f"the held-out loss of the {phase} was still falling, by {loss['fell']:.3g} in the "
+                f"latter half of {loss['epochs']:.0f} epochs: give more of them, or smaller batches"
+            )
+    return None
 
 
 def _latents(reference: ReferenceTable) -> Iterator[Misfit]:

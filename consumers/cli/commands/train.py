@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.detector.geometry import Geometry
-    from models.fitting import training
+    from models.fitting.progress import Progress as Told
     from models.fitting.recipe import Recipe
     from models.fitting.training import Session
     from models.scoring.artefact import Artefact
@@ -171,14 +171,14 @@ def _check_numbers(recipe: Recipe, files: Files, args: argparse.Namespace) -> No
         raise UserError(str(error)) from None
 
 
-def _progress() -> tuple[Progress, Callable[[training.Progress], None]]:
+def _progress() -> tuple[Progress, Callable[[Told], None]]:
     """Return a bar, and what moves it; in a log file each epoch is a line."""
     console = Console(file=sys.stderr, width=None if sys.stderr.isatty() else 132)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
     bar = Progress(*columns, TimeElapsedColumn(), console=console)
     tasks: dict[str, TaskID] = {}
 
-    def progress(state: training.Progress) -> None:
+    def progress(state: Told) -> None:
         if state.phase not in tasks:
             tasks[state.phase] = bar.add_task(state.phase, total=state.epochs, loss="")
         loss = f"train {state.train:.4f}  held out {state.held_out:.4f}  best {state.best:.4f}"

@@ -178,6 +178,21 @@ def test_a_phase_that_creeps_ends_early():
     assert place.after(0.9996).since_best == 0
 
 
+def test_an_epoch_of_few_showers_has_about_as_many_steps_as_one_of_many():
+    assert Options().steps(2750) == 85  # 10, were they taken as many at a time
+    assert Options().steps(25_600) == 100
+    assert Options().steps(60) == 1
+    assert Options(batch=128).steps(2750) == 21
+
+
+def test_a_phase_tells_how_far_its_loss_fell_in_the_latter_half_of_its_epochs():
+    place = Reached(fell=(0.5,))
+    for loss in (9.0, 7.0, 4.0, 2.5):
+        place = place.after(loss, epochs=4)
+    assert place.beyond(4) == Reached(1, fell=(0.5, 4.5))
+    assert place.beyond(60).fell == (0.5, 0.0)  # patience ended it
+
+
 class OneWeight(torch.nn.Module):
     """A flow whose loss is finite where it is trained and not finite where it is checked."""
 
@@ -208,4 +223,6 @@ def test_the_card_has_the_losses_of_training_and_of_held_out_showers():
     assert set(losses) == {"autoencoder", "flow"}
     flow = losses["flow"]
     assert flow["dimensions"] == 504 + 2 + 4
+    assert flow["epochs"] >= 1
+    assert flow["fell"] >= 0
     assert abs(flow["held_out"] - flow["train"]) < 0.2 * flow["dimensions"]

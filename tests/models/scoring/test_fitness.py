@@ -76,6 +76,25 @@ def test_what_does_not_fit_is_said_and_not_certified(model, kind, says):
     assert "\n" not in str(caught.value)
 
 
+TOO_SHORT = {
+    "train": 4583.0, "held_out": 4580.0, "error": 9.0, "dimensions": 6532.0,
+    "epochs": 6.0, "fell": 125.4,
+}  # fmt: skip
+
+
+def test_a_model_that_was_trained_too_briefly_is_refused_with_what_to_give():
+    losses = {"autoencoder": {**TOO_SHORT, "dimensions": 1.0}, "flow": TOO_SHORT}
+    made = with_moments(wide)
+    short = replace(made, card={**made.card, "losses": losses})
+    fell = "flow was still falling, by 125 in the latter half of 6 epochs: give more of them"
+    with pytest.raises(Unfit, match=fell):
+        accepted(short, ())
+    level = {**losses, "flow": {**TOO_SHORT, "fell": 2.0}}
+    with pytest.raises(Unfit) as caught:
+        accepted(replace(made, card={**made.card, "losses": level}), ())
+    assert "falling" not in str(caught.value)
+
+
 def test_an_order_says_what_is_wrong_and_the_card_keeps_it(tmp_path):
     made = with_moments(wide)
     with pytest.raises(Unfit):
