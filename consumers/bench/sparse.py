@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from models.scoring.scored import Scored
     from models.showers.batch import Showers
 
-LESSONS = 12
+EPOCHS, LESSONS = 10, 12
 TAUGHT = "second photon 10 mm"
 """The fault that a classifier is taught, and asked about."""
 
@@ -92,7 +92,7 @@ def measure(wanted: SparseSet, seed: int) -> dict[str, Any]:
     showers = wanted.make(geometry, rng)
     began = time.process_time()
     made = prepare(
-        _recipe(wanted, seed),
+        _recipe(seed),
         clean(showers.learnt),
         geometry,
         Session(),
@@ -131,10 +131,10 @@ def measure(wanted: SparseSet, seed: int) -> dict[str, Any]:
     return {**told, "artefact": made.hash, "peak_mib": round(peak)}
 
 
-def _recipe(wanted: SparseSet, seed: int) -> Recipe:
+def _recipe(seed: int) -> Recipe:
     return Recipe(
         version="sparse",
-        options=Options(epochs=wanted.epochs, batch=wanted.batch, seed=seed, flips=("x", "y")),
+        options=Options(epochs=EPOCHS, seed=seed, flips=("x", "y")),
         condition_cells=5,
         draws=1,
         model={"hidden": (128,), "latents": 8, "coder_hidden": 48},

@@ -60,11 +60,6 @@ class SparseSet:
     rate: float = 400.0
     """Showers a second in the whole detector, of the hour of good data."""
 
-    batch: int = 256
-    """Showers a step of the training."""
-
-    epochs: int = 6
-
 
 def read_out(clean: Showers, geometry: Geometry, rng: np.random.Generator) -> Showers:
     """Return showers as the detector reads them."""
@@ -190,9 +185,9 @@ def sets() -> dict[str, SparseSet]:
         "Pb/LAr, noise": SparseSet(base, _geant4),
         "Pb/LAr, no noise": SparseSet(quiet(base), _geant4),
         **{f"Pb/LAr, {n}σ": SparseSet(_least(base, n), _geant4) for n in (2, 3, 5)},
-        "crystals, noise": SparseSet(crystals, _crystals, epochs=30),
-        "crystals, 3σ": SparseSet(_least(crystals, 3), _crystals, epochs=30),
-        "silicon, 6,480 cells": SparseSet(_silicon_tungsten(), _silicon, 4, 200.0, 32, 10),
+        "crystals, noise": SparseSet(crystals, _crystals),
+        "crystals, 3σ": SparseSet(_least(crystals, 3), _crystals),
+        "silicon, 6,480 cells": SparseSet(_silicon_tungsten(), _silicon, 4, 200.0),
     }
 
 

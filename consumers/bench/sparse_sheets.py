@@ -19,7 +19,7 @@ FAULTS = (
 )  # fmt: skip
 
 HEAD = """\
-Made by `calodqm bench sparse --out deploy/figures/sparse.json`, which adds units as long as it may; the same figures as [JSON](sparse.json). Each unit draws showers of its own from the clean Geant4 photons that ship (crystals and silicon: from the fast simulation), reads them out with noise or without, leaves out cells below so many standard deviations of the noise, and trains a small flux of 6,000 of them (128 hidden units, 6 epochs; crystals: 30; silicon: 10 of 3,000): less than the shipped models, the same for all. In brackets: 95 %, Clopper–Pearson."""
+Made by `calodqm bench sparse --out deploy/figures/sparse.json`, which adds units as long as it may; the same figures as [JSON](sparse.json). Each unit draws showers of its own from the clean Geant4 photons that ship (crystals and silicon: from the fast simulation), reads them out with noise or without, leaves out cells below so many standard deviations of the noise, and trains a small flux of 6,000 of them (128 hidden units, 10 epochs of 100 steps; silicon: of 3,000 and 84): less than the shipped models, the same for all. In brackets: 95 %, Clopper–Pearson."""
 
 
 def page(units: list[Unit]) -> str:

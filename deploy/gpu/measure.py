@@ -153,7 +153,8 @@ def resident(
     lit = examine.raw_scores.lit(showers.cells, np.full(n, 0.5)).to(where)
 
     def program(seen: Features) -> Tensor:
-        return examine.raw_scores(examine.evaluate(seen), lit)
+        draws = None if seen.sparse is None else seen.sparse.draws
+        return examine.raw_scores(examine.evaluate(seen), lit, draws)
 
     _forget_peak(where)
     told: dict[str, Any] = {

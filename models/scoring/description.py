@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.scoring.reference import ReferenceTable
 
-FORMAT = "calodqm.artefact/2"
-"""Of what is written: 2 may hold floors of cells that may be unlit, which 1 does not know."""
+FORMAT = "calodqm.artefact/3"
+"""Of what is written: 2 may hold floors of cells that may be unlit, which 1 does not know; since 3
+scores do not hang on what is drawn for such cells."""
 
-READ = ("calodqm.artefact/1", FORMAT)
+READ = ("calodqm.artefact/1", "calodqm.artefact/2", FORMAT)
 """Formats that are read."""
 
 FILES = (
@@ -166,6 +167,11 @@ def parse(contents: Mapping[str, bytes], digest: str) -> Description:
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
             raise ValueError(f"weights {name} are not all finite")
     feature_map = _feature_map(config["conditions"], part(weights, "features"), geometry)
+    if feature_map.sparse and config["format"] != FORMAT:
+        raise ValueError(
+            "it is of cells that may be unlit, whose scores meant something else when it was "
+            "certified: train it again"
+        )
     score_names = _names(config["scores"])
     table = _reference(config["reference"], load_tensors(contents["reference.safetensors"]))
     found = (table.n_scores, table.lit_rate.shape[-1], table.layer_mean.shape[-1])

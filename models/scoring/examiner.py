@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from models.detector.geometry import Geometry
     from models.flows.features import FeatureMap
-    from models.flows.interface import Flow
+    from models.flows.interface import Flow, Sparse
     from models.scoring.classifier import Classifier
     from models.showers.batch import Showers
 
@@ -190,7 +190,8 @@ class Examiner:
 
     def _raw(self, features: Features, output: FlowOutput, lit: Tensor) -> Tensor:
         """Return raw scores of showers, features and output on one device, shape (N, S)."""
-        raw = self.raw_scores(output, lit)
+        draws = None if features.sparse is None else features.sparse.draws
+        raw = self.raw_scores(output, lit, draws)
         if self.classifier is None:
             return raw
         with torch.inference_mode():
@@ -225,7 +226,8 @@ class Examiner:
         there = on_cpu.to(self.device)
         hidden = torch.from_numpy(mask.copy()).to(self.device)
         best, expected = self._expected(there, hidden)
-        raw = self._raw(there._replace(cells=best), expected, lit).cpu().numpy()
+        seen = there._replace(cells=best, sparse=_undrawn(there.sparse, hidden))
+        raw = self._raw(seen, expected, lit).cpu().numpy()
         n_masked = mask.sum(1)
         raw[:, self.score_names.index("typicality")] += n_masked
         raw[:, self.score_names.index("nll_cells")] += 0.5 * n_masked
@@ -256,6 +258,15 @@ class Examiner:
             share = n_cells / (n_cells - hidden.sum(1)).clamp(min=1)
             residuals = residuals.masked_fill(hidden, 0.0) * share.sqrt()[:, None]
         return best, FlowOutput(output.nll, latents, residuals)
+
+
+def _undrawn(sparse: Sparse | None, hidden: Tensor) -> Sparse | None:
+    """Return draws without those of hidden cells (N, V): what is not looked at is no surprise."""
+    if sparse is None:
+        return None
+    draws = sparse.draws.clone()
+    draws[:, -hidden.shape[1] :].masked_fill_(hidden, 1.0)
+    return sparse._replace(draws=draws)
 
 
 def _blinded(showers: Showers, guessed: NDArray[np.bool_]) -> Showers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from models.flows.normal_tails import Sheets, sides
 from models.flows.polynomials import DEGREE, basis, polynomials, values
 from models.scoring.scales import lit_threshold
 
@@ -29,6 +30,9 @@ TAIL_FROM = 6.0
 TWO_SIDED = ("typicality", "occupancy", "response")
 """Scores for which too little is as strange as too much."""
 
+
+HALFWAY = 1.6
+"""Of `unlit_square`: to 5 % of the square of the median latent, from a probability of 1/2 down."""
 
 WEIGHTS = {
     "nll_layers": 0.2,
@@ -102,6 +106,25 @@ def standard_chi2(chi2: Tensor, n: Tensor | int) -> Tensor:
     Wilson and Hilferty, PNAS 17 (1931) 684.
     """
     return ((chi2 / n).pow(1 / 3) - (1 - 2 / (9 * n))) / (2 / (9 * n)) ** 0.5
+
+
+def unlit_square(latents: Tensor, draws: Tensor) -> Tensor:
+    """Return what counts as the squares of the latents of unlit cells, of any shape.
+
+    Their latents are drawn, which sums of very many showers want: they stay normal. Of one shower,
+    hundreds of drawn ones would hide a strange one: what counts is how unlikely it was that the cell
+    is unlit, as if the middle of all possible draws had been drawn.
+
+    Parameters
+    ----------
+    latents
+        Normal quantiles of draws times the probability to be unlit.
+    draws
+        In (0, 1), of the same shape.
+    """
+    log_below = sides(latents.neg(), Sheets(latents)).log_above
+    surprise = draws.log().sub_(log_below).clamp_(min=0)
+    return surprise.square().mul_(2).div_(surprise.add_(HALFWAY))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,17 +239,22 @@ class RawScores:
         return torch.from_numpy(lit.astype(np.float32))
 
     @torch.inference_mode()
-    def __call__(self, output: FlowOutput, lit: Tensor) -> Tensor:
+    def __call__(self, output: FlowOutput, lit: Tensor, draws: Tensor | None = None) -> Tensor:
         """Return the raw scores of the flow in the order of `names`, shape (N, S), where it is.
 
         Parameters
         ----------
         lit
             Of `lit`, shape (N,), on any device.
+        draws
+            As of `models.flows.interface.Sparse` (N, H); None where cells are never unlit.
         """
         # Showers last: what is summed over cells is a plain sweep of memory.
         latents = output.latents.t()
         square = latents[: self.n_cells].square().contiguous()
+        if draws is not None:
+            own = draws.t()[-self.n_cells :]
+            square = torch.where(own < 1, unlit_square(latents[: self.n_cells], own), square)
         rows: list[Tensor] = [
             *output.nll.t(),
             square.sum(0),

@@ -1,5 +1,6 @@
 """Models of cells that are mostly zero: both families, from suppressed and from noise-free showers."""
 
+import json
 from dataclasses import replace
 from functools import cache
 
@@ -11,6 +12,7 @@ from models.fitting import generation
 from models.fitting.certification import examiner
 from models.fitting.recipe import Recipe, prepare
 from models.fitting.training import Options, Session
+from models.scoring import description
 from models.scoring.artefact import Artefact
 from models.scoring.fitness import misfits
 from models.scoring.measures import auc
@@ -107,6 +109,18 @@ def test_it_is_saved_and_loaded_as_it_is(kind, tmp_path):
     assert np.array_equal(
         again.scorer("cpu").score(good).scores, model.scorer("cpu").score(good).scores
     )
+
+
+def test_a_model_whose_scores_meant_something_else_is_refused(tmp_path):
+    model = made("flux", "suppressed")
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["format"] = "calodqm.artefact/2"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    contents, _ = description.read(tmp_path)
+    (tmp_path / "hash").write_text(description.digest_of(contents))
+    with pytest.raises(description.ArtefactError, match="train it again"):
+        Artefact.load(tmp_path)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from models.scoring.scores import (
     block_sums,
     names,
     standard_chi2,
+    unlit_square,
 )
 
 GEOMETRY = Geometry(
@@ -85,6 +86,32 @@ def test_chi2_of_any_number_of_cells_is_about_normal(n):
     assert float(deviate.std()) == pytest.approx(1, abs=0.06)
     share = float((deviate > 2.326).double().mean())
     assert 0.003 < share < 0.016
+
+
+def test_what_is_drawn_for_an_unlit_cell_changes_no_score():
+    z = torch.randn(1, V + 2, generator=torch.Generator().manual_seed(3))
+    score, unlit = RawScores(GEOMETRY), 0.3
+    found = []
+    for draw in (0.001, 0.5, 0.999):
+        draws = torch.ones(1, 1 + V)
+        draws[0, 5] = draw
+        z[0, 4] = torch.special.ndtri(torch.tensor(unlit * draw))
+        found.append(score(FlowOutput(torch.zeros(1, 1), z, None), torch.ones(1), draws))
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    assert torch.allclose(found[2], found[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("unlit", [0.5, 0.1, 1e-3, 1e-6])
+def test_an_unlit_cell_counts_as_the_middle_of_what_may_be_drawn(unlit):
+    draw = torch.tensor([0.7])
+    found = unlit_square(torch.special.ndtri(unlit * draw), draw)
+    middle = torch.special.ndtri(torch.tensor(unlit / 2)).square()
+    assert float(found) == pytest.approx(float(middle), rel=0.09)
+
+
+def test_a_cell_that_is_hardly_ever_lit_says_nothing_where_it_is_not():
+    draw = torch.rand(1000, generator=torch.Generator().manual_seed(3)).clamp(1e-6, 1 - 1e-6)
+    assert float(unlit_square(torch.special.ndtri(draw * (1 - 1e-4)), draw).max()) < 1e-4
 
 
 def test_one_strange_cell_is_seen_by_cell_and_tail():
