@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,15 +68,18 @@ class FluxConfig:
         """Return the dimensions of the flow: L - 1 layers, the latents, V residuals."""
         return self.n_layers - 1 + self.latents + self.n_cells
 
-    @property
+    @cached_property
     def hurdles(self) -> tuple[int, ...]:
         """Return the dimensions of the flow that may be unlit."""
         head = self.n_layers - 1
         return tuple(i if i < head else i + self.latents for i in self.sparse)
 
-    @property
+    @cached_property
     def order(self) -> tuple[int, ...]:
-        """Return the place of each dimension of the flow in its order."""
+        """Return the place of each dimension of the flow in its order.
+
+        It is asked for in loops over dimensions, of which there may be 40,000.
+        """
         head = self.n_layers - 1 + self.latents
         return (*range(head), *(head + g for g in self.group))
 

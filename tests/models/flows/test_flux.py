@@ -149,6 +149,12 @@ def test_config_rebuilds_the_model():
     assert torch.equal(again.log_prob(f), model.log_prob(f))
 
 
+def test_places_of_a_detector_of_very_many_cells_are_worked_out_once():
+    shape = FluxConfig(40_000, 3, 1, tuple(range(40_000)), 2, 2, (4,), tuple(range(2, 40_002)))
+    assert shape.order is shape.order  # asked for 120,000 times, each would be a tuple of 40,000
+    assert shape.hurdles is shape.hurdles
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 def test_a_configuration_knows_its_weights_before_they_are_made(layers):
     model = flux(layers=layers, hidden=(32, 16))
