@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.alarms.cases import CLEAR_AFTER_S, UPDATE_AGES_S, Cases, Change, due
 from monitor.alarms.channel_case import ChannelCase
-from monitor.alarms.channel_extents import ALIKE, ChannelExtents
+from monitor.alarms.channel_extents import ALIKE, SILENT, ChannelExtents
 from monitor.alarms.crossings import SAME_FAULT_S
 from monitor.quality.alarms import Severity, State
 from monitor.sequential.rates import Test
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 MOST_OPEN = 64
 """Open cases of channels: beyond, the fault is one of a region."""
+
+TRIED = 4
+"""Units a step that are asked whether they are a fault of their own."""
+
+SILENT_NATS = 5.0
+"""Evidence that a channel says nothing, from which on that is taken to be so."""
 
 
 class ChannelCasebook(Cases[ChannelCase]):
@@ -52,40 +58,97 @@ class ChannelCasebook(Cases[ChannelCase]):
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
 
     def take(self, at: ChannelMoment) -> list[Change[ChannelCase]]:
-        """Open the case that the evidence of a step makes, if it makes one, or fold it."""
-        unit = self._crossing(at)
-        if unit is None:
-            return []
-        fresh = self._case(unit, at)
-        same = next((c for c in self.open if self._same(c, fresh)), None)
-        return [self.enter(fresh, at.now) if same is None else self._fold(same, fresh, at)]
+        """Open the case that the evidence of a step makes, and fold one that has spread.
 
-    def _crossing(self, at: ChannelMoment) -> int | None:
-        """Return the unit that stands out most among those that cross and are not explained."""
+        One of each: what goes on crossing beside an open case must not keep others waiting.
+        """
+        crossing = self._crossing(at)
+        beside = self._beside(crossing, at)
+        pairs = list(zip(beside, crossing, strict=True))
+        spread = [(case, unit) for case, unit in pairs if case is not None]
+        first = [min(spread, key=lambda pair: pair[0].said)[1]] if spread else []
+        apart = [unit for case, unit in pairs if case is None]
+        changes: list[Change[ChannelCase]] = []
+        for unit in [*first, *apart[:TRIED]]:
+            fresh = self._case(unit, at)
+            same = next((c for c in self.open if self._same(c, fresh)), None)
+            if same is None:
+                return [*changes, self.enter(fresh, at.now)]
+            if all(change.case is not same for change in changes):
+                changes.append(self._fold(same, fresh, at))
+        return changes
+
+    def _crossing(self, at: ChannelMoment) -> dict[int, int]:
+        """Return the units that cross and are not explained, what stands out most first.
+
+        Of each with the channel that says most among those that are not explained.
+        """
         ratio = at.total / self._warn_at
         crossing = np.flatnonzero(ratio >= 1)
         if not len(crossing) or len(self.open) >= MOST_OPEN:
-            return None
-        claimed = self.claimed() | at.held | self._explained(at)
-        for unit in crossing[np.argsort(-ratio[crossing])].tolist():
+            return {}
+        odds = at.watch.odds()
+        claimed = self.claimed() | at.held
+        explained = self._explained(at, odds) & ~claimed
+        found = {}
+        for unit in crossing[np.argsort(-ratio[crossing], kind="stable")].tolist():
             members = at.watch.units.members(unit)
-            if not claimed[members].all():
-                return int(unit)
-        return None
+            beside = members[explained[members]]
+            left = members[~(claimed | explained)[members]]
+            # A group that those beside a fault make cross is no more than they are.
+            if len(left) and odds[left].sum() >= odds[beside].sum():
+                found[int(unit)] = int(left[np.argmax(odds[left])])
+        return found
 
-    def _explained(self, at: ChannelMoment) -> NDArray[np.bool_]:
-        """Return the channels beside an open case that show no more than its fault does, (C,)."""
+    def _beside(self, crossing: dict[int, int], at: ChannelMoment) -> list[ChannelCase | None]:
+        """Return the open case that each unit lies beside and crosses since, if there is one."""
+        if not crossing:
+            return []
+        near = [(case, self._blocks.near(case.channels)) for case in self.open]
+        onsets = at.watch.onsets(list(crossing)).tolist()
+        return [
+            next(
+                (c for c, here in near if here[best] and abs(c.onset - onset) <= SAME_FAULT_S), None
+            )
+            for best, onset in zip(crossing.values(), onsets, strict=True)
+        ]
+
+    def _explained(
+        self, at: ChannelMoment, odds: NDArray[np.float64], but: ChannelCase | None = None
+    ) -> NDArray[np.bool_]:
+        """Return the channels beside an open case that show no more than its fault does, (C,).
+
+        Showers beside channels that say nothing lack a part: all that they show is explained, but
+        that a channel says nothing either.
+
+        Parameters
+        ----------
+        but
+            A case that is not asked.
+        """
         out = np.zeros(self._n, bool)
-        odds = at.watch.odds()[: self._n]
+        silence = sum(at.watch.path(stream)[: self._n] for stream in SILENT)
+        odds = odds[: self._n]
         for case in self.open:
-            out |= self._blocks.near(case.channels) & (odds < ALIKE * case.odds)
+            if case is but:
+                continue
+            silent = float(np.mean(silence[case.channels])) >= SILENT_NATS
+            shown = (silence < SILENT_NATS) if silent else odds < ALIKE * case.odds
+            out |= self._blocks.near(case.channels) & shown
         return out
 
     def _extent(
-        self, unit: int, stream: int, onset: int, at: ChannelMoment, own: Sequence[int] = ()
+        self,
+        unit: int,
+        stream: int,
+        onset: int,
+        at: ChannelMoment,
+        case: ChannelCase | None = None,
+        own: Sequence[int] = (),
     ) -> Extent:
         """Return what to name of a fault; `own` are channels that its case claims already."""
-        free = ~(self.claimed() | at.held)
+        explained = self._explained(at, at.watch.odds(), case)
+        free = ~(self.claimed() | at.held | explained)
         free[list(own)] = True
         return self._extents.extent(unit, stream, onset, at, free)
 
@@ -136,9 +199,9 @@ class ChannelCasebook(Cases[ChannelCase]):
         stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
         first.unit, first.test, first.stream = stronger.unit, stronger.test, stronger.stream
         first.checked_path, first.checked_at = stronger.checked_path, at.now
-        first.place, first.level, first.channels = self._extent(
-            first.unit, first.stream, first.onset, at, joined
-        )
+        found = self._extent(first.unit, first.stream, first.onset, at, first, joined)
+        if set(found.channels) & set(joined):
+            first.place, first.level, first.channels = found
         first.odds, first.once_in = max(first.odds, fresh.odds), max(first.once_in, fresh.once_in)
         self.upgrade(first, fresh.severity)
         return self.say(first, State.UPDATED, at.now)
@@ -166,7 +229,7 @@ class ChannelCasebook(Cases[ChannelCase]):
         if at.now - case.raised > UPDATE_AGES_S[-1]:
             return
         own = case.channels
-        place, level, channels = self._extent(case.unit, case.stream, case.onset, at, own)
+        place, level, channels = self._extent(case.unit, case.stream, case.onset, at, case, own)
         case.place, case.level, case.channels = place, level, channels
 
     def _over(self, case: ChannelCase, at: ChannelMoment) -> bool:

@@ -84,7 +84,8 @@ class ChannelExtents:
         free
             Channels that no other fault claims, shape (C,).
         """
-        scores = at.watch.scores(onset)[: self._n]
+        every = at.watch.scores(onset)
+        scores = every[: self._n]
         each = np.where(free, scores.max(1), 0.0)
         among = at.watch.units.members(unit)
         best = int(among[np.argmax(each[among])])
@@ -94,8 +95,43 @@ class ChannelExtents:
         worth, extent = self._named(quiet, silent, silent, at)
         if worth < 2 * np.log(self._n):
             together = _of_free(scores[:, stream], free)
-            _, extent = self._named(best, each, together, at, alike=True)
+            worth, extent = self._named(best, each, together, at, alike=True)
+            extent = self._group(best, every, worth, extent, onset, at) or extent
         return extent
+
+    def _group(
+        self,
+        best: int,
+        scores: NDArray[np.float64],
+        worth: float,
+        named: Extent,
+        onset: int,
+        at: ChannelMoment,
+    ) -> Extent | None:
+        """Return the given group that says more than what is named otherwise, and without it too.
+
+        How far its constants are known counts against each channel by itself, but hardly against
+        their group: what is faint in all of them shows in their sum alone.
+
+        Parameters
+        ----------
+        scores
+            What every unit says in every stream, shape (U, F).
+        worth
+            What is named otherwise explains so much.
+        """
+        given = range(self._n, self._n + self.given)
+        units = [u for u in given if best in at.watch.units.members(u)]
+        unit = max(units, key=lambda u: float(scores[u].max()), default=-1)
+        if unit < 0 or scores[unit].max() - np.log(self.given) <= worth:
+            return None
+        without = named.channels if named.level is Level.CHANNEL else [best]
+        rest = float(at.watch.scores(onset, without)[unit].max())
+        if rest < max(OF_THE_REST_NATS, worth if named.level is Level.CHANNEL else 0.0):
+            return None
+        members = at.watch.units.members(unit)
+        order = members[np.argsort(-scores[members].max(1), kind="stable")]
+        return Extent(at.watch.units.names[unit - self._n], Level.GROUP, order.tolist())
 
     def _named(
         self,

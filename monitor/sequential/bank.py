@@ -96,6 +96,11 @@ class Bank:
         """Return the most likely onset at a place: that of the stream with the most to say."""
         return int(self.onset[place, self.leading(place)])
 
+    def best_onsets(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the most likely onset at each of some places."""
+        best = np.argmax(self.path[places] + np.log(self.weights), axis=1)
+        return self.onset[places, best].astype(np.int64)
+
     def leading(self, place: int) -> int:
         """Return the stream that explains a place best: its path is not capped."""
         return int(np.argmax(self.path[place] + np.log(self.weights)))

@@ -17,6 +17,8 @@ from monitor.windows.channel_table import ChannelTable
 from monitor.windows.lately import Lately
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from monitor.reference.channel_constants import ChannelConstants
@@ -177,6 +179,10 @@ class ChannelWatch:
         onset = int(self._bank.onset[unit, stream])
         return STREAMS[stream].test, stream, onset, self._bank.log_odds(unit)
 
+    def onsets(self, units: Sequence[int]) -> NDArray[np.int64]:
+        """Return the most likely onset at each of some units, data-seconds."""
+        return self._bank.best_onsets(np.array(units, np.int64))
+
     def path(self, stream: int) -> NDArray[np.float64]:
         """Return the log likelihood ratio of a stream since its onset, of each unit, (U,)."""
         return np.maximum(self._bank.path[:, stream].astype(np.float64), 0.0)
@@ -192,11 +198,17 @@ class ChannelWatch:
         reaching = [one for one in self.lately if one.start is not None and one.start >= early]
         return (reaching or self.lately[:1])[-1].table()
 
-    def scores(self, onset: int) -> NDArray[np.float64]:
-        """Return the log likelihood ratios of each unit's streams by what came since, (U, F)."""
-        found: NDArray[np.float32] = self.tests.log_e(
-            self.since(onset), ~self.ignored, capped=False
-        )
+    def scores(self, onset: int, without: Sequence[int] = ()) -> NDArray[np.float64]:
+        """Return the log likelihood ratios of each unit's streams by what came since, (U, F).
+
+        Parameters
+        ----------
+        without
+            Channels that are left out, of groups too.
+        """
+        seen = ~self.ignored
+        seen[list(without)] = False
+        found: NDArray[np.float32] = self.tests.log_e(self.since(onset), seen, capped=False)
         return found.astype(np.float64)
 
     def touches(self) -> NDArray[np.float64]:

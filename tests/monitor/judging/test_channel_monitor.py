@@ -139,6 +139,41 @@ def test_a_dead_card_is_named_though_those_beside_it_show_more(given: bool) -> N
 
 
 @pytest.mark.slow
+def test_a_fault_waits_for_no_other_whose_neighbours_go_on_crossing() -> None:
+    around = beside((37,), 24)
+
+    def change(touched) -> None:
+        dead(37)(touched)
+        touched.z[touched.at(*around) & (touched.ring < 2)] *= 4.0  # their showers lack a part
+        noisy(2.5, 362)(touched)
+
+    judge, stream = monitor(), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = change, (37,)
+    raised = [a for a in alarms(play(judge, stream, 90)) if a.state is State.RAISED]
+    assert {a.place for a in raised} == {CHANNELS.name(37), CHANNELS.name(362)}
+
+
+@pytest.mark.slow
+def test_what_shows_later_beside_what_says_nothing_is_the_same_fault() -> None:
+    name, members = list(CHANNELS.groups.items())[5]
+    gone = tuple(members.tolist())
+    around = beside(gone, 40)
+
+    def change(touched) -> None:
+        dead(*gone)(touched)
+        if stream._windows.second > onset + 60:
+            touched.z[touched.at(*around)] *= 6.0  # their showers lack a part
+
+    judge, stream = monitor(), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead, onset = change, gone, stream._windows.second
+    found = alarms(play(judge, stream, 240))
+    assert {a.place for a in found if a.state is not State.RAISED} == {name}
+    assert len({a.id for a in found}) == 1
+
+
+@pytest.mark.slow
 def test_what_fails_together_is_found_where_no_group_is_given() -> None:
     bare = replace(CHANNELS, groups={})
     reference = expectation(50_000, np.random.default_rng(99))

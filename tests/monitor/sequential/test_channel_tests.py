@@ -5,6 +5,8 @@ import pytest
 from channel_stream import Stream, barrel, dead, noisy, shifted, weak
 
 from models.detector.channels import Channels
+from monitor.alarms.channel_extents import ChannelExtents, ChannelMoment
+from monitor.detector.blocks import Blocks
 from monitor.reference.channel_constants import certified, learnt
 from monitor.sequential.budget import CHANNELS_SHARE, Allowance
 from monitor.sequential.channel_streams import STREAMS, WEIGHTS
@@ -144,6 +146,21 @@ def test_the_high_voltage_of_a_group_is_found_before_the_gain_of_a_channel() -> 
     after, unit = crossed_after(watch, Stream(CHANNELS), weak(-0.03, *members))
     assert unit == len(CHANNELS) + list(CHANNELS.groups).index(name)
     assert after < 20
+
+
+@pytest.mark.slow
+def test_the_high_voltage_of_a_group_is_named_though_little_is_known_of_each_channel() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 50)
+    name, members = next(iter(CHANNELS.groups.items()))
+    after, unit = crossed_after(watch, Stream(CHANNELS), weak(-0.03, *members))
+    blocks = Blocks(CHANNELS)
+    at = ChannelMoment(watch, watch.total(), after, after, np.zeros(len(CHANNELS), bool))
+    _, stream_of, onset, _ = watch.leading(unit)
+    extent = ChannelExtents(blocks, len(CHANNELS.groups)).extent(
+        unit, stream_of, onset, at, np.ones(len(CHANNELS), bool)
+    )
+    assert (extent.place, set(extent.channels)) == (name, set(members.tolist()))
 
 
 @pytest.mark.slow
