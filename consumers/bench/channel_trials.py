@@ -46,7 +46,7 @@ class Lengths(NamedTuple):
 
 LENGTHS = {
     1_000.0: Lengths(2 * HOUR, 4 * HOUR, 0),
-    10_000.0: Lengths(1000, 1200, 120),
+    10_000.0: Lengths(3400, 2400, 120),
 }
 """By the rate of the whole barrel, Hz."""
 
