@@ -31,7 +31,7 @@ most. The latent of its own is what it has beside the others, and hardly moves."
 STREAMS = (
     *(Stream(Test.LATENT_MEAN, s, x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
     *(Stream(Test.LATENT_MEAN, s, -x) for s in (CORE, INNER) for x in (0.06, 0.2, 0.5)),
-    *(Stream(Test.LATENT_MEAN, LAYER, x) for x in (0.06, 0.15, 0.4, -0.06, -0.15, -0.4)),
+    *(Stream(Test.LATENT_MEAN, LAYER, x) for x in (0.15, 0.4, 0.7, -0.15, -0.4, -0.7)),
     Stream(Test.LATENT_SPREAD, INNER, 0.1),
     Stream(Test.LATENT_SPREAD, ALL, 0.04),
     Stream(Test.LATENT_SPREAD, ALL, 0.1),

@@ -1,10 +1,7 @@
-r"""Channel tests: on latents, occupancy (dead, hot), rate and energy of single channels and groups.
+"""Channel tests: on latents, occupancy (dead, hot), rate and energy of single channels and groups.
 
-A channel has few showers in a step, often one, so that nothing may lean on the normal law. What is
-summed is bounded, and its mean and variance are bounded by the references: for :math:`X \le b` with
-variance at most v, :math:`E\,e^{\lambda(X - EX)} \le \exp(v (e^{\lambda b} - 1 - \lambda b) / b^2)`
-(Bennett, J. Am. Stat. Assoc. 57 (1962) 33, equation (8b) and what precedes it), from one shower on.
-Sums of several showers and of the channels of a group multiply such factors.
+A channel has few showers in a step, often one, so that nothing may lean on the normal law: every bet
+is bounded by the moments of what it bets on; see `monitor.sequential.moment_bounds`.
 """
 
 from __future__ import annotations
@@ -18,6 +15,12 @@ from scipy.special import ndtri
 
 from monitor.sequential.cells import INFLATION, STEP_CAP
 from monitor.sequential.channel_streams import CORE, LAYER, SCOPES, STREAMS, streams_of
+from monitor.sequential.moment_bounds import (
+    LATENT_MOMENTS,
+    LAYER_MOMENTS,
+    SQUARE_MOMENTS,
+    log_mean,
+)
 from monitor.sequential.rates import Test
 from monitor.windows.channel_sums import CHANNEL_Z_CLIP, LAYER_CLIP, N_RINGS
 
@@ -56,6 +59,12 @@ class _Bounded:
     seen: NDArray[np.float64]
     upper: NDArray[np.float64]
     lower: NDArray[np.float64]
+
+    @property
+    def level(self) -> NDArray[np.float64]:
+        """Return the upper bound for one shower, and 1 at least."""
+        each: NDArray[np.float64] = np.maximum(self.upper / np.maximum(self.n, 1), 1.0)
+        return each
 
 
 @dataclass(frozen=True)
@@ -181,13 +190,16 @@ class ChannelTests:
         )  # fmt: skip
         variance = squares.upper * self._widened
         reach = CHANNEL_Z_CLIP + floors.channel_unknown
+        third, fourth = LATENT_MOMENTS
         for i, stream in streams_of(Test.LATENT_MEAN):
             s, slope = stream.scope, abs(stream.size)
             if s == LAYER:
                 continue
             up, down = sums.seen - sums.upper, sums.lower - sums.seen
             excess = (up if stream.size > 0 else down)[:, s]
-            out[:, i] = slope * excess - variance[:, s] * bennett(slope, reach)
+            wide = squares.level[:, s]
+            more = log_mean(slope, reach, third * np.sqrt(wide), fourth * wide)
+            out[:, i] = slope * excess - variance[:, s] * more
 
     def _layers(
         self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
@@ -206,17 +218,20 @@ class ChannelTests:
             if stream.scope == LAYER:
                 slope = abs(stream.size)
                 excess = up if stream.size > 0 else down
-                out[:, i] = slope * excess - variance * bennett(slope, reach)
+                out[:, i] = slope * excess - variance * log_mean(slope, reach, *LAYER_MOMENTS)
 
     def _spreads(self, squares: _Bounded, out: NDArray[np.float32]) -> None:
         by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])
-        level = np.maximum(squares.upper / np.maximum(squares.n, 1), 1.0)
+        level = squares.level
+        third, fourth = SQUARE_MOMENTS
         for i, stream in streams_of(Test.LATENT_SPREAD):
             s, slope = stream.scope, abs(stream.size)
             variance = by_scope[s] * np.square(level[:, s]) * squares.n[:, s] * self._widened[:, 0]
             if stream.size > 0:
                 excess = squares.seen - squares.upper
-                penalty = variance * bennett(slope, CHANNEL_Z_CLIP**2)
+                wide = level[:, s]
+                more = log_mean(slope, CHANNEL_Z_CLIP**2, third * wide, fourth * wide**2)
+                penalty = variance * more
             else:  # a square is never below 0: its second moment bounds how far it falls short
                 excess = squares.lower - squares.seen
                 moment = variance + np.square(level[:, s]) * squares.n[:, s]
@@ -281,15 +296,3 @@ class ChannelTests:
         for i, stream in streams_of(Test.ENERGY):
             slope = abs(stream.size)
             out[:, i] = slope * (lower - seen) - slope**2 / 2 * moment * self._widened[:, 0]
-
-
-def bennett(slope: float, reach: float) -> float:
-    """Return the log of the mean of exp(slope X) per variance, for X of mean 0 below `reach`.
-
-    Examples
-    --------
-    >>> round(bennett(0.1, 1e-9) / 0.005, 3), round(bennett(0.1, 6.0) / 0.005, 3)
-    (1.0, 1.233)
-    """
-    x = slope * reach
-    return slope**2 / 2 if x < 1e-6 else float((np.exp(x) - 1 - x) / reach**2)

@@ -10,7 +10,7 @@ from monitor.detector.blocks import Blocks
 from monitor.reference.channel_constants import certified, learnt
 from monitor.sequential.budget import CHANNELS_SHARE, Allowance
 from monitor.sequential.channel_streams import STREAMS, WEIGHTS
-from monitor.sequential.channel_tests import ChannelTests, bennett
+from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import ChannelWatch
 from monitor.sequential.rates import Floors, Test
@@ -58,16 +58,6 @@ def test_the_thresholds_share_one_budget() -> None:
     units = ChannelUnits(len(CHANNELS), CHANNELS.groups)
     false_pages_a_day = (86_400 / Allowance().channels_at(units)).sum()
     assert false_pages_a_day == pytest.approx(CHANNELS_SHARE / 30)
-
-
-@pytest.mark.parametrize("slope", [0.06, 0.2, 0.5])
-def test_the_bound_on_the_mean_of_a_bet_holds_for_the_worst_law(slope: float) -> None:
-    # The law for which Bennett's bound is reached: rarely 6, else a little below 0.
-    rare = 1 / 37.0
-    low = -6 * rare / (1 - rare)
-    mean = rare * np.exp(slope * 6) + (1 - rare) * np.exp(slope * low)
-    variance = rare * 36 + (1 - rare) * low**2
-    assert np.log(mean) <= variance * bennett(slope, 6.0) + 1e-12
 
 
 @pytest.mark.slow
@@ -120,7 +110,7 @@ def test_a_small_shift_is_found_once_the_channel_is_known(by: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("by", "limit"), [(0.1, 60), (-0.1, 60), (-0.05, 150), (0.03, 600)])
+@pytest.mark.parametrize(("by", "limit"), [(0.1, 30), (-0.1, 30), (-0.05, 75), (0.03, 450)])
 def test_a_gain_that_has_moved_is_found_by_the_energy_around_its_channel(
     by: float, limit: int
 ) -> None:
