@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.alarms.cases import CLEAR_AFTER_S, UPDATE_AGES_S, Cases, Change, due
 from monitor.alarms.channel_case import ChannelCase
-from monitor.alarms.channel_extents import ALIKE, SILENT, ChannelExtents
+from monitor.alarms.channel_extents import ALIKE, SILENT_NATS, ChannelExtents, silence
 from monitor.alarms.crossings import SAME_FAULT_S
 from monitor.quality.alarms import Severity, State
 from monitor.sequential.rates import Test
@@ -26,9 +26,6 @@ MOST_OPEN = 64
 
 TRIED = 4
 """Units a step that are asked whether they are a fault of their own."""
-
-SILENT_NATS = 5.0
-"""Evidence that a channel says nothing, from which on that is taken to be so."""
 
 
 class ChannelCasebook(Cases[ChannelCase]):
@@ -127,13 +124,12 @@ class ChannelCasebook(Cases[ChannelCase]):
             A case that is not asked.
         """
         out = np.zeros(self._n, bool)
-        silence = sum(at.watch.path(stream)[: self._n] for stream in SILENT)
-        odds = odds[: self._n]
+        said, odds = silence(at.watch), odds[: self._n]
         for case in self.open:
             if case is but:
                 continue
-            silent = float(np.mean(silence[case.channels])) >= SILENT_NATS
-            shown = (silence < SILENT_NATS) if silent else odds < ALIKE * case.odds
+            silent = float(np.mean(said[case.channels])) >= SILENT_NATS
+            shown = (said < SILENT_NATS) if silent else odds < ALIKE * case.odds
             out |= self._blocks.near(case.channels) & shown
         return out
 

@@ -34,6 +34,15 @@ SILENT = [
 ]
 """Streams of channels that say nothing at all: never lit, or never the centre of a shower."""
 
+SILENT_NATS = 5.0
+"""Evidence that a channel says nothing, from which on that is taken to be so."""
+
+
+def silence(watch: ChannelWatch) -> NDArray[np.float64]:
+    """Return the evidence that each channel says nothing at all, nats, shape (C,)."""
+    paths = [watch.path(stream)[: watch.units.n_channels] for stream in SILENT]
+    return np.sum(paths, axis=0, dtype=np.float64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelMoment:

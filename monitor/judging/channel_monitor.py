@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monitor.alarms.channel_casebook import ChannelCasebook
-from monitor.alarms.channel_extents import ChannelMoment
+from monitor.alarms.channel_extents import SILENT_NATS, ChannelMoment, silence
 from monitor.alarms.channel_reports import ChannelReporter
 from monitor.detector.blocks import Blocks
 from monitor.judging.channel_masks import ChannelMasks
@@ -131,12 +131,14 @@ class ChannelMonitor:
         return changes
 
     def _decide(self, held: NDArray[np.bool_]) -> list[Change[ChannelCase]]:
+        # What has changed everywhere explains much, but not that a channel says nothing at all.
+        explained = self._of_regions(held) & (silence(self.watch) < SILENT_NATS)
         at = ChannelMoment(
             watch=self.watch,
             total=self.watch.total(),
             now=self._clock.now,
             watched=self._clock.run_watched,
-            held=self._of_regions(held),
+            held=explained,
         )
         changes = self.cases.take(at)
         if changes:

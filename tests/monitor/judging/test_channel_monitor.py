@@ -174,6 +174,21 @@ def test_what_shows_later_beside_what_says_nothing_is_the_same_fault() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("change", "told"), [(dead(137), True), (noisy(3.0, 137), False)])
+def test_what_has_changed_everywhere_explains_no_channel_that_says_nothing(
+    change: Change, told: bool
+) -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = change, (137,)
+    none, said = np.zeros(4, bool), []
+    for second in range(START + 60, START + 120):
+        sums = stream.next().channels
+        said += judge.channels.step(second, sums, new=True, held=~none, distrusted=none)
+    assert [c.case.channels for c in said if c.state is State.RAISED] == [[137]] * told
+
+
+@pytest.mark.slow
 def test_what_fails_together_is_found_where_no_group_is_given() -> None:
     bare = replace(CHANNELS, groups={})
     reference = expectation(50_000, np.random.default_rng(99))
