@@ -41,7 +41,8 @@ SILENT_NATS = 5.0
 def silence(watch: ChannelWatch) -> NDArray[np.float64]:
     """Return the evidence that each channel says nothing at all, nats, shape (C,)."""
     paths = [watch.path(stream)[: watch.units.n_channels] for stream in SILENT]
-    return np.sum(paths, axis=0, dtype=np.float64)
+    said: NDArray[np.float64] = np.sum(paths, axis=0, dtype=np.float64)
+    return said
 
 
 @dataclass(frozen=True, slots=True, eq=False)

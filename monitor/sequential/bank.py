@@ -99,7 +99,8 @@ class Bank:
     def best_onsets(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the most likely onset at each of some places."""
         best = np.argmax(self.path[places] + np.log(self.weights), axis=1)
-        return self.onset[places, best].astype(np.int64)
+        onsets: NDArray[np.int64] = self.onset[places, best].astype(np.int64)
+        return onsets
 
     def leading(self, place: int) -> int:
         """Return the stream that explains a place best: its path is not capped."""
