@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from models.scoring.classifier import Classifier
     from models.showers.batch import Showers
 
-SCORED_AT_ONCE = {"cpu": 256, "cuda": 4096}
-"""Showers evaluated at a time: on a CPU, what they need stays in the cache of a core; a card is kept
-busy by that many."""
+SCORED_AT_ONCE = {"cpu": 512, "cuda": 4096}
+"""Showers evaluated at a time. On a CPU, with fewer the calls cost more than the work, with more what
+they need falls out of the caches; a card is kept busy by that many."""
 
 ROWS = {"cpu": 32, "cuda": 4096}
 """Chunks are filled up to whole multiples of this: with odd rows at the end, some library functions
