@@ -89,14 +89,19 @@ def block_sums(grid: Tensor, height: int, width: int, *, closes: bool = False) -
     rows, columns = grid.shape[:2]
     height, width = min(height, rows), min(width, columns)
     if closes and height < rows:
-        rows += height - 1
         grid = torch.cat([grid, grid[: height - 1]])
-    down = grid[: rows - height + 1]
-    for shift in range(1, height):
-        down = down + grid[shift : shift + rows - height + 1]
-    sums = down[:, : columns - width + 1]
-    for shift in range(1, width):
-        sums = sums + down[:, shift : shift + columns - width + 1]
+    return _added(_added(grid, height, 0), width, 1)
+
+
+def _added(grid: Tensor, n: int, dim: int) -> Tensor:
+    """Return the sums of every n neighbours along a dimension, one after the other."""
+    if n == 1:
+        return grid
+    left = grid.shape[dim] - n + 1
+    first, *others = (grid.narrow(dim, shift, left) for shift in range(n))
+    sums = first + others[0]
+    for other in others[1:]:
+        sums.add_(other)  # new memory for each would cost more than the sum
     return sums
 
 

@@ -133,11 +133,15 @@ def _combine(a: Window, b: Window, sign: int) -> Window:
 def _combine_sparse(
     bins: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    unique, where = np.unique(bins, return_inverse=True)
-    total = np.zeros(len(unique), np.int64)
-    np.add.at(total, where, counts)
+    if not len(bins):
+        return bins, counts
+    # Of two sorted runs, which a stable sort merges in one sweep.
+    order = np.argsort(bins, kind="stable")
+    ordered = bins[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    total = np.add.reduceat(counts[order], first)
     kept = total != 0
-    return unique[kept], total[kept]
+    return ordered[first][kept], total[kept]
 
 
 def merge(windows: Iterable[Window]) -> Window:
