@@ -99,8 +99,14 @@ def _zeros(n: int, like: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _add(total: Rows, at: NDArray[np.int64], counts: Rows) -> None:
+    """Add counts to some rows of a total, given ascending: where it is all, without picking them."""
+    whole = len(at) == len(total.unscored)
     for f in fields(Rows):
-        getattr(total, f.name)[at] += getattr(counts, f.name)
+        into = getattr(total, f.name)
+        if whole:
+            into += getattr(counts, f.name)
+        else:
+            into[at] += getattr(counts, f.name)
 
 
 def together(kept: Iterable[KeptRows], nothing: Rows) -> Rows:
@@ -119,7 +125,11 @@ def rows_of(window: Window, places: Places) -> Rows:
     known = (where < len(ids)) & (ids[np.minimum(where, len(ids) - 1)] == window.regions)
     rows = order[where[known]]
 
+    whole = np.array_equal(rows, np.arange(places.n_regions)) and bool(known.all())
+
     def spread(array: NDArray[np.int64]) -> NDArray[np.int64]:
+        if whole:
+            return array.astype(np.int64)
         full = np.zeros((places.n_regions, *array.shape[1:]), np.int64)
         full[rows] = array[known]
         return full
