@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
-import requests
-from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.app import children, detector_files
-from consumers.app.embedded import EmbeddedBroker, free_port
+from consumers.app.embedded import EmbeddedBroker
+from consumers.bench.measured_service import JUDGED, STAGES, MeasuredService
 from consumers.cli.stream import Beam, Stream
 from consumers.kafka.admin import ensure_topics
 from consumers.kafka.sink import KafkaSink
@@ -32,14 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import psutil
+
     from consumers.app.settings import Settings
     from consumers.cli.stream import Sent
     from models.scoring.artefact import Artefact
 
 PLAIN_TOPIC = "calo.plain.v1"
-STAGES = ("decode", "score", "tally", "publish")
 WARM_SHOWERS = 16_384
-JUDGED = "calodqm_showers_judged_total"
 
 
 @dataclass(frozen=True)
@@ -81,15 +78,17 @@ def measure(
         given = settings.model_copy(update={"bootstrap": broker.bootstrap})
         connection = given.connection()
         ensure_topics(connection, partitions=settings.partitions)
-        services = [_Service.start(given, "run" if i == 0 else "score") for i in range(workers)]
+        services = [
+            MeasuredService.start(given, "run" if i == 0 else "score") for i in range(workers)
+        ]
         sink = KafkaSink(connection)
         try:
             records = make_records(given, source, showers + WARM_SHOWERS, rate_hz)
             share = settings.partitions // workers
             for service in services:
-                service.wait(lambda seen: seen.get("assigned", 0) >= share, 120, "its partitions")
+                service.wait(lambda seen: seen["assigned"] < share, 120, "its partitions")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
-            services[0].wait(lambda seen: seen.get(JUDGED, 0) >= warm.showers, 120, "the start")
+            services[0].wait(lambda seen: seen[JUDGED] < warm.showers, 120, "the start")
             return _timed(sink, records, warm.records, services, rate_hz)
         finally:
             sink.close()
@@ -143,7 +142,11 @@ def _send(sink: KafkaSink, records: list[Sent], begin: int, showers: int, rate_h
 
 
 def _timed(
-    sink: KafkaSink, records: list[Sent], begin: int, services: list[_Service], rate_hz: float
+    sink: KafkaSink,
+    records: list[Sent],
+    begin: int,
+    services: list[MeasuredService],
+    rate_hz: float,
 ) -> Ingest:
     first = services[0]
     before, cpu = first.read(), sum(service.cpu_s() for service in services)
@@ -155,7 +158,12 @@ def _timed(
         began = time.monotonic()
         part = _send(sink, records, begin, 10**9, rate_hz)
         wanted = before[JUDGED] + part.showers
-        first.wait(lambda seen: seen[JUDGED] >= wanted, 600, "the end")
+
+        def left_s(seen: dict[str, float]) -> float:
+            done = max(seen[JUDGED] - before[JUDGED], 1.0)
+            return (wanted - seen[JUDGED]) * (time.monotonic() - began) / done
+
+        first.wait(left_s, 600, "the end")
         seconds = time.monotonic() - began
     finally:
         done.set()
@@ -230,67 +238,6 @@ def as_json(ingest: Ingest) -> dict[str, Any]:
     fields["rss_max_mib"] = round(max(memory), 1)
     fields["rss_drift_mib"] = round(half[-1] - half[0], 1)
     return fields
-
-
-@dataclass(frozen=True)
-class _Service:
-    """A process of the service, and what it exports."""
-
-    child: subprocess.Popen[bytes]
-    url: str
-
-    @classmethod
-    def start(cls, settings: Settings, command: str) -> _Service:
-        """Start `calodqm run` or `calodqm score`."""
-        port = free_port()
-        words = children.calodqm(
-            command,
-            *("--bootstrap", settings.bootstrap, "--http-port", str(port)),
-            *("--artefact", str(settings.artefact), "--threads", str(settings.threads)),
-        )
-        child = children.start(words, output=subprocess.DEVNULL)
-        return cls(child, f"http://127.0.0.1:{port}/metrics")
-
-    def process(self) -> psutil.Process:
-        """Return the process."""
-        return psutil.Process(self.child.pid)
-
-    def cpu_s(self) -> float:
-        """Return the CPU time used so far, s."""
-        times = self.process().cpu_times()
-        return float(times.user + times.system)
-
-    def read(self) -> dict[str, float]:
-        """Return the showers judged and scored, the partitions, and the time of the stages."""
-        text = requests.get(self.url, timeout=10).text
-        found: dict[str, float] = dict.fromkeys(("scored", "assigned", JUDGED, *STAGES), 0.0)
-        names = {
-            "calodqm_showers_scored_total": "scored",
-            "calodqm_assigned_partitions": "assigned",
-            JUDGED: JUDGED,
-        }
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                name = names.get(sample.name, "")
-                if sample.name == "calodqm_stage_seconds_sum":
-                    name = sample.labels["stage"]
-                if name:
-                    found[name] = found.get(name, 0.0) + sample.value
-        return found
-
-    def wait(
-        self, condition: Callable[[dict[str, float]], bool], seconds: float, what: str
-    ) -> None:
-        """Wait until what is exported meets a condition."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                if condition(self.read()):
-                    return
-            except requests.RequestException:
-                pass  # not up yet
-            time.sleep(0.1)
-        raise UserError(f"the service did not come to {what} in {seconds:.0f} s")
 
 
 def _sample(process: psutil.Process, memory: list[float], done: threading.Event) -> None:
