@@ -20,6 +20,7 @@ from consumers.bench import (
     ingest,
     matrix,
     papers,
+    parts,
     rival_scorers,
     scale,
     sparse,
@@ -51,6 +52,7 @@ PARTS: dict[str, tuple[ModuleType, str]] = {
         "power, calibration and false pages where most cells are zero, in units that add up",
     ),
     "rivals": (rival_scorers, "what others score showers with: how fast, and what it sees"),
+    "parts": (parts, "the scorer beside its own products, tally and judge, one thread"),
     "scale": (scale, "1 to N workers over partitions, and what larger rates need"),
     "big": (big, "time and memory of models of 6,480 and 40,500 cells"),
 }
@@ -72,9 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     environment.add_arguments(parser, "artefact", "threads", "partitions")
-    parts = parser.add_subparsers(dest="part", metavar=f"[{', '.join(PARTS)}]")
+    others = parser.add_subparsers(dest="part", metavar=f"[{', '.join(PARTS)}]")
     for name, (part, text) in PARTS.items():
-        part.add_arguments(parts.add_parser(name, help=text, description=text))
+        part.add_arguments(others.add_parser(name, help=text, description=text))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ def page(folder: Path) -> str:
     parts += [_classifier(told("classifier")).markdown(), ""]
     parts += [_rivals(told("rivals")).markdown(), ""]
     parts += [*(sheet.markdown() + "\n" for sheet in _scale(told("scale")))]
+    parts += [_parts(told("parts")).markdown(), ""]
     parts += [_big(told("big")).markdown(), ""]
     parts += [_rules(told("rules")).markdown(), ""]
     return "\n".join(parts)
@@ -180,6 +181,28 @@ def _scale(shown: dict[str, Any]) -> tuple[Sheet, Sheet]:
             "card was there to say. A judge is one process: 1,024 regions are the most it was run "
             f"with. {source}",
         ),
+    )
+
+
+def _parts(shown: dict[str, Any]) -> Sheet:
+    us = shown["us"]
+    judged = f"judge, {shown['judged_regions']} regions, {shown['judged_hz']:,} showers/s"
+    rows = (
+        ("matrix products of the scorer alone", f"{us['products']:.1f} µs a shower"),
+        (
+            "scorer",
+            f"{us['scorer']:.1f} µs a shower, {shown['scorer_over_products']:.2f} times these",
+        ),
+        *((f"tally, {n:,} regions", f"{us[f'tally_{n}']:.1f} µs a shower") for n in (16, 4096)),
+        (judged, f"{shown['judge_ms']:.1f} ms a data-second"),
+    )
+    return Sheet(
+        "What the parts cost, CPU time of one thread",
+        ("part", "cost"),
+        rows,
+        f"{shown['showers']:,} showers at once; the judge is itself tested. Medians of five, turn and "
+        f"turn about, the judge's a mean; load {shown['load']} before. *`calodqm bench parts`: "
+        "[parts.json](parts.json).*",
     )
 
 
