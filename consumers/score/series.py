@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,14 +53,14 @@ class Counted:
         for partition in np.unique(columns["partition"]).tolist():
             seen = self.seen(stretches[partition])
             ours = columns["partition"] == partition
-            rows = np.flatnonzero(ours & ~masked)
             seen.skip(columns["region"][ours & masked], "masked")
             seen.add(
-                scored.rows(rows),
-                columns["region"][rows],
+                scored,
+                columns["region"],
                 lineup.primary.expected_rate,
-                lambda i, rows=rows: _where(columns, int(rows[i])),  # type: ignore[misc]
+                partial(_where, columns),
                 at,
+                np.flatnonzero(ours & ~masked),
             )
 
     def safe(self, stretch: PendingRange) -> None:

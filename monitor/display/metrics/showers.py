@@ -70,8 +70,9 @@ class ShowerCounts:
         expected_rate: NDArray[np.float64],
         where: Callable[[int], Mapping[str, str]],
         at: float,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
-        """Count a batch of N scored showers.
+        """Count a batch of N scored showers, or some of them.
 
         Parameters
         ----------
@@ -83,10 +84,14 @@ class ShowerCounts:
             Labels of a shower's exemplar (event, record), given its index in the batch.
         at
             Wall clock, s since 1970 UTC.
+        rows
+            Which of the showers; all if not given.
         """
-        all_rows = self._rows(region)
-        index = np.flatnonzero(scored.valid)
-        row, p = all_rows[index], scored.p_combined[index]
+        rows = np.arange(scored.n) if rows is None else rows
+        all_rows = self._rows(region[rows])
+        valid, unknown = scored.valid[rows], scored.unknown[rows]
+        row, index = all_rows[valid], rows[valid]
+        p = scored.p_combined[index]
         n_rows, n_bins = self.counts.shape
         score = -np.log10(p)
         place = row * n_bins + np.searchsorted(SCORE_EDGES, score, side="left")  # le is inclusive
@@ -96,9 +101,8 @@ class ShowerCounts:
         anomalous = [np.bincount(row[p <= alpha], minlength=n_rows) for alpha in LEVELS]
         worst = _worst(place, score, score >= -np.log10(LEVELS[1]))
         self.scored += np.bincount(row, minlength=n_rows)
-        known = ~scored.valid & ~scored.unknown
-        self.unscored += np.bincount(all_rows[known], minlength=n_rows)
-        self.unknown += np.bincount(all_rows[scored.unknown], minlength=n_rows)
+        self.unscored += np.bincount(all_rows[~valid & ~unknown], minlength=n_rows)
+        self.unknown += np.bincount(all_rows[unknown], minlength=n_rows)
         self.anomalous += np.stack(anomalous, axis=1)
         self.expected += expected
         self.counts += np.bincount(place, minlength=n_rows * n_bins).reshape(n_rows, n_bins)
@@ -223,7 +227,9 @@ class Showers(Collector):
         return family
 
 
-_TABLES = ("scored", "unscored", "skipped", "anomalous", "expected", "counts", "sums")
+_TABLES = (
+    "scored", "unscored", "unknown", "skipped", "anomalous", "expected", "counts", "sums",
+)  # fmt: skip
 _LEVEL_NAMES = tuple(f"{alpha:g}" for alpha in LEVELS)
 _SCORED = ("calodqm_showers_scored", "Showers that got a p-value.", None)
 _UNSCORED = ("calodqm_showers_unscored", "Showers whose score was not finite.", None)

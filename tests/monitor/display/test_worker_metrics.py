@@ -70,6 +70,40 @@ def test_showers_without_a_finite_score_are_counted_apart():
     assert np.isfinite(seen["calodqm_anomaly_score_sum", ("region", "B2")])
 
 
+def test_showers_that_the_model_knows_nothing_of_are_counted_apart():
+    exposition, worker, _ = expositions()
+    unknown = np.arange(100) < 20
+    batch = replace(scored(n=100), valid=~unknown, unknown=unknown)
+    count(worker, batch, np.full(100, 5), EXPECTED_RATE, where=where, at=0.0)
+    seen = values(exposition)
+    assert seen["calodqm_showers_unknown_total", ("region", "B2")] == 20
+    assert seen["calodqm_showers_unscored_total", ("region", "B2")] == 0
+
+
+def test_what_is_merged_is_every_table():
+    _, worker, _ = expositions()
+    counts, total = worker.blank(), worker.blank()
+    tables = {name: t for name, t in vars(counts).items() if isinstance(t, np.ndarray)}
+    del tables["_row_of"]
+    for table in tables.values():
+        table.fill(1)
+    total.merge(counts)
+    assert [name for name in tables if not (getattr(total, name) == 1).all()] == []
+
+
+def test_some_rows_of_a_batch_are_counted_as_if_they_had_come_alone():
+    _, worker, _ = expositions()
+    batch, rows = scored(n=400, excess=0.02), np.arange(0, 400, 3)
+    region, places = np.arange(400) % 6, rows.tolist()
+    some, alone = worker.blank(), worker.blank()
+    some.add(batch, region, EXPECTED_RATE, where, 0.0, rows)
+    alone.add(batch.rows(rows), region[rows], EXPECTED_RATE, lambda i: where(places[i]), 0.0)
+    assert some.scored.sum() == len(rows)
+    assert some.level_exemplars
+    for name, table in vars(alone).items():
+        assert np.array_equal(getattr(some, name), table), name
+
+
 def test_an_unknown_region_is_other_and_makes_no_new_series():
     exposition, worker, _ = expositions()
     before = len(values(exposition))
