@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from monitor.quality.alarms import Severity
 from monitor.sequential.rates import Test
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @cache
@@ -41,8 +44,11 @@ class AnyCase:
     """Data-seconds after which chance alone would bring as much, the largest so far."""
 
     version: int = 0
+    followed: int = -1
+    """Stream that tells whether it goes on, of the test that found it; -1: the one that did."""
+
     peak: float = 0.0
-    """Largest log likelihood ratio of the stream that found it."""
+    """Largest log likelihood ratio of the stream that is followed."""
 
     peak_at: int = 0
     """Data-second of it: the most likely end, once it is over."""
@@ -58,6 +64,32 @@ class AnyCase:
     """Whether it has ever paged, before it came back too."""
 
     children: list[str] = field(default_factory=list)
+
+    @property
+    def telling(self) -> int:
+        """Return the stream that tells whether it goes on."""
+        return self.stream if self.followed < 0 else self.followed
+
+    def hear(self, likeliest: int, path_of: Callable[[int], float], now: int) -> float:
+        """Return the log likelihood ratio of the stream that tells whether it goes on.
+
+        A fault may be found by a bet on more than there is, which then melts: the likeliest one is
+        followed, as soon as it says more.
+
+        Parameters
+        ----------
+        likeliest
+            Of the streams that ask what the telling one does.
+        path_of
+            Returns the log likelihood ratio of a stream since its onset.
+        """
+        path = path_of(self.telling)
+        if likeliest != self.telling and path_of(likeliest) > path:
+            self.followed = likeliest
+            path = self.checked_path = self.peak = path_of(likeliest)
+        if path > self.peak:
+            self.peak, self.peak_at = path, now
+        return path
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""

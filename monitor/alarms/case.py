@@ -28,9 +28,6 @@ class Case(AnyCase):
     kind: Kind = Kind.UNKNOWN
     """Likely kind, as people were told last."""
 
-    followed: int = -1
-    """Stream that tells whether it goes on, of the test that found it; -1: the one that did."""
-
     heard: int = 0
     """Data-seconds that said something of it since the last look at whether it goes on."""
 

@@ -208,24 +208,15 @@ class Casebook(Cases[Case]):
     def _over(self, case: Case, watch: Watch, now: int) -> bool:
         """Return whether the last stretch speaks against a case.
 
-        The likelihood ratio of the stream that found it, over as long as it took to find: what is
-        still there goes on to add evidence at the same pace. A fault may be found by a stream that
-        expects more than there is, which then melts: the likeliest of its test is followed. Where
-        there are no data, or nobody knows whether there are, nothing speaks against it.
+        The likelihood ratio of the stream that tells, over as long as it took to find: what is
+        still there goes on to add evidence at the same pace. Where there are no data, or nobody
+        knows whether there are, nothing speaks against it.
         """
         rows, evidence = self._rows(case), watch.evidence
-
-        def path_of(stream: int) -> float:
-            return float(evidence.path(case.test, stream)[rows].sum())
-
-        followed = case.stream if case.followed < 0 else case.followed
-        likeliest = evidence.likeliest(case.test, followed, rows)
-        if likeliest != followed and path_of(likeliest) > path_of(followed):
-            followed = case.followed = likeliest
-            case.checked_path = case.peak = path_of(likeliest)
-        path = path_of(followed)
-        if path > case.peak:
-            case.peak, case.peak_at = path, now
+        likeliest = evidence.likeliest(case.test, case.telling, rows)
+        path = case.hear(
+            likeliest, lambda stream: float(evidence.path(case.test, stream)[rows].sum()), now
+        )
         case.heard += bool(watch.heard(case.test)[rows].any())
         if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False

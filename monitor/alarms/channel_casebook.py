@@ -194,6 +194,7 @@ class ChannelCasebook(Cases[ChannelCase]):
         joined = [*first.channels, *(c for c in fresh.channels if c not in first.channels)]
         stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
         first.unit, first.test, first.stream = stronger.unit, stronger.test, stronger.stream
+        first.followed = stronger.followed
         first.checked_path, first.checked_at = stronger.checked_path, at.now
         found = self._extent(first.unit, first.stream, first.onset, at, first, joined)
         if set(found.channels) & set(joined):
@@ -233,9 +234,8 @@ class ChannelCasebook(Cases[ChannelCase]):
 
         As long as it took to find, in time and in showers near it: where none come, nothing speaks.
         """
-        path = float(at.watch.path(case.stream)[case.unit])
-        if path > case.peak:
-            case.peak, case.peak_at = path, at.now
+        likeliest = at.watch.likeliest(case.telling, case.unit)
+        path = case.hear(likeliest, lambda stream: float(at.watch.path(stream)[case.unit]), at.now)
         touches = float(at.watch.touches()[case.channels].sum())
         heard = touches - case.checked_touches
         enough = heard >= max(case.needed_touches, 1) or case.test is Test.SEEDS
