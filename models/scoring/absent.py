@@ -131,7 +131,8 @@ def learn(
 
     Moments lean on those of the same showers with all of their cells, which the reference knows far
     better, as much as the two go together. What absent cells alone decide has next to no spread
-    left, and goes with nothing: the share of a layer whose core is absent.
+    left, and goes with nothing: the share of a layer whose core is absent. Without bright cells a
+    shower is often in another condition cell than with them.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def learn(
     """
     seen = examine(good, mask_of(cells, geometry.n_cells))
     known = ~(whole.outside | seen.outside)
-    cell = reference.condition_cell(seen.e_rec[known])
+    cell, cell_whole = (reference.condition_cell(each.e_rec[known]) for each in (seen, whole))
     before, after = (
         np.clip(each.latents[known], -Z_CLIP, Z_CLIP).astype(np.float64) for each in (whole, seen)
     )
@@ -164,22 +165,39 @@ def learn(
     edges = reference.edges[1:-1]
     table = build(people, geometry, reference.n_cells, reference.origin, edges)
     centre, scale = np.empty_like(reference.latent_mean), np.empty_like(reference.latent_mean)
+    beside = _Beside.of(before, cell_whole, reference.latent_mean)
+    beside_squares = _Beside.of(before**2, cell_whole, reference.latent_moments[1])
     for k in range(reference.n_cells):
         mine = cell == k
-        without, with_ = after[mine], before[mine]
-        centre[k] = _mean(without, with_, reference.latent_mean[k])
-        square = _mean(without**2, with_**2, reference.latent_moments[1, k])
-        var = square - centre[k] ** 2
+        centre[k] = beside.mean(after[mine], mine)
+        var = beside_squares.mean(after[mine] ** 2, mine) - centre[k] ** 2
         scale[k] = np.sqrt(np.maximum(reference.latent_var[k], 0) / np.maximum(var, LEAST_VAR))
     told = bool(seen.response[known].any())
     return Without(cells, table, centre, scale, reference.latent_mean, told)
 
 
-def _mean(
-    values: NDArray[np.float64], beside: NDArray[np.float64], known: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the mean of each column, by the control variates beside it whose means are known."""
-    off = beside - beside.mean(axis=0)
-    slope = (values * off).sum(axis=0) / np.maximum(np.square(off).sum(axis=0), 1e-12)
-    mean: NDArray[np.float64] = values.mean(axis=0) + slope * (known - beside.mean(axis=0))
-    return mean
+@dataclass(frozen=True, slots=True, eq=False)
+class _Beside:
+    """Control variates: what is seen of the same showers, whose means are known."""
+
+    off: NDArray[np.float64]
+    """What each shower shows beside the known mean of its condition cell, shape (N, D)."""
+
+    missing: NDArray[np.float64]
+    """By how much the mean of those in its condition cell falls short of it, shape (N, D)."""
+
+    @classmethod
+    def of(
+        cls, values: NDArray[np.float64], cell: NDArray[np.int64], known: NDArray[np.float64]
+    ) -> _Beside:
+        off, missing = values - known[cell], np.zeros_like(values)
+        for k in np.unique(cell):
+            missing[cell == k] = -off[cell == k].mean(axis=0)
+        return cls(off, missing)
+
+    def mean(self, values: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the mean of each column of values, (n, D), of the showers in some rows."""
+        off = self.off[rows] - self.off[rows].mean(axis=0)
+        slope = (values * off).sum(axis=0) / np.maximum(np.square(off).sum(axis=0), 1e-12)
+        mean: NDArray[np.float64] = values.mean(axis=0) + slope * self.missing[rows].mean(axis=0)
+        return mean
