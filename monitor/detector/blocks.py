@@ -25,6 +25,9 @@ REACH = 4
 MOST_NEAR = 64
 """Channels of a fault whose neighbours are looked for."""
 
+KEPT_NEAR = 256
+"""Answers that are kept: some of each open case, and of units that cross."""
+
 LEAST = 3
 """Channels of a row, a column or a tile that is looked at."""
 
@@ -75,11 +78,27 @@ class Blocks:
         return Field(members.astype(np.int64), row.astype(np.int64), column.astype(np.int64))
 
     def near(self, channels: Sequence[int]) -> NDArray[np.bool_]:
-        """Return the channels of a layer that share a patch with some, or are these, shape (C,)."""
+        """Return the channels of a layer that share a patch with some, or are these, shape (C,).
+
+        Open cases ask again and again for the same: what was asked of late is kept, to be read only.
+        """
+        asked = frozenset(list(channels)[:MOST_NEAR])
+        found = self._near.pop(asked, None)
+        self._near[asked] = self._beside(asked) if found is None else found
+        if len(self._near) > KEPT_NEAR:
+            del self._near[next(iter(self._near))]
+        return self._near[asked]
+
+    @cached_property
+    def _near(self) -> dict[frozenset[int], NDArray[np.bool_]]:
+        return {}
+
+    def _beside(self, channels: frozenset[int]) -> NDArray[np.bool_]:
         of, out = self.channels, np.zeros(len(self.channels), bool)
-        for channel in list(channels)[:MOST_NEAR]:
+        for channel in channels:
             away = np.abs(of.position - of.position[channel]) / of.size[channel]
             out |= (away <= REACH + 0.5).all(axis=1) & (of.layer == of.layer[channel])
+        out.flags.writeable = False
         return out
 
     @cached_property
