@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,7 +68,7 @@ def tensors(
 
 def save(path: Path, found: dict[str, Tensor], digest: bytes) -> None:
     """Write a checkpoint; the last whole one stays until this one is there."""
-    found = {**found, "digest": torch.tensor(list(digest), dtype=torch.uint8)}
+    found = {**found, "digest": torch.tensor(list(_stamped(digest)), dtype=torch.uint8)}
     partial = path.with_suffix(".partial")
     save_file({name: value.detach().cpu().clone() for name, value in found.items()}, partial)
     partial.replace(path)
@@ -87,12 +88,17 @@ def resume(path: Path | None, digest: bytes) -> tuple[Reached, dict[str, Tensor]
         saved: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise TrainingError(f"{path}: not a usable checkpoint: {error}") from None
-    if "digest" not in saved or bytes(saved["digest"].tolist()) != digest:
+    if "digest" not in saved or bytes(saved["digest"].tolist()) != _stamped(digest):
         raise TrainingError(
             f"{path}: of another training: its recipe, seed, showers or start are not these"
         )
     phase, epoch, best, since, halfway, *fell = saved["place"].tolist()
     return Reached(int(phase), int(epoch), best, int(since), halfway, tuple(fell)), saved
+
+
+def _stamped(digest: bytes) -> bytes:
+    """Return a digest that is of this form of checkpoint, too: one of another is no place to go on."""
+    return hashlib.sha256(repr(Reached._fields).encode() + digest).digest()
 
 
 def restore(

@@ -4,8 +4,9 @@ import pytest
 import tiny
 import torch
 from fitted import small
+from safetensors.torch import save_file
 
-from models.fitting import training
+from models.fitting import checkpoint, training
 from models.fitting.checkpoint import Reached, TrainingError
 from models.fitting.recipe import Recipe, new_flow, prepare
 from models.fitting.training import Options, Session
@@ -74,6 +75,14 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path):
     checkpoint.write_bytes(b"junk")
     with pytest.raises(TrainingError, match="not a usable checkpoint"):
         fit(small(1), Session(checkpoint=checkpoint))
+
+
+def test_a_checkpoint_of_another_form_is_refused(tmp_path):
+    path, digest = tmp_path / "checkpoint.safetensors", bytes(32)
+    place = torch.tensor([1.0, 3.0, 0.5, 0.0], dtype=torch.float64)  # without what fell
+    save_file({"place": place, "digest": torch.zeros(32, dtype=torch.uint8)}, path)
+    with pytest.raises(TrainingError, match="of another training"):
+        checkpoint.resume(path, digest)
 
 
 @pytest.mark.slow
