@@ -122,9 +122,10 @@ def _made(columns: Mapping[str, NDArray[Any]], about: tuple[str, int | None]) ->
 def _agrees(block: Block, expected: Expected, latest_ns: int) -> bool:
     first, last = int(block.time_ns.min()), int(block.time_ns.max())
     known = expected.regions is None or expected.regions.issuperset(block.region.tolist())
+    most = expected.most_rows
     return (
         known and expected.earliest_ns <= first and last <= latest_ns
-        and block.spread() <= expected.most_rows and _in_place(block, expected)
+        and (block.showers.n <= most or block.spread() <= most) and _in_place(block, expected)
     )  # fmt: skip
 
 

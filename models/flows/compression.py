@@ -17,7 +17,7 @@ def compress(x: Tensor) -> Tensor:
     Of the powers from the logarithm (asinh) to the square root this one served all faults best:
     the logarithm hides what is added to a bright cell, the square root what is missing in one.
     """
-    return (x.abs() + 1).sqrt_().sqrt_().sub_(1).mul_(4).copysign_(x)
+    return x.abs().add_(1).sqrt_().sqrt_().sub_(1).mul_(4).copysign_(x)
 
 
 def expand(y: Tensor) -> Tensor:
