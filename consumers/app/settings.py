@@ -92,7 +92,7 @@ class Settings(Judgement):
 
     snapshot_s: float = Field(default=60.0, gt=0, le=3600)
     """Wall-clock time between snapshots of the judge, s: they write as much as they are often, and a
-    judge that takes over reads so much of the windows again, 34 ms a second at 64 regions."""
+    judge that takes over reads so much of the windows again, some 16 ms a second at 64 regions."""
 
     latency_s: float = Field(default=30.0, ge=0, le=600)
     """Most that a partition or a producer may come behind the newest data and still be judged in

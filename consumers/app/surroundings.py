@@ -12,7 +12,7 @@ from consumers.app import wiring
 from consumers.app.connected import Connected
 from consumers.app.watched import WatchedSink, WatchedSource
 from consumers.http.health import Health
-from consumers.kafka.log import QUIET_MS, KafkaLog
+from consumers.kafka.log import FOLLOWED_MS, KafkaLog
 from consumers.kafka.sink import KafkaSink
 from consumers.wire import topics
 from consumers.wire.letters import DeadLetters
@@ -71,7 +71,7 @@ class Surroundings:
 
     def with_log(self, follow: Callable[[KafkaLog, threading.Event], None]) -> None:
         """Follow topics, with a log of one's own, until told to stop."""
-        with closing(KafkaLog(self.connection, held_ms=QUIET_MS)) as log:
+        with closing(KafkaLog(self.connection, held_ms=FOLLOWED_MS)) as log:
             follow(log, self.stopping)
 
     def begin(self, job: str) -> None:

@@ -1,7 +1,7 @@
 """Big detectors: time and memory to train, certify, apply and evaluate models of very many cells.
 
 Cells as in the CaloChallenge's data sets 2 and 3: 45 polar layers, 6,480 and 40,500 cells, mostly
-empty; and 504 of the same kind. The showers are drawn from a mean shape: what they cost is that of
+empty; and 504 in 28 layers, a third of them empty. The showers are drawn from a mean shape: what they cost is that of
 real ones, what a model of them is worth is not asked. Every step is a command of its own, in a
 process of its own: its largest memory is its own, and all that it loads is in its time.
 """
@@ -122,11 +122,9 @@ def measure(folder: Path, rings: tuple[int, int, int], n: int, seed: int) -> dic
     (folder / "cells.json").write_text(where.to_json(), encoding="utf-8")
     recipe = RECIPE.format(group=max(16, where.n_cells // 32), seed=seed)
     (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
-    for name, some in {"learn": n, "certify": CERTIFIED, "score": SCORED}.items():
-        _write(
-            folder / f"{name}.parquet",
-            seen[slice(0, n)] if name == "learn" else showers(where, some, rng),
-        )
+    _write(folder / "learn.parquet", seen)
+    _write(folder / "certify.parquet", showers(where, CERTIFIED, rng))
+    _write(folder / "score.parquet", showers(where, SCORED, rng))
     unfit = ["--despite", ",".join(Unfitness)]
     commands = {
         f"train: {n:,} showers, one epoch": [
@@ -173,7 +171,11 @@ def _timed(words: list[str], folder: Path) -> dict[str, Any]:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
-            raise UserError(f"{words[0]}: {said.read().strip().splitlines()[-1]}")
+            lines = [line for line in said.read().splitlines() if line.strip()]
+            told = (
+                lines[-1] if lines and process.returncode > 0 else f"ended by {process.returncode}"
+            )
+            raise UserError(f"{words[0]}: {told}")
     return {
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "wall_s": round(time.monotonic() - began, 1),

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         for unit in done:
             spent[unit["part"]] += unit["cpu_s"]
         part = min(args.only, key=lambda name: spent[name])
-        seed = FIRST_SEED + len(done)
+        seed = FIRST_SEED + sum(unit["part"] == part for unit in done)
         said = {"part": part, "seed": seed, "artefact": artefact.hash}
         return Task(f"{part} #{seed}", said, lambda: PARTS[part](artefact, seed, detector))
 

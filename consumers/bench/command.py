@@ -54,7 +54,7 @@ PARTS: dict[str, tuple[ModuleType, str]] = {
     "rivals": (rival_scorers, "what others score showers with: how fast, and what it sees"),
     "parts": (parts, "the scorer beside its own products, tally and judge, one thread"),
     "scale": (scale, "1 to N workers over partitions, and what larger rates need"),
-    "big": (big, "time and memory of models of 6,480 and 40,500 cells"),
+    "big": (big, "time and memory of models of 504 to 40,500 cells"),
 }
 """Benchmarks of their own: the module of each, and what it tells."""
 

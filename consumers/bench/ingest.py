@@ -160,8 +160,8 @@ def _timed(
         wanted = before[JUDGED] + part.showers
 
         def left_s(seen: dict[str, float]) -> float:
-            done = max(seen[JUDGED] - before[JUDGED], 1.0)
-            return (wanted - seen[JUDGED]) * (time.monotonic() - began) / done
+            judged = max(seen[JUDGED] - before[JUDGED], 1.0)
+            return (wanted - seen[JUDGED]) * (time.monotonic() - began) / judged
 
         first.wait(left_s, 600, "the end")
         seconds = time.monotonic() - began

@@ -47,7 +47,8 @@ NOTES = {
     "their errors, call good data bad. Allowed: one page in 30 days.",
     "real": "Geant4 showers that are in no reference, drawn with replacement, through the whole "
     "monitor second by second; one second in fifty, a quarter of the regions comes five seconds "
-    "late. An hour a unit, with a reference of its own.",
+    "late. An hour a unit, with a reference of its own. The page with 40 masked cells is of "
+    "0bebb5b1dda1; the same hour since has none.",
     "delays": "Data-seconds from the onset until all that is struck is paged; place and kind are "
     "taken 16 s later. Found: within 120 s, 400 s for anomaly rates of twice the usual. Every "
     "trial of a fault has a reference of its own.",

@@ -90,5 +90,5 @@ class MeasuredService:
             except requests.RequestException:
                 pass  # not up yet
             # To answer costs the service some 10 ms, and what asks 20: seldom, until it is near.
-            time.sleep(min(max(left / 2, SOON_S), SELDOM_S))
+            time.sleep(min(max(left / 4, SOON_S), SELDOM_S))
         raise UserError(f"the service did not come to {what} in {seconds:.0f} s")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+Figures = dict[str, Any]
 Unit = dict[str, Any]
 """What came of one unit: its `part`, `seed`, `commit`, `done`, `cpu_s` and figures."""
 
@@ -26,8 +27,8 @@ class Task:
     """The unit to make next: what tells it from others, and what makes it."""
 
     title: str
-    said: Unit
-    make: Callable[[], Unit]
+    said: Figures
+    make: Callable[[], Figures]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,11 +53,11 @@ def fill(
     ends, left = time.monotonic() + 60 * args.minutes, args.units
     while time.monotonic() < ends and left != 0:
         task = following(done)
-        began = time.process_time()
+        began, made_by = time.process_time(), commit()
         figures = task.make()
         cpu = round(time.process_time() - began, 3)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        done.append({**task.said, "commit": commit(), "done": at, "cpu_s": cpu, **figures})
+        done.append({**task.said, "commit": made_by, "done": at, "cpu_s": cpu, **figures})
         write(args.out, done, page(done))
         console.print(f"{task.title}: {cpu:.1f} s", style="bright_black", highlight=False)
         left = None if left is None else left - 1

@@ -26,8 +26,10 @@ APPENDED = 1
 """Kafka's word for a timestamp that the broker's clock wrote."""
 
 HELD_MS = 100
-QUIET_MS = 250
-"""Where people and other processes say something now and then. A broker that wakes who waits tells
+"""The broker holds a fetch for so long while there is nothing."""
+
+FOLLOWED_MS = 250
+"""The same where people and other processes say something now and then. A broker that wakes who waits tells
 it at once, another one half of this later on the mean; each question costs some 2 ms of CPU time."""
 
 SILENCE_S = 20.0

@@ -74,7 +74,7 @@ class AnyCase:
         """Return the log likelihood ratio of the stream that tells whether it goes on.
 
         A fault may be found by a bet on more than there is, which then melts: the likeliest one is
-        followed, as soon as it says more.
+        followed, as soon as it says more; from then on, a stretch of its own speaks for it.
 
         Parameters
         ----------

@@ -212,11 +212,13 @@ class Casebook(Cases[Case]):
         still there goes on to add evidence at the same pace. Where there are no data, or nobody
         knows whether there are, nothing speaks against it.
         """
-        rows, evidence = self._rows(case), watch.evidence
+        rows, evidence, before = self._rows(case), watch.evidence, case.telling
         likeliest = evidence.likeliest(case.test, case.telling, rows)
         path = case.hear(
             likeliest, lambda stream: float(evidence.path(case.test, stream)[rows].sum()), now
         )
+        if case.telling != before:
+            case.heard = 0
         case.heard += bool(watch.heard(case.test)[rows].any())
         if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False

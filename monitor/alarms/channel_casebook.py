@@ -194,7 +194,11 @@ class ChannelCasebook(Cases[ChannelCase]):
         joined = [*first.channels, *(c for c in fresh.channels if c not in first.channels)]
         stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
         first.unit, first.test, first.stream = stronger.unit, stronger.test, stronger.stream
-        first.followed = stronger.followed
+        first.followed, first.peak, first.peak_at = (
+            stronger.followed,
+            stronger.peak,
+            stronger.peak_at,
+        )
         first.checked_path, first.checked_at = stronger.checked_path, at.now
         found = self._extent(first.unit, first.stream, first.onset, at, first, joined)
         if set(found.channels) & set(joined):
@@ -234,9 +238,11 @@ class ChannelCasebook(Cases[ChannelCase]):
 
         As long as it took to find, in time and in showers near it: where none come, nothing speaks.
         """
-        likeliest = at.watch.likeliest(case.telling, case.unit)
+        before, likeliest = case.telling, at.watch.likeliest(case.telling, case.unit)
         path = case.hear(likeliest, lambda stream: float(at.watch.path(stream)[case.unit]), at.now)
         touches = float(at.watch.touches()[case.channels].sum())
+        if case.telling != before:
+            case.checked_at, case.checked_touches = at.now, touches
         heard = touches - case.checked_touches
         enough = heard >= max(case.needed_touches, 1) or case.test is Test.SEEDS
         if at.now - case.checked_at < max(CLEAR_AFTER_S, case.raised - case.onset) or not enough:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.sequential.watch import Watch
 
 SAME_FAULT_S = 15
-"""Crossings whose onsets are this close are one fault, unless they are surely of two kinds."""
+"""Crossings whose onsets are this close are one fault, unless they are surely two faults."""
 
 MAX_APART = 4
 """Regions of a case that are asked whether each has a fault of its own."""

@@ -12,7 +12,7 @@ from consumers.app import environment, settings
 from consumers.app.ending import stop_on_signals
 from consumers.app.retry import keep_running
 from consumers.exactly_once.quality_log import QualityReader
-from consumers.kafka.log import KafkaLog
+from consumers.kafka.log import FOLLOWED_MS, KafkaLog
 from consumers.wire import topics
 from consumers.wire.record import Refused
 from consumers.wire.user_error import UserError
@@ -90,7 +90,7 @@ def _annotate(publisher: GrafanaPublisher, given: settings.Settings) -> int:
     stop_on_signals(stopping)
 
     def follow() -> None:
-        log = KafkaLog(given.connection())
+        log = KafkaLog(given.connection(), held_ms=FOLLOWED_MS)
         reader = QualityReader()
         try:
             for record in log.follow(topics.QUALITY, stopping):

@@ -178,6 +178,25 @@ def test_a_fault_that_was_found_by_too_bold_a_bet_is_not_cleared_while_it_goes_o
     assert judge.open_alarms() == ()
 
 
+def test_a_bet_that_has_just_taken_over_is_heard_for_a_stretch_of_its_own():
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 20)
+    begin(stream, {"strange": {0: 0.3}})
+    play(judge, stream, 3)
+    parts = judge._parts
+    case = parts.cases.open[0]
+    path = parts.watch.evidence.counts.path[parts.places.first_region]
+    alike = [i for i, kind in enumerate(parts.watch.tests([0]).rates.kinds) if kind is case.test]
+    other = next(i for i in alike if i != case.telling)
+    path[alike], case.heard = 0.0, 1000
+    path[case.telling], path[other] = 5.0, 50.0
+    assert not parts.cases._over(case, parts.watch, START + 30)
+    assert case.telling == other
+    path[other], case.heard = 49.0, 1000
+    assert parts.cases._over(case, parts.watch, START + 80)
+
+
 @pytest.mark.slow
 def test_a_sector_that_trips_is_one_page():
     stream = Stream(rate=800, regions=16)
