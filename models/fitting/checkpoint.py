@@ -32,7 +32,7 @@ class Reached(NamedTuple):
     """The best loss when half of the epochs were over."""
 
     fell: tuple[float, ...] = ()
-    """What `models.fitting.training.Losses` says of the phases before."""
+    """What `models.fitting.progress.Losses` says of the phases before."""
 
     def after(self, loss: float, least_gain: float = 0.0, epochs: int = 1) -> Reached:
         """Return the place after one more epoch of so many, with this held-out loss; see `Phase`."""

@@ -183,21 +183,26 @@ class _Beside:
     off: NDArray[np.float64]
     """What each shower shows beside the known mean of its condition cell, shape (N, D)."""
 
+    cell: NDArray[np.int64]
+    """Condition cell of each shower, shape (N,)."""
+
     missing: NDArray[np.float64]
-    """By how much the mean of those in its condition cell falls short of it, shape (N, D)."""
+    """By how much the mean of those in a condition cell falls short of it, shape (K, D)."""
 
     @classmethod
     def of(
         cls, values: NDArray[np.float64], cell: NDArray[np.int64], known: NDArray[np.float64]
     ) -> _Beside:
-        off, missing = values - known[cell], np.zeros_like(values)
+        off, missing = values - known[cell], np.zeros_like(known)
         for k in np.unique(cell):
-            missing[cell == k] = -off[cell == k].mean(axis=0)
-        return cls(off, missing)
+            missing[k] = -off[cell == k].mean(axis=0)
+        return cls(off, cell, missing)
 
     def mean(self, values: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the mean of each column of values, (n, D), of the showers in some rows."""
-        off = self.off[rows] - self.off[rows].mean(axis=0)
+        off = self.off[rows]
+        off -= off.mean(axis=0)
         slope = (values * off).sum(axis=0) / np.maximum(np.square(off).sum(axis=0), 1e-12)
-        mean: NDArray[np.float64] = values.mean(axis=0) + slope * self.missing[rows].mean(axis=0)
+        shares = np.bincount(self.cell[rows], minlength=len(self.missing)) / len(values)
+        mean: NDArray[np.float64] = values.mean(axis=0) + slope * (shares @ self.missing)
         return mean

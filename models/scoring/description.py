@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "calodqm.artefact/3"
 """Of what is written: 2 may hold floors of cells that may be unlit, which 1 does not know; since 3
-scores do not hang on what is drawn for such cells."""
+scores do not hang on what is drawn for such cells, but for a classifier's."""
 
 READ = ("calodqm.artefact/1", "calodqm.artefact/2", FORMAT)
 """Formats that are read."""

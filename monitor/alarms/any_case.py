@@ -7,13 +7,14 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from monitor.quality.alarms import Severity
 from monitor.sequential.rates import Test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import NDArray
 
 
 @cache
@@ -44,17 +45,15 @@ class AnyCase:
     """Data-seconds after which chance alone would bring as much, the largest so far."""
 
     version: int = 0
-    followed: int = -1
-    """Stream that tells whether it goes on, of the test that found it; -1: the one that did."""
-
     peak: float = 0.0
-    """Largest log likelihood ratio of the stream that is followed."""
+    """Largest log likelihood ratio of the likeliest stream of its test, after that it was found."""
 
     peak_at: int = 0
     """Data-second of it: the most likely end, once it is over."""
 
-    checked_path: float = 0.0
-    """Log likelihood ratio at the last look at whether it goes on."""
+    checked: list[float] = field(default_factory=list)
+    """Log likelihood ratios at the last look at whether it goes on, of all streams that ask what the
+    one that found it does; empty: nobody has looked."""
 
     said: int = 0
     """Data-second of the newest version."""
@@ -65,31 +64,22 @@ class AnyCase:
 
     children: list[str] = field(default_factory=list)
 
-    @property
-    def telling(self) -> int:
-        """Return the stream that tells whether it goes on."""
-        return self.stream if self.followed < 0 else self.followed
+    def hear(self, paths: NDArray[np.float64], now: int) -> None:
+        """Take note of the log likelihood ratios of the streams that ask what its own does."""
+        top = float(paths.max())
+        if top > self.peak:
+            self.peak, self.peak_at = top, now
+        self.checked = self.checked or paths.tolist()
 
-    def hear(self, likeliest: int, path_of: Callable[[int], float], now: int) -> float:
-        """Return the log likelihood ratio of the stream that tells whether it goes on.
+    def goes_on(self, paths: NDArray[np.float64]) -> bool:
+        """Return whether the likeliest of these streams has gained since the last look.
 
-        A fault may be found by a bet on more than there is, which then melts: the likeliest one is
-        followed, as soon as it says more; from then on, a stretch of its own speaks for it.
-
-        Parameters
-        ----------
-        likeliest
-            Of the streams that ask what the telling one does.
-        path_of
-            Returns the log likelihood ratio of a stream since its onset.
+        A fault may be found by a bet on more than there is, which then melts.
         """
-        path = path_of(self.telling)
-        if likeliest != self.telling and path_of(likeliest) > path:
-            self.followed = likeliest
-            path = self.checked_path = self.peak = path_of(likeliest)
-        if path > self.peak:
-            self.peak, self.peak_at = path, now
-        return path
+        best = int(np.argmax(paths))
+        gained = float(paths[best]) > self.checked[best]
+        self.checked = paths.tolist()
+        return gained
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; `from_json` is the inverse."""

@@ -92,7 +92,7 @@ class Casebook(Cases[Case]):
         """
         for case in self.open:
             if places is None or places[self._rows(case)].any():
-                case.heard, case.checked_path, case.peak = 0, 0.0, 0.0
+                case.heard, case.checked, case.peak = 0, [], 0.0
 
     def known(self) -> dict[str, NDArray[np.bool_]]:
         """Return the regions of open cases of whole places, by id, shape (R,): the outermost ones."""
@@ -155,8 +155,7 @@ class Casebook(Cases[Case]):
         self.upgrade(first, fresh.severity)
         if fresh.odds > first.odds or len(fresh.regions) > wide:  # it is what goes on everywhere
             first.test, first.stream, first.odds = fresh.test, fresh.stream, fresh.odds
-            first.peak, first.heard, first.checked_path = fresh.odds, 0, 0.0
-            first.followed = -1
+            first.peak, first.heard, first.checked = fresh.odds, 0, []
         first.once_in = max(first.once_in, fresh.once_in)
         return [*changes, self.say(first, State.UPDATED, now)]
 
@@ -168,7 +167,7 @@ class Casebook(Cases[Case]):
         watch, total, now = at.watch, at.total, at.now
         for case in list(self.open):
             if due(case, now):
-                self._leave(case, self._crossings.astray(case, at))
+                self._leave(case, self._crossings.astray(case, at), at)
             rows = self._rows(case)
             once_in = float((total[rows] * self._shares[rows]).max())
             case.once_in = max(case.once_in, once_in)
@@ -183,15 +182,15 @@ class Casebook(Cases[Case]):
             elif due(case, now):
                 yield self.say(case, State.UPDATED, now)
 
-    def _leave(self, case: Case, astray: list[int]) -> None:
+    def _leave(self, case: Case, astray: list[int], at: Moment) -> None:
         """Let go of regions that have a fault of their own: they cross by themselves."""
         if not astray:
             return
-        rows = np.zeros(self._places.n_regions, bool)
-        rows[[row for row in case.regions if row not in astray]] = True
-        case.heard, case.checked_path, case.peak = 0, 0.0, 0.0
-        case.place, regions, case.diffuse = self._crossings.extent(rows)
-        case.regions = np.flatnonzero(regions).tolist()
+        rest = self._crossings.without(case, astray, at)
+        case.place, case.regions, case.diffuse = rest.place, rest.regions, rest.diffuse
+        case.test, case.stream, case.onset = rest.test, rest.stream, rest.onset
+        case.odds, case.peak, case.heard, case.checked = rest.odds, rest.odds, 0, []
+        case.kind = self._crossings.kind(case)
 
     def _rows(self, case: Case) -> list[int]:
         """Return the places whose evidence is the case's."""
@@ -208,20 +207,15 @@ class Casebook(Cases[Case]):
     def _over(self, case: Case, watch: Watch, now: int) -> bool:
         """Return whether the last stretch speaks against a case.
 
-        The likelihood ratio of the stream that tells, over as long as it took to find: what is
-        still there goes on to add evidence at the same pace. Where there are no data, or nobody
-        knows whether there are, nothing speaks against it.
+        The likelihood ratio of the likeliest stream of the test that found it, over as long as it
+        took to find: what is still there goes on to add evidence at the same pace. Where there are
+        no data, or nobody knows whether there are, nothing speaks against it.
         """
-        rows, evidence, before = self._rows(case), watch.evidence, case.telling
-        likeliest = evidence.likeliest(case.test, case.telling, rows)
-        path = case.hear(
-            likeliest, lambda stream: float(evidence.path(case.test, stream)[rows].sum()), now
-        )
-        if case.telling != before:
-            case.heard = 0
+        rows = self._rows(case)
+        paths = watch.evidence.paths_alike(case.test, case.stream, rows)
+        case.hear(paths, now)
         case.heard += bool(watch.heard(case.test)[rows].any())
         if case.heard < max(CLEAR_AFTER_S, case.raised - case.onset):
             return False
-        over = path <= max(case.checked_path, 0.0)
-        case.heard, case.checked_path = 0, path
-        return over
+        case.heard = 0
+        return not case.goes_on(paths)

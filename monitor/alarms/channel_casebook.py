@@ -57,16 +57,16 @@ class ChannelCasebook(Cases[ChannelCase]):
     def take(self, at: ChannelMoment) -> list[Change[ChannelCase]]:
         """Open the case that the evidence of a step makes, and fold one that has spread.
 
-        One of each: what goes on crossing beside an open case must not keep others waiting.
+        One is opened: what goes on crossing beside an open case must not keep others waiting.
         """
         crossing = self._crossing(at)
         beside = self._beside(crossing, at)
         pairs = list(zip(beside, crossing, strict=True))
         spread = [(case, unit) for case, unit in pairs if case is not None]
         first = [min(spread, key=lambda pair: pair[0].said)[1]] if spread else []
-        apart = [unit for case, unit in pairs if case is None]
+        apart = _in_turn([unit for case, unit in pairs if case is None], at.now)
         changes: list[Change[ChannelCase]] = []
-        for unit in [*first, *apart[:TRIED]]:
+        for unit in [*first, *apart]:
             fresh = self._case(unit, at)
             same = next((c for c in self.open if self._same(c, fresh)), None)
             if same is None:
@@ -170,7 +170,6 @@ class ChannelCasebook(Cases[ChannelCase]):
             peak_at=at.now,
             peak=odds,
             checked_at=at.now,
-            checked_path=float(at.watch.path(stream)[unit]),
             checked_touches=touches,
             needed_touches=touches * min(age, 1.0),
         )
@@ -194,12 +193,8 @@ class ChannelCasebook(Cases[ChannelCase]):
         joined = [*first.channels, *(c for c in fresh.channels if c not in first.channels)]
         stronger = fresh if fresh.odds > first.odds or fresh.unit >= self._n else first
         first.unit, first.test, first.stream = stronger.unit, stronger.test, stronger.stream
-        first.followed, first.peak, first.peak_at = (
-            stronger.followed,
-            stronger.peak,
-            stronger.peak_at,
-        )
-        first.checked_path, first.checked_at = stronger.checked_path, at.now
+        first.peak, first.peak_at = stronger.peak, stronger.peak_at
+        first.checked, first.checked_at = [], at.now
         found = self._extent(first.unit, first.stream, first.onset, at, first, joined)
         if set(found.channels) & set(joined):
             first.place, first.level, first.channels = found
@@ -238,23 +233,20 @@ class ChannelCasebook(Cases[ChannelCase]):
 
         As long as it took to find, in time and in showers near it: where none come, nothing speaks.
         """
-        before, likeliest = case.telling, at.watch.likeliest(case.telling, case.unit)
-        path = case.hear(likeliest, lambda stream: float(at.watch.path(stream)[case.unit]), at.now)
+        paths = at.watch.paths_alike(case.stream, case.unit)
+        case.hear(paths, at.now)
         touches = float(at.watch.touches()[case.channels].sum())
-        if case.telling != before:
-            case.checked_at, case.checked_touches = at.now, touches
         heard = touches - case.checked_touches
         enough = heard >= max(case.needed_touches, 1) or case.test is Test.SEEDS
         if at.now - case.checked_at < max(CLEAR_AFTER_S, case.raised - case.onset) or not enough:
             return False
-        over = path <= max(case.checked_path, 0.0)
-        case.checked_at, case.checked_path, case.checked_touches = at.now, path, touches
-        return over
+        case.checked_at, case.checked_touches = at.now, touches
+        return not case.goes_on(paths)
 
     def restart(self, now: int) -> None:
         """Judge open cases by what comes from now on: their evidence has been started anew."""
         for case in self.open:
-            case.checked_at, case.checked_path, case.checked_touches = now, 0.0, 0.0
+            case.checked_at, case.checked, case.checked_touches = now, [], 0.0
 
     def claimed(self) -> NDArray[np.bool_]:
         """Return the channels that open cases claim, shape (C,)."""
@@ -262,3 +254,10 @@ class ChannelCasebook(Cases[ChannelCase]):
         for case in self.open:
             rows[case.channels] = True
         return rows
+
+
+def _in_turn(units: list[int], now: int) -> list[int]:
+    """Return the units to try: those that stand out most, and others in turn."""
+    most, others = units[: TRIED // 2], units[TRIED // 2 :]
+    begin = now % max(len(others), 1)
+    return most + (others[begin:] + others[:begin])[: TRIED - len(most)]

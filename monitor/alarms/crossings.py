@@ -221,7 +221,6 @@ class Crossings:
             peak=odds,
             peak_at=at.now,
             heard=0,
-            checked_path=odds,
         )
 
     def astray(self, case: Case, at: Moment) -> list[int]:
@@ -231,12 +230,21 @@ class Crossings:
         first, *others = self._parts(case, at)
         return [row for part in others if self._apart(first, part) for row in part.regions]
 
+    def without(self, case: Case, rows: list[int], at: Moment) -> Case:
+        """Return the case of those regions of a case that are not some rows."""
+        left = np.zeros(self._places.n_regions, bool)
+        left[[row for row in case.regions if row not in rows]] = True
+        first = self._places.first_region
+        strongest = max(np.flatnonzero(left).tolist(), key=lambda row: float(at.total[first + row]))
+        return self._case(first + strongest, left, at)
+
     def _first_of_several(self, case: Case, at: Moment) -> Case:
-        """Return the case, or that of its strongest region if its regions have several faults.
+        """Return the case, or that of the regions with its fault if others have faults of their own.
 
         The others cross by themselves, once this one is explained.
         """
-        return self._parts(case, at)[0] if self.astray(case, at) else case
+        astray = self.astray(case, at)
+        return self.without(case, astray, at) if astray else case
 
     def _parts(self, case: Case, at: Moment) -> list[Case]:
         """Return a case for each of its regions: that of the first, if it is open, or strongest."""
@@ -262,8 +270,10 @@ class Crossings:
                 return True
         regions = self._places.detector.regions
         sectors = [{regions[row].sector for row in c.regions} for c in (case, fresh)]
+        if sectors[0] & sectors[1]:
+            return False
         (one, sure), (other, also) = self._kind_of(case), self._kind_of(fresh)
-        return not sectors[0] & sectors[1] and one is not other and min(sure, also) >= SURE_KIND
+        return one is not other and min(sure, also) >= SURE_KIND
 
     def _suspects(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the regions of a place that stand out, by e-BH, shape (R,)."""

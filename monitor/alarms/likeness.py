@@ -25,11 +25,13 @@ cell beside a gain, 0.76, is not told apart.
 """
 
 SURE_SIGMA = 4.0
+"""Standard deviations that make a cosine sure."""
 
 ALONG_SIGMA = 4.0
-"""What crosses beside a clear move, and has moved along it by less, has a fault of its own.
+"""What crosses beside a clear move has a fault of its own if it has moved along it by less, and by
+so much less than it would by that fault.
 
-The same fault in another region has moved along by 7 and more by the time it crosses.
+The same fault in another region has moved along by 7 and more by the time it crosses by its latents.
 """
 
 LARGEST = 3.0
@@ -68,10 +70,12 @@ class _Move:
         """Return its length, without what errors add to it."""
         return float(np.sqrt(max(self.by @ self.by - self.variance.sum(), 0.0)))
 
-    def along(self, other: _Move) -> float:
-        """Return how far it goes where another clearly does, in standard deviations."""
+    def strays_from(self, other: _Move) -> bool:
+        """Return whether it surely does not go where another clearly does."""
         way = np.where(other.clear, other.by, 0.0)
-        return float(self.by @ way / np.sqrt(np.square(way) @ self.variance))
+        error = np.sqrt(np.square(way) @ self.variance)
+        along, expected = float(self.by @ way / error), float(way @ way / error)
+        return along < ALONG_SIGMA and along + ALONG_SIGMA < UNLIKE * expected
 
     def apart_from(self, other: _Move) -> bool:
         """Return whether it surely goes another way."""
@@ -100,6 +104,6 @@ def unlike(one: Symptoms, other: Symptoms) -> bool:
     a, b = _Move.of(one), _Move.of(other)
     if not (a.clear.any() and b.clear.any()):
         clear, faint = (a, b) if a.clear.any() else (b, a)
-        return bool(clear.clear.any()) and faint.along(clear) < ALONG_SIGMA
+        return bool(clear.clear.any()) and faint.strays_from(clear)
     some = a.clear | b.clear
     return a.only(some).apart_from(b.only(some))

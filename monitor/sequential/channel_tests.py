@@ -19,6 +19,7 @@ from monitor.sequential.moment_bounds import (
     LATENT_MOMENTS,
     LAYER_MOMENTS,
     SQUARE_MOMENTS,
+    Bounded,
     log_mean,
 )
 from monitor.sequential.rates import Test
@@ -49,22 +50,6 @@ independent, even where all is well."""
 
 BOUNDS = 8
 """Bounds from the live reference that have to hold together, of each unit."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Bounded:
-    """Sums of U units in S scopes, and what they may be if all is well, shape (U, S) each."""
-
-    n: NDArray[np.float64]
-    seen: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    lower: NDArray[np.float64]
-
-    @property
-    def level(self) -> NDArray[np.float64]:
-        """Return the upper bound for one shower, and 1 at least."""
-        each: NDArray[np.float64] = np.maximum(self.upper / np.maximum(self.n, 1), 1.0)
-        return each
 
 
 @dataclass(frozen=True)
@@ -123,7 +108,7 @@ class ChannelTests:
         self._layers(table, count, out)
         self._spreads(squares, out)
         self._lit(table, count, out)
-        self._seeds(count, out)
+        self._seeds(count, seen, out)
         self._energy(table, count, out)
         return np.minimum(out, self._caps, out=out) if capped else out
 
@@ -144,7 +129,7 @@ class ChannelTests:
         variance: NDArray[np.float64],
         known_floor: NDArray[np.float64] | float,
         floor: NDArray[np.float64] | float,
-    ) -> _Bounded:
+    ) -> Bounded:
         """Return what sums may be by what is certified and by what is learnt, for every unit.
 
         All by channel and ring, (C, 3), or of the core alone, (C, 1), and for one shower: the certified mean, the channel's
@@ -162,14 +147,14 @@ class ChannelTests:
         # What has been learnt counts only where what is certified holds it to be possible.
         possible = np.abs(middle - certain) <= slack
         upper, lower = certain + slack, certain - slack
-        return _Bounded(
+        return Bounded(
             n,
             self._of_units(seen),
             np.where(possible, np.minimum(upper, middle + narrow), upper),
             np.where(possible, np.maximum(lower, middle - narrow), lower),
         )
 
-    def _squares(self, table: ChannelTable, count: NDArray[np.float64]) -> _Bounded:
+    def _squares(self, table: ChannelTable, count: NDArray[np.float64]) -> Bounded:
         floors, one = self.floors, np.ones(3)
         return self._bounded(
             count, table["z_square"] * (count > 0), self.centre.square, self.constants.square,
@@ -180,7 +165,7 @@ class ChannelTests:
         self,
         table: ChannelTable,
         count: NDArray[np.float64],
-        squares: _Bounded,
+        squares: Bounded,
         out: NDArray[np.float32],
     ) -> None:
         floors = self.floors
@@ -214,13 +199,14 @@ class ChannelTests:
         up, down = (sums.seen - sums.upper)[:, 0], (sums.lower - sums.seen)[:, 0]
         variance = LAYER_VAR * (sums.n * self._widened)[:, 0]
         reach = LAYER_CLIP + floors.channel_layer_unknown
+        third, fourth = LAYER_MOMENTS[0] * LAYER_VAR**0.5, LAYER_MOMENTS[1] * LAYER_VAR
         for i, stream in streams_of(Test.LATENT_MEAN):
             if stream.scope == LAYER:
                 slope = abs(stream.size)
                 excess = up if stream.size > 0 else down
-                out[:, i] = slope * excess - variance * log_mean(slope, reach, *LAYER_MOMENTS)
+                out[:, i] = slope * excess - variance * log_mean(slope, reach, third, fourth)
 
-    def _spreads(self, squares: _Bounded, out: NDArray[np.float32]) -> None:
+    def _spreads(self, squares: Bounded, out: NDArray[np.float32]) -> None:
         by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])
         level = squares.level
         third, fourth = SQUARE_MOMENTS
@@ -259,12 +245,19 @@ class ChannelTests:
             penalty = bounds.n[:, s] * np.log1p((ratio - 1) * bound)
             out[:, i] = bounds.seen[:, s] * np.log(ratio) - penalty
 
-    def _seeds(self, count: NDArray[np.float64], out: NDArray[np.float32]) -> None:
-        """Write Poisson bets on the showers that are centred on a unit, given those of its pool."""
-        core = count[:, 0]
-        pool = np.bincount(self.pool, core)[self.pool]
-        expected = pool * self.constants.seeds
-        known = self.constants.seeds > 0
+    def _seeds(
+        self, count: NDArray[np.float64], counts: NDArray[np.bool_], out: NDArray[np.float32]
+    ) -> None:
+        """Write Poisson bets on the showers that are centred on a unit, given those of its pool.
+
+        Of channels that do not count, none are expected, and the others share what the pool has.
+        """
+        core, seeds = count[:, 0], self.constants.seeds
+        here = np.where(counts, seeds, 0.0)
+        left = np.bincount(self.pool, here) / np.maximum(np.bincount(self.pool, seeds), 1e-12)
+        pool = np.bincount(self.pool, core) / np.maximum(left, 1e-12)
+        expected = np.where(left[self.pool] > 0, pool[self.pool], 0.0) * here
+        known = here > 0
         error = expected**2 / np.maximum(self.constants.showers[:, 0], 1.0)
         mean, seen, variance = (
             self.units.sums(np.where(known, x, 0.0)) for x in (expected, core, error)

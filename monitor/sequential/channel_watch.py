@@ -183,11 +183,11 @@ class ChannelWatch:
         """Return the most likely onset at each of some units, data-seconds."""
         return self._bank.best_onsets(np.array(units, np.int64))
 
-    def likeliest(self, stream: int, unit: int) -> int:
-        """Return the stream that says most at a unit of those of a stream's test and scope."""
+    def paths_alike(self, stream: int, unit: int) -> NDArray[np.float64]:
+        """Return the log likelihood ratios at a unit of the streams of a stream's test and scope."""
         asks = STREAMS[stream].test, STREAMS[stream].scope
         alike = [i for i, other in enumerate(STREAMS) if (other.test, other.scope) == asks]
-        return alike[int(np.argmax(self._bank.path[unit, alike]))]
+        return np.maximum(self._bank.path[unit, alike].astype(np.float64), 0.0)
 
     def path(self, stream: int) -> NDArray[np.float64]:
         """Return the log likelihood ratio of a stream since its onset, of each unit, (U,)."""

@@ -125,17 +125,19 @@ class Evidence:
         odds = np.logaddexp(rates.log_odds(place), cells.log_odds(place))
         return tests[stream], stream, bank.best_onset(place), float(odds)
 
-    def likeliest(self, test: Test, stream: int, places: list[int]) -> int:
-        """Return the stream that is likest to go on of those that ask what a stream does.
+    def paths_alike(self, test: Test, stream: int, places: list[int]) -> NDArray[np.float64]:
+        """Return the log likelihood ratios of all streams that ask what a stream does, (A,).
 
-        They are of its test, and of its latent, for faults of other sizes.
+        They are of its test and of its latent, on any size of fault; summed over some places.
         """
         which = 0 if test in RATE_FAMILIES else 1
         asked = self._of_test[test]
         if which:
             asked = asked[self._latent[asked] == self._latent[stream]]
-        paths = sum(self._banks(place)[which].path[place, asked] for place in places)
-        return int(asked[int(np.argmax(paths))])
+        paths = np.zeros(len(asked))
+        for place in places:
+            paths += np.maximum(self._banks(place)[which].path[place, asked], 0.0)
+        return paths
 
     def path(self, test: Test, stream: int) -> NDArray[np.float64]:
         """Return the log likelihood ratio of a stream since its onset, at each place, (P,)."""

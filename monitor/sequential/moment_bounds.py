@@ -10,6 +10,7 @@ good latents do not have. Sums of several showers and of channels multiply such 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -24,9 +25,25 @@ in good showers at the worst cell of the models that ship, 0 and 3 by the normal
 LAYER_MOMENTS = (1.5, 6.5)
 """The same of the latent of a layer's energy, which has a tail towards little energy: 1.4 and 6.1."""
 
-SQUARE_MOMENTS = (16.0, 460.0)
-"""The same of the square of a latent about its mean: 15.8 and 460 at the worst cell, 6 to 10 and 65
+SQUARE_MOMENTS = (16.0, 470.0)
+"""The same of the square of a latent about its mean: 15.8 and 463 at the worst cell, 6 to 10 and 65
 to 175 over a ring, 4 and 30 by the normal law."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounded:
+    """Sums of U units in S scopes, and what they may be if all is well, shape (U, S) each."""
+
+    n: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    lower: NDArray[np.float64]
+
+    @property
+    def level(self) -> NDArray[np.float64]:
+        """Return the upper bound for one shower, and 1 at least."""
+        each: NDArray[np.float64] = np.maximum(self.upper / np.maximum(self.n, 1), 1.0)
+        return each
 
 
 def log_mean(slope: float, reach: float, third: Amount, fourth: Amount) -> Amount:

@@ -1,6 +1,8 @@
-"""Whether a fault goes on is asked of the likeliest bet of its test."""
+"""Whether a fault goes on is asked of the likeliest bet of its test, beside itself of before."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from monitor.alarms.case import Case
 from monitor.quality.alarms import Severity
@@ -22,30 +24,39 @@ def found(**changes) -> Case:
         "once_in": 1e9,
         "peak": 40.0,
         "peak_at": 7,
-        "checked_path": 40.0,
     }
     return Case(**(fields | changes))
 
 
-def test_a_bet_that_melts_gives_way_to_one_that_says_more_and_is_measured_from_there():
+def heard(case: Case, *paths: float, now: int) -> None:
+    case.hear(np.array(paths), now)
+
+
+def test_a_fault_goes_on_while_the_likeliest_bet_gains_though_the_one_that_found_it_melts():
     case = found()
-    paths = {0: 25.0, 1: 30.0}
-    assert case.hear(1, paths.__getitem__, 12) == 30.0
-    assert (case.telling, case.stream, case.checked_path) == (1, 0, 30.0)
-    assert case.peak_at == 7  # what says more because others melt is no later end
-    paths |= {0: 5.0, 1: 55.0}
-    assert case.hear(1, paths.__getitem__, 20) == 55.0
-    assert (case.peak, case.peak_at, case.checked_path) == (55.0, 20, 30.0)
+    heard(case, 40.0, 12.0, now=8)
+    assert case.goes_on(np.array([25.0, 30.0]))
+    assert case.goes_on(np.array([5.0, 55.0]))
+    assert not case.goes_on(np.array([50.0, 54.0]))
 
 
-def test_a_bet_that_says_most_stays_and_so_does_one_that_says_as_much():
+def test_two_bets_that_run_neck_and_neck_end_nothing():
     case = found()
-    assert case.hear(1, {0: 44.0, 1: 44.0}.__getitem__, 9) == 44.0
-    assert (case.telling, case.followed, case.peak_at) == (0, -1, 9)
+    heard(case, 30.0, 29.0, now=8)
+    assert case.goes_on(np.array([40.0, 40.5]))
+    assert case.goes_on(np.array([51.0, 50.0]))
+    assert case.goes_on(np.array([60.0, 60.0]))
 
 
-def test_who_is_followed_is_kept_with_the_case():
-    case = found(followed=2)
+def test_the_likely_end_is_where_the_likeliest_said_most():
+    case = found()
+    heard(case, 44.0, 10.0, now=9)
+    heard(case, 30.0, 60.0, now=20)
+    heard(case, 10.0, 58.0, now=21)
+    assert (case.peak, case.peak_at) == (60.0, 20)
+
+
+def test_what_was_looked_at_is_kept_with_the_case():
+    case = found()
+    heard(case, 41.0, 3.0, now=9)
     assert Case.from_json(case.to_json()) == case
-    older = {key: value for key, value in case.to_json().items() if key != "followed"}
-    assert Case.from_json(older).telling == 0

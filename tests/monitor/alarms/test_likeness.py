@@ -72,16 +72,31 @@ def test_a_fault_that_grows_from_region_to_region_is_one():
 
 
 def test_what_is_faint_is_of_another_fault_only_beside_a_clear_one():
-    rng = np.random.default_rng(5)
-    faint = shown({V: 0.15}, rng=rng)
-    assert not unlike(faint, shown({3: 0.1}, rng=rng))
-    assert unlike(faint, shown({3: 2.0}, rng=rng))
-    assert not unlike(shown({V: 0.22}, rng=rng), shown({V: 2.0}, rng=rng))
+    beside_faint, beside_clear = 0, 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        faint = shown({V: 0.15}, rng=rng)
+        beside_faint += unlike(faint, shown({3: 0.1}, rng=rng))
+        beside_clear += unlike(faint, shown({3: 2.0}, rng=rng))
+    assert beside_faint <= 1
+    assert beside_clear >= 180
+
+
+@pytest.mark.parametrize(
+    ("by", "n"), [(0.1, (20_000, 1000)), (0.3, (900, 222)), (0.3, (4000, 100))]
+)
+def test_what_would_not_show_yet_is_no_sign_of_another_fault(by, n):
+    apart = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        apart += unlike(shown({V: by}, n=n[0], rng=rng), shown({V: by}, n=n[1], rng=rng))
+    assert apart <= 1
+    assert not unlike(shown({V: by}, n=n[0]), shown({}, n=1.0))
 
 
 def test_showers_without_a_score_are_a_fault_of_their_own_unless_both_have_them():
     dead = shown({7: -3.0})
-    mute = shown({}, test=Test.UNSCORED, unscored=1.0, shift_error=np.full(D, np.inf))
+    mute = shown({}, n=1.0, test=Test.UNSCORED, unscored=1.0)
     assert unlike(dead, mute)
     assert unlike(mute, dead)
     assert not unlike(mute, mute)

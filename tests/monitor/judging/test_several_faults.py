@@ -178,7 +178,7 @@ def test_a_fault_that_was_found_by_too_bold_a_bet_is_not_cleared_while_it_goes_o
     assert judge.open_alarms() == ()
 
 
-def test_a_bet_that_has_just_taken_over_is_heard_for_a_stretch_of_its_own():
+def test_a_bet_that_has_just_taken_over_is_held_against_itself_of_before():
     stream = Stream(rate=800)
     judge = monitor(stream)
     play(judge, stream, 20)
@@ -188,13 +188,25 @@ def test_a_bet_that_has_just_taken_over_is_heard_for_a_stretch_of_its_own():
     case = parts.cases.open[0]
     path = parts.watch.evidence.counts.path[parts.places.first_region]
     alike = [i for i, kind in enumerate(parts.watch.tests([0]).rates.kinds) if kind is case.test]
-    other = next(i for i in alike if i != case.telling)
-    path[alike], case.heard = 0.0, 1000
-    path[case.telling], path[other] = 5.0, 50.0
-    assert not parts.cases._over(case, parts.watch, START + 30)
-    assert case.telling == other
+    other = next(i for i in alike if i != case.stream)
+    path[alike], path[case.stream], path[other] = 0.0, 60.0, 40.0
+    case.heard, case.checked = 1000, []
+    assert parts.cases._over(case, parts.watch, START + 30)  # nothing has come since
+    path[case.stream], path[other], case.heard = 45.0, 50.0, 1000
+    assert not parts.cases._over(case, parts.watch, START + 80)
     path[other], case.heard = 49.0, 1000
-    assert parts.cases._over(case, parts.watch, START + 80)
+    assert parts.cases._over(case, parts.watch, START + 130)
+
+
+@pytest.mark.slow
+def test_a_region_that_stays_when_another_leaves_is_held_up_by_its_own_evidence():
+    stream = Stream(rate=800)
+    judge = monitor(stream)
+    play(judge, stream, 60)
+    begin(stream, {"shift": {(0, RESPONSE): 0.3, (2, STRIP): 0.5, (2, RESPONSE): 0.3}})
+    said = play(judge, stream, 200)
+    assert {share.name for a in judge.open_alarms() for share in a.regions} == {"A1", "A3"}
+    assert [a.state for a in said if isinstance(a, Alarm)].count(State.CLEARED) == 0
 
 
 @pytest.mark.slow

@@ -203,6 +203,18 @@ def test_a_channel_that_is_ignored_never_crosses_and_the_one_beside_it_does() ->
 
 
 @pytest.mark.slow
+def test_a_channel_that_is_ignored_says_nothing_once_its_share_is_known_nor_do_the_others() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 300)
+    ignored = np.zeros(len(CHANNELS), bool)
+    ignored[[37, *np.flatnonzero(CHANNELS.region == 3)[::2]]] = True
+    watch.arrange(ignored, np.zeros_like(ignored))
+    assert crossed_after(watch, Stream(CHANNELS), None, 90) == (90, -1)
+    seeds = [i for i, stream in enumerate(STREAMS) if stream.test is Test.SEEDS]
+    assert max(watch.path(stream)[: len(CHANNELS)][ignored].max() for stream in seeds) == 0
+
+
+@pytest.mark.slow
 def test_a_channel_says_how_long_until_it_can_tell() -> None:
     watch = watching()
     stream = Stream(CHANNELS, rate=4)
