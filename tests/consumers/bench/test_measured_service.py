@@ -25,7 +25,7 @@ def pauses(monkeypatch):
 
 def test_who_is_far_from_the_end_is_asked_seldom_and_is_not_passed_by_much(pauses):
     Telling(pauses, "").wait(lambda seen: 9.0 - seen["done"], 60, "the end")
-    assert len(pauses) < 12
+    assert len(pauses) < 20
     assert max(pauses) == SELDOM_S
     assert 9.0 <= sum(pauses) <= 9.0 + SOON_S + 1e-9
 
