@@ -1,9 +1,9 @@
 """Big detectors: time and memory to train, certify, apply and evaluate models of very many cells.
 
 Cells as in the CaloChallenge's data sets 2 and 3: 45 polar layers, 6,480 and 40,500 cells, mostly
-empty; and 504 in 28 layers, a third of them empty. The showers are drawn from a mean shape: what they cost is that of
-real ones, what a model of them is worth is not asked. Every step is a command of its own, in a
-process of its own: its largest memory is its own, and all that it loads is in its time.
+empty; and 504 in 28 layers, a third of them empty. The showers are drawn from a mean shape: what they
+cost is that of real ones, what a model of them is worth is not asked. Every step is a command of its
+own, in a process of its own: its largest memory is its own, and all that it loads is in its time.
 """
 
 from __future__ import annotations

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from consumers.bench.units_file import Unit
+    from consumers.bench.units_file import Figures, Unit
     from models.scoring.artefact import Artefact
     from monitor.detector.tree import Detector
 
 FIRST_SEED = 11
 """Those below made the showers that the models were trained and certified with."""
 
-PARTS: dict[str, Callable[[Artefact, int, Detector], Unit]] = {
+PARTS: dict[str, Callable[[Artefact, int, Detector], Figures]] = {
     "1kHz": lambda artefact, seed, _: trials(artefact, 1_000.0, seed),
     "10kHz": lambda artefact, seed, _: trials(artefact, 10_000.0, seed),
     "days": lambda artefact, seed, _: days(artefact, seed),

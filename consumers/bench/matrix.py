@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from consumers.bench.units_file import Unit
+    from consumers.bench.units_file import Figures, Unit
 
 PARTS = ("simulated", "real", "delays", "pairs")
 """False pages in simulated counts and latents; in real showers, with everything that streams do;
@@ -120,7 +120,7 @@ def _key(unit: Unit) -> tuple[str, str, str]:
     return unit["part"], json.dumps(unit["setup"]), unit["artefact"]
 
 
-_WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], Unit]] = {
+_WORK: dict[str, Callable[[Setup, int, trials.ScoredFiles], Figures]] = {
     "simulated": lambda setup, seed, source: simulated(setup, seed, source.geometry),
     "real": trials.real_hour,
     "delays": trials.delays,
@@ -167,7 +167,7 @@ def _pages(title: str, units: list[Unit], note: str) -> Sheet:
 
 
 def _faults(title: str, units: list[Unit], note: str) -> Sheet:
-    found: dict[tuple[str, str], list[Unit]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Figures]] = defaultdict(list)
     for unit in units:
         for name, trial in unit["faults"].items():
             found[name, _name(unit)].append(trial)
@@ -177,7 +177,7 @@ def _faults(title: str, units: list[Unit], note: str) -> Sheet:
     return Sheet(title, columns, rows, note)
 
 
-def _told(trials_: list[Unit]) -> tuple[str, ...]:
+def _told(trials_: list[Figures]) -> tuple[str, ...]:
     pages = sorted(np.inf if t["page_s"] is None else t["page_s"] for t in trials_)
     n = len(trials_)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Figures = dict[str, Any]
+"""What is measured, as JSON values."""
+
 Unit = dict[str, Any]
 """What came of one unit: its `part`, `seed`, `commit`, `done`, `cpu_s` and figures."""
 

@@ -130,9 +130,7 @@ class ChannelExtents:
         worth
             What is named otherwise explains so much.
         """
-        given = range(self._n, self._n + self.given)
-        units = [u for u in given if best in at.watch.units.members(u)]
-        unit = max(units, key=lambda u: float(scores[u].max()), default=-1)
+        unit = max(self._given(best, at), key=lambda u: float(scores[u].max()), default=-1)
         if unit < 0 or scores[unit].max() - np.log(self.given) <= worth:
             return None
         without = named.channels if named.level is Level.CHANNEL else [best]
@@ -180,15 +178,20 @@ class ChannelExtents:
         alike = [c for c in clear.tolist() if c != best][: FEW - 1]
         return np.array([best, *alike], np.int64)
 
+    def _given(self, best: int, at: ChannelMoment) -> list[int]:
+        """Return the groups of the detector file, units, that hold a channel."""
+        given = range(self._n, self._n + self.given)
+        return [unit for unit in given if best in at.watch.units.members(unit)]
+
     def _candidates(
         self, best: int, together: NDArray[np.float64], at: ChannelMoment
     ) -> list[tuple[str, NDArray[np.int64], float]]:
         """Return the given groups, and the rectangle, with the best channel, and what each costs."""
-        found = []
-        for i, name in enumerate(at.watch.units.names[: self.given]):
-            members = at.watch.units.members(self._n + i)
-            if best in members:
-                found.append((name, members, float(np.log(self.given))))
+        units = at.watch.units
+        found = [
+            (units.names[unit - self._n], units.members(unit), float(np.log(self.given)))
+            for unit in self._given(best, at)
+        ]
         block = self.blocks.boundary(best, together)
         if best in block and len(block) > FEW:
             size = len(self.blocks.fields[int(self.blocks.pool[best])].channels)

@@ -12,7 +12,7 @@ from monitor.alarms.likeness import unlike
 from monitor.quality.alarms import Severity
 from monitor.sequential.bank import e_benjamini_hochberg
 from monitor.sequential.budget import shares
-from monitor.sequential.rates import Test
+from monitor.sequential.evidence import TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.alarms.symptoms import Symptoms
     from monitor.detector.places import Places
     from monitor.quality.alarms import Kind
+    from monitor.sequential.rates import Test
     from monitor.sequential.watch import Watch
 
 SAME_FAULT_S = 15
@@ -38,9 +39,6 @@ LISTED_FALSE = 0.05
 
 ALIKE = 0.25
 """Share of the evidence of the regions that are listed with which another has the fault too."""
-
-TRAFFIC = frozenset({Test.SILENT, Test.CROWDED})
-"""Tests whose evidence grows by so much a second at most: what fails together crosses together."""
 
 LEAST_WATCHED_S = 60
 """A run that began less long ago is taken to be this old."""
@@ -73,7 +71,7 @@ class Crossings:
     symptoms_of
         Returns what the regions of a case have shown since its onset.
     kind_of
-        Returns the likely kind of a case, and the log10 odds over the next likely one.
+        Returns the likely kind of what is shown, and the log10 odds over the next likely one.
     """
 
     def __init__(
@@ -82,7 +80,7 @@ class Crossings:
         page_at: NDArray[np.float64],
         warn_at: NDArray[np.float64],
         symptoms_of: Callable[[Case], Symptoms],
-        kind_of: Callable[[Case], tuple[Kind, float]],
+        kind_of: Callable[[Symptoms], tuple[Kind, float]],
     ) -> None:
         self._places, self._symptoms_of, self._kind_of = places, symptoms_of, kind_of
         self._page_at, self._warn_at = page_at, np.minimum(warn_at, page_at)
@@ -175,7 +173,7 @@ class Crossings:
 
     def kind(self, case: Case) -> Kind:
         """Return the likely kind of a case."""
-        return self._kind_of(case)[0]
+        return self._kind_of(self._symptoms_of(case))[0]
 
     def extent(self, rows: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_], bool]:
         """Return the place to name for some regions, its regions, and whether it is all of them."""
@@ -264,15 +262,14 @@ class Crossings:
         """
         if case.diffuse or fresh.diffuse:
             return False
-        if not TRAFFIC & {case.test, fresh.test}:
-            symptoms = self._symptoms_of(case), self._symptoms_of(fresh)
-            if unlike(*symptoms):
-                return True
+        symptoms = self._symptoms_of(case), self._symptoms_of(fresh)
+        if not TRAFFIC & {case.test, fresh.test} and unlike(*symptoms):
+            return True
         regions = self._places.detector.regions
         sectors = [{regions[row].sector for row in c.regions} for c in (case, fresh)]
         if sectors[0] & sectors[1]:
             return False
-        (one, sure), (other, also) = self._kind_of(case), self._kind_of(fresh)
+        (one, sure), (other, also) = map(self._kind_of, symptoms)
         return one is not other and min(sure, also) >= SURE_KIND
 
     def _suspects(self, place: int, at: Moment, claimed: NDArray[np.bool_]) -> NDArray[np.bool_]:

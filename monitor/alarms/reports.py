@@ -13,6 +13,7 @@ from monitor.alarms.crossings import LEAST_WATCHED_S, LISTED_FALSE
 from monitor.alarms.symptoms import Symptoms, information
 from monitor.quality.alarms import Alarm, CellShare, Kind, ReferenceSummary, RegionShare, State
 from monitor.sequential.bank import e_benjamini_hochberg
+from monitor.sequential.evidence import TRAFFIC
 from monitor.sequential.rates import Test
 from monitor.windows.clock import SECOND_NS
 
@@ -140,7 +141,7 @@ class Reporter:
         watch, tests = self._watch, self._watch.tests(case.regions)
         if case.test in {Test.EXCEEDANCES, Test.TOO_FEW}:
             return findings.exceedances(case, counts, tests)
-        if case.test in {Test.SILENT, Test.CROWDED}:
+        if case.test in TRAFFIC:
             return findings.traffic(case, counts[0].sum(1), watch)
         rows = watch.memory.since(case.onset)
         if case.test is Test.UNSCORED:
@@ -155,10 +156,6 @@ class Reporter:
         weights = np.zeros((1, self._places.n_regions))
         weights[0, case.regions] = 1
         return weights
-
-    def likely(self, case: Case) -> tuple[Kind, float]:
-        """Return the likely kind of a case, and the log10 odds over the next likely one."""
-        return kinds.likely(self.symptoms(case), self._geometry)
 
     def symptoms(self, case: Case) -> Symptoms:
         """Return what the regions of a case have shown since the onset."""

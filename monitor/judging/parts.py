@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from models.scoring.scales import LEVELS
 from monitor.alarms.casebook import Casebook
 from monitor.alarms.crossings import Crossings
+from monitor.alarms.kinds import likely
 from monitor.alarms.reports import Reporter
 from monitor.detector.places import Places
 from monitor.display.board import SPECTRUM_S
@@ -156,7 +158,9 @@ def assemble(
     reporter = Reporter(
         places, geometry, watch, recent, clock, settings.model, settings.score_names
     )
-    crossings = Crossings(places, page_at, warn_at, reporter.symptoms, reporter.likely)
+    crossings = Crossings(
+        places, page_at, warn_at, reporter.symptoms, partial(likely, geometry=geometry)
+    )
     cases = Casebook(places, crossings)
     sections = Lumisections(places, settings.min_showers, settings.model, settings.software)
     return Parts(

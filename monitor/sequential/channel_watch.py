@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.reference.channel_constants import certified
 from monitor.sequential.bank import Bank
-from monitor.sequential.channel_streams import INNER, SCOPES, STREAMS, WEIGHTS
+from monitor.sequential.channel_streams import INNER, SCOPES, STREAMS, WEIGHTS, streams_of
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.windows import packing
 from monitor.windows.channel_table import ChannelTable
@@ -185,8 +185,8 @@ class ChannelWatch:
 
     def paths_alike(self, stream: int, unit: int) -> NDArray[np.float64]:
         """Return the log likelihood ratios at a unit of the streams of a stream's test and scope."""
-        asks = STREAMS[stream].test, STREAMS[stream].scope
-        alike = [i for i, other in enumerate(STREAMS) if (other.test, other.scope) == asks]
+        own = STREAMS[stream]
+        alike = [i for i, other in streams_of(own.test) if other.scope == own.scope]
         return np.maximum(self._bank.path[unit, alike].astype(np.float64), 0.0)
 
     def path(self, stream: int) -> NDArray[np.float64]:

@@ -23,6 +23,10 @@ RATES_SHARE = 0.5
 """Share of the evidence weight of the tests of counts; the tests of latents have the rest."""
 
 
+TRAFFIC = frozenset({Test.SILENT, Test.CROWDED})
+"""Tests whose evidence grows by so much a second at most: what fails together crosses together."""
+
+
 class Evidence:
     """The banks of e-detectors of all places.
 
@@ -53,9 +57,6 @@ class Evidence:
             for test in set(kinds)
         }
         self._n_latents = cells.n_latents
-        of_traffic = [kind in {Test.SILENT, Test.CROWDED} for kind in rates.kinds]
-        self._traffic_streams = np.flatnonzero(of_traffic)
-        self._crowd_streams = np.flatnonzero([kind is Test.CROWDED for kind in rates.kinds])
 
     @property
     def banks(self) -> tuple[tuple[str, Bank], tuple[str, Bank]]:
@@ -71,7 +72,7 @@ class Evidence:
 
     def crowded(self) -> NDArray[np.bool_]:
         """Return the regions of which evidence says that they have too many showers, shape (R,)."""
-        paths = self.counts.path[self._first_region :, self._crowd_streams]
+        paths = self.counts.path[self._first_region :, self._of_test[Test.CROWDED]]
         return np.asarray((paths > DOUBTED).any(1))
 
     def _banks(self, place: int) -> tuple[Bank, Bank]:
@@ -96,7 +97,7 @@ class Evidence:
 
     def traffic_total(self) -> NDArray[np.float64]:
         """Return the part of the evidence that is of too few or too many showers, shape (P,)."""
-        at = self._traffic_streams
+        at = self._of_tests(TRAFFIC)
         total: NDArray[np.float64] = self.counts.evidence[:, at] @ self.counts.weights[at]
         for within in self.within.values():
             inner = within.rates.evidence[:, at] @ within.rates.weights[at]
@@ -115,8 +116,8 @@ class Evidence:
         """
         rates, cells = self._banks(place)
         if among is not None:
-            asked = [i for i, kind in enumerate(self._count_kinds) if kind in among]
-            stream = asked[int(np.argmax(rates.path[place, asked]))]
+            asked = self._of_tests(among)
+            stream = int(asked[int(np.argmax(rates.path[place, asked]))])
             onset, path = int(rates.onset[place, stream]), float(rates.path[place, stream])
             return self._count_kinds[stream], stream, onset, path
         by_rates = rates.at(place) >= cells.at(place)
@@ -146,6 +147,10 @@ class Evidence:
     def onsets(self, test: Test, stream: int) -> NDArray[np.int64]:
         """Return the most likely onset of a stream at each place, data-second, shape (P,)."""
         return self._of_stream("onset", test, stream).astype(np.int64)
+
+    def _of_tests(self, tests: frozenset[Test]) -> NDArray[np.int64]:
+        """Return the streams of some tests of one bank, ascending."""
+        return np.sort(np.concatenate([self._of_test[test] for test in tests]))
 
     def _of_stream(self, what: str, test: Test, stream: int) -> NDArray[Any]:
         bank = "rates" if test in RATE_FAMILIES else "cells"

@@ -9,7 +9,7 @@ import numpy as np
 from models.scoring.scales import Z_UNIT
 from monitor.reference.expectation import no_showers
 from monitor.sequential.cells import CellTests, Sums
-from monitor.sequential.evidence import RATES_SHARE, Evidence
+from monitor.sequential.evidence import RATES_SHARE, TRAFFIC, Evidence
 from monitor.sequential.rates import Counts, Floors, RateTests, Test
 from monitor.sequential.traffic import nowhere, traffic
 from monitor.sequential.usual_traffic import Shares
@@ -258,7 +258,7 @@ class Watch:
 
     def heard(self, test: Test) -> NDArray[np.bool_]:
         """Return the places of which the last step said something to a test, shape (P,)."""
-        heard: NDArray[np.bool_] = self._heard[int(test in {Test.SILENT, Test.CROWDED})]
+        heard: NDArray[np.bool_] = self._heard[int(test in TRAFFIC)]
         return heard
 
     def state(self) -> dict[str, NDArray[Any]]:
