@@ -68,6 +68,8 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 found bad, 2 wrong use, 130 interrupted."""
+    # Threads of NumPy's products wait for work by spinning: a second core is busy and nothing gained.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # heard when NumPy is imported, so not later
     heed_the_end()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # an output may take ASCII only
