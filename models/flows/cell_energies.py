@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.flows.compression import LARGEST, expand
-from models.flows.polynomials import basis
+from models.flows.polynomials import basis, values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +39,8 @@ def mean_energy(
     the energy, is larger than the power of the mean wherever a cell holds more than noise.
     """
     powers = basis(at.astype(np.float32))
-    mean = powers @ feature_map.cell_mean[:, columns]
-    scale = powers @ feature_map.cell_log_scale[:, columns]
+    mean = values(powers, feature_map.cell_mean[:, columns])
+    scale = values(powers, feature_map.cell_log_scale[:, columns])
     root, spread = np.abs(mean) / 4 + 1, np.exp(scale) / 4
     plain = root**4 - 1
     wide = plain + 6 * (root * spread) ** 2 + 3 * spread**4
@@ -73,5 +73,5 @@ def _dark(
     """Return which cells are rather unlit than lit at some conditions."""
     if not feature_map.sparse:
         return False
-    dark: NDArray[np.bool_] = powers @ feature_map.cell_odds[:, columns] < 0
+    dark: NDArray[np.bool_] = values(powers, feature_map.cell_odds[:, columns]) < 0
     return dark

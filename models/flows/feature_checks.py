@@ -52,6 +52,9 @@ def check(arrays: Mapping[str, NDArray[Any]], n_context: int) -> None:
 
 
 def _check_values(arrays: Mapping[str, NDArray[Any]]) -> None:
+    core = arrays["core"]
+    if not (np.isin(core, (0, 1)).all() and core.any(axis=1).all()):
+        raise FeatureError("the core of a layer is one or more of the cells, each 1")
     if not (np.all(arrays["unit_mev"] > 0) and np.all(arrays["layer_unit_mev"] > 0)):
         raise FeatureError("units must be > 0 MeV")
     if not (np.all(arrays["scale"][1] > 0) and np.all(arrays["limits"][0] <= arrays["limits"][1])):

@@ -173,8 +173,16 @@ class FeatureMap:
 
     def core_energy(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the energy in each layer's core, MeV, shape (N, L)."""
-        energy: NDArray[np.float32] = cells @ self.core.T
+        # By plain sums: a product rounds otherwise with other showers beside.
+        layer, cell = self._in_core
+        energy: NDArray[np.float32] = np.add.reduceat(cells[:, cell], layer, axis=1)
         return energy
+
+    @cached_property
+    def _in_core(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the cells of each layer begin, and the cells of all cores, layer by layer."""
+        layer, cell = np.nonzero(self.core)
+        return np.searchsorted(layer, np.arange(self.n_layers)), cell
 
     def glance(
         self, core: NDArray[np.float32], showers: Showers, key: NDArray[np.uint64] | None

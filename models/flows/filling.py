@@ -36,13 +36,14 @@ class Filling:
         hidden = mask[:, columns]
         cells = np.where(mask, np.float32(0), showers.cells)
         of = self.feature_map
+        # No product of matrices: it rounds otherwise with other showers beside.
         factor = of.calibration[1:] @ of.core  # incident over visible energy of each cell
-        rest = cells @ factor + of.calibration[0]
+        rest = np.einsum("nv,v->n", cells, factor) + of.calibration[0]
         low, high = (np.full(showers.n, limit) for limit in of.limits[:, 0])
         for _ in range(FILL_STEPS):
             middle = (low + high) / 2
             mean = self._balanced_energy(middle, columns)
-            filled = np.where(hidden, mean, 0.0) @ factor[columns]
+            filled = np.einsum("nv,v->n", np.where(hidden, mean, 0.0), factor[columns])
             energy = np.maximum(rest + filled, of.least_mev)
             above = (np.log(energy) - of.scale[0, 0]) / of.scale[1, 0] > middle
             low, high = np.where(above, middle, low), np.where(above, high, middle)
