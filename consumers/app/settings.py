@@ -102,15 +102,13 @@ class Settings(Judgement):
     """Data-seconds that a model must have seen in shadow without a gap before it may take over."""
 
     overload: str = Field(default="lossless", pattern="^(lossless|live)$")
-    """What gives when more comes than is scored: time (lag grows), or showers (old ones are counted
-    and not scored)."""
+    """What gives when more comes than is scored: time (lag grows), or old showers (only counted)."""
 
     overload_s: float = Field(default=10.0, ge=1, le=3600)
     """With `live`, a record that has waited this long on the broker is not scored, s."""
 
     earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
-    """Earliest data time that can be true, ISO 8601 with an offset: before it, a clock counts in
-    another unit."""
+    """Earliest data time that can be true, with an offset: before it a clock counts in another unit."""
 
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
@@ -120,6 +118,9 @@ class Settings(Judgement):
 
     threads: int = Field(default=1, ge=1, le=256)
     """CPU threads of the model."""
+
+    compile: bool = True
+    """Where there is g++: a worker of one thread goes over to a compiled model once it is made."""
 
     partitions: int = Field(default=4, ge=1, le=4096)
     """Of the showers topic, where it has to be created."""

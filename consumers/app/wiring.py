@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from consumers import VERSION
+from consumers.app import engines
 from consumers.app.settings import ARTEFACT
 from consumers.exactly_once.snapshots import Snapshots
 from consumers.judge import state_form
@@ -129,10 +130,30 @@ def learn_absences(
         logger.warning(text, len(failed), len(unknown), failed[0])
 
 
-def model_of(artefact: Artefact, settings: Settings, detector: Detector) -> ScoringModel:
-    """Return what a worker scores with."""
+def model_of(
+    artefact: Artefact,
+    settings: Settings,
+    detector: Detector,
+    note: Callable[[str], None] | None = None,
+) -> ScoringModel:
+    """Return what a worker scores with.
+
+    Parameters
+    ----------
+    note
+        Takes the hash of the model when a compiled program of it is in force; none is made without.
+
+    Raises
+    ------
+    EngineError
+        If the device does not give the model's numbers.
+    """
+    scorer = scorer_of(artefact, settings, detector)
+    engines.check(artefact, scorer)
+    if note is not None:
+        engines.compile_aside(artefact, scorer, settings, note)
     return ScoringModel(
-        scorer_of(artefact, settings, detector),
+        scorer,
         tuple(artefact.feature_map.condition_names),
         expected_rate(artefact.reference),
         artefact.family,
@@ -241,13 +262,13 @@ class Catalogue:
         finally:
             log.close()
 
-    def model(self, model: str) -> ScoringModel:
-        """Return what a worker scores with, or raise `ModelAbsent`."""
-        artefact = self.artefact(model)
+    def model(self, artefact: Artefact, note: Callable[[str], None]) -> ScoringModel:
+        """Return what a worker scores with, or raise `ModelAbsent`; see `model_of`."""
         try:
-            return model_of(artefact, self.settings, self.detector)
+            return model_of(artefact, self.settings, self.detector, note)
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
-            raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
+            text = f"model {artefact.hash[:12]} cannot run: {error}"
+            raise artefact_form.ModelAbsent(text) from None
 
     def judging_model(self, model: str) -> JudgingModel:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""

@@ -188,10 +188,19 @@ def _parts(shown: dict[str, Any]) -> Sheet:
     us = shown["us"]
     judged = f"judge, {shown['judged_regions']} regions, {shown['judged_hz']:,} showers/s"
     rows = (
-        ("matrix products of the scorer alone", f"{us['products']:.1f} µs a shower"),
         (
-            "scorer",
-            f"{us['scorer']:.1f} µs a shower, {shown['scorer_over_products']:.2f} times these",
+            "matrix products of the model alone, zeros too",
+            f"{us['whole_products']:.1f} µs a shower",
+        ),
+        ("matrix products of the scorer alone", f"{us['products']:.1f} µs a shower"),
+        *(
+            (
+                name,
+                f"{us[key]:.1f} µs a shower, {shown[f'{key}_over_products']:.2f} times these, "
+                f"{shown[f'{key}_over_whole_products']:.2f} with zeros",
+            )
+            for key, name in (("scorer", "scorer"), ("compiled_scorer", "scorer, compiled"))
+            if key in us
         ),
         *((f"tally, {n:,} regions", f"{us[f'tally_{n}']:.1f} µs a shower") for n in (16, 4096)),
         (judged, f"{shown['judge_ms']:.1f} ms a data-second"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -87,6 +88,9 @@ def measure(
             share = settings.partitions // workers
             for service in services:
                 service.wait(lambda seen: seen["assigned"] < share, 120, "its partitions")
+            if settings.compile and shutil.which("g++"):
+                for service in services:
+                    service.wait(lambda seen: 1 - seen["compiled"], 300, "its compiled model")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
             services[0].wait(lambda seen: seen[JUDGED] < warm.showers, 120, "the start")
             return _timed(sink, records, warm.records, services, rate_hz)

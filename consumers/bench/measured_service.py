@@ -55,12 +55,15 @@ class MeasuredService:
         return float(times.user + times.system)
 
     def read(self) -> dict[str, float]:
-        """Return the showers judged and scored, the partitions, and the time of the stages."""
+        """Return the showers judged and scored, partitions, compiled models, time of the stages."""
         text = requests.get(self.url, timeout=10).text
-        found: dict[str, float] = dict.fromkeys(("scored", "assigned", JUDGED, *STAGES), 0.0)
+        found: dict[str, float] = dict.fromkeys(
+            ("scored", "assigned", "compiled", JUDGED, *STAGES), 0.0
+        )
         names = {
             "calodqm_showers_scored_total": "scored",
             "calodqm_assigned_partitions": "assigned",
+            "calodqm_model_compiled": "compiled",
             JUDGED: JUDGED,
         }
         for family in text_string_to_metric_families(text):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from consumers.app import environment, wiring
+from consumers.app import engines, environment, wiring
 from consumers.cli.commands.demo import SOURCE
+from models.scoring.examiner import SCORED_AT_ONCE
 from models.showers import readers
 from models.showers.pool import clean
 from monitor.detector.tree import grid
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from models.flows.interface import Flow
     from models.scoring.artefact import Artefact
     from models.scoring.scorer import Scorer
     from models.showers.batch import Showers
@@ -77,9 +80,12 @@ def measured(
     drawn = draws.showers(showers)
     scored = scorer.score(drawn)
     work: dict[str, Callable[[], object]] = {
+        "whole_products": whole_products(artefact.flow, showers),
         "products": products(scorer, drawn),
         "scorer": lambda: scorer.score(drawn),
     }
+    if (other := _compiled(artefact)) is not None:
+        work["compiled_scorer"] = lambda: other.score(drawn)
     for n in REGIONS:
         region = draws.rng.integers(n, size=showers)
         work[f"tally_{n}"] = lambda region=region: tally(  # type: ignore[misc]
@@ -94,11 +100,38 @@ def measured(
     return {
         "showers": showers,
         "us": us,
-        "scorer_over_products": round(us["scorer"] / us["products"], 2),
+        **{
+            f"{one}_over_{of}": round(us[one] / us[of], 2)
+            for one in ("scorer", "compiled_scorer")
+            for of in ("whole_products", "products")
+            if one in us
+        },
         "judged_regions": SECTORS * REGIONS_A_SECTOR,
         "judged_hz": RATE_HZ,
         "judge_ms": round(judge_ms(artefact, draws.windows(scorer, sum(seconds)), seconds[0]), 2),
     }
+
+
+def _compiled(artefact: Artefact) -> Scorer | None:
+    """Return a scorer with a compiled program; None where there can be none."""
+    scorer = artefact.scorer("cpu")
+    try:
+        scorer.examine.compiled = engines.compiled(artefact, scorer.examine)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return scorer
+
+
+def whole_products(flow: Flow, showers: int) -> Callable[[], None]:
+    """Return what multiplies the matrices of a flow, zeros of masked layers too, as it scores."""
+    layers = [layer for layer in flow.modules() if isinstance(layer, nn.Linear)]  # type: ignore[attr-defined]
+    at_once = SCORED_AT_ONCE["cpu"]
+    made = [
+        (torch.randn(one.out_features, one.in_features), torch.randn(one.in_features, at_once))
+        for _ in range(0, showers, at_once)
+        for one in layers
+    ]
+    return _multiplied(made)
 
 
 def products(scorer: Scorer, showers: Showers) -> Callable[[], None]:
@@ -106,11 +139,15 @@ def products(scorer: Scorer, showers: Showers) -> Callable[[], None]:
     noted = _Noted()
     with noted:
         scorer.score(showers)
-    made = [(torch.randn(a), torch.randn(b), torch.empty(a[0], b[1])) for a, b in noted.shapes]
+    return _multiplied([(torch.randn(a), torch.randn(b)) for a, b in noted.shapes])
+
+
+def _multiplied(made: list[tuple[Tensor, Tensor]]) -> Callable[[], None]:
+    out = [torch.empty(a.shape[0], b.shape[1]) for a, b in made]
 
     def multiply() -> None:
-        for a, b, out in made:
-            torch.mm(a, b, out=out)
+        for (a, b), there in zip(made, out, strict=True):
+            torch.mm(a, b, out=there)
 
     return multiply
 

@@ -69,6 +69,17 @@ def like_reference(artefact: Artefact, n: int, seed: int) -> Showers:
     return concatenate(list(_batches(artefact, torch.from_numpy(at[:, None]), generator)))
 
 
+def anywhere(artefact: Artefact, n: int, seed: int) -> Showers:
+    """Return n generated showers, at energies and conditions anywhere in those of training."""
+    of, rng = artefact.feature_map, np.random.default_rng(seed)
+    low, high = of.limits
+    at = rng.uniform(low, high, (n, of.n_context)).astype(np.float32)
+    generator = torch.Generator().manual_seed(seed)
+    made = concatenate(list(_batches(artefact, torch.from_numpy(at), generator)))
+    others = (at * of.scale[1] + of.scale[0])[:, 1:].astype(np.float32).T
+    return replace(made, conditions=dict(zip(of.condition_names, others, strict=True)))
+
+
 def _batches(
     artefact: Artefact, conditions: torch.Tensor, generator: torch.Generator
 ) -> Iterator[Showers]:

@@ -51,6 +51,17 @@ class Ends:
         torch.index_select(residuals, 0, self._sorted, out=values[self.code :])
         return residuals
 
+    def filled(self, cells: Tensor, layers: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `fill` writes and what it returns, in new memory."""
+        code = self._encoder(cells, conditions)
+        residuals = self._decoder.left(cells, code, conditions)
+        standard = (code - self._mean) * self._scale
+        return torch.cat([layers[1:], standard, residuals[self._sorted]]), residuals
+
+    def rearranged(self, latents: Tensor, layers: Tensor) -> Tensor:
+        """Return what `arranged` does, as compilers want it."""
+        return torch.cat([latents[self.code :][self._back], layers[:1], latents[: self.head]])
+
     def arranged(self, latents: Tensor, layers: Tensor) -> Tensor:
         """Return latents as `FlowOutput` has them: cells in their order, then layers, (V + L, N)."""
         n_cells = len(self._back)

@@ -77,12 +77,28 @@ class FluxEvaluation:
         self.shift(seen, latents)
         log_scale.div_(torch.abs(log_scale, out=spare).mul_(-1 / SLOPE).add_(1))
         latents.addcmul_(values, torch.exp(log_scale, out=spare))
-        square = torch.mul(latents, latents, out=spare)
-        arranged = self.ends.arranged(latents, layers)
+        stages = self._stages(torch.mul(latents, latents, out=spare), log_scale)
+        return FlowOutput(stages.t(), self.ends.arranged(latents, layers).t(), residuals.t())
+
+    def apart(self, features: Features) -> FlowOutput:
+        """Return the same to rounding, with new memory for every step: what compilers make one of."""
+        cells, layers, conditions = (part.t() for part in features[:3])
+        values, residuals = self.ends.filled(cells, layers, conditions)
+        one = torch.ones_like(conditions[:1])
+        seen = torch.cat([one, conditions, values])
+        for layer in self.hidden:
+            seen = torch.cat([one, layer.apart(seen).relu()])
+        steep = self.log_scale.apart(seen)
+        log_scale = steep / (steep.abs() * (-1 / SLOPE) + 1)
+        latents = self.shift.apart(seen) + values * log_scale.exp()
+        stages = self._stages(latents * latents, log_scale)
+        return FlowOutput(stages.t(), self.ends.rearranged(latents, layers).t(), residuals.t())
+
+    def _stages(self, square: Tensor, log_scale: Tensor) -> Tensor:
+        """Return -log p of the stages, shape (T, N)."""
         nll = [0.5 * square[cut].sum(0) - log_scale[cut].sum(0) for cut in self.cuts]
         constants = [HALF_LOG_2PI * (cut.stop - (cut.start or 0)) for cut in self.cuts]
-        stages = torch.stack([one + added for one, added in zip(nll, constants, strict=True)])
-        return FlowOutput(stages.t(), arranged.t(), residuals.t())
+        return torch.stack([one + added for one, added in zip(nll, constants, strict=True)])
 
     def _room(self, n: int, conditions: Tensor) -> list[Tensor]:
         """Return what is written over by every call of this thread, for n showers.

@@ -90,6 +90,10 @@ class Features(NamedTuple):
         """Return them on a device."""
         return self._each(lambda part: part.to(device))
 
+    def double(self) -> Features:
+        """Return them in double precision."""
+        return self._each(lambda part: part.double())
+
     def by_shower(self) -> Features:
         """Return them with each shower in one piece of memory, as drawing some of them wants it."""
         return self._each(lambda part: part.contiguous())
@@ -170,6 +174,10 @@ class Flow(Protocol):
 
     def log_prob(self, features: Features) -> Tensor:
         """Return log p of each stage, nats, shape (N, T), with zuko's own arithmetic."""
+        ...
+
+    def latent(self, features: Features) -> Tensor:
+        """Return the latents, shape (N, D), with zuko's own arithmetic."""
         ...
 
     def sample(

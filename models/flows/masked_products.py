@@ -78,6 +78,10 @@ class Masked:
             torch.mm(weight, x[:last], out=out[rows])
         return out
 
+    def apart(self, x: Tensor) -> Tensor:
+        """Return the same in new memory, as compilers want it."""
+        return torch.cat([torch.mm(weight, x[:last]) for _, last, weight in self.parts])
+
     def add(self, x: Tensor, out: Tensor) -> Tensor:
         """Add the outputs of inputs to what is there, shape (outputs, N)."""
         for rows, last, weight in self.parts:

@@ -15,14 +15,23 @@ from models.scoring.scores import RawScores, names
 from models.showers.hashing import keys, uniform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     from models.detector.geometry import Geometry
     from models.flows.features import FeatureMap
+    from models.flows.glance import Glance
     from models.flows.interface import Flow, Sparse
     from models.scoring.classifier import Classifier
     from models.showers.batch import Showers
+
+    Evaluated = Callable[
+        [NDArray[np.float32], Glance, NDArray[np.uint64], NDArray[np.float64]],
+        tuple[Tensor, Tensor],
+    ]
+    """Returns raw scores (N, S) and latents (N, D) of cells, MeV, (N, V), a glance, keys and ties."""
 
 SCORED_AT_ONCE = {"cpu": 512, "cuda": 4096}
 """Showers evaluated at a time. On a CPU, with fewer the calls cost more than the work, with more what
@@ -119,6 +128,7 @@ class Examiner:
             if network is not None:
                 network.to(device)  # type: ignore[union-attr]  # every flow is a module
         self.evaluate = flow.compiled()
+        self.compiled: Evaluated | None = None  # evaluates whole showers, where there is one
         self.classifier = classifier
         self.n_latents = geometry.n_cells + geometry.n_layers
         self.stages = flow.stages
@@ -138,7 +148,7 @@ class Examiner:
             Whether the incident energies of showers without some cells are not to be looked at.
         """
         if mask is None or not mask.any():
-            return self._whole(showers)
+            return self.whole(showers, self.compiled)
         full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
         for chunk in _chunks(showers.n, self.device.type):
@@ -147,8 +157,8 @@ class Examiner:
         columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
         return self._seen(showers, *columns)
 
-    def _whole(self, showers: Showers) -> Seen:
-        """Return what is seen of showers whose cells all count."""
+    def whole(self, showers: Showers, compiled: Evaluated | None) -> Seen:
+        """Return what is seen of showers whose cells all count, by ourselves or what is compiled."""
         key = keys(showers)
         tie = uniform(key, 1, first=1)[:, 0]
         of, cells, chunks = self.feature_map, showers.cells, _chunks(showers.n, self.device.type)
@@ -158,17 +168,28 @@ class Examiner:
         latents, raw = (
             self._landing(showers.n, d) for d in (self.n_latents, len(self.score_names))
         )
+        evaluated = compiled or self._eager
         for rows, start, n in chunks:
-            features = of.of_cells(cells[rows], glance.rows(rows), key[rows]).to(self.device)
-            output = self.evaluate(features)
             # A card goes on with the next chunk meanwhile.
-            found = self._raw(features, output, self.raw_scores.lit(cells[rows], tie[rows]))
-            raw[start : start + n].copy_(found[:n], non_blocking=True)
-            latents[start : start + n].copy_(output.latents[:n], non_blocking=True)
+            scores, there = evaluated(cells[rows], glance.rows(rows), key[rows], tie[rows])
+            raw[start : start + n].copy_(scores[:n], non_blocking=True)
+            latents[start : start + n].copy_(there[:n], non_blocking=True)
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
         columns = raw.numpy(), latents.numpy(), glance.conditions, glance.e_rec
         return self._seen(showers, *columns, showers.e_inc)
+
+    def _eager(
+        self,
+        cells: NDArray[np.float32],
+        glance: Glance,
+        key: NDArray[np.uint64],
+        tie: NDArray[np.float64],
+    ) -> tuple[Tensor, Tensor]:
+        """Return raw scores and latents of a chunk, on the device."""
+        features = self.feature_map.of_cells(cells, glance, key).to(self.device)
+        output = self.evaluate(features)
+        return self._raw(features, output, self.raw_scores.lit(cells, tie)), output.latents
 
     def _landing(self, n: int, width: int) -> Tensor:
         """Return where what leaves the device lands, shape (n, width)."""

@@ -48,7 +48,7 @@ class Scorer:
         family: str = "",
         hash: str = "",  # noqa: A002  the artefact's own word
     ) -> None:
-        self._examine = examiner
+        self.examine = examiner
         self._score_map = score_map
         self._weights = score_map.both_weights
         self._without: dict[Cells, Without] = {}
@@ -64,7 +64,7 @@ class Scorer:
 
     def e_rec(self, showers: Showers) -> NDArray[np.float64]:
         """Return the reconstructed energy of each shower, MeV, shape (N,)."""
-        return self._examine.feature_map.e_rec(showers.cells)
+        return self.examine.feature_map.e_rec(showers.cells)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -73,7 +73,7 @@ class Scorer:
 
     def learn(self, cells: Cells, good: Showers) -> None:
         """Learn what to expect of showers without some cells; see `models.scoring.absent.learn`."""
-        self._learn(cells, good, self._examine(good))
+        self._learn(cells, good, self.examine(good))
         if self._met.pop(cells, 0):
             self._kept = self._kept | {cells}
 
@@ -87,7 +87,7 @@ class Scorer:
         sets
             As of `models.detector.channels.Channels.lacking`.
         """
-        whole, failed = self._examine(good), []
+        whole, failed = self.examine(good), []
         for cells in sets:
             try:
                 self._learn(cells, good, whole)
@@ -98,7 +98,7 @@ class Scorer:
 
     def _learn(self, cells: Cells, good: Showers, whole: Seen) -> None:
         of = (self._score_map, self.reference, self.geometry)
-        learnt = learn(self._examine, *of, good, whole, cells)
+        learnt = learn(self.examine, *of, good, whole, cells)
         self._without = {**self._without, cells: learnt}
 
     def met(self) -> list[Cells]:
@@ -197,13 +197,13 @@ class Scorer:
         mask = mask_of(cells, self.geometry.n_cells) if cells else None
         if hidden is not None:
             mask = hidden if mask is None else hidden | mask
-        seen = self._examine(showers, mask, blind=without is not None and not without.response)
+        seen = self.examine(showers, mask, blind=without is not None and not without.response)
         table = self.reference if without is None else without.table
         cell = table.condition_cell(seen.e_rec)
         scores = self._score_map(seen.raw, seen.energy)
         latents = seen.latents if without is None else without.restored(seen.latents, cell)
-        sums: NDArray[np.float32] = scores.sum(axis=1) + latents.sum(axis=1)
-        valid: NDArray[np.bool_] = (np.abs(sums) < np.inf) & ~seen.outside  # NaN is not
+        # Every latent is in some score. NaN is not below infinity.
+        valid: NDArray[np.bool_] = (np.abs(scores.sum(axis=1)) < np.inf) & ~seen.outside
         position = table.position(np.where(valid[:, None], scores, 0.0), cell)
         where = bins(position)
         p = table.p_values(position, cell, seen.conditions)
@@ -217,7 +217,7 @@ class Scorer:
 
     def _nothing(self, n: int) -> Scored:
         """Return what is said of showers of which nothing is known."""
-        s, d = len(self.score_names), self._examine.n_latents
+        s, d = len(self.score_names), self.examine.n_latents
         return Scored(
             np.full((n, s), np.nan, np.float32),
             np.full((n, s), np.nan),

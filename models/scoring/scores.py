@@ -245,6 +245,10 @@ class RawScores:
 
     @torch.inference_mode()
     def __call__(self, output: FlowOutput, lit: Tensor, draws: Tensor | None = None) -> Tensor:
+        """Return what `of` returns."""
+        return self.of(output, lit, draws)
+
+    def of(self, output: FlowOutput, lit: Tensor, draws: Tensor | None = None) -> Tensor:
         """Return the raw scores of the flow in the order of `names`, shape (N, S), where it is.
 
         Parameters

@@ -60,6 +60,8 @@ class Services:
             "CALODQM_SESSION_S": "3",
             "CALODQM_SNAPSHOT_S": "2",
             "CALODQM_NAME": name,
+            # A compiler would take a core for half a minute; what was released before knows of none.
+            **({"CALODQM_COMPILE": "false"} if tree == ROOT and version is None else {}),
             **self.environment,
         }
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
             # Short, so that a killed part is replaced while one looks on.
             "session_s": 3.0,
             "group": "calodqm-demo",
+            # It would be there when all is over.
+            "compile": False,
         }
         service = environment.load(given)
         artefact = wiring.artefact_of(service)

@@ -112,6 +112,9 @@ class WorkerMetrics:
 
     def _of_model(self, new: Exposition) -> None:
         self._model = new.info("calodqm_model", "Artefact in force.")
+        self._compiled = new.gauge(
+            "calodqm_model_compiled", "1 if a compiled program evaluates a model.", "sha256"
+        )
         self._card_square = new.gauge(
             "calodqm_model_latent_square",
             "Mean square over all latents, by the model's card.",
@@ -209,6 +212,10 @@ class WorkerMetrics:
         ratios = (card or {}).get("held_out", {}).get("exceedance", {}).get("-1", {})
         for level, ratio in ratios.items():
             self._card_ratio.labels("held_out", level).set(ratio)
+
+    def compiled(self, sha256: str) -> None:
+        """Note that a compiled program evaluates a model from now on."""
+        self._compiled.labels(sha256).set(1)
 
     def state(self, state: WorkerState) -> None:
         """Note what the worker is doing."""

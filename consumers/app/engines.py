@@ -1,0 +1,128 @@
+"""Engines: what a worker's models are evaluated by; held against each other before one is in force."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consumers.app.children import ends_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consumers.app.settings import Settings
+    from models.scoring.artefact import Artefact
+    from models.scoring.examiner import Evaluated, Examiner
+    from models.scoring.scorer import Scorer
+    from models.showers.batch import Showers
+
+logger = logging.getLogger(__name__)
+
+COMPARED = 128
+"""Showers that two engines are compared on; drawn by the model itself, the same everywhere."""
+
+COMPILED_S = 600.0
+"""Within which a compiler must be done."""
+
+
+def cache() -> Path:
+    """Return the folder of compiled programs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "calodqm"
+
+
+def check(artefact: Artefact, scorer: Scorer) -> None:
+    """Raise EngineError if a device does not give the numbers of the model."""
+    from models.scoring import agreement  # noqa: PLC0415  torch takes seconds
+
+    showers = _compared(artefact)
+    agreement.check_plain(scorer.examine, artefact.flow, showers)
+    if scorer.examine.device.type != "cpu":
+        agreement.check(scorer.examine(showers), artefact.scorer("cpu").examine(showers))
+
+
+def compile_aside(
+    artefact: Artefact, scorer: Scorer, settings: Settings, note: Callable[[str], None]
+) -> None:
+    """Have a scorer go over to a compiled program as soon as there is one, in a thread.
+
+    Where there is no compiler, or no such program of the model, it stays as it is.
+
+    Parameters
+    ----------
+    note
+        Called with the hash of the model when the program is in force.
+    """
+    if not settings.compile or settings.threads > 1 or scorer.examine.device.type != "cpu":
+        return
+    work = threading.Thread(
+        target=_go_over, args=(artefact, scorer, note), name="compile", daemon=True
+    )
+    work.start()
+
+
+def compiled(artefact: Artefact, examine: Examiner) -> Evaluated:
+    """Return a compiled program that agrees with an examiner, from the cache or made now.
+
+    Raises
+    ------
+    OSError, RuntimeError, ValueError, subprocess.SubprocessError
+        If there is no room, no compiler, no such program of the model, or it does not agree.
+    """
+    from models.scoring import agreement, program  # noqa: PLC0415  torch takes seconds
+
+    program.Program(examine)  # is there one?
+    path = cache() / program.file_name(artefact.hash)
+    if not path.exists():
+        _compile(artefact, path)
+    showers = _compared(artefact)
+    try:
+        made = program.load(path)
+        agreement.check(examine.whole(showers, made), examine.whole(showers, None))
+    except RuntimeError:
+        with contextlib.suppress(OSError):  # it is made anew the next time
+            path.unlink()
+        raise
+    return made
+
+
+def _go_over(artefact: Artefact, scorer: Scorer, note: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    try:
+        scorer.examine.compiled = compiled(artefact, scorer.examine)
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        logger.info("model %s is evaluated as it is: %s", artefact.hash[:12], error)
+        return
+    note(artefact.hash)
+    took = time.monotonic() - began
+    logger.info("model %s is evaluated by a compiled program, %.0f s", artefact.hash[:12], took)
+
+
+def _compile(artefact: Artefact, path: Path) -> None:
+    """Write the compiled program of a model; a process of its own, which yields to all others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        artefact.save(model)
+        command = [sys.executable, "-m", "models.scoring.program", str(model), str(path)]
+        done = subprocess.run(  # noqa: S603 - a command of our own
+            [*ends_with_parent(), *command],
+            env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": f"{folder}/made"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPILED_S, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"the compiler ended with {done.returncode}"]
+        raise RuntimeError(said[-1])
+
+
+def _compared(artefact: Artefact) -> Showers:
+    from models.fitting.generation import anywhere  # noqa: PLC0415  torch takes seconds
+
+    return anywhere(artefact, COMPARED, seed=1)
