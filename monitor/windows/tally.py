@@ -86,7 +86,7 @@ def tally(
     sums = region_sums(at, row_ok, r, scored.latents, showers.cells, geometry)
     return Window(
         key=key,
-        regions=regions.astype(np.int64),
+        regions=regions.astype(np.int64, copy=False),
         showers=np.bincount(place, minlength=r * n_cells).reshape(r, n_cells),
         exceedances=np.stack(exceedances, axis=2),
         p_counts=_p_histograms(row_ok, p_all, r),
@@ -96,8 +96,8 @@ def tally(
         layer_energy=sums.layer_energy,
         unscored=np.bincount(row[~ok & ~unknown], minlength=r),
         unknown=np.bincount(row[unknown], minlength=r),
-        score_bins=bins.astype(np.int64),
-        score_counts=counts.astype(np.int64),
+        score_bins=bins.astype(np.int64, copy=False),
+        score_counts=counts.astype(np.int64, copy=False),
     )
 
 
@@ -155,31 +155,38 @@ class _Adding(NamedTuple):
     member: csr_array
     """Showers of each group, shape (G, n)."""
 
-    rows: NDArray[np.int64]
-    """Row of each group, shape (G,)."""
+    first: NDArray[np.int64]
+    """First group of each row, shape (R,)."""
 
-    once: bool
-    """Whether every row has one group."""
+    rows: NDArray[np.int64]
+    """Rows, rising, shape (R,)."""
 
     @classmethod
     def of(cls, row: NDArray[np.int64]) -> _Adding:
         """Return what adds showers whose rows are these, sorted."""
         n = len(row)
-        first = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
-        place = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
+        begins = np.flatnonzero(np.append(True, row[1:] != row[:-1]))
+        place = np.arange(n) - np.repeat(begins, np.diff(np.append(begins, n)))
         groups = np.flatnonzero(place % ADDED_AT_ONCE == 0)
         member = csr_array(
             (np.ones(n, np.float32), np.arange(n), np.append(groups, n)), shape=(len(groups), n)
         )
-        return cls(member, row[groups], len(groups) == len(first))
+        return cls(member, np.searchsorted(groups, begins), row[begins])
 
     def into(self, total: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> None:
-        """Add the values of each shower, whole numbers of shape (n, X), to their rows of a total."""
-        sums = (self.member @ values).astype(np.int64)
-        if self.once:
-            total[self.rows] += sums
+        """Add the values of each shower, whole numbers of shape (n, X), to their rows of a total.
+
+        Showers come sorted: of all rows only the first can hold something already.
+        """
+        sums = self.member @ values
+        if len(self.first) < len(sums):  # beyond 2**24 single precision is not exact
+            sums = np.add.reduceat(sums, self.first, axis=0, dtype=np.int64)
+        head, rows = self.rows[0], self.rows[1:]
+        total[head] += sums[0].astype(np.int64)
+        if len(rows) == self.rows[-1] - head:  # one after the other: no index is looked at
+            total[head + 1 : self.rows[-1] + 1] = sums[1:]
         else:
-            np.add.at(total, self.rows, sums)
+            total[rows] = sums[1:]
 
 
 def _quantised(
@@ -204,4 +211,4 @@ def _p_histograms(
     bins = np.clip(np.searchsorted(P_EDGES, p, side="left") - 1, 0, n_bins - 1)
     flat = (row[:, None] * n_columns + np.arange(n_columns)) * n_bins + bins
     counts = np.bincount(flat.ravel(), minlength=n_regions * n_columns * n_bins)
-    return counts.reshape(n_regions, n_columns, n_bins).astype(np.int64)
+    return counts.reshape(n_regions, n_columns, n_bins).astype(np.int64, copy=False)
