@@ -17,6 +17,7 @@ from consumers.bench import (
     big,
     channels,
     classifier,
+    flame,
     ingest,
     matrix,
     papers,
@@ -53,6 +54,7 @@ PARTS: dict[str, tuple[ModuleType, str]] = {
     ),
     "rivals": (rival_scorers, "what others score showers with: how fast, and what it sees"),
     "parts": (parts, "the scorer beside its own products, tally and judge, one thread"),
+    "flame": (flame, "where the CPU time of a service under load goes, as a flame graph"),
     "scale": (scale, "1 to N workers over partitions, and what larger rates need"),
     "big": (big, "time and memory of models of 504 to 40,500 cells"),
 }

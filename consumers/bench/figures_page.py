@@ -196,8 +196,10 @@ def _parts(shown: dict[str, Any]) -> Sheet:
         *(
             (
                 name,
-                f"{us[key]:.1f} µs a shower, {shown[f'{key}_over_products']:.2f} times these, "
-                f"{shown[f'{key}_over_whole_products']:.2f} with zeros",
+                (
+                    f"{us[key]:.1f} µs a shower, {shown[f'{key}_over_products']:.2f} times these, "
+                    f"{shown[f'{key}_over_whole_products']:.2f} with zeros"
+                ),
             )
             for key, name in (("scorer", "scorer"), ("compiled_scorer", "scorer, compiled"))
             if key in us

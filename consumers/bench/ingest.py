@@ -68,19 +68,23 @@ def measure(
     rate_hz: float,
     workers: int,
     home: str | None = None,
+    stacks: Path | None = None,
 ) -> Ingest:
     """Return how fast the service takes in a stream that comes at a rate.
 
     Broker, producer and service are processes of this machine: one that scores and judges, and
     further score workers. The records are made before: a real producer has them already.
-    `home` is that of `EmbeddedBroker`.
+    `home` is that of `EmbeddedBroker`, `stacks` the first one's of `MeasuredService.start`.
     """
     with EmbeddedBroker(home=home) as broker:
         given = settings.model_copy(update={"bootstrap": broker.bootstrap})
         connection = given.connection()
         ensure_topics(connection, partitions=settings.partitions)
         services = [
-            MeasuredService.start(given, "run" if i == 0 else "score") for i in range(workers)
+            MeasuredService.start(given, "run", stacks)
+            if i == 0
+            else MeasuredService.start(given, "score")
+            for i in range(workers)
         ]
         sink = KafkaSink(connection)
         try:
@@ -93,6 +97,8 @@ def measure(
                     service.wait(lambda seen: 1 - seen["compiled"], 300, "its compiled model")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
             services[0].wait(lambda seen: seen[JUDGED] < warm.showers, 120, "the start")
+            if stacks is not None:
+                stacks.unlink(missing_ok=True)
             return _timed(sink, records, warm.records, services, rate_hz)
         finally:
             sink.close()

@@ -17,6 +17,7 @@ from consumers.wire.user_error import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from consumers.app.settings import Settings
 
@@ -34,14 +35,22 @@ class MeasuredService:
     url: str
 
     @classmethod
-    def start(cls, settings: Settings, command: str) -> MeasuredService:
-        """Start `calodqm run` or `calodqm score`."""
+    def start(cls, settings: Settings, command: str, stacks: Path | None = None) -> MeasuredService:
+        """Start `calodqm run` or `calodqm score`.
+
+        Parameters
+        ----------
+        stacks
+            File that takes what its threads do; see `consumers.bench.flame`.
+        """
         port = free_port()
         words = children.calodqm(
             command,
             *("--bootstrap", settings.bootstrap, "--http-port", str(port)),
             *("--artefact", str(settings.artefact), "--threads", str(settings.threads)),
         )
+        if stacks is not None:
+            words = [words[0], "-m", "consumers.bench.flame", str(stacks), *words[3:]]
         child = children.start(words, output=subprocess.DEVNULL)
         return cls(child, f"http://127.0.0.1:{port}/metrics")
 
