@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,11 @@ COMPILED_S = 600.0
 def cache() -> Path:
     """Return the folder of compiled programs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "calodqm"
+
+
+def can_compile() -> bool:
+    """Return whether there is a compiler."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def check(artefact: Artefact, scorer: Scorer) -> None:
@@ -107,6 +113,8 @@ def _go_over(artefact: Artefact, scorer: Scorer, note: Callable[[str], None]) ->
 
 def _compile(artefact: Artefact, path: Path) -> None:
     """Write the compiled program of a model; a process of its own, which yields to all others."""
+    if not can_compile():
+        raise OSError("there is no g++")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.app import children, detector_files
+from consumers.app import children, detector_files, engines
 from consumers.app.embedded import EmbeddedBroker
 from consumers.bench.measured_service import JUDGED, STAGES, MeasuredService
 from consumers.cli.stream import Beam, Stream
@@ -92,7 +91,7 @@ def measure(
             share = settings.partitions // workers
             for service in services:
                 service.wait(lambda seen: seen["assigned"] < share, 120, "its partitions")
-            if settings.compile and shutil.which("g++"):
+            if settings.compile and engines.can_compile():
                 for service in services:
                     service.wait(lambda seen: 1 - seen["compiled"], 300, "its compiled model")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
