@@ -171,14 +171,15 @@ def good_showers(artefact: Artefact, certified: Path | None) -> Showers:
     Parameters
     ----------
     certified
-        File of some; without one, of a shipped model of the test beam the file that it was certified
-        with, of any other what it generates itself.
+        File of some; which others there are says `Settings.certified`.
 
     Raises
     ------
     ValueError
         If they cannot be read or made.
     """
+    if certified is None and artefact.good is not None:
+        return artefact.good
     ours = ARTEFACT.parent.glob(f"{shipped.PB_LAR.name}-*/{HASH_FILE}")
     if certified is None and artefact.hash in {file.read_text().strip() for file in ours}:
         certified = shipped.CERTIFIED

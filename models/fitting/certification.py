@@ -47,6 +47,12 @@ FINER = 3
 CHECKED = 6000
 """Showers that it is looked at with, at most."""
 
+KEPT, KEPT_CELLS = 12_000, 1_500_000
+"""Showers that an artefact keeps at most, and cells of them."""
+
+LEAST_KEPT = 2000
+"""With fewer it keeps none: what a model generates teaches more."""
+
 
 @dataclass(frozen=True, slots=True)
 class CertificationOptions:
@@ -186,6 +192,16 @@ def _by_energy(scorer: Scorer, pool: Pool, options: CertificationOptions) -> lis
     return parts
 
 
+def kept(pool: Pool, geometry: Geometry, options: CertificationOptions) -> Showers | None:
+    """Return some showers of a pool as the detector reads them, for an artefact to keep."""
+    n = min(pool.n, KEPT, KEPT_CELLS // geometry.n_cells)
+    if n < LEAST_KEPT:
+        return None
+    rng = np.random.default_rng([options.seed, 9])
+    some = np.sort(rng.permutation(pool.n)[:n])
+    return pool.draw(some, geometry, rng, options.symmetry.images(geometry))
+
+
 def recertified(
     made: Artefact, pool: Pool, options: CertificationOptions, card: Mapping[str, Any]
 ) -> Artefact:
@@ -204,7 +220,10 @@ def recertified(
     facts = {name: value for name, value in made.card.items() if name not in dropped}
     facts["showers"] = {**facts.get("showers", {}), "certify": pool.n}
     card = {**facts, **card, "certified": figures}
-    return artefact.signed(replace(made, score_map=score_map, reference=table, card=card))
+    good = kept(pool, made.geometry, options)
+    return artefact.signed(
+        replace(made, score_map=score_map, reference=table, card=card, good=good)
+    )
 
 
 def examined(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from models.fitting import lessons, training
-from models.fitting.certification import CertificationOptions, certified
+from models.fitting.certification import CertificationOptions, certified, kept
 from models.fitting.checkpoint import TrainingError
 from models.fitting.needs import Needs
 from models.fitting.training import Options, Session
@@ -154,7 +154,8 @@ def prepare(
         **({} if start is None else {"started_from": start.hash}),
     }
     told = {**facts, **(card or {}), "certified": figures}
-    parts = (geometry, feature_map, flow, score_map, table, told, "", recipe.version, known)
+    good = kept(certify, geometry, recipe.certification)
+    parts = (geometry, feature_map, flow, score_map, table, told, "", recipe.version, known, good)
     return artefact.signed(Artefact(*parts))
 
 

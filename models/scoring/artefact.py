@@ -17,6 +17,7 @@ from safetensors.numpy import save as save_tensors
 from models.flows.interface import tuples
 from models.scoring import description, scores
 from models.scoring.description import FORMAT, HASH_FILE, part
+from models.showers.compact import compact, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow, Shape
     from models.scoring.classifier import Classifier
+    from models.scoring.description import Description
     from models.scoring.reference import ReferenceTable
     from models.scoring.scorer import Scorer
     from models.scoring.scores import ScoreMap
+    from models.showers.batch import Showers
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,10 @@ class Artefact:
 
     classifier: Classifier | None = None
     """A network that knows some faults, if the model has one."""
+
+    good: Showers | None = None
+    """Some of the showers that it was certified with, as the detector reads them: what to expect of
+    showers without some of their cells is learnt from them. None in artefacts of before."""
 
     @property
     def family(self) -> str:
@@ -172,6 +179,9 @@ def _contents(artefact: Artefact) -> dict[str, bytes]:
         config["classifier"] = artefact.classifier.config
         known = artefact.classifier.state_dict()
         weights |= {f"classifier.{name}": value.numpy() for name, value in known.items()}
+    if artefact.good is not None:
+        good = compact(artefact.good, artefact.geometry.least_count_mev)
+        weights |= {f"good.{name}": value for name, value in good.items()}
     return {
         "config.json": _json(config),
         "geometry.json": artefact.geometry.to_json().encode(),
@@ -208,6 +218,7 @@ def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
         digest,
         told.version,
         known,
+        _good(part(weights, "good"), told),
     )
 
 
@@ -256,6 +267,15 @@ def _classifier(
     known = Classifier(shape)
     known.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
     return known
+
+
+def _good(arrays: dict[str, NDArray[Any]], told: Description) -> Showers | None:
+    if not arrays:
+        return None
+    good = whole(arrays, told.geometry.least_count_mev)
+    if good.cells.shape[1] != told.geometry.n_cells:
+        raise ValueError(f"its showers are of {good.cells.shape[1]} cells")
+    return good
 
 
 def families() -> dict[str, tuple[Callable[..., Shape], Callable[[Any], Flow]]]:

@@ -141,3 +141,13 @@ def test_certification_holds_few_showers_at_a_time_and_comes_to_the_same(monkeyp
         assert np.allclose(array, parts.arrays()[name], rtol=1e-6, atol=1e-6), name
     batches = certification.image_batches(pool, made.geometry, options, np.random.default_rng(1))
     assert max(showers.n for showers, _ in batches) == 64
+
+
+def test_of_many_showers_some_are_kept_in_the_artefact_and_of_few_none():
+    made, rng = tiny.artefact(), np.random.default_rng(1)
+    few = tiny.showers("gamma_test", 700)
+    assert certification.recertified(made, Pool(few), CertificationOptions(), {}).good is None
+    many = Pool(few[rng.integers(700, size=4000)])
+    good = certification.kept(many, made.geometry, CertificationOptions())
+    assert good.n == certification.KEPT_CELLS // made.geometry.n_cells >= certification.LEAST_KEPT
+    assert {row.tobytes() for row in good.cells} <= {row.tobytes() for row in few.cells}

@@ -16,6 +16,7 @@ from models.flows.flux import Flux
 from models.scoring.artefact import Artefact, signed
 from models.scoring.description import FILES, ArtefactError
 from models.scoring.fitness import misfits
+from models.showers.batch import Showers
 
 SHIPPED = Path(__file__).parents[3] / "models" / "artefacts"
 
@@ -244,6 +245,21 @@ def test_references_of_no_population_are_refused(copy, name, change):
 def test_features_of_no_showers_are_refused(copy, name, change):
     edit(copy, "weights.safetensors", f"features.{name}", change)
     refused(copy)
+
+
+def test_an_artefact_keeps_good_showers_and_refuses_those_of_other_cells(tmp_path):
+    good = tiny.showers("gamma_test", 40)
+    keeps = signed(replace(tiny.artefact(), good=good))
+    keeps.save(tmp_path)
+    again = Artefact.load(tmp_path)
+    assert again.hash == keeps.hash != tiny.artefact().hash
+    assert np.array_equal(again.good.cells, good.cells)
+    assert np.array_equal(again.good.e_inc, good.e_inc)
+    assert tiny.artefact().good is None
+    other = Showers(good.cells[:, :9], good.e_inc)
+    signed(replace(tiny.artefact(), good=other)).save(tmp_path)
+    with pytest.raises(ArtefactError, match="9 cells"):
+        Artefact.load(tmp_path)
 
 
 def test_the_shipped_models_load_and_fit():
