@@ -269,7 +269,7 @@ class FeatureMap:
     ) -> NDArray[np.float32]:
         known = self.knows(showers.e_inc)
         e_inc = np.where(known, showers.e_inc, 1.0).astype(np.float64)
-        at = np.where(known, self._at(e_inc), 0.0).astype(np.float32)
+        at = np.where(known, self.at_energy(e_inc), 0.0).astype(np.float32)
         raw = np.arcsinh(core / self.layer_unit_mev).astype(np.float32)
         raw[:, 0] = np.log(e_rec / e_inc)
         powers = basis(c[:, 0])
@@ -286,10 +286,10 @@ class FeatureMap:
         standard: NDArray[np.float32] = layers.astype(np.float32)
         return standard
 
-    def _at(self, e_inc: NDArray[np.float64]) -> NDArray[np.float64]:
-        standard = (np.log(e_inc) - self.scale[0, 0]) / self.scale[1, 0]
-        clamped: NDArray[np.float64] = np.clip(standard, *self.limits[:, 0])
-        return clamped
+    def at_energy(self, e_inc: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return standardised log incident energies, clamped to the range of training, shape (N,)."""
+        standard: NDArray[np.float64] = (np.log(e_inc) - self.scale[0, 0]) / self.scale[1, 0]
+        return np.clip(standard, *self.limits[:, 0])
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]], condition_names: tuple[str, ...]) -> FeatureMap:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.scoring.left import Left, some
 from models.scoring.population import Population, build
 from models.scoring.scales import Z_CLIP
 
@@ -101,6 +102,26 @@ class Without:
     """Whether the incident energies of those it was learnt of were known: else nothing is expected of
     the response."""
 
+    left: Left | None
+    """What the other cells say of the response; None where it is as in whole showers, or unknown."""
+
+    def seen(
+        self, examine: Examiner, showers: Showers, hidden: NDArray[np.bool_] | None = None
+    ) -> Seen:
+        """Return what is seen of showers that lack the cells, before latents are restored.
+
+        Parameters
+        ----------
+        hidden
+            Further cells that they lack, shape (N, V): of what these do to the response nothing is known.
+        """
+        mask, response = mask_of(self.cells, examine.feature_map.n_cells), self.response
+        if hidden is None:
+            seen = examine(showers, mask, response=response)
+        else:
+            seen = examine(showers, hidden | mask, response=None if response else False)
+        return seen if self.left is None else self.left(showers, seen, examine.response)
+
     def restored(
         self, latents: NDArray[np.float32], cell: NDArray[np.int64]
     ) -> NDArray[np.float32]:
@@ -146,7 +167,8 @@ def learn(
     ReferenceTableError
         If they are too few for a condition cell.
     """
-    seen = examine(good, mask_of(cells, geometry.n_cells))
+    mask = mask_of(cells, geometry.n_cells)
+    seen, told, left = _seen_without(examine, good, whole, mask)
     known = ~(whole.outside | seen.outside)
     cell, cell_whole = (reference.condition_cell(each.e_rec[known]) for each in (seen, whole))
     before, after = (
@@ -172,8 +194,22 @@ def learn(
         centre[k] = beside.mean(after[mine], mine)
         var = beside_squares.mean(after[mine] ** 2, mine) - centre[k] ** 2
         scale[k] = np.sqrt(np.maximum(reference.latent_var[k], 0) / np.maximum(var, LEAST_VAR))
-    told = bool(seen.response[known].any())
-    return Without(cells, table, centre, scale, reference.latent_mean, told)
+    return Without(cells, table, centre, scale, reference.latent_mean, told, left)
+
+
+def _seen_without(
+    examine: Examiner, good: Showers, whole: Seen, mask: NDArray[np.bool_]
+) -> tuple[Seen, bool, Left | None]:
+    """Return what is seen of good showers without cells, and `response` and `left` of `Without`."""
+    told = bool(whole.response.any())
+    seen = examine(good, mask, response=told)
+    if not (told and examine.feature_map.core[:, mask].any()):
+        return seen, told, None
+    rows = np.flatnonzero(~(whole.outside | seen.outside) & seen.response)
+    left = Left.of(good[rows], some(seen, rows), examine.feature_map, mask)
+    if left is None:
+        return examine(good, mask, response=False), False, None
+    return left(good, seen, examine.response), True, left
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -134,9 +134,14 @@ class Examiner:
         self.stages = flow.stages
         known = classifier is not None
         self.score_names = names(flow.stages, residuals=flow.reconstructs, classifier=known)
+        self.response = self.score_names.index("response")
 
     def __call__(
-        self, showers: Showers, mask: NDArray[np.bool_] | None = None, *, blind: bool = False
+        self,
+        showers: Showers,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        response: bool | None = None,
     ) -> Seen:
         """Return raw scores and latents of N >= 1 showers.
 
@@ -144,15 +149,16 @@ class Examiner:
         ----------
         mask
             True for cells that must not count, shape (V,) or (N, V).
-        blind
-            Whether the incident energies of showers without some cells are not to be looked at.
+        response
+            Whether the incident energies of showers without some cells are looked at. If not given,
+            where no masked cell is in a layer's core: what it says of the response would be a guess.
         """
         if mask is None or not mask.any():
             return self.whole(showers, self.compiled)
         full = np.broadcast_to(mask, showers.cells.shape)
         parts = []
         for chunk in _chunks(showers.n, self.device.type):
-            found = self._masked(showers[chunk.rows], full[chunk.rows], blind=blind)
+            found = self._masked(showers[chunk.rows], full[chunk.rows], response=response)
             parts.append([column[: chunk.n] for column in found])
         columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
         return self._seen(showers, *columns)
@@ -232,15 +238,18 @@ class Examiner:
         )
         return Features(cells, layers, conditions), latents
 
-    def _masked(self, showers: Showers, mask: NDArray[np.bool_], *, blind: bool) -> _Masked:
+    def _masked(
+        self, showers: Showers, mask: NDArray[np.bool_], *, response: bool | None
+    ) -> _Masked:
         """Return what is seen with masked cells where the flow expects them: latent 0.
 
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        core = self.feature_map.core.any(axis=0)
-        guessed: NDArray[np.bool_] = np.logical_or(mask[:, core].any(axis=1), blind)
-        filled = self._filling(_blinded(showers, guessed), mask)
+        guessed = mask[:, self.feature_map.core.any(axis=0)].any(axis=1)
+        known = ~guessed if response is None else np.full(showers.n, response)
+        e_inc = np.where(known, showers.e_inc, np.float32(np.nan))
+        filled = self._filling(replace(showers, e_inc=e_inc), mask)
         on_cpu, e_rec = self.feature_map(filled)
         # What breaks ties, too, is drawn from what is left of a shower.
         lit = self.raw_scores.lit(filled.cells, uniform(keys(filled), 1, first=1)[:, 0])
@@ -288,12 +297,3 @@ def _undrawn(sparse: Sparse | None, hidden: Tensor) -> Sparse | None:
     draws = sparse.draws.clone()
     draws[:, -hidden.shape[1] :].masked_fill_(hidden, 1.0)
     return sparse._replace(draws=draws)
-
-
-def _blinded(showers: Showers, guessed: NDArray[np.bool_]) -> Showers:
-    """Return showers whose incident energy is forgotten where their energy is partly a guess.
-
-    Where a masked cell is in a layer's core: what that says of the response would be a guess too.
-    """
-    e_inc = np.where(guessed, np.float32(np.nan), showers.e_inc)
-    return replace(showers, e_inc=e_inc)

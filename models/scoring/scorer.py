@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from models.scoring.absent import Absent, learn, mask_of
+from models.scoring.absent import Absent, learn
 from models.scoring.p_values import BINS, bins
 from models.scoring.scored import Scored
 
@@ -194,10 +194,10 @@ class Scorer:
         without = self._without.get(cells)
         if showers.n == 0 or (cells and without is None):
             return self._nothing(showers.n)
-        mask = mask_of(cells, self.geometry.n_cells) if cells else None
-        if hidden is not None:
-            mask = hidden if mask is None else hidden | mask
-        seen = self.examine(showers, mask, blind=without is not None and not without.response)
+        if without is None:
+            seen = self.examine(showers, hidden)
+        else:
+            seen = without.seen(self.examine, showers, hidden)
         table = self.reference if without is None else without.table
         cell = table.condition_cell(seen.e_rec)
         scores = self._score_map(seen.raw, seen.energy)

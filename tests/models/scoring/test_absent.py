@@ -118,3 +118,16 @@ def test_showers_too_few_to_learn_from_are_refused(good):
     with pytest.raises(ValueError, match="distinct showers"):
         made.learn((CORE,), good[slice(0, 60)])
     assert not made.knows((CORE,))
+
+
+def test_where_next_to_nothing_of_the_core_is_left_the_incident_energy_has_no_say(
+    scorer, good, brightest
+):
+    cells = sets(brightest)[4]
+    other = Showers(good.cells, good.e_inc * np.float32(1.01))
+    one, two = (scorer.score(each, lacking(good.n, cells)) for each in (good, other))
+    both = one.valid & two.valid
+    assert np.array_equal(one.p_combined[both], two.p_combined[both])
+    one, two = (scorer.score(each, lacking(good.n, (CORE,))) for each in (good, other))
+    both = one.valid & two.valid
+    assert (one.latents[both, 504] > two.latents[both, 504]).mean() > 0.99
