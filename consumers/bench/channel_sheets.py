@@ -6,6 +6,7 @@ import statistics
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from consumers.bench.channel_border_sheet import borders_sheet
 from consumers.bench.channel_sites import NAMES
 from consumers.bench.sheets import Sheet
 from models.scoring.measures import rate
@@ -37,7 +38,7 @@ def sheets(units: list[Unit]) -> Iterator[Sheet]:
     if by_part["cost"]:
         yield _cost(by_part["cost"][-1])
     if by_part["borders"]:
-        yield _borders(by_part["borders"])
+        yield borders_sheet(by_part["borders"])
 
 
 def _of_trials(*of_rates: list[Unit]) -> Iterator[Sheet]:
@@ -267,33 +268,3 @@ def _cost(unit: Unit) -> Sheet:
         "judge, MiB", "windows, kB a second", "channels",
     )  # fmt: skip
     return Sheet("What channels cost", columns, tuple(rows), note)
-
-
-def _borders(units: list[Unit]) -> Sheet:
-    rows = []
-    for unit in units:
-        for one in unit["rows"]:
-            cells = [
-                f"{told['value'] / level:.2f} ({told['low'] / level:.2f}–{told['high'] / level:.2f})"
-                for way in ("learnt", "as_masked")
-                for level, told in ((float(k), v) for k, v in one[way].items())
-                if level >= 1e-3
-            ]
-            about = f"{unit['detector']}, from {_origin(unit['learnt_from'])}"
-            rows.append((about, f"{one['absent']}", f"{one['seeds']:,}", *cells))
-    note = (
-        "Share of good showers of the fast simulation with p ≤ α, over α. Learnt: as workers, `apply` "
-        "and `evaluate` score, with what is expected without those cells, learnt from showers that "
-        "the model generates or that `CALODQM_CERTIFIED` names. As masked: what a worker would do "
-        "had it learnt nothing."
-    )
-    levels = ("0.1", "0.01", "0.001")
-    columns = (
-        "detector", "cells absent", "seeds",
-        *(f"learnt, {level}" for level in levels), *(f"as masked, {level}" for level in levels),
-    )  # fmt: skip
-    return Sheet("p-values where the patch leaves the detector", columns, tuple(rows), note)
-
-
-def _origin(text: str) -> str:
-    return "simulated showers" if text.startswith("gflash:") else text
