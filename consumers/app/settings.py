@@ -54,9 +54,9 @@ class Settings(Judgement):
 
     certified: Path | None = None
     """File of showers that the model was certified with, or `gflash:...`: what to expect of showers
-    without masked cells, and at the borders of a detector, is learnt from it. The shipped models of
-    the test beam have theirs; without one, any other model generates showers itself, if it has no
-    condition but the energy."""
+    without masked cells, and at the borders of a detector, is learnt from it. Without one, from the
+    showers that the artefact keeps; the shipped models of the test beam have theirs. A model without
+    any generates showers itself, if it has no condition but the energy."""
 
     detector: Path | None = None
     """Detector file, TOML; without one, a detector of four sectors with four regions each."""
