@@ -161,7 +161,7 @@ class ChannelReporter:
         weight = signs.showers[rows] / n
         shift, lit = float(signs.shift[rows] @ weight), float(signs.lit[rows] @ weight)
         spread, seeds = float(signs.spread[rows] @ weight), float(signs.seeds[rows].mean())
-        layer, error = _of_layer(signs, rows)
+        energy = _energy(signs, rows)
         sure = "likely" if alarm.kind_margin >= 1 else "perhaps"
         action = wording.ACTION.get(alarm.kind, wording.ACTION[Kind.UNKNOWN])
         where = self._where(case)
@@ -169,8 +169,7 @@ class ChannelReporter:
             f"{alarm.place}{where}, since {wording.clock(case.onset)}: in {alarm.showers:,} showers "
             f"near it the latent is off by {shift:+.2f} ± {1 / np.sqrt(n):.2f} deviations, its mean "
             f"square {spread:.2f} times, lit {lit:.2f} times, showers centred on it {seeds:.2f} "
-            f"times the usual; in those the energy is off by {layer:+.2f} ± {error:.2f} deviations. "
-            f"Found by {alarm.test}; odds 1 to "
+            f"times the usual{energy}. Found by {alarm.test}; odds 1 to "
             f"{wording.power(alarm.log10_odds)} against a healthy channel; chance alone would do "
             f"this once in {wording.duration(case.once_in)}, somewhere in "
             f"{len(self._channels):,} channels. It is {sure} {alarm.kind.value}. {action}"
@@ -189,3 +188,11 @@ def _of_layer(signs: ChannelSigns, rows: NDArray[np.int64]) -> tuple[float, floa
     """Return how far the energy is off in showers centred on some channels, and the error."""
     n = max(float(signs.core[rows].sum()), 1.0)
     return float(signs.layer[rows] @ signs.core[rows]) / n, float(1 / np.sqrt(n))
+
+
+def _energy(signs: ChannelSigns, rows: NDArray[np.int64]) -> str:
+    """Return the words for it; none where no shower was centred on them: a dead channel is no seed."""
+    if not signs.core[rows].any():
+        return ""
+    off, error = _of_layer(signs, rows)
+    return f"; in those the energy is off by {off:+.2f} ± {error:.2f} deviations"

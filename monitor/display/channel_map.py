@@ -178,8 +178,9 @@ def drawn(
 LAST = 2
 """Which stretch that the watch looks back at is drawn: about a minute."""
 
-LEAST_CORE = 10
-"""Showers with a channel in the core below which its energy says nothing yet."""
+LEAST_CORE = 100
+"""Showers with a channel in the core below which its energy says nothing yet: energies of showers
+spread by half of their mean, so that the mean of so many is known to a fourth of `SCALES`."""
 
 
 def layout(channels: Channels) -> bytes:

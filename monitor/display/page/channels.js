@@ -13,6 +13,7 @@ let map = null;            // how they stand: head, and a byte a channel for eac
 let mappedAt = -Infinity;
 let chosen = null;         // channel whose history is shown
 let view = null;           // how positions become pixels
+let picked = false;        // whether a person has said which layer to show
 
 // ---- what comes -----------------------------------------------------------------------------
 
@@ -99,12 +100,21 @@ function colours() {
 
 function show() {
   const { head, quality } = map;
-  let faulty = 0, unknown = 0;
-  for (const q of quality) { faulty += q === 2 || q === 3; unknown += q === 1; }
-  $("faulty").textContent = number(faulty);
+  const faulty = about.layers.map(() => 0);
+  let unknown = 0;
+  quality.forEach((q, i) => { faulty[at.layer[i]] += q === 2 || q === 3; unknown += q === 1; });
+  $("faulty").textContent = number(faulty.reduce((a, b) => a + b));
+  layers(faulty);
   $("unknown").textContent = number(unknown);
   $("clock").textContent = clock(head.second);
   paint();
+}
+
+// Each layer says what is at fault in it; nobody should look at a good one while another is not.
+function layers(faulty) {
+  const select = $("layer"), most = faulty.indexOf(Math.max(...faulty));
+  about.layers.forEach((name, k) => { select.options[k].textContent = name + (faulty[k] && faulty.length > 1 ? ` (${number(faulty[k])} at fault)` : ""); });
+  if (!picked && faulty[most] && !faulty[select.value]) select.value = most;
 }
 
 function paint() {
@@ -121,9 +131,11 @@ function paint() {
     x0 = Math.min(x0, at.x[i] - at.w[i] / 2); x1 = Math.max(x1, at.x[i] + at.w[i] / 2);
     y0 = Math.min(y0, at.y[i] - at.h[i] / 2); y1 = Math.max(y1, at.y[i] + at.h[i] / 2);
   }
-  const left = 56, bottom = 34, width = box.width - left - 12, height = box.height - bottom - 12;
   // The axis with more channels lies along the screen, so that a barrel or a long module is readable.
   const first = channels[0], turned = (y1 - y0) / at.h[first] > (x1 - x0) / at.w[first];
+  pen.font = "13px system-ui, sans-serif";
+  const ticks = (turned ? [x0, (x0 + x1) / 2, x1] : [y0, (y0 + y1) / 2, y1]).map((v) => pen.measureText(short(v)).width);
+  const left = 28 + Math.max(...ticks), bottom = 34, width = box.width - left - 12, height = box.height - bottom - 12;
   view = { channels, x0, y0, left, top: 12, turned,
     kx: turned ? width / (y1 - y0) : width / (x1 - x0), ky: turned ? height / (x1 - x0) : height / (y1 - y0), height };
   const fill = colours(), gap = channels.length < 4000 ? 1 : 0;
@@ -151,9 +163,14 @@ function place(i) {
 function frame(pen, i) {
   const [px, py, pw, ph] = place(i), wide = Math.max(pw, 9), high = Math.max(ph, 9);
   const q = map.quality[i];
-  pen.lineWidth = i === chosen ? 3 : q === 3 ? 2.5 : 1.5;
-  pen.strokeStyle = i === chosen ? colour("--accent") : q === 4 ? colour("--null") : q === 2 ? colour("--medium") : colour("--bad");
-  if (q === 4 && i !== chosen) {          // left out: crossed
+  if (i === chosen) {
+    pen.lineWidth = 3; pen.strokeStyle = colour("--accent");
+    pen.strokeRect(px + pw / 2 - wide / 2 - 3, py + ph / 2 - high / 2 - 3, wide + 6, high + 6);
+    if (q < 2) return;
+  }
+  pen.lineWidth = q === 3 ? 2.5 : 1.5;
+  pen.strokeStyle = q === 4 ? colour("--null") : q === 2 ? colour("--medium") : colour("--bad");
+  if (q === 4) {          // left out: crossed
     const cx = px + pw / 2, cy = py + ph / 2, half = Math.max(Math.min(pw, ph), 8) / 2;
     pen.beginPath(); pen.moveTo(cx - half, cy - half); pen.lineTo(cx + half, cy + half); pen.moveTo(cx - half, cy + half); pen.lineTo(cx + half, cy - half); pen.stroke();
     return;
@@ -185,14 +202,17 @@ function modules(pen, channels) {
     boxes.set(at.region[i], [Math.min(box[0], px), Math.min(box[1], py), Math.max(box[2], px + pw), Math.max(box[3], py + ph)]);
   }
   pen.strokeStyle = colour("--soft"); pen.lineWidth = 1; pen.font = "12px system-ui, sans-serif"; pen.textAlign = "left";
+  const named = [];         // where modules are narrower than their names, some have none
   for (const [region, [px, py, qx, qy]] of boxes) {
     if (region < 0) continue;
     pen.strokeRect(px, py, qx - px, qy - py);
     const name = about.regions[region], wide = pen.measureText(name).width + 6;
-    if (qx - px > wide && qy - py > 16) {
-      pen.fillStyle = colour("--card"); pen.globalAlpha = 0.75; pen.fillRect(px + 1, py + 1, wide, 15); pen.globalAlpha = 1;
-      pen.fillStyle = colour("--ink"); pen.fillText(name, px + 4, py + 13);
-    }
+    const x = px + 1, y = qy - py > 16 ? py + 1 : (py + qy) / 2 - 7.5;
+    if (named.every(([a, b, c]) => x > a + c || a > x + wide || Math.abs(y - b) > 16)) named.push([x, y, wide, name]);
+  }
+  for (const [x, y, wide, name] of named) {
+    pen.fillStyle = colour("--card"); pen.globalAlpha = 0.75; pen.fillRect(x, y, wide, 15); pen.globalAlpha = 1;
+    pen.fillStyle = colour("--ink"); pen.fillText(name, x + 3, y + 12);
   }
 }
 
@@ -211,7 +231,7 @@ function key() {
   canvas.width = 256;
   for (let k = 0; k < 256; k++) { pen.fillStyle = `rgb(${to(k / 255).join(" ")})`; pen.fillRect(k, 0, 1, 14); }
   const usual = scale.usual === null ? "" : `, usual ${short(scale.usual)}`;
-  $("key-text").textContent = `${name}${name === "rate" ? " (showers/s near it)" : ""}: ${short(scale.low)} to ${short(scale.high)}${usual}, last ${map.head.seconds} s`;
+  $("key-text").textContent = `${name}${name === "rate" ? " (showers/s near it)" : ""}: ${short(scale.low)} to ${short(scale.high)}${usual}, ${name === "gain" ? "this run" : `last ${map.head.seconds} s`} · framed: at fault`;
 }
 
 function under(event) {
@@ -247,9 +267,11 @@ $("canvas").addEventListener("mousemove", (event) => {
 });
 $("canvas").addEventListener("keydown", (event) => { if (event.key === "Escape") { $("region").value = ""; paint(); } });
 for (const id of ["quantity", "layer", "region"]) $(id).addEventListener("change", paint);
+$("layer").addEventListener("change", () => { picked = true; });
 $("name").addEventListener("change", async () => {
   try {
     const found = await get(`/api/channels/find?name=${encodeURIComponent($("name").value.trim())}`, "json");
+    picked = true;
     $("layer").value = at.layer[found.channel];
     $("region").value = at.region[found.channel] < 0 ? "" : at.region[found.channel];
     one(found.channel);

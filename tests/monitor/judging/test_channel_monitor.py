@@ -90,6 +90,8 @@ def test_a_faulty_channel_is_named_with_its_kind_and_onset(kind: Kind) -> None:
     assert [share.name for share in first.channels] == [name]
     assert abs(first.onset_ns / 1e9 - onset) <= 10
     assert last.kind is kind, (last.summary, last.text)
+    told = ["in those the energy is off" in alarm.text for alarm in found]
+    assert not any(told) if kind is Kind.DEAD else all(told)  # no shower is centred on a dead one
     assert name in last.summary
     assert last.regions[0].name == "A2"
 
