@@ -49,16 +49,19 @@ class ChannelStatements:
     def tell(self, change: Change[ChannelCase]) -> Alarm:
         """Return the alarm of a change."""
         case = change.case
-        if change.state is State.CLEARED and case.id in self.alarms:
+        alarm = self._reporter.alarm(case, change.state, self._watch, self._live.constants)
+        known = self.alarms.get(case.id)
+        # Where no shower came near for long, nothing is left to see of what was told before.
+        blind = known is not None and alarm.showers == 0 and alarm.place == known.place
+        if known is not None and (change.state is State.CLEARED or blind):
             alarm = replace(
-                self.alarms[case.id],
+                known,
                 version=case.version,
-                state=State.CLEARED,
+                state=change.state,
+                severity=case.severity,
                 now_ns=self._clock.now_ns,
                 children=tuple(case.children),
             )
-        else:
-            alarm = self._reporter.alarm(case, change.state, self._watch, self._live.constants)
         self.alarms[case.id] = alarm
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
         self.alarms = {id_: known for id_, known in self.alarms.items() if id_ in kept}

@@ -94,7 +94,7 @@ function colours() {
     return (i) => of[map.quality[i]];
   }
   const scale = map.head.scales.find((one) => one.name === name), values = map.parts.get(name), to = ramp(scale.usual);
-  const table = [colour("--card"), ...Array.from({ length: 255 }, (_, k) => `rgb(${to(k / 254).join(" ")})`)];
+  const table = [colour("--null-wash"), ...Array.from({ length: 255 }, (_, k) => `rgb(${to(k / 254).join(" ")})`)];
   return (i) => table[values[i]];
 }
 
@@ -231,7 +231,8 @@ function key() {
   canvas.width = 256;
   for (let k = 0; k < 256; k++) { pen.fillStyle = `rgb(${to(k / 255).join(" ")})`; pen.fillRect(k, 0, 1, 14); }
   const usual = scale.usual === null ? "" : `, usual ${short(scale.usual)}`;
-  $("key-text").textContent = `${name}${name === "rate" ? " (showers/s near it)" : ""}: ${short(scale.low)} to ${short(scale.high)}${usual}, ${name === "gain" ? "this run" : `last ${map.head.seconds} s`} · framed: at fault`;
+  const none = view.channels.every((i) => !map.parts.get(name)[i]) ? "too few showers yet · " : "";
+  $("key-text").textContent = `${none}${name}${name === "rate" ? " (showers/s near it)" : ""}: ${short(scale.low)} to ${short(scale.high)}${usual}, ${name === "gain" ? "this run" : `last ${map.head.seconds} s`} · framed: at fault`;
 }
 
 function under(event) {

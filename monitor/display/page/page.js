@@ -177,7 +177,9 @@ function tile(region, dense) {
   const key = dense + title + words;
   const known = tiles.get(region.region);
   if (known?.key === key) return known.element;
-  const parts = dense === "most" ? [] : dense === "many" ? [make("b", region.name)] : [make("b", region.name), mark(region.quality), make("span", words)];
+  // The sector's name stands before the row.
+  const own = (region.name.startsWith(region.sector) && region.name.slice(region.sector.length)) || region.name;
+  const parts = dense === "most" ? [] : dense === "many" ? [make("b", own)] : [make("b", region.name), mark(region.quality), make("span", words)];
   const element = make("div", null, { class: "region", "data-quality": region.quality, title }, parts);
   tiles.set(region.region, { key, element });
   return element;

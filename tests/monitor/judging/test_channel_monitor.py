@@ -97,6 +97,20 @@ def test_a_faulty_channel_is_named_with_its_kind_and_onset(kind: Kind) -> None:
 
 
 @pytest.mark.slow
+def test_a_fault_stays_what_it_was_while_no_shower_comes_near() -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 60)
+    stream.change, stream.dead = dead(137), (137,)
+    assert alarms(play(judge, stream, 90))[-1].kind is Kind.DEAD
+    patch = CHANNELS.patches(np.array([137], np.uint32))
+    stream.dead = tuple(patch[patch >= 0].tolist())  # nothing is centred on those around it either
+    later = alarms(play(judge, stream, 400))
+    assert later
+    assert {alarm.kind for alarm in later} == {Kind.DEAD}, [(a.showers, a.summary) for a in later]
+    assert all("in 0 showers" not in alarm.text for alarm in later)
+
+
+@pytest.mark.slow
 def test_a_dead_card_is_one_alarm_of_the_card() -> None:
     judge, stream = monitor(), Both()
     play(judge, stream, 30)
