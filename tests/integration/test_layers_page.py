@@ -9,7 +9,7 @@ import pytest
 from chromium import chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
-from standings import expositions, standing
+from standings import SECOND, expositions, standing
 from waiting import wait_until
 
 from consumers.http.channels import ChannelPages
@@ -18,6 +18,8 @@ from consumers.http.page import Page
 from consumers.http.server import Server
 from monitor.detector import tree
 from monitor.display.channel_map import SCALES, ChannelMap, ChannelQuality
+from monitor.display.standing import RegionNow
+from monitor.quality.quality import Quality
 
 DETECTOR = tree.load(Path(__file__).parents[2] / "deploy" / "detectors" / "sampling.toml")
 CHANNELS = DETECTOR.channels
@@ -101,3 +103,24 @@ def test_no_word_on_the_map_lies_on_another(page, size, region):
     boxes = [(text, np.sort([a, b], axis=0)) for text, a, b in written]
     for (one, (a, b)), (other, (c, d)) in itertools.combinations(boxes, 2):
         assert (np.minimum(b, d) <= np.maximum(a, c)).any(), (one, other)
+
+
+def test_names_of_many_regions_fit_on_their_tiles(browser, server):
+    made, page = server
+    board = tuple(
+        RegionNow(18 * s + k, f"{sector}{k + 1}", sector, Quality.BAD, "", 3_750, 90, 37.5, SECOND)
+        for s, sector in enumerate(("EB-", "EB+"))
+        for k in range(18)
+    )
+    page.show(standing(board=board), {})
+    browser.set_window_size(1920, 1080)
+    browser.get(f"{made.url}/?theme=dark")
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, "#board .region b")) == 36)
+    boxes = browser.execute_script(
+        "return [...document.querySelectorAll('#board .region')].map((tile) => { const name ="
+        " document.createRange(); name.selectNodeContents(tile.querySelector('b'));"
+        " const a = name.getBoundingClientRect(), b = tile.getBoundingClientRect();"
+        " return [tile.textContent, a.left - b.left, b.right - a.right, a.height]; })"
+    )
+    assert [text for text, *_ in boxes] == [str(k + 1) for _ in range(2) for k in range(18)]
+    assert all(min(left, right) >= 0 and high < 20 for _, left, right, high in boxes), boxes
