@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from consumers.app.children import ends_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from consumers.app.settings import Settings
     from models.scoring.artefact import Artefact
     from models.scoring.examiner import Evaluated, Examiner
@@ -54,24 +54,22 @@ def check(artefact: Artefact, scorer: Scorer) -> None:
         agreement.check(scorer.examine(showers), artefact.scorer("cpu").examine(showers))
 
 
-def compile_aside(
-    artefact: Artefact, scorer: Scorer, settings: Settings, note: Callable[[str], None]
-) -> None:
+def has_program(examine: Examiner, settings: Settings) -> bool:
+    """Return whether a model can be evaluated by a compiled program, where it is or can be made."""
+    from models.flows.flux_evaluation import FluxEvaluation  # noqa: PLC0415  torch takes seconds
+
+    wanted = settings.compile and settings.threads == 1 and examine.device.type == "cpu"
+    return wanted and isinstance(examine.evaluate, FluxEvaluation) and examine.classifier is None
+
+
+def compile_aside(artefact: Artefact, scorer: Scorer, settings: Settings) -> None:
     """Have a scorer go over to a compiled program as soon as there is one, in a thread.
 
     Where there is no compiler, or no such program of the model, it stays as it is.
-
-    Parameters
-    ----------
-    note
-        Called with the hash of the model when the program is in force.
     """
-    if not settings.compile or settings.threads > 1 or scorer.examine.device.type != "cpu":
-        return
-    work = threading.Thread(
-        target=_go_over, args=(artefact, scorer, note), name="compile", daemon=True
-    )
-    work.start()
+    if has_program(scorer.examine, settings):
+        given = artefact, scorer.examine
+        threading.Thread(target=_go_over, args=given, name="compile", daemon=True).start()
 
 
 def compiled(artefact: Artefact, examine: Examiner) -> Evaluated:
@@ -83,39 +81,50 @@ def compiled(artefact: Artefact, examine: Examiner) -> Evaluated:
         If there is no room, no compiler, no such program of the model, or it does not agree.
     """
     from models.scoring import agreement, program  # noqa: PLC0415  torch takes seconds
+    from models.scoring.examiner import ROWS, SCORED_AT_ONCE  # noqa: PLC0415
 
-    program.Program(examine)  # is there one?
-    path = cache() / program.file_name(artefact.hash)
+    folder = cache()
+    path = folder / program.file_name(artefact.hash)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         _compile(artefact, path)
-    showers = _compared(artefact)
+    for each in (folder, path):  # what it holds is run
+        about = each.stat()
+        if about.st_uid != os.getuid() or about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(f"others may write to {each}")
     try:
         made = program.load(path)
-        agreement.check(examine.whole(showers, made), examine.whole(showers, None))
-    except RuntimeError:
-        with contextlib.suppress(OSError):  # it is made anew the next time
-            path.unlink()
+    except program.DamagedError:
+        path.unlink()  # it is made anew the next time
         raise
+    showers = _compared(artefact)
+    # A whole chunk, and what is left over.
+    showers = showers[np.arange(SCORED_AT_ONCE["cpu"] + ROWS["cpu"]) % showers.n]
+    agreement.check(examine.whole(showers, made), examine.whole(showers, None))
     return made
 
 
-def _go_over(artefact: Artefact, scorer: Scorer, note: Callable[[str], None]) -> None:
-    began = time.monotonic()
+def _go_over(artefact: Artefact, examine: Examiner) -> None:
+    began, model = time.monotonic(), artefact.hash[:12]
     try:
-        scorer.examine.compiled = compiled(artefact, scorer.examine)
-    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
-        logger.info("model %s is evaluated as it is: %s", artefact.hash[:12], error)
-        return
-    note(artefact.hash)
-    took = time.monotonic() - began
-    logger.info("model %s is evaluated by a compiled program, %.0f s", artefact.hash[:12], took)
+        examine.compiled = compiled(artefact, examine)
+    except NoCompilerError as error:
+        logger.info("model %s is evaluated as it is: %s", model, error)
+    except Exception as error:  # noqa: BLE001 - the worker scores as it is, whatever a compiler does
+        logger.warning("model %s is evaluated as it is: %s", model, error)
+    else:
+        took = time.monotonic() - began
+        logger.info("model %s is evaluated by a compiled program, %.0f s", model, took)
+
+
+class NoCompilerError(OSError):
+    """There is no compiler, and nothing that one made before."""
 
 
 def _compile(artefact: Artefact, path: Path) -> None:
     """Write the compiled program of a model; a process of its own, which yields to all others."""
     if not can_compile():
-        raise OSError("there is no g++")
-    path.parent.mkdir(parents=True, exist_ok=True)
+        raise NoCompilerError("there is no g++")
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         artefact.save(model)

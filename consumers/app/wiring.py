@@ -130,28 +130,14 @@ def learn_absences(
         logger.warning(text, len(failed), len(unknown), failed[0])
 
 
-def model_of(
-    artefact: Artefact,
-    settings: Settings,
-    detector: Detector,
-    note: Callable[[str], None] | None = None,
-) -> ScoringModel:
-    """Return what a worker scores with.
-
-    Parameters
-    ----------
-    note
-        Takes the hash of the model when a compiled program of it is in force; none is made without.
-
-    Raises
-    ------
-    EngineError
-        If the device does not give the model's numbers.
-    """
+def model_of(artefact: Artefact, settings: Settings, detector: Detector) -> ScoringModel:
+    """Return what a worker scores with, or raise `UserError` if the device has other numbers."""
     scorer = scorer_of(artefact, settings, detector)
-    engines.check(artefact, scorer)
-    if note is not None:
-        engines.compile_aside(artefact, scorer, settings, note)
+    try:
+        engines.check(artefact, scorer)
+    except RuntimeError as error:
+        raise UserError(f"model {artefact.hash[:12]} cannot run: {error}") from None
+    engines.compile_aside(artefact, scorer, settings)
     return ScoringModel(
         scorer,
         tuple(artefact.feature_map.condition_names),
@@ -263,13 +249,15 @@ class Catalogue:
         finally:
             log.close()
 
-    def model(self, artefact: Artefact, note: Callable[[str], None]) -> ScoringModel:
-        """Return what a worker scores with, or raise `ModelAbsent`; see `model_of`."""
+    def model(self, model: str) -> ScoringModel:
+        """Return what a worker scores with, or raise `ModelAbsent`."""
+        artefact = self.artefact(model)
         try:
-            return model_of(artefact, self.settings, self.detector, note)
+            return model_of(artefact, self.settings, self.detector)
+        except UserError as error:
+            raise artefact_form.ModelAbsent(str(error)) from None
         except RuntimeError as error:  # torch's word for a device whose memory is full, too
-            text = f"model {artefact.hash[:12]} cannot run: {error}"
-            raise artefact_form.ModelAbsent(text) from None
+            raise artefact_form.ModelAbsent(f"model {model[:12]} cannot run: {error}") from None
 
     def judging_model(self, model: str) -> JudgingModel:
         """Return what a judge needs of a model, or raise `ModelAbsent`."""

@@ -7,15 +7,14 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
+from consumers.app import wiring
 from consumers.app.namesake import namesakes
 from consumers.kafka.log import KafkaLog
 from consumers.score.model_follower import ModelFollower
 from consumers.score.settings import WorkerSettings
 from consumers.score.worker import Worker
 from consumers.wire import topics
-from consumers.wire.artefact_form import ModelAbsent
 from consumers.wire.record import Namesake, Refused, Unavailable
-from consumers.wire.user_error import UserError
 from monitor.display.metrics.worker import WorkerMetrics
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from consumers.app.settings import Settings
     from consumers.app.surroundings import Surroundings
-    from consumers.score.scoring import ScoringModel
     from consumers.wire.record import Clients
     from models.scoring.artefact import Artefact
 
@@ -34,19 +32,9 @@ class WorkerJob:
     def __init__(self, around: Surroundings, artefact: Artefact) -> None:
         self._around, settings = around, around.settings
         self._metrics = WorkerMetrics(around.exposition, around.detector, topic=settings.topic)
-        try:
-            own = self._model(artefact)
-        except ModelAbsent as error:
-            raise UserError(str(error)) from None
-        self._follower = ModelFollower(own, self._named, around.letters)
+        model = wiring.model_of(artefact, settings, around.detector)
+        self._follower = ModelFollower(model, around.catalogue.model, around.letters)
         self._beat = partial(around.health.beat, "worker")
-
-    def _named(self, model: str) -> ScoringModel:
-        """Return what a worker scores with, by its hash, or raise `ModelAbsent`."""
-        return self._model(self._around.catalogue.artefact(model))
-
-    def _model(self, artefact: Artefact) -> ScoringModel:
-        return self._around.catalogue.model(artefact, self._metrics.compiled)
 
     def jobs(self) -> tuple[tuple[str, Callable[[], None]], ...]:
         """Return what there is to run, by name."""

@@ -76,7 +76,7 @@ class Looks:
         self.stacks: Counter[Stack] = Counter()
         """CPU time of each stack, ns."""
 
-        self._path, self._used = path, dict[int, int]()
+        self._path, self._used, self._wrote = path, dict[int, int](), False
 
     def begin(self) -> None:
         """Look in a thread of its own."""
@@ -110,8 +110,9 @@ class Looks:
             self.stacks[name, *_names(frame)] += more
 
     def _write(self) -> None:
-        if not self._path.exists():  # who takes it away wants to see what comes now
+        if self._wrote and not self._path.exists():  # who takes it away wants what comes now
             self.stacks.clear()
+        self._wrote = True
         partial = self._path.with_suffix(".partial")
         partial.write_text(json.dumps([[list(stack), ns] for stack, ns in self.stacks.items()]))
         partial.replace(self._path)

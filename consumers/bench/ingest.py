@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consumers.app import children, detector_files, engines
+from consumers.app import children, detector_files, engines, wiring
 from consumers.app.embedded import EmbeddedBroker
 from consumers.bench.measured_service import JUDGED, STAGES, MeasuredService
 from consumers.cli.stream import Beam, Stream
@@ -91,7 +91,7 @@ def measure(
             share = settings.partitions // workers
             for service in services:
                 service.wait(lambda seen: seen["assigned"] < share, 120, "its partitions")
-            if settings.compile and engines.can_compile():
+            if _is_compiled(given):
                 for service in services:
                     service.wait(lambda seen: 1 - seen["compiled"], 300, "its compiled model")
             warm = _send(sink, records, 0, WARM_SHOWERS, rate_hz)
@@ -103,6 +103,12 @@ def measure(
             sink.close()
             for service in services:
                 children.stop(service.child, 20)
+
+
+def _is_compiled(settings: Settings) -> bool:
+    """Return whether services of some settings go over to a compiled program."""
+    examine = wiring.artefact_of(settings).scorer(settings.device).examine
+    return engines.can_compile() and engines.has_program(examine, settings)
 
 
 def make_records(settings: Settings, source: Path, showers: int, rate_hz: float) -> list[Sent]:

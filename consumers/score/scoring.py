@@ -40,6 +40,10 @@ class Scores(Protocol):
     hash: str
 
     @property
+    def compiled(self) -> bool:
+        """Return whether a compiled program scores whole showers."""
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Return K, S, H."""
 

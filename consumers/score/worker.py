@@ -271,6 +271,7 @@ class Worker:
     # What it came to is said
 
     def _look_round(self) -> None:
+        self._metrics.compiled(is_so=self._lineup.primary.scorer.compiled)
         lag = self._source.lag(self._stretches)
         for partition, behind in lag.items():
             stretch = self._stretches[partition]

@@ -6,12 +6,12 @@ scores loads it, without a compiler of its own.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch._inductor import aoti_compile_and_package, aoti_load_package
 
+from models.flows import compression, flux_ends, flux_evaluation, masked_products
 from models.flows.compression import compress
 from models.flows.flux_evaluation import FluxEvaluation
 from models.flows.interface import Features
 from models.flows.polynomials import DEGREE
+from models.scoring import scores
 from models.scoring.artefact import Artefact
-from models.scoring.examiner import ROWS, SCORED_AT_ONCE
+from models.scoring.examiner import ROWS
+from models.scoring.examiner import SCORED_AT_ONCE as AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +38,12 @@ if TYPE_CHECKING:
     from models.scoring.examiner import Evaluated, Examiner
 
 DEVICE = "cpu"
+
+_DIGEST = 32
+"""Bytes at the head of a file: SHA-256 of what comes after them."""
+
+_TRACED = (sys.modules[__name__], compression, flux_ends, flux_evaluation, masked_products, scores)
+"""Modules whose code is in a compiled program: where they change, it is made anew."""
 
 TRACED_WITH = 512
 """Showers that it is traced with: it takes any whole multiple of `ROWS`."""
@@ -97,9 +106,16 @@ def file_name(model: str) -> str:
         about = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         about = []
-    abilities = next((line for line in about if line.startswith(("flags", "Features"))), "")
-    made_for = repr((torch.__version__, platform.machine(), abilities))
+    abilities = next((line for line in about if line.startswith(("flags", "Features"))), None)
+    source = [Path(module.__file__ or "").read_bytes() for module in _TRACED]
+    made_for = repr(
+        (torch.__version__, platform.machine(), abilities or platform.node(), source, ROWS, AT_ONCE)
+    )
     return f"{model[:16]}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}.pt2"
+
+
+class DamagedError(RuntimeError):
+    """A file whose bytes are not those that were written."""
 
 
 def write(examiner: Examiner, path: Path) -> None:
@@ -115,20 +131,39 @@ def write(examiner: Examiner, path: Path) -> None:
     program, of = Program(examiner), examiner.feature_map
     widths = of.n_cells, of.n_layers, of.n_context
     given = (*(torch.zeros(TRACED_WITH, width) for width in widths), torch.zeros(TRACED_WITH))
-    n = ROWS[DEVICE] * torch.export.Dim("n", min=1, max=SCORED_AT_ONCE[DEVICE] // ROWS[DEVICE])
+    n = ROWS[DEVICE] * torch.export.Dim("n", min=1, max=AT_ONCE[DEVICE] // ROWS[DEVICE])
     with torch.no_grad():
         traced = torch.export.export(program, given, dynamic_shapes=({0: n},) * len(given))
-    partial = path.with_suffix(f".{os.getpid()}.pt2")
-    try:
-        aoti_compile_and_package(traced, package_path=str(partial))
+    with TemporaryDirectory(dir=path.parent) as folder:
+        made, partial = (Path(folder) / name for name in ("made.pt2", "partial"))
+        aoti_compile_and_package(traced, package_path=str(made))
+        content = made.read_bytes()
+        with partial.open("wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+            file.flush()
+            os.fsync(file.fileno())
+        load(partial)  # a process that this ends does nothing else
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Evaluated:
-    """Return what evaluates by the program of a file, or raise RuntimeError."""
-    program = aoti_load_package(str(path))
+    """Return what evaluates by the program of a file.
+
+    Raises
+    ------
+    DamagedError
+        If its bytes are not those that were written.
+    OSError, RuntimeError
+        If it cannot be read, or not be run.
+    """
+    content = path.read_bytes()
+    digest, content = content[:_DIGEST], content[_DIGEST:]
+    if hashlib.sha256(content).digest() != digest:
+        raise DamagedError(f"{path} is damaged")
+    with NamedTemporaryFile(suffix=".pt2") as file:
+        file.write(content)
+        file.flush()
+        program = aoti_load_package(file.name)
 
     def evaluated(
         cells: NDArray[np.float32],
@@ -145,6 +180,8 @@ def load(path: Path) -> Evaluated:
 
 def main(words: Sequence[str]) -> None:
     """Write the program of the artefact in a folder to a file, unless somebody else just did."""
+    import fcntl  # noqa: PLC0415  not everywhere, and who only loads needs none
+
     folder, path = map(Path, words)
     os.nice(19)
     torch.set_num_threads(1)  # else it is a program of several threads

@@ -67,6 +67,11 @@ class Scorer:
         return self.examine.feature_map.e_rec(showers.cells)
 
     @property
+    def compiled(self) -> bool:
+        """Return whether a compiled program evaluates whole showers."""
+        return self.examine.compiled is not None
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Return K condition cells, S scores, H bins: the shape of a window's score histogram."""
         return self.reference.n_cells, len(self.score_names), BINS

@@ -35,6 +35,7 @@ class PlainScorer:
     score_names = ("first",)
     hash = "plain"
     shape = (1, 1, 4)
+    compiled = False
 
     def __init__(self) -> None:
         self.learnt: dict[tuple[int, ...], Showers] = {}

@@ -113,7 +113,7 @@ class WorkerMetrics:
     def _of_model(self, new: Exposition) -> None:
         self._model = new.info("calodqm_model", "Artefact in force.")
         self._compiled = new.gauge(
-            "calodqm_model_compiled", "1 if a compiled program evaluates a model.", "sha256"
+            "calodqm_model_compiled", "1 if a compiled program evaluates the model in force."
         )
         self._card_square = new.gauge(
             "calodqm_model_latent_square",
@@ -213,9 +213,9 @@ class WorkerMetrics:
         for level, ratio in ratios.items():
             self._card_ratio.labels("held_out", level).set(ratio)
 
-    def compiled(self, sha256: str) -> None:
-        """Note that a compiled program evaluates a model from now on."""
-        self._compiled.labels(sha256).set(1)
+    def compiled(self, *, is_so: bool) -> None:
+        """Note whether a compiled program evaluates the model in force."""
+        self._compiled.set(is_so)
 
     def state(self, state: WorkerState) -> None:
         """Note what the worker is doing."""

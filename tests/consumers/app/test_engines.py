@@ -38,15 +38,17 @@ def said(caplog):
 def gone_over(scorer, settings=None):
     """Return whether a scorer goes over to a compiled program."""
     before = set(threading.enumerate())
-    noted = []
-    engines.compile_aside(
-        tiny.artefact(), scorer, settings or environment.load({}, {}), noted.append
-    )
+    engines.compile_aside(tiny.artefact(), scorer, settings or environment.load({}, {}))
     for thread in set(threading.enumerate()) - before:
         thread.join(PATIENCE_S)
-    over = scorer.examine.compiled is not None
-    assert noted == ([tiny.artefact().hash] if over else [])
-    return over
+    return scorer.compiled
+
+
+def copied(full, folder, monkeypatch):
+    """Return the program in a cache of one's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    shutil.copytree(full / "calodqm", engines.cache())
+    return engines.cache() / program.file_name(tiny.artefact().hash)
 
 
 def test_a_worker_goes_over_to_what_is_compiled_and_scores_the_same(full, monkeypatch):
@@ -76,10 +78,8 @@ def test_without_room_for_it_too(tmp_path, monkeypatch, said):
     assert "is evaluated as it is" in said.text
 
 
-def test_what_does_not_agree_is_not_taken_and_is_thrown_away(full, tmp_path, monkeypatch, said):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = engines.cache() / program.file_name(tiny.artefact().hash)
-    shutil.copytree(full / "calodqm", path.parent)
+def test_what_does_not_agree_is_not_taken_nor_made_again(full, tmp_path, monkeypatch, said):
+    path = copied(full, tmp_path, monkeypatch)
     of_file = program.load(path)
 
     def wrong(*given):
@@ -89,16 +89,26 @@ def test_what_does_not_agree_is_not_taken_and_is_thrown_away(full, tmp_path, mon
     monkeypatch.setattr(program, "load", lambda _: wrong)
     assert not gone_over(tiny.artefact().scorer("cpu"))
     assert "latents are off by" in said.text
-    assert not path.exists()
+    assert path.exists()  # a second time it would be as wrong
 
 
-def test_a_damaged_program_is_thrown_away(full, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = engines.cache() / program.file_name(tiny.artefact().hash)
-    shutil.copytree(full / "calodqm", path.parent)
-    path.write_bytes(path.read_bytes()[:1000])
+@pytest.mark.parametrize("damage", ["cut", "one byte", "empty"])
+def test_a_damaged_program_is_never_run_and_made_anew(full, tmp_path, monkeypatch, said, damage):
+    path = copied(full, tmp_path, monkeypatch)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"cut": content[:1000], "one byte": content, "empty": b""}[damage])
     assert not gone_over(tiny.artefact().scorer("cpu"))
+    assert "is damaged" in said.text
     assert not path.exists()
+
+
+@pytest.mark.parametrize("which", ["folder", "file"])
+def test_what_others_may_write_to_is_not_run(full, tmp_path, monkeypatch, said, which):
+    path = copied(full, tmp_path, monkeypatch)
+    {"folder": path.parent, "file": path}[which].chmod(0o777)
+    assert not gone_over(tiny.artefact().scorer("cpu"))
+    assert "others may write to" in said.text
 
 
 @pytest.mark.parametrize("given", [{"compile": False}, {"threads": 2}])

@@ -172,6 +172,13 @@ def test_lag_of_a_partition_that_moved_away_is_told_no_more():
     assert told == {"0"}
 
 
+def test_whether_the_model_in_force_is_compiled_is_told():
+    exposition, worker, _ = expositions()
+    for is_so in (False, True, False):
+        worker.compiled(is_so=is_so)
+        assert values(exposition)["calodqm_model_compiled",] == is_so
+
+
 def test_the_models_card_is_told_and_forgotten_with_the_model():
     exposition, worker, _ = expositions()
     worker.model("flux", "5f" * 32, "1", CARD)
