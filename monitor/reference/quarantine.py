@@ -67,7 +67,7 @@ class Quarantine:
         self.newest = max(self.newest, second)
         last = self._chunks[-1] if self._chunks else None
         if last is None or second >= _end(last, cut):
-            self._chunks.append(Chunk(second, rows, flagged.copy(), np.zeros_like(flagged)))
+            self._chunks.append(Chunk(second, rows.copy(), flagged.copy(), np.zeros_like(flagged)))
         else:
             last.rows += rows
             last.flagged |= flagged

@@ -15,18 +15,24 @@ def under(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]
     return {f"{prefix}{name}": array for name, array in state.items()}
 
 
-_SMALL = tuple((kind, np.iinfo(kind).min, np.iinfo(kind).max) for kind in (np.int16, np.int32))
+_SMALL = tuple((np.iinfo(kind).max, kind) for kind in (np.int16, np.int32))
 
 
 def small(array: NDArray[Any]) -> NDArray[Any]:
     """Return whole numbers in the smallest type that holds them: snapshots travel often."""
     if array.dtype != np.int64 or not array.size:
         return array
-    least, most = int(array.min()), int(array.max())
-    for kind, lowest, highest in _SMALL:
-        if lowest <= least and most <= highest:
-            return array.astype(kind)
-    return array
+    return array.astype(holding(largest(array)), copy=False)
+
+
+def largest(array: NDArray[Any]) -> int:
+    """Return the largest size of some whole numbers, whatever their signs; 0 of none."""
+    return max(int(array.max()), -int(array.min())) if array.size else 0
+
+
+def holding(most: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest type of whole numbers up to a size."""
+    return next((kind for limit, kind in _SMALL if most <= limit), np.int64)
 
 
 def below(prefix: str, state: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

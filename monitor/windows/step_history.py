@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monitor.windows import packing
-from monitor.windows.rows import KeptRows, Rows, together
+from monitor.windows.rows import KeptRows, Rows, together, total
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class Spell:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """The same while it is gathered, and when it is tested."""
+    """The same when it is tested."""
 
     since: int
     seconds: int
@@ -72,7 +71,11 @@ class StepHistory:
         """Begin anew: what came before is of another run."""
         self.past: list[Spell] = []
         """The oldest first."""
-        self._step = Step(0, 0, self._nothing)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since = self._seconds = 0
+        self._gathered: list[Rows] = []
 
     def add(self, second: int, rows: Rows, *, new: bool) -> Step | None:
         """Take in a data-second, or what came late for one; return a step that is whole."""
@@ -81,15 +84,14 @@ class StepHistory:
             self.past = remembered(self.past, Spell(second, 1, kept))
         else:
             self.past = _amended(self.past, second, kept)
-        gathered = self._step
-        step = Step(
-            gathered.since if gathered.seconds else second,
-            gathered.seconds + int(new),
-            gathered.rows + rows,
-        )
-        whole = step.seconds == self.step_s
-        self._step = Step(0, 0, self._nothing) if whole else step
-        return step if whole else None
+        self._since = self._since if self._seconds else second
+        self._seconds += int(new)
+        self._gathered.append(rows)
+        if self._seconds < self.step_s:
+            return None
+        step = Step(self._since, self._seconds, total(self._gathered))
+        self._begin()
+        return step
 
     def since(self, second: int) -> Rows:
         """Return the counts of all spells of which most is at a data-second or later.
@@ -111,8 +113,9 @@ class StepHistory:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
-        kept = [*(spell.rows for spell in self.past), KeptRows.of(self._step.rows)]
-        times = [*((s.since, s.seconds) for s in self.past), (self._step.since, self._step.seconds)]
+        gathered = total(self._gathered) if self._gathered else self._nothing
+        kept = [*(spell.rows for spell in self.past), KeptRows.of(gathered)]
+        times = [*((s.since, s.seconds) for s in self.past), (self._since, self._seconds)]
         out: dict[str, NDArray[Any]] = {
             f"spells.{f.name}": np.concatenate(
                 [getattr(one.counts, f.name).astype(np.int64) for one in kept]
@@ -131,12 +134,11 @@ class StepHistory:
         at = np.split(state["spells.at"].astype(np.int64), ends[:-1])
         columns = [np.split(state[f"spells.{f.name}"], ends[:-1]) for f in fields(Rows)]
         *past, step = (
-            KeptRows(rows, Rows(*(packing.small(one.astype(np.int64)) for one in counts)))
-            for rows, *counts in zip(at, *columns, strict=True)
+            KeptRows.packed(rows, *counts) for rows, *counts in zip(at, *columns, strict=True)
         )
-        *times, (since, seconds) = state["spells"].tolist()
+        *times, (self._since, self._seconds) = state["spells"].tolist()
         self.past = [Spell(time[0], time[1], rows) for time, rows in zip(times, past, strict=True)]
-        self._step = Step(since, seconds, together([step], self._nothing))
+        self._gathered = [together([step], self._nothing)]
 
 
 def remembered(past: list[Spell], newest: Spell) -> list[Spell]:

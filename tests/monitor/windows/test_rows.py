@@ -1,14 +1,17 @@
 """Counts of the regions that had showers add up to what those of all regions do."""
 
+import copy
 from dataclasses import fields
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streams import Stream, expectation
 
 from monitor.detector.places import Places
 from monitor.reference.expectation import no_showers
+from monitor.reference.quarantine import Quarantine
 from monitor.windows.rows import KeptRows, Rows, rows_of, together
 from monitor.windows.step_history import StepHistory
 
@@ -54,3 +57,30 @@ def test_a_history_of_seconds_in_which_few_had_showers_is_taken_up_again():
         assert same(memory.since(since), again.since(since))
         assert same(memory.since(since), sum(rows[since:], NOTHING))
     assert same(memory.add(5, rows[0], new=True).rows, again.add(5, rows[0], new=True).rows)
+
+
+def test_what_is_gathered_of_seconds_leaves_their_windows_as_they_were():
+    memory, quarantine, nobody = StepHistory(3, NOTHING), Quarantine(), np.zeros(8, bool)
+    came = [Stream(rate=40, seed=seed).next() for seed in range(5)]
+    before = copy.deepcopy(came)
+    for second, window in enumerate(came):
+        rows = rows_of(window, PLACES)
+        assert np.shares_memory(rows.z, window.z_sum)
+        memory.add(second, rows, new=True)
+        quarantine.add(second, rows, nobody, cut=None, barred=False)
+    assert all(a.same_counts(b) for a, b in zip(came, before, strict=True))
+    total = sum((rows_of(window, PLACES) for window in came), NOTHING)
+    assert same(quarantine.since(0)[0].rows, total)
+    assert not NOTHING.showers.any()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**14, 2**15 - 1, 2**15, 2**30, 2**31 - 1, 2**31, 2**40])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sums_are_right_where_the_types_of_what_is_kept_end(size, sign):
+    [rows] = windows([set(range(1, 8))])
+    rows = rows.copy()
+    rows.z[0, :2], rows.layer_energy[0] = sign * size, size
+    kept = KeptRows.of(rows)
+    for total, times in ((kept + kept, 2), (kept + kept + kept, 3), (kept + (kept + kept), 3)):
+        assert same(together([total], NOTHING), sum([rows] * times, NOTHING))
+    assert kept.counts.lit.dtype == np.int16
