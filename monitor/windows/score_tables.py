@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FADE_FROM = 200_000
 """Showers at which the scores of the last data are halved."""
 
+WAITING = 200_000
+"""Occupied bins of windows that are counted together."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreTable:
@@ -69,36 +72,68 @@ class ScoreTable:
         return moved
 
 
-def of_window(window: Window, shape: tuple[int, int, int]) -> ScoreTable:
-    """Return the scores of a window, of all its regions together."""
+def of_bins(
+    bins: NDArray[np.int64], counts: NDArray[np.int64], shape: tuple[int, int, int]
+) -> ScoreTable:
+    """Return the scores of windows, of all their regions together: see `Window.score_bins`."""
     size = int(np.prod(shape))
     # Weights are doubles, which hold whole numbers of showers exactly.
-    counts = np.bincount(window.score_bins % size, window.score_counts, minlength=size)
-    return ScoreTable(counts.astype(np.int64).reshape(shape))
+    counted = np.bincount(bins % size, counts, minlength=size)
+    return ScoreTable(counted.astype(np.int64).reshape(shape))
 
 
 class RecentScores:
-    """The scores of the last data, against a reference table, or nothing without one."""
+    """The scores of the last data, against a reference table, or nothing without one.
+
+    Windows are counted many at once: the table has more bins than a second has scores.
+    """
 
     def __init__(self, reference: ReferenceTable | None) -> None:
         self._reference = reference
-        self.table: ScoreTable | None = None
+        self._table: ScoreTable | None = None
+        self._waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._showers = 0
+        """Of the table and of what waits: as many as any one score has been counted for."""
 
     def add(self, window: Window) -> None:
         """Add a window; what came long ago fades."""
         if self._reference is None:
             return
-        mine = of_window(window, (self._reference.n_cells, self._reference.n_scores, BINS))
-        self.table = mine if self.table is None else self.table + mine
-        if int(self.table.counts[:, 0].sum()) > FADE_FROM:
-            self.table = self.table.faded()
+        self._waiting.append((window.score_bins, window.score_counts))
+        self._showers += int(window.showers.sum())
+        fades = self._showers > FADE_FROM
+        if fades or sum(len(bins) for bins, _ in self._waiting) > WAITING:
+            self._count()
+        if fades and self._table is not None:
+            self.table = self._table.faded()
+
+    def _count(self) -> None:
+        if self._reference is None or not self._waiting:
+            return
+        bins, counts = (np.concatenate(arrays) for arrays in zip(*self._waiting, strict=True))
+        mine = of_bins(bins, counts, (self._reference.n_cells, self._reference.n_scores, BINS))
+        self._table = mine if self._table is None else self._table + mine
+        self._waiting.clear()
+
+    @property
+    def table(self) -> ScoreTable | None:
+        """Return what has been counted; None before the first window."""
+        self._count()
+        return self._table
+
+    @table.setter
+    def table(self, table: ScoreTable) -> None:
+        self.forget()
+        self._table, self._showers = table, int(table.counts[:, 0].sum())
 
     def forget(self) -> None:
         """Begin anew."""
-        self.table = None
+        self._table, self._showers = None, 0
+        self._waiting.clear()
 
     def moved(self) -> float:
         """Return the largest move of a score's median, in MADs of the reference; 0 if unknown."""
-        if self._reference is None or self.table is None:
+        table = self.table
+        if self._reference is None or table is None:
             return 0.0
-        return float(np.nanmax(np.abs(self.table.moved(self._reference)), initial=0.0))
+        return float(np.nanmax(np.abs(table.moved(self._reference)), initial=0.0))

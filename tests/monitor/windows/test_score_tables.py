@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from models.detector import geometry
 from models.scoring.p_values import BINS, bins
 from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS, P_EDGES
-from monitor.windows.score_tables import ScoreTable, of_window
+from monitor.windows import score_tables
+from monitor.windows.score_tables import RecentScores, ScoreTable, of_bins
 from monitor.windows.tally import score_bin
 from monitor.windows.window import Window, WindowKey
 
@@ -52,6 +55,10 @@ def windowed(table, values: np.ndarray, cell: np.ndarray) -> Window:
         WindowKey(1, 1, 1), two, zeros(K), zeros(K, len(LEVELS)), zeros(S + 1, len(P_EDGES) - 1),
         zeros(3), zeros(3), zeros(2), zeros(1), zeros(), zeros(), flat, counts,
     )  # fmt: skip
+
+
+def of_window(window: Window, shape: tuple[int, int, int]) -> ScoreTable:
+    return of_bins(window.score_bins, window.score_counts, shape)
 
 
 @pytest.mark.parametrize("q", [0.5, 0.9, 0.99, 0.999])
@@ -115,3 +122,23 @@ def test_a_median_that_has_moved_is_seen_in_units_of_the_reference(table):
     shifted = of_window(windowed(table, values + 3 * table.mad[0, :S], cell), SHAPE)
     assert same == pytest.approx(0, abs=0.1)
     assert shifted.moved(table)[0] == pytest.approx(3, abs=0.2)
+
+
+@pytest.mark.parametrize("asked", [1, 7, 1000])
+def test_scores_are_the_same_and_fade_at_the_same_window_however_often_they_are_asked_for(
+    table, asked, monkeypatch
+):
+    monkeypatch.setattr(score_tables, "FADE_FROM", 4000)
+    monkeypatch.setattr(score_tables, "WAITING", 5000)
+    recent, expected = RecentScores(table), np.zeros(SHAPE, np.int64)
+    for i in range(40):
+        values = scores(300, i)
+        window = windowed(table, values, np.arange(len(values)) % K)
+        window = replace(window, showers=np.array([[100, 50], [50, 100]]))
+        recent.add(window)
+        expected = expected + of_window(window, SHAPE).counts
+        if expected[:, 0].sum() > 4000:
+            expected = expected // 2
+        if i % asked == 0:
+            assert (recent.table.counts == expected).all()
+    assert (recent.table.counts == expected).all()
