@@ -122,7 +122,7 @@ class Ensemble:
         units = np.concatenate([channels, n + groups])
         self._sums.offsets = self._sums.offsets[channels]
         self._total = self._total.of(channels)
-        self._bank.evidence, self._bank.path = self._bank.evidence[units], self._bank.path[units]
+        self._bank.restore({name: array[units] for name, array in self._bank.state().items()})
         self.tests = replace(self.tests, constants=_of(self.tests.constants, channels))
         return units
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import gammainccinv, gammaincinv
 
+from monitor.reference.gammas import gamma_quantile
 from monitor.windows.rows import Rows
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.scoring.reference import ReferenceTable
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Expectation:
     """What one reference expects of good showers, per condition cell.
 
@@ -70,29 +70,49 @@ class Expectation:
         """Return the number of showers that counted."""
         return int(self.showers.sum())
 
+    @cached_property
+    def rates(self) -> NDArray[np.float64]:
+        """Return the share of showers at or below each level, shape (K, A)."""
+        return self.exceedances / self.showers[:, None]
+
+    @cached_property
+    def latent_var(self) -> NDArray[np.float64]:
+        """Return the variance of each latent, shape (K, D), > 0."""
+        return np.maximum(self.latent_square - np.square(self.latent_mean), 1e-6)
+
+    @cached_property
+    def single(self) -> Expectation:
+        """Return the same in single precision."""
+        names = [f.name for f in fields(self) if f.name not in {"origin", "id"}]
+        arrays: dict[str, Any] = {name: getattr(self, name).astype(np.float32) for name in names}
+        return replace(self, **arrays)
+
+
+def mix_of(showers: NDArray[np.float64], trials: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of each condition cell among showers, shape (P, K).
+
+    Where there are none, among those of a reference, given as shape (K,).
+    """
+    total = showers.sum(1, keepdims=True)
+    mix: NDArray[np.float64] = np.where(
+        total > 0, showers / np.maximum(total, 1), trials / trials.sum()
+    )
+    return mix
+
 
 def mixed_rate(
-    showers: NDArray[np.float64], counts: NDArray[np.float64], trials: NDArray[np.float64]
+    mix: NDArray[np.float64], rates: NDArray[np.float64], trials: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the expected rate for a mix of condition cells, and its variance from the reference.
+    """Return the rate that is expected of a mix, and its variance from the reference, (P, X).
 
     Parameters
     ----------
-    showers
-        Showers at hand by condition cell, shape (P, K).
-    counts, trials
-        Of the reference, shapes (K, X) and (K,).
-
-    Returns
-    -------
-    rate, variance
-        Shape (P, X); where there are no showers, those of the reference's own mix.
+    mix
+        From `mix_of`.
+    rates, trials
+        Of the reference's showers, shapes (K, X) and (K,).
     """
-    total = showers.sum(1, keepdims=True)
-    weight = np.where(total > 0, showers / np.maximum(total, 1), trials / trials.sum())
-    rate: NDArray[np.float64] = weight @ (counts / trials[:, None])
-    variance: NDArray[np.float64] = np.square(weight) @ (counts / np.square(trials)[:, None])
-    return rate, variance
+    return mix @ rates, np.square(mix) @ (rates / trials[:, None])
 
 
 def upper_rate(
@@ -133,9 +153,8 @@ def lower_rate(
     rate: NDArray[np.float64], variance: NDArray[np.float64], miscoverage: float
 ) -> NDArray[np.float64]:
     """Return a lower confidence bound on a weighted sum of Poisson rates; 0 if nothing counted."""
-    shape = np.square(rate) / np.maximum(variance, 1e-300)
-    bound = rate * gamma_quantile(shape, miscoverage)
-    return np.where(rate > 0, np.maximum(bound, 0.0), 0.0)
+    shape = np.square(rate) / np.maximum(variance, 1e-30)
+    return np.maximum(rate * gamma_quantile(shape, miscoverage), 0.0)
 
 
 def bernoulli_bounds(
@@ -143,6 +162,8 @@ def bernoulli_bounds(
     share: NDArray[np.float64],
     trials: NDArray[np.float64],
     miscoverage: float,
+    floor: float | NDArray[np.float64] = 0.0,
+    least: float = 0.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return upper and lower confidence bounds on the share of showers that have something, (P, X).
 
@@ -157,67 +178,21 @@ def bernoulli_bounds(
         Of the reference's showers, shapes (K, X) and (K,).
     miscoverage
         Probability that a bound fails, of each.
+    floor, least
+        What is tolerated beyond: relative to the smaller share, also of shape (X,), and in any case.
     """
-    total = showers.sum(1, keepdims=True)
-    weight = np.where(total > 0, showers / np.maximum(total, 1), trials / trials.sum())
-    step = (weight / trials).max(1, keepdims=True)
-    (rate, variance), (without, variance_without) = (
-        mixed_rate(showers, part * trials[:, None], trials) for part in (share, 1 - share)
-    )
+    mix = mix_of(showers, trials)
+    step = (mix / trials).max(1, keepdims=True)
+    rate, variance = mixed_rate(mix, share, trials)
+    without, variance_without = mixed_rate(mix, 1 - share, trials)
     rare = rate <= 0.5
     rate = np.where(rare, rate, without)
     variance = np.where(rare, variance, variance_without)
     upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), miscoverage)
     lower = lower_rate(rate, variance, miscoverage)
+    slack = floor * rate + least
+    upper, lower = np.minimum(upper + slack, 1.0), np.maximum(lower - slack, 0.0)
     return np.where(rare, upper, 1 - lower), np.where(rare, lower, 1 - upper)
-
-
-SHAPES = np.geomspace(1e-3, 1e7, 2001)
-"""Shapes at which quantiles of gamma distributions are computed; between them, lines."""
-
-
-_LOG_SHAPES = np.log(SHAPES)
-_LOG_STEP = float(_LOG_SHAPES[-1] - _LOG_SHAPES[0]) / (len(SHAPES) - 1)
-
-
-@cache
-def _deviates(probability: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the quantile at each of `SHAPES`, in standard deviations from the mean, and its slopes."""
-    upper = probability > 0.5
-    quantile = gammainccinv(SHAPES, 1 - probability) if upper else gammaincinv(SHAPES, probability)
-    deviates: NDArray[np.float64] = (quantile / SHAPES - 1) * np.sqrt(SHAPES)
-    return deviates, np.diff(deviates) / np.diff(_LOG_SHAPES)
-
-
-class Gammas:
-    """Gamma distributions of unit mean, of these shapes: what all of their quantiles have in common."""
-
-    def __init__(self, shape: NDArray[np.float64]) -> None:
-        at_least = np.maximum(shape, SHAPES[0])
-        self._log = np.log(at_least)
-        self._root = np.sqrt(at_least)
-        # Logs of `SHAPES` are evenly spaced: the place is computed, and mended where it is rounded.
-        last = len(_LOG_SHAPES) - 2
-        with np.errstate(invalid="ignore"):
-            place = ((self._log - _LOG_SHAPES[0]) * (1 / _LOG_STEP)).clip(0, last).astype(np.int64)
-        place -= self._log < _LOG_SHAPES[place]
-        place += (self._log >= _LOG_SHAPES[place + 1]) & (place < last)
-        self._place = place
-        self._beyond = self._log - _LOG_SHAPES[place]
-
-    def quantile(self, probability: float) -> NDArray[np.float64]:
-        """Return the quantile of each: what `np.interp` gives, to the bit."""
-        deviates, slopes = _deviates(probability)
-        deviate = slopes[self._place] * self._beyond + deviates[self._place]
-        if not np.all(self._log < _LOG_SHAPES[-1]):
-            deviate = np.where(self._log >= _LOG_SHAPES[-1], deviates[-1], deviate)
-        above: NDArray[np.float64] = np.maximum(1 + deviate / self._root, 0.0)
-        return above
-
-
-def gamma_quantile(shape: NDArray[np.float64], probability: float) -> NDArray[np.float64]:
-    """Return the quantile of gamma distributions of unit mean, of these shapes."""
-    return Gammas(shape).quantile(probability)
 
 
 def allowed(

@@ -44,53 +44,64 @@ class Bank:
         if not (weights > 0).all() or weights.sum() > 1 + 1e-9:
             raise ValueError("weights must be positive and add up to at most 1")
         self.weights: NDArray[np.floating[Any]] = weights.astype(dtype)
-        self._cap = (CAP * horizon[:, None] / weights).astype(dtype)
+        self._horizon, self._cap = horizon[:, None].astype(dtype), (CAP / weights).astype(dtype)
         shape = (n_places, len(weights))
         self.evidence: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Shiryaev-Roberts statistic of each stream, data-seconds, shape (P, F)."""
         self.path: NDArray[np.floating[Any]] = np.zeros(shape, dtype)
         """Log likelihood ratio since the most likely onset (the CUSUM), shape (P, F)."""
-        self._factor, self._most, self._least = (
-            np.empty(shape, dtype),
-            np.full(len(weights), 80, dtype),
-            np.zeros(len(weights), dtype),
-        )
+        self._total = np.zeros(n_places)
+        """Weighted sum over the streams of each place, added up while a step has them at hand, (P,)."""
+
+        self._most, self._least = np.full(len(weights), 80, dtype), np.zeros(len(weights), dtype)
         self.onset = np.zeros(shape, np.uint32)
         """Most likely onset of each stream, data-second, shape (P, F): enough until 2106."""
 
-    def step(self, log_e: NDArray[np.floating[Any]], seconds: int, since: int) -> None:
-        """Take in one step.
+    def step(
+        self,
+        log_e: NDArray[np.floating[Any]],
+        seconds: int,
+        since: int,
+        first: int = 0,
+    ) -> None:
+        """Take in one step of all places, or of some that follow one another.
 
         Parameters
         ----------
         log_e
             Log e-values of the step, shape (P, F): the mean of exp is at most 1 if all is well.
+            They are used up: the array holds something else after it.
         seconds
             New data-seconds in the step: 0 where it only adds late showers to a past one.
         since
             First data-second of the step.
+        first
+            Place of the first row of `log_e`.
         """
-        # exp(80) in a step is beyond any cap, and still a single-precision number. Bounds are
-        # rows, since numpy is several times slower with a number in their place.
-        np.minimum(log_e, self._most, out=self._factor)
-        self.evidence += seconds
-        self.evidence *= np.exp(self._factor, out=self._factor)
-        np.minimum(self.evidence, self._cap, out=self.evidence)
+        # Bounds are rows, since numpy is several times slower with a number in their place.
+        places = slice(first, first + len(log_e))
+        evidence, path, onset = self.evidence[places], self.path[places], self.onset[places]
         if seconds:
             # Arithmetic modulo 2**32 in place of a choice: half of the paths begin anew at random.
-            later = np.subtract(np.uint32(since), self.onset)
-            later *= self.path <= 0
-            self.onset += later
-        np.maximum(self.path, self._least, out=self.path)
-        self.path += log_e
+            later = np.subtract(np.uint32(since), onset)
+            later *= path <= self._least
+            onset += later
+        np.maximum(path, self._least, out=path)
+        path += log_e
+        # exp(80) in a step is beyond any cap, and still a single-precision number.
+        np.minimum(log_e, self._most, out=log_e)
+        evidence += seconds
+        evidence *= np.exp(log_e, out=log_e)
+        np.minimum(evidence, np.multiply(self._horizon[places], self._cap, out=log_e), out=evidence)
+        self._total[places] = np.dot(evidence, self.weights)
 
     def total(self) -> NDArray[np.float64]:
         """Return the weighted sum over the streams of each place, data-seconds, shape (P,)."""
-        return np.asarray(np.dot(self.evidence, self.weights), np.float64)
+        return self._total.copy()
 
     def at(self, place: int) -> float:
         """Return the weighted sum over the streams of a place, data-seconds."""
-        return float(np.dot(self.evidence[place], self.weights))
+        return float(self._total[place])
 
     def best_onset(self, place: int) -> int:
         """Return the most likely onset at a place: that of the stream with the most to say."""
@@ -116,6 +127,7 @@ class Bank:
         """Forget what some places have said."""
         self.evidence[places] = 0
         self.path[places] = 0
+        self._total[places] = 0
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
@@ -126,6 +138,7 @@ class Bank:
         self.evidence = state["evidence"].astype(self.evidence.dtype)
         self.path = state["path"].astype(self.path.dtype)
         self.onset = state["onset"].astype(np.uint32)
+        self._total[:] = np.dot(self.evidence, self.weights)
 
 
 def log_ratio_bet(

@@ -6,14 +6,15 @@ showers shift the mean or the spread of that cell's latent, and only of that one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import stdtrit
 
-from monitor.reference.expectation import Gammas, allowed, bernoulli_bounds, gamma_quantile
+from monitor.reference.expectation import allowed, bernoulli_bounds
+from monitor.reference.gammas import Gammas, gamma_quantile
 from monitor.sequential.moments import each_of, moments_of
 from monitor.sequential.rates import Test
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.reference.expectation import Expectation
+    from monitor.sequential.bank import Bank
     from monitor.sequential.moments import Moments
     from monitor.sequential.rates import Floors
 
@@ -41,6 +43,9 @@ INFLATION = 1.1
 
 LAYER_SHARE = 0.25
 """Share of the weight for the few latents of layer energies; gain shows there."""
+
+TOGETHER = 20_000
+"""Latents of places that are tested together: what they need on the way stays in the cache."""
 
 FAMILY_SHARE = {Test.LATENT_MEAN: 0.4, Test.LATENT_SPREAD: 0.3, Test.OCCUPANCY: 0.3}
 
@@ -63,6 +68,10 @@ class Sums:
 
     lit: NDArray[np.float64]
     """Showers in which a cell is lit, shape (P, V)."""
+
+    def of(self, places: slice) -> Sums:
+        """Return the sums of some places."""
+        return Sums(*(getattr(self, f.name)[places] for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,13 +152,20 @@ class CellTests:
             weights.append(np.tile(each * FAMILY_SHARE[family] / grid, grid))
         return np.concatenate(weights)
 
+    def step(self, bank: Bank, sums: Sums, seconds: int, since: int) -> None:
+        """Let a bank take in a step; `Bank.step` says what the numbers are."""
+        n = max(TOGETHER // self.n_latents, 1)
+        for first in range(0, len(sums.z), n):
+            bank.step(self.log_e(sums.of(slice(first, first + n))), seconds, since, first)
+
     def log_e(self, sums: Sums) -> NDArray[np.float32]:
         """Return the log e-values of a step, shape (..., P, F), none above `STEP_CAP`.
 
         Single precision: there are thousands of streams a place, and evidence needs no more.
         """
+        sums = Sums(*(getattr(sums, f.name).astype(np.float32) for f in fields(Sums)))
         moments = [
-            (moments_of(sums.showers, reference), each_of(miscoverage, 2 * self.n_latents))
+            (moments_of(sums.showers, reference.single), each_of(miscoverage, 2 * self.n_latents))
             for reference, miscoverage in self.references
         ]
         out = np.empty((*sums.z.shape[:-1], len(self.latent)), np.float32)
@@ -164,8 +180,7 @@ class CellTests:
         n = sums.showers.sum(1, keepdims=True)
         some = np.maximum(n, 1)
         moments = moments_of(sums.showers, self.expectation)
-        sigma = np.sqrt(moments.var / some)
-        shift = np.where(n > 0, (sums.z - moments.mean) / some / sigma, 0.0)
+        shift = np.where(n > 0, (sums.z - moments.mean) / some / moments.sigma, 0.0)
         square = moments.square / some
         spread = np.where(n > 0, sums.z_square / some / square, 1.0)
         # What has more spread is known less well.
@@ -174,7 +189,7 @@ class CellTests:
         lit = (sums.lit - sums.showers @ self.expectation.lit_rate) / some
         return Effects(
             shift=shift,
-            shift_error=np.sqrt(variance + np.square(moments.mean_error / sigma)),
+            shift_error=np.sqrt(variance + np.square(moments.mean_error / moments.sigma)),
             spread=spread,
             spread_error=np.sqrt(own + np.square(moments.square_error)) / square,
             lit=np.where(n > 0, lit, 0.0),
@@ -189,11 +204,10 @@ class CellTests:
     ) -> int:
         """Write normal likelihood ratios for a mean beyond what is tolerated; return the next."""
         n = np.maximum(sums.showers.sum(1, keepdims=True), 1)
-        newest = moments[-1][0]
-        sigma = np.sqrt(newest.var / n)
+        sigma = moments[-1][0].sigma
         # Student's quantile: how far means scatter is known from the reference too.
         slack = [
-            self.floors.mean * n * np.sqrt(m.var / n)
+            self.floors.mean * n * m.sigma
             - stdtrit(np.maximum(m.behind - 1, 1), each) * n * m.mean_error
             for m, each in moments
         ]
@@ -252,25 +266,23 @@ class CellTests:
     def _lit(self, sums: Sums, out: NDArray[np.float32], first: int) -> None:
         """Write Bernoulli likelihood ratios for the showers in which a cell is lit."""
         upper, lower = allowed(
-            [self._lit_bounds(sums.showers, *reference) for reference in self.references]
+            [self._lit_bounds(sums.showers, known.single, each) for known, each in self.references]
         )
-        lit = sums.lit.astype(np.float32)
         n = sums.showers.sum(1, keepdims=True)
         for ratio in LIT_RATIOS:
             last = first + self.n_cells
             part = out[..., first:last]
-            np.multiply(lit, np.float32(np.log(ratio)), out=part)
-            part -= (n * np.log1p((ratio - 1) * (upper if ratio > 1 else lower))).astype(np.float32)
+            np.multiply(sums.lit, np.float32(np.log(ratio)), out=part)
+            part -= n * np.log1p((ratio - 1) * (upper if ratio > 1 else lower))
             first = last
 
     def _lit_bounds(
         self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         each = each_of(miscoverage, 2 * self.n_cells)
-        upper, lower = bernoulli_bounds(showers, reference.lit_rate, reference.latent_showers, each)
-        rate = showers / np.maximum(showers.sum(1, keepdims=True), 1) @ reference.lit_rate
-        floor = self.floors.lit * np.minimum(rate, 1 - rate) + 1e-4
-        return np.minimum(upper + floor, 1.0), np.maximum(lower - floor, 0.0)
+        return bernoulli_bounds(
+            showers, reference.lit_rate, reference.latent_showers, each, self.floors.lit, 1e-4
+        )
 
 
 def least_lit(showers: float, n_cells: int, miscoverage: float) -> float:

@@ -56,6 +56,7 @@ class Evidence:
             for kinds in (rates.kinds, cells.kinds)
             for test in set(kinds)
         }
+        self._of_traffic = self._of_tests(TRAFFIC)
         self._n_latents = cells.n_latents
 
     @property
@@ -97,7 +98,7 @@ class Evidence:
 
     def traffic_total(self) -> NDArray[np.float64]:
         """Return the part of the evidence that is of too few or too many showers, shape (P,)."""
-        at = self._of_tests(TRAFFIC)
+        at = self._of_traffic
         total: NDArray[np.float64] = self.counts.evidence[:, at] @ self.counts.weights[at]
         for within in self.within.values():
             inner = within.rates.evidence[:, at] @ within.rates.weights[at]

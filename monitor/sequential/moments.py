@@ -18,7 +18,8 @@ class Moments:
     """Expected sums over the showers of each place, shape (P, D), and errors per shower."""
 
     mean: NDArray[np.float64]
-    var: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    """Standard deviation of the latent of one shower."""
     square: NDArray[np.float64]
     square_var: NDArray[np.float64]
     mean_error: NDArray[np.float64]
@@ -30,15 +31,14 @@ class Moments:
 def moments_of(showers: NDArray[np.float64], reference: Expectation) -> Moments:
     """Return what a reference expects of showers by place and condition cell, (P, K)."""
     n = np.maximum(showers.sum(1, keepdims=True), 1)
-    var = np.maximum(reference.latent_square - np.square(reference.latent_mean), 1e-6)
     # Variance of the expectation per shower, for this mix of condition cells.
     weight = np.square(showers / n) / reference.latent_showers
     return Moments(
         mean=showers @ reference.latent_mean,
-        var=np.maximum(showers @ var, 1e-9),
+        sigma=np.sqrt(np.maximum(showers @ reference.latent_var, 1e-9) / n),
         square=np.maximum(showers @ reference.latent_square, 1e-9),
         square_var=np.maximum(showers @ reference.square_var, 1e-9),
-        mean_error=np.sqrt(weight @ var),
+        mean_error=np.sqrt(weight @ reference.latent_var),
         square_error=np.sqrt(weight @ reference.square_var),
         behind=1 / np.maximum(weight.sum(1, keepdims=True), 1e-12),
     )

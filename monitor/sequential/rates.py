@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from models.scoring.scales import LEVELS, P_EDGES
-from monitor.reference.expectation import allowed, lower_rate, mixed_rate, upper_rate
+from monitor.reference.expectation import allowed, lower_rate, mix_of, mixed_rate, upper_rate
 from monitor.sequential.bank import log_ratio_bet
 from monitor.sequential.traffic import CROWDED_RATIOS, SILENT_RATIOS
 
@@ -52,6 +52,11 @@ by the largest of them, and every one takes weight from the others."""
 
 DOWN = {0.1: (0.3, 0.6, 0.8), 0.01: (0.1, 0.4, 0.7)}
 """The same for too few anomalies; at 1e-3 there is too little to miss."""
+
+_UP_AT, _DOWN_AT = (
+    np.array([LEVELS.index(level) for level in grid for _ in grid[level]]) for grid in (UP, DOWN)
+)
+_RATIOS = np.array([ratio for grid in (UP, DOWN) for some in grid.values() for ratio in some])
 
 TILTS = (0.1, 0.3, 0.8)
 """Slopes of the p density, towards small p and towards large."""
@@ -194,20 +199,22 @@ class RateTests:
 
     def log_e(self, counts: Counts) -> NDArray[np.float64]:
         """Return the log e-values of a step, shape (P, F)."""
-        upper, lower = self.exceedance_bounds(counts.showers)
-        trials = counts.showers.sum(1)
-        parts = []
-        for ratios, bound in ((UP, upper), (DOWN, lower)):
-            for level, grid in ratios.items():
-                a = LEVELS.index(level)
-                parts.append(
-                    log_ratio_bet(counts.exceedances[:, a], trials, bound[:, a], np.array(grid))
-                )
-        parts.append(self._histogram(counts))
-        parts.append(self._unscored(counts))
-        parts.append(counts.traffic.silence(self.floors.share))
-        parts.append(counts.traffic.crowding(self.floors.crowd))
+        parts = [
+            self._exceedances(counts),
+            self._histogram(counts),
+            self._unscored(counts),
+            counts.traffic.silence(self.floors.share),
+            counts.traffic.crowding(self.floors.crowd),
+        ]
         return np.concatenate(parts, axis=1)
+
+    def _exceedances(self, counts: Counts) -> NDArray[np.float64]:
+        """Return log e-values of too many and too few anomalies, one ratio at a level a column."""
+        upper, lower = self.exceedance_bounds(counts.showers)
+        bound = np.concatenate([upper[:, _UP_AT], lower[:, _DOWN_AT]], axis=1)
+        seen = counts.exceedances[:, np.concatenate([_UP_AT, _DOWN_AT])]
+        trials = counts.showers.sum(1)[:, None]
+        return log_ratio_bet(seen, trials, bound, _RATIOS[:, None])[..., 0]
 
     def exceedance_bounds(
         self, showers: NDArray[np.float64]
@@ -218,10 +225,9 @@ class RateTests:
     def _bounds_of(
         self, showers: NDArray[np.float64], reference: Expectation, miscoverage: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rate, variance = mixed_rate(showers, reference.exceedances, reference.showers)
-        total = np.maximum(showers.sum(1, keepdims=True), 1)
-        step = (showers / total / reference.showers).max(1, keepdims=True)
-        step = np.maximum(step, 1 / reference.showers.sum())
+        mix = mix_of(showers, reference.showers)
+        rate, variance = mixed_rate(mix, reference.rates, reference.showers)
+        step = (mix / reference.showers).max(1, keepdims=True)
         above, below = self._each(miscoverage)
         upper = upper_rate(rate, variance, np.broadcast_to(step, rate.shape), above)
         lower = lower_rate(rate, variance, below)
@@ -232,7 +238,8 @@ class RateTests:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return expected exceedances and their uncertainty, for showers (P, K), shape (P, A)."""
         reference = self.expectation
-        rate, variance = mixed_rate(showers, reference.exceedances, reference.showers)
+        mix = mix_of(showers, reference.showers)
+        rate, variance = mixed_rate(mix, reference.rates, reference.showers)
         n = showers.sum(1, keepdims=True)
         return n * rate, n * np.sqrt(variance)
 
@@ -261,10 +268,10 @@ class RateTests:
     def _histogram(self, counts: Counts) -> NDArray[np.float64]:
         """Return log e-values of the products of bets on every shower's p, shape (P, (S+1) G)."""
         log_bets, log_bound = self._log_bets
-        n = counts.p_counts.sum(2)
-        log_e = counts.p_counts @ log_bets.T - n[..., None] * log_bound
-        flat: NDArray[np.float64] = log_e.reshape(len(n), -1)
-        return flat
+        n, bins = counts.p_counts.sum(2), counts.p_counts.shape[2]
+        gained = counts.p_counts.reshape(-1, bins) @ log_bets.T  # as one product of matrices
+        log_e: NDArray[np.float64] = gained.reshape(*n.shape, -1) - n[..., None] * log_bound
+        return log_e.reshape(len(n), -1)
 
     def _unscored(self, counts: Counts) -> NDArray[np.float64]:
         bound = np.full(len(counts.seen), self.floors.unscored)

@@ -18,9 +18,10 @@ from monitor.windows import packing
 from monitor.windows.step_history import StepHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from monitor.detector.places import Places
     from monitor.reference.expectation import Expectation
@@ -193,19 +194,11 @@ class Watch:
         counted: NDArray[np.bool_] = np.asarray(~self._masked_cells.any(1))
         counted |= masked
 
-        def at_places(values: NDArray[np.int64]) -> NDArray[np.float64]:
-            flat = values.reshape(len(seen), -1) * counted[:, None]
-            sums: NDArray[np.float64] = self._weights @ flat
-            return sums.reshape(len(sums), *values.shape[1:])
-
-        counts = Counts(
-            showers=at_places(rows.showers),
-            exceedances=at_places(rows.exceedances.sum(1)),
-            p_counts=at_places(rows.p_counts),
-            unscored=self._weights @ rows.unscored,
-            seen=self._weights @ seen,
-            traffic=self._traffic(seen, ~unknown & new, doubted),
-        )
+        ours = rows if counted.all() else rows.of(counted)
+        said = ours.showers, ours.exceedances.sum(1), ours.p_counts, rows.unscored, seen
+        showers, exceedances, p_counts, unscored, heard = _together(self._weights, said)
+        beside = self._traffic(seen, ~unknown & new, doubted)
+        counts = Counts(showers, exceedances, p_counts, unscored, heard, beside)
         self._heard = np.stack([counts.seen > 0, counts.traffic.share > 0]) & new
         self.evidence.counts.step(self.rates.log_e(counts), int(new), second)
         for within in self.evidence.within.values():
@@ -217,7 +210,7 @@ class Watch:
                 self._heard &= ~within.places
         if new:
             self.shares.learn(seen, self.masked, unknown | doubted)
-        self._pool(second, rows if counted.all() else rows.of(counted), new=new)
+        self._pool(second, ours, new=new)
 
     def _traffic(
         self, seen: NDArray[np.int64], says: NDArray[np.bool_], doubted: NDArray[np.bool_]
@@ -231,8 +224,8 @@ class Watch:
         """Gather the seconds of a step of the cell tests, and take it when it is whole."""
         step = self.memory.add(second, rows, new=new)
         if step is not None:
-            log_e = self.cells.log_e(self.sums(step.rows))
-            self.evidence.latents.step(log_e, self.memory.step_s, step.since)
+            sums = self.sums(step.rows)
+            self.cells.step(self.evidence.latents, sums, self.memory.step_s, step.since)
             for within in self.evidence.within.values():
                 sums = self.sums_of(step.rows, self._weights, within.tests)
                 within.step_cells(sums, self.memory.step_s, step.since)
@@ -295,3 +288,13 @@ class Watch:
         for i, within in enumerate(self.evidence.within.values()):
             mine = packing.below(f"within.{i}.", state)
             within.restore(mine, self._floors, self._miscoverage / 4)
+
+
+def _together(
+    weights: csr_array, counts: Sequence[NDArray[np.int64]]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the sums over regions of several counts, shape (R, ...), as (P, ...): by one product."""
+    flat = [x.reshape(len(x), -1) for x in counts]
+    sums = weights @ np.concatenate(flat, axis=1, dtype=np.float64)
+    parts = np.split(sums, np.cumsum([x.shape[1] for x in flat])[:-1], axis=1)
+    return (part.reshape(-1, *x.shape[1:]) for part, x in zip(parts, counts, strict=True))

@@ -132,7 +132,7 @@ class Within:
         """Take in a step of the tests of latents."""
         if self.tests is None:
             return
-        self.cells.step(self.tests.cells.log_e(sums), seconds, since)
+        self.tests.cells.step(self.cells, sums, seconds, since)
         if self._moved_on():
             self.restart()
 

@@ -67,16 +67,17 @@ class Law:
         self.watching = False
         """Whether a bank is fed by a watch: one that a test feeds by itself is its own business."""
 
-        self._books: dict[int, tuple[Bank, Book]] = {}
+        self._books: dict[tuple[int, int], tuple[Bank, Book]] = {}
+        """By bank, and the first of the places that step together."""
 
     def struck(self) -> None:
         """Say that something is wrong with a stream from now on: tests may gain."""
         self.well = False
 
-    def note(self, bank: Bank, log_e: np.ndarray) -> None:
+    def note(self, bank: Bank, log_e: np.ndarray, first: int) -> None:
         """Take in what a step says."""
         if self.well and self.watching and not self.muted:
-            _, book = self._books.setdefault(id(bank), (bank, Book()))
+            _, book = self._books.setdefault((id(bank), first), (bank, Book()))
             book.note(np.exp(np.minimum(log_e, 30.0).astype(np.float64)))
 
     def check(self) -> None:
@@ -95,9 +96,9 @@ def law_in_force(monkeypatch):
     law = Law()
     step, observe, watch = Bank.step, SelfTesting.observe, Watch.step
 
-    def noted(bank, log_e, seconds, since):
-        law.note(bank, log_e)
-        step(bank, log_e, seconds, since)
+    def noted(bank, log_e, seconds, since, first=0):
+        law.note(bank, log_e, first)
+        step(bank, log_e, seconds, since, first)
 
     def watched(self, second, rows, **how):
         law.watching = True

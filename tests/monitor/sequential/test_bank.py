@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.reference.expectation import lower_rate, mixed_rate, upper_rate
+from monitor.reference.expectation import lower_rate, mix_of, mixed_rate, upper_rate
 from monitor.sequential.bank import Bank, e_benjamini_hochberg, log_ratio_bet
 
 RATIOS = np.array([1.5, 2.0, 5.0, 20.0])
@@ -119,7 +119,7 @@ def test_bounds_on_the_rate_cover_as_often_as_they_say(rate, n_ref):
     low, high, n = 0, 0, 2000
     for _ in range(n):
         counts = rng.binomial(n_ref // k_cells, rate, (k_cells, 1)).astype(float)
-        estimate, variance = mixed_rate(showers, counts, trials)
+        estimate, variance = mixed_rate(mix_of(showers, trials), counts / trials[:, None], trials)
         step = np.full((1, 1), (showers / showers.sum() / trials).max())
         high += rate > upper_rate(estimate, variance, step, 0.05)[0, 0]
         low += rate < lower_rate(estimate, variance, 0.05)[0, 0]

@@ -8,7 +8,8 @@ from scipy.stats import binom, chi2
 from streams import expectation
 
 from models.scoring.condition_cells import SHOWERS_MIN
-from monitor.reference.expectation import Expectation, gamma_quantile
+from monitor.reference.expectation import Expectation
+from monitor.reference.gammas import gamma_quantile
 from monitor.sequential.cells import CellTests, Sums
 from monitor.sequential.moments import each_of, moments_of
 from monitor.sequential.rates import Floors
@@ -60,6 +61,28 @@ def test_bounds_on_the_spread_of_normal_latents_are_exact_at_any_size(n):
     assert above < 1.5 * each
     assert below < 1.5 * each
     assert gamma_quantile(shape, each)[0] == pytest.approx(chi2.ppf(each, n) / n, rel=1e-4)
+
+
+@pytest.mark.parametrize("n", [SHOWERS_MIN, 3_000, 10**9])
+@pytest.mark.parametrize("showers", [1, 3_000, 10**7])
+def test_single_precision_moves_a_bound_by_less_than_a_millionth(n, showers):
+    """Of the showers, where what is tolerated is a ten-thousandth of them at least."""
+    lit = np.unique(
+        np.r_[np.arange(30), n * np.random.default_rng(1).uniform(0, 1, 400), n]
+    ).astype(float)
+    reference = of_counts(n, lit, n)
+    tests = CellTests(((reference, MISCOVERAGE),), Floors())
+    found = []
+    for known, at_hand in (
+        (reference, np.array([[float(showers)]])),
+        (reference.single, np.array([[showers]], np.float32)),
+    ):
+        moments = moments_of(at_hand, known)
+        squares = tests._square_bounds(moments, at_hand, each_of(MISCOVERAGE, 2 * len(lit)))
+        found.append([*tests._lit_bounds(at_hand, known, MISCOVERAGE), *squares])
+    for double, single in zip(*found, strict=True):
+        assert single.dtype == np.float32
+        np.testing.assert_allclose(single, double, rtol=5e-7, atol=2e-7)
 
 
 @pytest.mark.slow
