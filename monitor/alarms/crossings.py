@@ -89,6 +89,8 @@ class Crossings:
     def crossing(self, at: Moment, open_: Sequence[Case]) -> int | None:
         """Return the place that stands out most among those that cross and are not explained."""
         ratio = at.total / self._warn_at
+        if not (ratio >= 1).any():
+            return None
         order = np.argsort(-ratio)
         crossing = order[(ratio >= 1)[order] & ~self._held(at, open_)[order]]
         return int(crossing[0]) if len(crossing) else None

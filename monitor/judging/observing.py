@@ -68,7 +68,9 @@ class Observer:
         else:
             if not self.goes_on(second):
                 self._turn_back(second)
-            self.unknown = np.isin(self._places.ids, list(unknown))
+            self.unknown = np.zeros(self._places.n_regions, bool)
+            if unknown:
+                self.unknown = np.isin(self._places.ids, list(unknown))
             ours, said = of.attribution.step(parts, self.unknown)
             clock.second = second
             out += [*self._turn(of.attribution.labels.now[0]), *said]
@@ -145,14 +147,12 @@ class Observer:
         return out
 
     def _part(self, key: WindowKey, rows: Rows) -> Part:
-        showers = rows.showers.astype(np.float64)
-        expected, _ = self._watch.rates.expected(showers)
-        at, scored = LEVELS.index(0.01), rows.showers.sum(1)
+        at = LEVELS.index(0.01)
         return Part(
             *key,
             present=rows.seen > 0,
-            showers=scored,
+            showers=rows.showers.sum(1),
             exceedances=rows.exceedances[..., at].sum(1),
-            expected=expected[:, at],
+            expected=rows.showers @ self._watch.expectation.rates[:, at],
             outside=rows.unknown,
         )

@@ -97,11 +97,10 @@ def traffic(
     """
     known = says & (usual > 0)
     others = known & ~doubted
-    n, share = np.where(known, seen, 0).astype(np.float64), np.where(known, usual, 0.0)
-    beside, share_beside = (
-        x[others].sum() - members @ np.where(others, x, 0.0) for x in (n, share)
-    )
-    here, share_here = counted @ n, counted @ share
+    both = np.column_stack([seen, usual]) * known[:, None]
+    elsewhere = both * others[:, None]
+    here, share_here = (counted @ both).T
+    beside, share_beside = (elsewhere.sum(0) - members @ elsewhere).T
     whole = share_here + share_beside
     told = (share_here > 0) & (share_beside > 1e-9)
     return Traffic(
