@@ -132,3 +132,26 @@ def test_the_plug_in_rate_does_not_cover():
     rng = np.random.default_rng(8)
     above = np.mean(rng.binomial(20_000, 1e-3, 2000) / 20_000 < 1e-3)
     assert above > 0.4
+
+
+def test_places_that_step_one_part_after_the_other_step_as_all_together_do():
+    rng = np.random.default_rng(9)
+    whole, parts = (Bank(7, WEIGHTS, np.full(7, 50.0)) for _ in range(2))
+    for t in range(40):
+        log_e = rng.normal(0.3, 1.0, (7, 4))
+        for first, last in ((0, 3), (3, 4), (4, 7)):
+            parts.step(log_e[first:last].copy(), 3, 3 * t, first)
+        whole.step(log_e, 3, 3 * t)
+        assert all((a == parts.state()[name]).all() for name, a in whole.state().items())
+        np.testing.assert_allclose(parts.total(), parts.evidence @ WEIGHTS, rtol=1e-12)
+        np.testing.assert_allclose(whole.total(), parts.total(), rtol=1e-12)
+
+
+def test_the_total_is_that_of_what_is_forgotten_or_taken_up():
+    bank, again = (Bank(3, WEIGHTS, np.full(3, 50.0)) for _ in range(2))
+    bank.step(np.full((3, 4), 0.5), 1, 0)
+    again.restore(bank.state())
+    assert (again.total() == bank.total()).all()
+    again.reset(np.array([False, True, False]))
+    assert (again.total() > 0).tolist() == [True, False, True]
+    assert again.at(0) == pytest.approx(bank.at(0))
