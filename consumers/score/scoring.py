@@ -87,8 +87,7 @@ class ScoringModel:
     standard: Standard | None = None
     """By which latents are standardised in sums by channel; None: there are none."""
     good: Callable[[], Showers] | None = None
-    """Returns good showers, some thousands: what to expect of showers without some of their cells is
-    learnt from them. None where there are none."""
+    """Returns good showers, some thousands, to learn from what to expect without some of their cells."""
 
     @property
     def hash(self) -> str:

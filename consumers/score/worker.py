@@ -276,13 +276,12 @@ class Worker:
         for partition, behind in lag.items():
             stretch = self._stretches[partition]
             stretch.answered_ms = int(min(behind.age_s, NEVER_S) * 1000)
-            # Offsets may have holes, so the end is asked of the source, less what is in our hands.
+            # Offsets may have holes: the end is the source's, less what is in our hands.
             stretch.caught_up = behind.none and stretch.position > self._polled.get(partition, -1)
             if stretch.caught_up:
                 stretch.kept_up_at = time.monotonic()
             if stretch.begin is None and stretch.caught_up:
-                # Read to its end and nothing seen: the partition is empty.
-                stretch.begin = stretch.end = 0
+                stretch.begin = stretch.end = 0  # read to its end, nothing seen: it is empty
             self._metrics.lag(partition, *behind)
 
     def _emit(self, now: float) -> None:
