@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from consumers.bench.channel_border_sheet import borders_sheet
 from consumers.bench.channel_sites import NAMES
+from consumers.bench.channel_trials import SCENARIOS
 from consumers.bench.sheets import Sheet
 from models.scoring.measures import rate
 
@@ -32,7 +33,7 @@ def sheets(units: list[Unit]) -> Iterator[Sheet]:
     by_part: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
         by_part[unit["part"]].append(unit)
-    yield from _of_trials(by_part["1kHz"], by_part["10kHz"])
+    yield from _of_trials(*(by_part[name] for name in SCENARIOS))
     if by_part["days"]:
         yield _days(by_part["days"])
     if by_part["cost"]:
@@ -122,7 +123,8 @@ def _faults(part: str, units: list[Unit]) -> Sheet:
         f"{elsewhere}."
     )
     columns = ("fault", "found", "named exactly", "seconds", *(f"± 5σ in {w} s" for w in widths))
-    return Sheet(f"Faults at {_hz(part)} in 61,200 crystals", columns, tuple(rows), note)
+    after = f" after {_hours(units, 'good_s')} of good data" if part.endswith("-long") else ""
+    return Sheet(f"Faults at {_hz(part)}{after} in 61,200 crystals", columns, tuple(rows), note)
 
 
 def _hours(units: list[Unit], name: str) -> str:
@@ -139,7 +141,7 @@ def _hours(units: list[Unit], name: str) -> str:
 
 
 def _hz(part: str) -> str:
-    return part.replace("kHz", " kHz")
+    return part.removesuffix("-long").replace("kHz", " kHz")
 
 
 def _alone(part: str, units: list[Unit]) -> Sheet:
@@ -195,14 +197,8 @@ def _gains(units: list[Unit]) -> Sheet:
         f"width of their ratio. Injected spread {spread:.2%}. A mean shift of all gains is left out."
     )
     columns = (
-        "showers in the core",
-        "beside it",
-        "limit",
-        "stated",
-        "error",
-        "pull",
-        "correlation",
-    )
+        "showers in the core", "beside it", "limit", "stated", "error", "pull", "correlation",
+    )  # fmt: skip
     return Sheet("Estimated gains", columns, tuple(row for _, row in rows), note)
 
 

@@ -7,6 +7,7 @@ pedestals, faults and showers drawn anew.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,24 +18,29 @@ from consumers.bench.channel_cost import cost
 from consumers.bench.channel_days import days
 from consumers.bench.channel_sheets import page
 from consumers.bench.channel_stream import whole_barrel
-from consumers.bench.channel_trials import trials
-from consumers.bench.units_file import Task
+from consumers.bench.channel_trials import SCENARIOS, Scenario, trials
+from consumers.bench.units_file import Figures, Task
 from consumers.wire.user_error import UserError
+from models.scoring.artefact import Artefact
+from monitor.detector.tree import Detector
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
-    from consumers.bench.units_file import Figures, Unit
-    from models.scoring.artefact import Artefact
-    from monitor.detector.tree import Detector
+    from consumers.bench.units_file import Unit
 
 FIRST_SEED = 11
 """Those below made the showers that the models were trained and certified with."""
 
-PARTS: dict[str, Callable[[Artefact, int, Detector], Figures]] = {
-    "1kHz": lambda artefact, seed, _: trials(artefact, 1_000.0, seed),
-    "10kHz": lambda artefact, seed, _: trials(artefact, 10_000.0, seed),
+Part = Callable[[Artefact, int, Detector], Figures]
+
+
+def _trials(scenario: Scenario) -> Part:
+    return lambda artefact, seed, _: trials(artefact, scenario, seed)
+
+
+PARTS: dict[str, Part] = {
+    **{name: _trials(scenario) for name, scenario in SCENARIOS.items()},
     "days": lambda artefact, seed, _: days(artefact, seed),
     "cost": lambda artefact, seed, _: cost(artefact, seed),
     "borders": borders,

@@ -121,13 +121,14 @@ def unit_of(artefact, told, part):
 @pytest.mark.slow
 def test_a_unit_tells_what_became_of_every_fault(artefact, monkeypatch):
     monkeypatch.setattr(channel_stream, "POOL", 200)
-    lengths = channel_trials.Lengths(good=5, faults=6, alone=3)
-    monkeypatch.setitem(channel_trials.LENGTHS, 1_000.0, lengths)
-    told = channel_trials.trials(artefact, 1_000.0, 4)
+    scenario = channel_trials.Scenario(1_000.0, good=5, faults=6, alone=3)
+    told = channel_trials.trials(artefact, scenario, 4)
     assert sorted({trial["fault"] for trial in told["trials"]}) == sorted(NAMES)
     assert [trial["fault"] for trial in told["alone"]] == list(NAMES)
-    page = channel_sheets.page([unit_of(artefact, told, "1kHz")])
+    units = [unit_of(artefact, told, part) for part in ("1kHz", "10kHz-long")]
+    page = channel_sheets.page(units)
     assert "| dead card of 25 | 0/3" in page
+    assert "Faults at 10 kHz after 0.0014 h of good data" in page
 
 
 @pytest.mark.slow
