@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
 
 from monitor.sequential.cells import INFLATION, STEP_CAP
+from monitor.sequential.channel_bounds import ChannelBounds
 from monitor.sequential.channel_streams import CORE, LAYER, SCOPES, STREAMS, streams_of
 from monitor.sequential.moment_bounds import (
     LATENT_MOMENTS,
@@ -23,9 +23,11 @@ from monitor.sequential.moment_bounds import (
     log_mean,
 )
 from monitor.sequential.rates import Test
-from monitor.windows.channel_sums import CHANNEL_Z_CLIP, LAYER_CLIP, N_RINGS
+from monitor.windows.channel_sums import CHANNEL_Z_CLIP, LAYER_CLIP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from monitor.reference.channel_constants import ChannelConstants
@@ -48,9 +50,6 @@ TOGETHER = 1.5
 """The variance of a group's sum is taken this much larger: cells of one shower are not exactly
 independent, even where all is well."""
 
-BOUNDS = 8
-"""Bounds from the live reference that have to hold together, of each unit."""
-
 
 @dataclass(frozen=True)
 class ChannelTests:
@@ -72,8 +71,8 @@ class ChannelTests:
     """Probability that any bound from the live reference fails."""
 
     @cached_property
-    def _sigma(self) -> float:
-        return float(-ndtri(self.miscoverage / (BOUNDS * self.units.n)))
+    def _bounds(self) -> ChannelBounds:
+        return ChannelBounds(self.units, self.constants, self.centre, self.miscoverage)
 
     @cached_property
     def _widened(self) -> NDArray[np.float64]:
@@ -112,54 +111,22 @@ class ChannelTests:
         self._energy(table, count, out)
         return np.minimum(out, self._caps, out=out) if capped else out
 
-    def _of_units(self, by_ring: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return sums of channels by ring, (C, 3), for every unit and scope, (U, S).
-
-        Of the core alone, (C, 1), they are (U, 1).
-        """
-        sums = self.units.sums(by_ring)
-        return sums @ SCOPES.T if by_ring.shape[1] == N_RINGS else sums
-
-    def _bounded(
-        self,
-        count: NDArray[np.float64],
-        seen: NDArray[np.float64],
-        centre: NDArray[np.float64],
-        own: NDArray[np.float64],
-        variance: NDArray[np.float64],
-        known_floor: NDArray[np.float64] | float,
-        floor: NDArray[np.float64] | float,
-    ) -> Bounded:
-        """Return what sums may be by what is certified and by what is learnt, for every unit.
-
-        All by channel and ring, (C, 3), or of the core alone, (C, 1), and for one shower: the certified mean, the channel's
-        own, the variance, the floor of what is known and of what is not.
-        """
-        showers = self.constants.showers[:, : count.shape[1]]
-        known = showers > 0
-        error = np.where(known, np.square(count) / np.maximum(showers, 1.0), 0.0)
-        n = self._of_units(count)
-        certain = self._of_units(count * centre)
-        slack = self._of_units(count * np.broadcast_to(floor, count.shape))
-        middle = self._of_units(count * np.where(known, own, centre))
-        narrow = self._of_units(count * np.where(known, known_floor, floor))
-        narrow = narrow + self._sigma * np.sqrt(self._of_units(error * variance))
-        # What has been learnt counts only where what is certified holds it to be possible.
-        possible = np.abs(middle - certain) <= slack
-        upper, lower = certain + slack, certain - slack
-        return Bounded(
-            n,
-            self._of_units(seen),
-            np.where(possible, np.minimum(upper, middle + narrow), upper),
-            np.where(possible, np.maximum(lower, middle - narrow), lower),
-        )
-
     def _squares(self, table: ChannelTable, count: NDArray[np.float64]) -> Bounded:
-        floors, one = self.floors, np.ones(3)
-        return self._bounded(
+        floors = self.floors
+        return self._bounds.bounded(
             count, table["z_square"] * (count > 0), self.centre.square, self.constants.square,
-            self.square_var * one, floors.spread * self.constants.square, SQUARE_FLOOR,
+            self.square_var * np.square(self.constants.square),
+            floors.spread * self.constants.square, SQUARE_FLOOR * self.centre.square,
         )  # fmt: skip
+
+    def _powers(self, squares: Bounded, *powers: float) -> Iterator[NDArray[np.float64]]:
+        """Yield bounds on the sums over all showers of powers of the mean square, shape (U, S).
+
+        Of groups they add up by channel: one that is far noisier counts with its own.
+        """
+        n, level = (x[: self.units.n_channels] for x in (squares.n, squares.level))
+        for power in powers:
+            yield self.units.sums(n * level**power)
 
     def _means(
         self,
@@ -169,60 +136,56 @@ class ChannelTests:
         out: NDArray[np.float32],
     ) -> None:
         floors = self.floors
-        sums = self._bounded(
+        sums = self._bounds.bounded(
             count, table["z"] * (count > 0), self.centre.mean, self.constants.mean,
             self.constants.square, floors.channel_mean, floors.channel_unknown,
         )  # fmt: skip
-        variance = squares.upper * self._widened
+        second, wide = squares.upper, self._widened[:, 0]
+        skewed, far = self._powers(squares, 1.5, 2)
         reach = CHANNEL_Z_CLIP + floors.channel_unknown
         third, fourth = LATENT_MOMENTS
         for i, stream in streams_of(Test.LATENT_MEAN):
             s, slope = stream.scope, abs(stream.size)
             if s == LAYER:
                 continue
-            up, down = sums.seen - sums.upper, sums.lower - sums.seen
-            excess = (up if stream.size > 0 else down)[:, s]
-            wide = squares.level[:, s]
-            more = log_mean(slope, reach, third * np.sqrt(wide), fourth * wide)
-            out[:, i] = slope * excess - variance[:, s] * more
+            excess = sums.beyond(stream.size)[:, s]
+            moments = second[:, s], third * skewed[:, s], fourth * far[:, s]
+            out[:, i] = slope * excess - wide * log_mean(slope, reach, *moments)
 
     def _layers(
         self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
     ) -> None:
         """Write bets on the energy of the layer around a channel, where a gain shows most."""
         floors, core = self.floors, count[:, : CORE + 1]
-        sums = self._bounded(
+        sums = self._bounds.bounded(
             core, table["layer"][:, : CORE + 1] * (core > 0), self.centre.layer[:, None],
             self.constants.layer[:, None], np.full_like(core, LAYER_VAR),
             floors.channel_layer, floors.channel_layer_unknown,
         )  # fmt: skip
-        up, down = (sums.seen - sums.upper)[:, 0], (sums.lower - sums.seen)[:, 0]
         variance = LAYER_VAR * (sums.n * self._widened)[:, 0]
         reach = LAYER_CLIP + floors.channel_layer_unknown
         third, fourth = LAYER_MOMENTS[0] * LAYER_VAR**0.5, LAYER_MOMENTS[1] * LAYER_VAR
+        moments = variance, third * variance, fourth * variance
         for i, stream in streams_of(Test.LATENT_MEAN):
             if stream.scope == LAYER:
                 slope = abs(stream.size)
-                excess = up if stream.size > 0 else down
-                out[:, i] = slope * excess - variance * log_mean(slope, reach, third, fourth)
+                excess = sums.beyond(stream.size)[:, 0]
+                out[:, i] = slope * excess - log_mean(slope, reach, *moments)
 
     def _spreads(self, squares: Bounded, out: NDArray[np.float32]) -> None:
         by_scope = np.array([self.square_var[scope > 0].max() for scope in SCOPES])
-        level = squares.level
+        second, skewed, far = self._powers(squares, 2, 3, 4)
         third, fourth = SQUARE_MOMENTS
+        wide = self._widened[:, 0]
         for i, stream in streams_of(Test.LATENT_SPREAD):
             s, slope = stream.scope, abs(stream.size)
-            variance = by_scope[s] * np.square(level[:, s]) * squares.n[:, s] * self._widened[:, 0]
+            variance = by_scope[s] * second[:, s]
             if stream.size > 0:
-                excess = squares.seen - squares.upper
-                wide = level[:, s]
-                more = log_mean(slope, CHANNEL_Z_CLIP**2, third * wide, fourth * wide**2)
-                penalty = variance * more
+                more = third * by_scope[s] * skewed[:, s], fourth * by_scope[s] * far[:, s]
+                penalty = wide * log_mean(slope, CHANNEL_Z_CLIP**2, variance, *more)
             else:  # a square is never below 0: its second moment bounds how far it falls short
-                excess = squares.lower - squares.seen
-                moment = variance + np.square(level[:, s]) * squares.n[:, s]
-                penalty = slope**2 / 2 * moment
-            out[:, i] = slope * excess[:, s] - penalty
+                penalty = slope**2 / 2 * (wide * variance + second[:, s])
+            out[:, i] = slope * squares.beyond(stream.size)[:, s] - penalty
 
     def _lit(
         self, table: ChannelTable, count: NDArray[np.float64], out: NDArray[np.float32]
@@ -230,7 +193,7 @@ class ChannelTests:
         given = table["lit_expected"] / np.maximum(table["showers"], 1)
         each = np.clip(given * self.centre.lit, 0.0, 1.0)
         own = np.clip(given * self.constants.lit, 0.0, 1.0)
-        bounds = self._bounded(
+        bounds = self._bounds.bounded(
             count, table["lit"] * (count > 0), each, own, np.maximum(own * (1 - own), 1e-4),
             self.floors.lit * np.minimum(own, np.maximum(1 - own, 0)) + 1e-3,
             3 * self.floors.lit * np.minimum(each, 1 - each) + 2e-3,
@@ -262,7 +225,7 @@ class ChannelTests:
         mean, seen, variance = (
             self.units.sums(np.where(known, x, 0.0)) for x in (expected, core, error)
         )
-        slack = self.floors.share * mean + self._sigma * np.sqrt(variance)
+        slack = self.floors.share * mean + self._bounds.sigma * np.sqrt(variance)
         for i, stream in streams_of(Test.SEEDS):
             bound = mean + slack if stream.size > 1 else np.maximum(mean - slack, 0.0)
             log_e = seen * np.log(stream.size) - (stream.size - 1) * bound
@@ -285,7 +248,7 @@ class ChannelTests:
             for x in (n * own, n * energy / np.maximum(core, 1) / usual,
                       n * own**2 * second, error * self.constants.energy_var)
         )  # fmt: skip
-        lower = mean * (1 - self.floors.channel_energy) - self._sigma * np.sqrt(variance)
+        lower = mean * (1 - self.floors.channel_energy) - self._bounds.sigma * np.sqrt(variance)
         for i, stream in streams_of(Test.ENERGY):
             slope = abs(stream.size)
             out[:, i] = slope * (lower - seen) - slope**2 / 2 * moment * self._widened[:, 0]

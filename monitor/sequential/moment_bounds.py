@@ -39,26 +39,30 @@ class Bounded:
     upper: NDArray[np.float64]
     lower: NDArray[np.float64]
 
+    def beyond(self, sign: float) -> NDArray[np.float64]:
+        """Return how far the sums are above their upper bound, or below the lower one, (U, S)."""
+        return self.seen - self.upper if sign > 0 else self.lower - self.seen
+
     @property
     def level(self) -> NDArray[np.float64]:
-        """Return the upper bound for one shower, and 1 at least."""
+        """Return the upper bound for one shower of a unit, and 1 at least."""
         each: NDArray[np.float64] = np.maximum(self.upper / np.maximum(self.n, 1), 1.0)
         return each
 
 
-def log_mean(slope: float, reach: float, third: Amount, fourth: Amount) -> Amount:
-    """Return the log of the mean of exp(slope X) per variance, for X of mean 0 within +- reach.
+def log_mean(slope: float, reach: float, second: Amount, third: Amount, fourth: Amount) -> Amount:
+    """Return the log of the mean of exp(slope X), for a sum X of what has mean 0 within +- reach.
 
     Parameters
     ----------
-    third, fourth
-        Bounds on the third and fourth moment of X over its variance.
+    second, third, fourth
+        Bounds on the moments of what is added up, each summed over it.
 
     Examples
     --------
-    >>> [round(log_mean(x, 6.0, 0.0, 3.0) / (x * x / 2), 2) for x in (0.1, 0.2, 0.5)]
+    >>> [round(log_mean(x, 6.0, 1.0, 0.0, 3.0) / (x * x / 2), 2) for x in (0.1, 0.2, 0.5)]
     [1.0, 1.01, 1.12]
     """
     x = slope * reach
     rest = float(np.exp(x)) - 1 - x - x**2 / 2 - x**3 / 6
-    return slope**2 / 2 + third * (slope**3 / 6) + fourth * (rest / reach**4)
+    return second * (slope**2 / 2) + third * (slope**3 / 6) + fourth * (rest / reach**4)

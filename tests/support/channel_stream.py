@@ -71,6 +71,9 @@ class Stream:
     offsets: NDArray[np.float64] | None = None
     """Shift of each channel's latent, that is its own and no fault, shape (C,)."""
 
+    widths: NDArray[np.float64] | None = None
+    """Spread of each channel's latent, that is its own and no fault, shape (C,)."""
+
     dead: tuple[int, ...] = ()
     """Channels that no shower is centred on any more."""
 
@@ -102,6 +105,8 @@ class Stream:
             energy * rng.normal(1.0, 0.1, len(row)),
             rng.standard_normal(len(row)),
         )
+        if self.widths is not None:
+            touched.z *= self.widths[channel]
         if self.offsets is not None:
             touched.z += self.offsets[channel]
         if change is not None:

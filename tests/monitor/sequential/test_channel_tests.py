@@ -1,5 +1,7 @@
 """Tests by channel and by group: e-values under good data, and faults that they find."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from channel_stream import Stream, barrel, dead, noisy, shifted, weak
@@ -8,6 +10,7 @@ from models.detector.channels import Channels
 from monitor.alarms.channel_extents import ChannelExtents, ChannelMoment
 from monitor.detector.blocks import Blocks
 from monitor.reference.channel_constants import certified, learnt
+from monitor.sequential import channel_tests
 from monitor.sequential.budget import CHANNELS_SHARE, Allowance
 from monitor.sequential.channel_streams import STREAMS, WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
@@ -85,6 +88,41 @@ def test_no_bet_wins_on_average_while_all_is_well(rate: int, taught_s: int) -> N
         total += e.sum(0)
         n += len(e)
     assert (total / n < 1.02).all(), dict(zip(STREAMS, total / n, strict=True))
+
+
+def test_a_group_says_no_more_than_its_channels_together_where_one_is_far_noisier(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What covers cells of one shower that are not independent must not be spent on this.
+    monkeypatch.setattr(channel_tests, "TOGETHER", channel_tests.INFLATION)
+    units, table = ChannelUnits(len(CHANNELS), CHANNELS.groups), ChannelTable(len(CHANNELS))
+    members = units.members(len(CHANNELS))
+    widths = np.ones(len(CHANNELS))
+    widths[members[3]] = 4.0
+    table.add(Stream(CHANNELS, rate=2000, widths=widths).second())
+    showers = np.full((len(CHANNELS), 3), 1e12)
+    own = replace(certified(len(CHANNELS)), showers=showers, square=widths[:, None] ** [2, 2, 2])
+    tests = ChannelTests(units, own, own, pool_of(CHANNELS), SQUARE_VAR, Floors(), 0.01)
+    log_e = tests.log_e(table, np.ones(len(CHANNELS), bool), capped=False)
+    apart, together = log_e[members].sum(0), log_e[len(CHANNELS)]
+    bets = [i for i, s in enumerate(STREAMS) if s.test in {Test.LATENT_MEAN, Test.LATENT_SPREAD}]
+    assert (together[bets] < apart[bets] + 1e-3 * abs(apart[bets])).all()
+
+
+@pytest.mark.slow
+def test_no_bet_wins_on_average_on_noisy_channels_that_good_is_moved_to_by_order() -> None:
+    widths = np.full(len(CHANNELS), 2.5)
+    table, later = ChannelTable(len(CHANNELS)), ChannelTable(len(CHANNELS))
+    stream = Stream(CHANNELS, rate=2000, seed=5, widths=widths)
+    for _ in range(4):
+        table.add(stream.second())
+    for _ in range(20):
+        later.add(stream.second())
+    moved = learnt(table, pool_of(CHANNELS))
+    units = ChannelUnits(len(CHANNELS), CHANNELS.groups)
+    tests = ChannelTests(units, moved, moved, pool_of(CHANNELS), SQUARE_VAR, Floors(), 0.01)
+    e = np.exp(tests.log_e(later, np.ones(len(CHANNELS), bool)).astype(np.float64))
+    assert (e.mean(0) < 1.02).all(), dict(zip(STREAMS, e.mean(0), strict=True))
 
 
 def test_a_dead_channel_crosses_and_is_the_one_that_crosses() -> None:
