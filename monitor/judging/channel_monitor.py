@@ -80,16 +80,16 @@ class ChannelMonitor:
         units = ChannelUnits(len(channels), given | found)
         page_at = settings.allowance.channels_at(units)
         warn_at = settings.allowance.channels_at(units, warn=True)
+        self.live = LiveChannels(len(channels), self.blocks.pool, settings.live)
         self.watch = ChannelWatch(
             units,
             self.blocks.pool,
             page_at,
             square_var=square_var(certified, channels.rings),
             floors=settings.floors,
-            miscoverage=settings.miscoverage / 4,
+            miscoverage=settings.miscoverage / 4 / self.live.ends,
             step_s=settings.cell_seconds,
         )
-        self.live = LiveChannels(len(channels), self.blocks.pool, settings.live)
         self.cases = ChannelCasebook(self.blocks, page_at, warn_at, len(given))
         reporter = ChannelReporter(channels, places, clock, settings.model, reference)
         self.statements = ChannelStatements(
@@ -127,6 +127,7 @@ class ChannelMonitor:
             changes += self._decide(held)
         flagged = self.cases.claimed() | self.masks.ignored | self._of_regions(distrusted)
         if new and self.live.step(second, sums, flagged):
+            self.live.take_up(self.watch.suspected())
             self._adopt()
         return changes
 

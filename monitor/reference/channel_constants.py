@@ -6,7 +6,7 @@ own. What it shows day by day is learnt, and how well it is known goes into ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +59,22 @@ class ChannelConstants:
         """Return of which channels and rings something is learnt."""
         known: NDArray[np.bool_] = self.showers > 0
         return known
+
+    def but(self, channels: NDArray[np.bool_], other: ChannelConstants) -> ChannelConstants:
+        """Return these with some channels', shape (C,), as in others.
+
+        Shares stay: they are of what came to a pool in the same time.
+        """
+        by_ring = ("showers", "mean", "square", "lit")
+        moved = {
+            name: np.where(channels[:, None], getattr(other, name), getattr(self, name))
+            for name in by_ring
+        }
+        moved |= {
+            name: np.where(channels, getattr(other, name), getattr(self, name))
+            for name in ("energy", "layer")
+        }
+        return replace(self, **moved)
 
 
 def certified(n_channels: int) -> ChannelConstants:

@@ -68,6 +68,11 @@ class LiveChannels:
 
         self.reset()
 
+    @property
+    def ends(self) -> int:
+        """Return at how many chunks what is known of a channel may end, each time it is taken up."""
+        return self._settings.horizon_s // CHUNK_S + 2
+
     def reset(self) -> None:
         """Forget all that was accepted."""
         self.total.clear()
@@ -84,7 +89,7 @@ class LiveChannels:
         self._flagged = np.zeros(self._n, bool)
 
     def step(self, second: int, sums: ChannelSums, flagged: NDArray[np.bool_]) -> bool:
-        """Take in a data-second; return whether new constants are in force.
+        """Take in a data-second; return whether enough is accepted for constants to be taken up.
 
         Parameters
         ----------
@@ -99,10 +104,7 @@ class LiveChannels:
             self._start = second
         self._open.add(sums)
         self._flagged |= flagged
-        if not self._accept(second) or self.total.n < GROWTH * max(self._taken, 1):
-            return False
-        self.take_up()
-        return True
+        return self._accept(second) and self.total.n >= GROWTH * max(self._taken, 1)
 
     def turn_back(self, second: int) -> None:
         """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
@@ -140,14 +142,15 @@ class LiveChannels:
         return accepted
 
     def flag(self, channels: Iterable[int], onset: int) -> None:
-        """Take an alarm's channels out from its onset on."""
+        """Take an alarm's channels out from its onset on; the constants of others stay in force."""
         if not self._settings.guarded:
             return
         rows = np.zeros(self._n, bool)
         rows[list(channels)] = True
         self._flagged |= rows
         if self._take_out(rows, onset - MARGIN_S) and self.epoch:
-            self.take_up()
+            self.epoch += 1
+            self.constants = self.constants.but(rows, learnt(self.total, self._pool))
 
     def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
         removed = False
@@ -162,11 +165,29 @@ class LiveChannels:
                 removed = True
         return removed
 
-    def take_up(self) -> None:
-        """Put what is accepted now in force."""
+    def take_up(self, suspected: NDArray[np.int64] | None = None) -> None:
+        """Put what is accepted now in force.
+
+        Parameters
+        ----------
+        suspected
+            Data-second since which each channel may be at fault, shape (C,): a channel learns from
+            what came before. Without it all are above suspicion.
+        """
         self.epoch += 1
         self._taken = self.total.n
         self.constants = learnt(self.total, self._pool)
+        if suspected is not None:
+            self._unlearn(suspected)
+
+    def _unlearn(self, suspected: NDArray[np.int64]) -> None:
+        before, touched = self.total.copy(), np.zeros(self._n, bool)
+        for chunk in self._chunks:
+            rows = chunk.counted & (suspected - MARGIN_S < chunk.start + CHUNK_S)
+            touched |= rows
+            before.add(_of(chunk.sums, rows), -1)
+        if touched.any():
+            self.constants = self.constants.but(touched, learnt(before, self._pool))
 
     def anchor(self, since: int) -> None:
         """Let what has come since a data-second, and is not flagged, be what bounds the constants."""

@@ -30,6 +30,13 @@ LATELY_S = (3, 12, 48, 600)
 """Data-seconds of half of each stretch that is looked back at: what is known of a fault is of the
 longest that lies after its onset."""
 
+SUSPICION = 2.0
+"""Nats against a channel from which on it teaches nothing: a small fault shows long before it is
+proven, and would be learnt by then. In good data 2 % of channels are beyond it at any time."""
+
+NEVER = np.iinfo(np.int64).max
+"""Data-second since which nothing is suspected."""
+
 DEAD = 0.1
 """Ratio of the rate at which a dead channel is lit that `tells_after` reckons with."""
 
@@ -197,6 +204,21 @@ class ChannelWatch:
         """Return the log likelihood ratio of the best stream of each unit since its onset, (U,)."""
         best: NDArray[np.float64] = self._bank.path.max(1).astype(np.float64)
         return np.maximum(best, 0.0)
+
+    def suspected(self) -> NDArray[np.int64]:
+        """Return the data-second since which each channel may be at fault, (C,); or `NEVER`.
+
+        That is where a stream says more than `SUSPICION`, of a channel or a group that has it.
+        """
+        units, path = np.arange(self.units.n), self._bank.path
+        best = path.argmax(1)
+        begun = self._bank.onset[units, best].astype(np.int64)
+        onset = np.where(path[units, best] > SUSPICION, begun, NEVER)
+        out = onset[: self.units.n_channels].copy()
+        for unit in np.flatnonzero(onset < NEVER):
+            members = self.units.members(int(unit))
+            out[members] = np.minimum(out[members], onset[unit])
+        return out
 
     def since(self, second: int) -> ChannelTable:
         """Return the sums of what has come since a data-second, or of the newest part of it."""

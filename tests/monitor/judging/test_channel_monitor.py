@@ -8,19 +8,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from channel_stream import Stream as Showers
-from channel_stream import barrel, dead, noisy, shifted
+from channel_stream import barrel, dead, noisy, shifted, weak
 from streams import GEOMETRY, START, Stream, expectation
 
 from models.detector.known_bad import NEVER_NS, Entry, KnownBad
+from monitor.detector.places import Places
 from monitor.detector.tree import Level, grid
+from monitor.judging.channel_monitor import ChannelMonitor
 from monitor.judging.monitor import Monitor
 from monitor.judging.settings import MonitorSettings
 from monitor.quality.acknowledgements import Acknowledgement, parse_masks
-from monitor.quality.alarms import Alarm, Kind, State
+from monitor.quality.alarms import Alarm, Kind, ReferenceSummary, State
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
+from monitor.reference.live import LiveSettings
 from monitor.verdicts.good_runs import listing, newest
+from monitor.windows.clock import Clock
 
+SUMMARY = ReferenceSummary("good", "certified", 50_000, "")
 CHANNELS = barrel((1, 4), (10, 10))
 DETECTOR = replace(grid("calo", 1, 4), channels=CHANNELS)
 Change = Callable[..., None]
@@ -120,6 +125,33 @@ def test_a_dead_card_is_one_alarm_of_the_card() -> None:
     assert {(a.level, a.place) for a in found if a.state is State.UPDATED} == {(Level.GROUP, name)}
     assert len({alarm.id for alarm in found}) == 1
     assert {share.name for share in found[-1].channels} == {CHANNELS.name(c) for c in members}
+
+
+@pytest.mark.slow
+def test_a_small_fault_is_found_though_it_takes_longer_than_what_is_learnt_waits() -> None:
+    few = barrel((1, 1), (6, 6), card=3)
+    settings = MonitorSettings(live=LiveSettings(quarantine_s=60))
+    watch = ChannelMonitor(
+        few, Places(replace(grid("calo", 1, 1), channels=few)),
+        expectation(50_000, np.random.default_rng(99)), settings, Clock(), lambda: SUMMARY,
+    )  # fmt: skip
+    showers, none = Showers(few, rate=10), np.zeros(1, bool)
+
+    def play_on(first: int, last: int, change: Change | None) -> list[int]:
+        found = []
+        for second in range(first, last):
+            watch._clock.second = second
+            watch._clock.tick(1, 1)
+            sums = showers.second(change)
+            told = watch.step(second, sums, new=True, held=none, distrusted=none)
+            found += [c for one in told for c in one.case.channels]
+        return found
+
+    assert play_on(START, START + 1300, None) == []
+    before = watch.live.epoch
+    found = play_on(START + 1300, START + 4300, weak(-0.025, 14))
+    assert watch.live.epoch > before
+    assert set(found) == {14}
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from channel_stream import Stream, barrel, shifted
 
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.channel_constants import LEAST
-from monitor.reference.live import LiveSettings
+from monitor.reference.live import MARGIN_S, LiveSettings
 from monitor.reference.live_channels import LiveChannels
 from monitor.reference.quarantine import CHUNK_S
 
@@ -18,7 +18,8 @@ SHORT = LiveSettings(quarantine_s=60, horizon_s=900)
 
 def fed(live: LiveChannels, stream: Stream, first: int, last: int, change=None, flagged=NOBODY):
     for second in range(first, last):
-        live.step(second, stream.second(change), flagged)
+        if live.step(second, stream.second(change), flagged):
+            live.take_up()
 
 
 def offsets(by: float = 0.2) -> np.ndarray:
@@ -65,6 +66,44 @@ def test_what_was_accepted_is_taken_out_exactly_once_an_alarm_names_it() -> None
     for name in ("showers", "z", "z_square", "lit", "energy"):
         assert np.array_equal(one.total[name], other.total[name])
     assert not one.constants.known[7].any()
+
+
+@pytest.mark.slow
+def test_a_channel_that_is_suspected_learns_from_what_came_before_and_the_others_from_all() -> None:
+    one, other = (LiveChannels(len(CHANNELS), POOL, SHORT) for _ in range(2))
+    for live in (one, other):
+        fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    before = one.constants
+    since = np.full(len(CHANNELS), np.iinfo(np.int64).max)
+    since[7] = CHUNK_S + MARGIN_S
+    for live in (one, other):
+        stream = Stream(CHANNELS, rate=20, seed=2)
+        fed(live, stream, CHUNK_S + 70, 2 * CHUNK_S + 70, shifted(1.0, 7))
+    one.take_up(since)
+    other.take_up()
+    assert other.constants.mean[7, 1] > 0.3
+    others = np.arange(len(CHANNELS)) != 7
+    for name in ("showers", "mean", "square", "lit", "layer", "energy"):
+        known, all_of_it = getattr(one.constants, name), getattr(other.constants, name)
+        if name != "energy":  # it is over that of the pool, which goes on
+            assert np.array_equal(known[7], getattr(before, name)[7])
+        assert np.array_equal(known[others], all_of_it[others])
+    assert np.array_equal(one.constants.seeds, other.constants.seeds)
+
+
+@pytest.mark.slow
+def test_an_alarm_of_one_channel_leaves_the_constants_of_others_in_force() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    before = live.constants
+    fed(live, Stream(CHANNELS, rate=20, seed=2), CHUNK_S + 70, 2 * CHUNK_S + 70, shifted(1.0, 9))
+    live.take_up()
+    fresh = live.constants
+    live.constants = before  # as if it had not grown by enough
+    live.flag([7], CHUNK_S + 60)
+    assert np.array_equal(live.constants.mean[9], before.mean[9])
+    assert not np.array_equal(fresh.mean[9], before.mean[9])
+    assert live.constants.showers[7, 1] < fresh.showers[7, 1]
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from monitor.sequential.budget import CHANNELS_SHARE, Allowance
 from monitor.sequential.channel_streams import STREAMS, WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
-from monitor.sequential.channel_watch import ChannelWatch
+from monitor.sequential.channel_watch import NEVER, ChannelWatch
 from monitor.sequential.rates import Floors, Test
 from monitor.windows.channel_table import ChannelTable
 
@@ -157,6 +157,23 @@ def test_a_gain_that_has_moved_is_found_by_the_energy_around_its_channel(
     after, unit = crossed_after(watch, Stream(CHANNELS), weak(by, 37), limit)
     assert unit == 37
     assert after < limit
+
+
+@pytest.mark.slow
+def test_a_small_fault_is_suspected_long_before_it_is_found_in_a_channel_and_in_a_group() -> None:
+    watch, stream = watching(), Stream(CHANNELS)
+    taught(watch, Stream(CHANNELS, seed=9), 1000)
+    members = list(CHANNELS.groups.values())[5].tolist()
+    for second in range(30):
+        watch.step(second, stream.second(weak(-0.03, 37)), new=True)
+    assert watch.total()[37] < Allowance().channels_at(watch.units)[37] / 1e3
+    since = watch.suspected()
+    assert since[37] < 30
+    assert (since < NEVER).mean() < 0.05
+    assert (since[members] == NEVER).all()
+    for second in range(30, 36):
+        watch.step(second, stream.second(weak(-0.03, *members)), new=True)
+    assert (abs(watch.suspected()[members] - 30) <= 6).mean() > 0.9
 
 
 @pytest.mark.slow
