@@ -77,7 +77,7 @@ class Ensemble:
         settings, expected = MonitorSettings(), of_reference(artefact.reference)
         # Bounds hold together for all units of the whole barrel: these are so many of them.
         scale = self.units.n / (whole.n * WHOLE / len(channels))
-        self._miscoverage = settings.miscoverage / 4 * scale
+        self._miscoverage = settings.miscoverage / 4 / settings.live.ends * scale
         self._pool = np.zeros(n, np.int64)
         self.tests = ChannelTests(
             self.units, certified(n), certified(n), self._pool,

@@ -80,16 +80,16 @@ class ChannelMonitor:
         units = ChannelUnits(len(channels), given | found)
         page_at = settings.allowance.channels_at(units)
         warn_at = settings.allowance.channels_at(units, warn=True)
-        self.live = LiveChannels(len(channels), self.blocks.pool, settings.live)
         self.watch = ChannelWatch(
             units,
             self.blocks.pool,
             page_at,
             square_var=square_var(certified, channels.rings),
             floors=settings.floors,
-            miscoverage=settings.miscoverage / 4 / self.live.ends,
+            miscoverage=settings.miscoverage / 4 / settings.live.ends,
             step_s=settings.cell_seconds,
         )
+        self.live = LiveChannels(len(channels), self.blocks.pool, settings.live)
         self.cases = ChannelCasebook(self.blocks, page_at, warn_at, len(given))
         reporter = ChannelReporter(channels, places, clock, settings.model, reference)
         self.statements = ChannelStatements(

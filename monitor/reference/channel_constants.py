@@ -63,7 +63,7 @@ class ChannelConstants:
     def but(self, channels: NDArray[np.bool_], other: ChannelConstants) -> ChannelConstants:
         """Return these with some channels', shape (C,), as in others.
 
-        Shares stay: they are of what came to a pool in the same time.
+        Shares stay: a channel that nothing is learnt of was still hit as often as it is.
         """
         by_ring = ("showers", "mean", "square", "lit")
         moved = {
@@ -92,20 +92,25 @@ def certified(n_channels: int) -> ChannelConstants:
     )
 
 
-def learnt(table: ChannelTable, pool: NDArray[np.int64]) -> ChannelConstants:
+def learnt(
+    table: ChannelTable, pool: NDArray[np.int64], exposure: NDArray[np.int64] | None = None
+) -> ChannelConstants:
     """Return what accepted showers say of each channel.
 
     Parameters
     ----------
     pool
         Channels of one pool are exposed alike: those of a layer in a region, shape (C,).
+    exposure
+        Showers that its pool had while each channel was accepted, shape (C,): without it all of
+        the table are of the same time.
     """
     showers = table["showers"]
     known = showers >= LEAST
     n = np.where(known, showers, 1.0)
     expected = np.maximum(table["lit_expected"], 1e-9)
     core = showers[:, 0]
-    share = core / np.maximum(pooled(core, pool), 1.0)
+    share = core / np.maximum(pooled(core, pool) if exposure is None else exposure, 1.0)
     each = table["energy"][:, 0] / np.maximum(core, 1.0)
     usual = pooled(table["energy"][:, 0], pool) / np.maximum(pooled(core, pool), 1.0)
     ratio = each / np.where(usual > 0, usual, 1.0)

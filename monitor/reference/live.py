@@ -54,6 +54,11 @@ class LiveSettings:
     guarded: bool = True
     """Whether quarantine, subtraction and the certified bound are in force."""
 
+    @property
+    def ends(self) -> int:
+        """Return at how many chunks what is known of a channel may end, each time it is taken up."""
+        return self.horizon_s // CHUNK_S + 2
+
 
 class LiveReference:
     """What has been accepted of the stream, with its provenance.

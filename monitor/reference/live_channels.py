@@ -60,33 +60,29 @@ class LiveChannels:
         self.total = ChannelTable(n_channels)
         """All that is accepted; the constants in force may be of less."""
 
+        self.exposure = np.zeros(n_channels, np.int64)
+        """Showers that its pool had in what is accepted of each channel, shape (C,)."""
+
         self._open = ChannelTable(n_channels)
         self.frozen = False
-        self._aside: dict[str, ChannelSums] = {}
+        self._aside: dict[str, tuple[ChannelSums, NDArray[np.int64]]] = {}
         self.key = ""
         """Of the conditions."""
 
         self.reset()
 
-    @property
-    def ends(self) -> int:
-        """Return at how many chunks what is known of a channel may end, each time it is taken up."""
-        return self._settings.horizon_s // CHUNK_S + 2
-
     def reset(self) -> None:
         """Forget all that was accepted."""
         self.total.clear()
-        self._forget_chunks()
-        self.epoch, self._taken = 0, 0
-        self.constants = certified(self._n)
-        self.centre = certified(self._n)
-        """What bounds the constants; moved by order."""
-
-    def _forget_chunks(self) -> None:
+        self.exposure = np.zeros(self._n, np.int64)
         self._chunks: deque[ChannelChunk] = deque()
         self._open.clear()
         self._start: int | None = None
         self._flagged = np.zeros(self._n, bool)
+        self.epoch, self._taken = 0, 0
+        self.constants = certified(self._n)
+        self.centre = certified(self._n)
+        """What bounds the constants; moved by order."""
 
     def step(self, second: int, sums: ChannelSums, flagged: NDArray[np.bool_]) -> bool:
         """Take in a data-second; return whether enough is accepted for constants to be taken up.
@@ -110,7 +106,7 @@ class LiveChannels:
         """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
         while self._chunks and self._chunks[-1].start + CHUNK_S > second:
             gone = self._chunks.pop()
-            self.total.add(_of(gone.sums, gone.counted), -1)
+            self._count(gone.sums, gone.counted, -1)
         self._open.clear()
         self._start = None
 
@@ -133,7 +129,7 @@ class LiveChannels:
             if settings.guarded:
                 good &= ~chunk.flagged
             if good.any():
-                self.total.add(_of(chunk.sums, good))
+                self._count(chunk.sums, good)
                 chunk.counted |= good
                 accepted = True
         keep = quarantine + settings.horizon_s
@@ -150,7 +146,17 @@ class LiveChannels:
         self._flagged |= rows
         if self._take_out(rows, onset - MARGIN_S) and self.epoch:
             self.epoch += 1
-            self.constants = self.constants.but(rows, learnt(self.total, self._pool))
+            self.constants = self.constants.but(rows, self._learnt())
+
+    def _learnt(self) -> ChannelConstants:
+        return learnt(self.total, self._pool, self.exposure)
+
+    def _count(self, sums: ChannelSums, channels: NDArray[np.bool_], sign: int = 1) -> None:
+        """Add what came of some channels, shape (C,), to what is accepted, or subtract it."""
+        self.total.add(_of(sums, channels), sign)
+        core, pool = sums.ring == 0, self._pool
+        showers = np.bincount(pool[sums.channel[core]], sums.showers[core], pool.max() + 1)
+        self.exposure += sign * channels * showers.astype(np.int64)[pool]
 
     def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
         removed = False
@@ -160,7 +166,7 @@ class LiveChannels:
             chunk.flagged |= rows
             bad = rows & chunk.counted
             if bad.any():
-                self.total.add(_of(chunk.sums, bad), -1)
+                self._count(chunk.sums, bad, -1)
                 chunk.counted &= ~bad
                 removed = True
         return removed
@@ -176,7 +182,7 @@ class LiveChannels:
         """
         self.epoch += 1
         self._taken = self.total.n
-        self.constants = learnt(self.total, self._pool)
+        self.constants = self._learnt()
         if suspected is not None:
             self._unlearn(suspected)
 
@@ -191,14 +197,12 @@ class LiveChannels:
 
     def anchor(self, since: int) -> None:
         """Let what has come since a data-second, and is not flagged, be what bounds the constants."""
-        table = ChannelTable(self._n)
+        self.total.clear()
+        self.exposure = np.zeros(self._n, np.int64)
         for chunk in self._chunks:
-            if chunk.start >= since:
-                table.add(_of(chunk.sums, ~chunk.flagged))
-        self.centre = learnt(table, self._pool)
-        self.total, self.epoch, self._taken = table, 0, 0
-        for chunk in self._chunks:
-            chunk.counted = ~chunk.flagged if chunk.start >= since else np.zeros(self._n, bool)
+            chunk.counted = ~chunk.flagged & (chunk.start >= since)
+            self._count(chunk.sums, chunk.counted)
+        self.centre, self.epoch = self._learnt(), 0
         self.take_up()
 
     def obey(self, act: ReferenceAct) -> None:
@@ -223,14 +227,15 @@ class LiveChannels:
         """Set aside what is known under the conditions so far; take up what is of these."""
         if key == self.key:
             return
-        self._aside[self.key] = self.total.sparse()
+        self._aside[self.key] = self.total.sparse(), self.exposure
         while len(self._aside) > KEPT:
             del self._aside[next(iter(self._aside))]
         self.reset()
         self.key = key
-        found = self._aside.pop(key, NO_CHANNELS)
+        found, exposure = self._aside.pop(key, (NO_CHANNELS, self.exposure))
         if found.n:
             self.total.add(found)
+            self.exposure = exposure
             self.take_up()
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -241,6 +246,7 @@ class LiveChannels:
         out: dict[str, NDArray[Any]] = {
             "words": np.array(words, np.int64),
             "keys": np.frombuffer(keys, np.uint8),
+            "exposure": np.array([*(some for _, some in self._aside.values()), self.exposure]),
             "start": np.array([chunk.start for chunk in chunks], np.int64),
             "flagged": np.packbits([*(c.flagged for c in chunks), self._flagged], axis=1),
             "counted": np.packbits([*(c.counted for c in chunks), self._flagged], axis=1),
@@ -248,7 +254,7 @@ class LiveChannels:
         out |= packing.under("total.", self.total.state())
         out |= packing.under("open.", self._open.state())
         sparse = {f"chunk{i}.": chunk.sums for i, chunk in enumerate(chunks)}
-        sparse |= {f"aside{i}.": sums for i, sums in enumerate(self._aside.values())}
+        sparse |= {f"aside{i}.": sums for i, (sums, _) in enumerate(self._aside.values())}
         for name, sums in sparse.items():
             out |= packing.under(name, {f.name: getattr(sums, f.name) for f in fields(sums)})
         for kind, of in (("constants", self.constants), ("centre", self.centre)):
@@ -271,7 +277,10 @@ class LiveChannels:
         for i, begin in enumerate(state["start"].tolist()):
             sums = _stored(state, f"chunk{i}")
             self._chunks.append(ChannelChunk(begin, sums, bits["flagged"][i], bits["counted"][i]))
-        self._aside = {key: _stored(state, f"aside{i}") for i, key in enumerate(aside)}
+        *exposures, self.exposure = state["exposure"].astype(np.int64)
+        self._aside = {
+            key: (_stored(state, f"aside{i}"), exposures[i]) for i, key in enumerate(aside)
+        }
         self.constants, self.centre = (_constants(state, kind) for kind in ("constants", "centre"))
 
 

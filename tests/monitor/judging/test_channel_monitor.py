@@ -127,31 +127,51 @@ def test_a_dead_card_is_one_alarm_of_the_card() -> None:
     assert {share.name for share in found[-1].channels} == {CHANNELS.name(c) for c in members}
 
 
-@pytest.mark.slow
-def test_a_small_fault_is_found_though_it_takes_longer_than_what_is_learnt_waits() -> None:
-    few = barrel((1, 1), (6, 6), card=3)
-    settings = MonitorSettings(live=LiveSettings(quarantine_s=60))
-    watch = ChannelMonitor(
-        few, Places(replace(grid("calo", 1, 1), channels=few)),
-        expectation(50_000, np.random.default_rng(99)), settings, Clock(), lambda: SUMMARY,
-    )  # fmt: skip
-    showers, none = Showers(few, rate=10), np.zeros(1, bool)
+class Few:
+    """The watch over the channels of one small module, without that over regions."""
 
-    def play_on(first: int, last: int, change: Change | None) -> list[int]:
-        found = []
-        for second in range(first, last):
-            watch._clock.second = second
-            watch._clock.tick(1, 1)
-            sums = showers.second(change)
-            told = watch.step(second, sums, new=True, held=none, distrusted=none)
-            found += [c for one in told for c in one.case.channels]
+    def __init__(self, rate: int) -> None:
+        channels = barrel((1, 1), (6, 6), card=3)
+        self.clock = Clock(second=START)
+        self.watch = ChannelMonitor(
+            channels, Places(replace(grid("calo", 1, 1), channels=channels)),
+            expectation(50_000, np.random.default_rng(99)),
+            MonitorSettings(live=LiveSettings(quarantine_s=60)), self.clock, lambda: SUMMARY,
+        )  # fmt: skip
+        self.showers = Showers(channels, rate=rate)
+
+    def play(self, seconds: int, change: Change | None = None) -> set[int]:
+        """Return the channels that are named."""
+        found, none = set(), np.zeros(1, bool)
+        for _ in range(seconds):
+            self.clock.second = self.clock.now + 1
+            self.clock.tick(1, 1)
+            sums = self.showers.second(change)
+            told = self.watch.step(self.clock.now, sums, new=True, held=none, distrusted=none)
+            found |= {channel for one in told for channel in one.case.channels}
         return found
 
-    assert play_on(START, START + 1300, None) == []
-    before = watch.live.epoch
-    found = play_on(START + 1300, START + 4300, weak(-0.025, 14))
-    assert watch.live.epoch > before
-    assert set(found) == {14}
+
+@pytest.mark.slow
+def test_a_small_fault_is_found_though_it_takes_longer_than_what_is_learnt_waits() -> None:
+    few = Few(rate=10)
+    assert few.play(1300) == set()
+    before = few.watch.live.epoch
+    assert few.play(3000, weak(-0.025, 14)) == {14}
+    assert few.watch.live.epoch > before
+
+
+@pytest.mark.slow
+def test_a_channel_that_is_repaired_after_long_is_good_as_soon_as_its_mask_is_lifted() -> None:
+    few = Few(rate=40)
+    assert few.play(400) == set()
+    few.watch.mask([14])
+    few.showers.dead = (14,)
+    assert few.play(2500, dead(14)) == set()
+    few.watch.mask([])
+    few.showers.dead = ()
+    assert few.play(300) == set()
+    assert few.watch.live.constants.seeds[14] == pytest.approx(1 / 36, rel=0.1)
 
 
 @pytest.mark.slow

@@ -106,6 +106,19 @@ def test_an_alarm_of_one_channel_leaves_the_constants_of_others_in_force() -> No
     assert live.constants.showers[7, 1] < fresh.showers[7, 1]
 
 
+def test_the_share_of_a_channel_is_of_the_time_in_which_it_was_accepted() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    flagged = NOBODY.copy()
+    flagged[7] = True
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S, flagged=flagged)
+    fed(live, Stream(CHANNELS, rate=20, seed=2), CHUNK_S, 2 * CHUNK_S + 70)
+    live.take_up()
+    assert live.total["showers"][7, 0] == pytest.approx(CHUNK_S * 20 / 36, rel=0.2)
+    assert live.constants.seeds[7] == pytest.approx(1 / 36, rel=0.2)
+    live.flag([7], CHUNK_S + 60)
+    assert live.exposure[7] == 0
+
+
 @pytest.mark.slow
 def test_frozen_constants_stay_until_they_are_thawed() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
