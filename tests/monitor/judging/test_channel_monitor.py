@@ -22,7 +22,9 @@ from monitor.quality.alarms import Alarm, Kind, ReferenceSummary, State
 from monitor.quality.quality import Quality
 from monitor.quality.verdicts import Verdict
 from monitor.reference.live import LiveSettings
+from monitor.sequential import channel_watch
 from monitor.verdicts.good_runs import listing, newest
+from monitor.windows.channel_table import ChannelTable
 from monitor.windows.clock import Clock
 
 SUMMARY = ReferenceSummary("good", "certified", 50_000, "")
@@ -130,7 +132,7 @@ def test_a_dead_card_is_one_alarm_of_the_card() -> None:
 class Few:
     """The watch over the channels of one small module, without that over regions."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, seed: int = 1) -> None:
         channels = barrel((1, 1), (6, 6), card=3)
         self.clock = Clock(second=START)
         self.watch = ChannelMonitor(
@@ -138,7 +140,7 @@ class Few:
             expectation(50_000, np.random.default_rng(99)),
             MonitorSettings(live=LiveSettings(quarantine_s=60)), self.clock, lambda: SUMMARY,
         )  # fmt: skip
-        self.showers = Showers(channels, rate=rate)
+        self.showers = Showers(channels, rate=rate, seed=seed)
 
     def play(self, seconds: int, change: Change | None = None) -> set[int]:
         """Return the channels that are named."""
@@ -159,6 +161,26 @@ def test_a_small_fault_is_found_though_it_takes_longer_than_what_is_learnt_waits
     before = few.watch.live.epoch
     assert few.play(3000, weak(-0.025, 14)) == {14}
     assert few.watch.live.epoch > before
+
+
+@pytest.mark.slow
+def test_no_bet_wins_on_average_though_what_is_learnt_ends_where_all_are_suspected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_watch, "SUSPICION", -1.0)
+    won, known = [], []
+    for seed in range(6):
+        few = Few(rate=20, seed=seed)
+        assert few.play(1270) == set()
+        tests, everyone = few.watch.watch.tests, np.ones(36, bool)
+        known.append(tests.constants.showers[:, 0])
+        for _ in range(20):
+            table = ChannelTable(36)
+            for _ in range(3):
+                table.add(few.showers.second())
+            won.append(np.exp(tests.log_e(table, everyone).astype(np.float64)))
+    assert np.ptp(known) > 0.2 * np.max(known)  # channels end at chunks of their own
+    assert (np.mean(won, axis=(0, 1)) < 1.02).all()
 
 
 @pytest.mark.slow
