@@ -79,7 +79,7 @@ class LiveChannels:
         self._open.clear()
         self._start: int | None = None
         self._flagged = np.zeros(self._n, bool)
-        self.epoch, self._taken = 0, 0
+        self.epoch, self._taken, self._until = 0, 0, 0
         self.constants = certified(self._n)
         self.centre = certified(self._n)
         """What bounds the constants; moved by order."""
@@ -144,7 +144,8 @@ class LiveChannels:
         rows = np.zeros(self._n, bool)
         rows[list(channels)] = True
         self._flagged |= rows
-        if self._take_out(rows, onset - MARGIN_S) and self.epoch:
+        # What was taken up before the onset holds nothing of the fault, and stays.
+        if self._take_out(rows, onset - MARGIN_S) and self._until > onset - MARGIN_S:
             self.epoch += 1
             self.constants = self.constants.but(rows, self._learnt())
 
@@ -153,7 +154,7 @@ class LiveChannels:
 
     def _count(self, sums: ChannelSums, channels: NDArray[np.bool_], sign: int = 1) -> None:
         """Add what came of some channels, shape (C,), to what is accepted, or subtract it."""
-        self.total.add(_of(sums, channels), sign)
+        self.total.add(sums.of(channels[sums.channel]), sign)
         core, pool = sums.ring == 0, self._pool
         showers = np.bincount(pool[sums.channel[core]], sums.showers[core], pool.max() + 1)
         self.exposure += sign * channels * showers.astype(np.int64)[pool]
@@ -182,6 +183,7 @@ class LiveChannels:
         """
         self.epoch += 1
         self._taken = self.total.n
+        self._until = max((c.start + CHUNK_S for c in self._chunks if c.counted.any()), default=0)
         self.constants = self._learnt()
         if suspected is not None:
             self._unlearn(suspected)
@@ -191,7 +193,7 @@ class LiveChannels:
         for chunk in self._chunks:
             rows = chunk.counted & (suspected - MARGIN_S < chunk.start + CHUNK_S)
             touched |= rows
-            before.add(_of(chunk.sums, rows), -1)
+            before.add(chunk.sums.of(rows[chunk.sums.channel]), -1)
         if touched.any():
             self.constants = self.constants.but(touched, learnt(before, self._pool))
 
@@ -241,7 +243,8 @@ class LiveChannels:
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, as arrays."""
         chunks = [*self._chunks]
-        words = [self.frozen, self.epoch, self._taken, -1 if self._start is None else self._start]
+        start = -1 if self._start is None else self._start
+        words = [self.frozen, self.epoch, self._taken, self._until, start]
         keys = "\0".join([*self._aside, self.key]).encode()
         out: dict[str, NDArray[Any]] = {
             "words": np.array(words, np.int64),
@@ -264,7 +267,7 @@ class LiveChannels:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self.reset()
-        frozen, self.epoch, self._taken, start = state["words"].tolist()
+        frozen, self.epoch, self._taken, self._until, start = state["words"].tolist()
         self.frozen, self._start = bool(frozen), None if start < 0 else start
         *aside, self.key = state["keys"].astype(np.uint8).tobytes().decode().split("\0")
         bits = {
@@ -282,11 +285,6 @@ class LiveChannels:
             key: (_stored(state, f"aside{i}"), exposures[i]) for i, key in enumerate(aside)
         }
         self.constants, self.centre = (_constants(state, kind) for kind in ("constants", "centre"))
-
-
-def _of(sums: ChannelSums, channels: NDArray[np.bool_]) -> ChannelSums:
-    """Return the rows of some channels, given as shape (C,)."""
-    return sums.of(channels[sums.channel])
 
 
 def _constants(state: dict[str, NDArray[Any]], kind: str) -> ChannelConstants:

@@ -106,6 +106,20 @@ def test_an_alarm_of_one_channel_leaves_the_constants_of_others_in_force() -> No
     assert live.constants.showers[7, 1] < fresh.showers[7, 1]
 
 
+@pytest.mark.slow
+def test_an_alarm_of_what_began_after_constants_were_taken_up_leaves_them_all_in_force() -> None:
+    live = LiveChannels(len(CHANNELS), POOL, SHORT)
+    fed(live, Stream(CHANNELS, rate=20), 0, CHUNK_S + 70)
+    before, epoch = live.constants, live.epoch
+    for second in range(CHUNK_S + 70, 2 * CHUNK_S + 70):  # it has grown, and nobody takes it up
+        live.step(second, Stream(CHANNELS, rate=20, seed=second).second(shifted(1.0, 7)), NOBODY)
+    n = live.total["showers"][7, 1]
+    live.flag([7], CHUNK_S + 60)
+    assert live.total["showers"][7, 1] < n
+    assert live.constants is before
+    assert live.epoch == epoch
+
+
 def test_the_share_of_a_channel_is_of_the_time_in_which_it_was_accepted() -> None:
     live = LiveChannels(len(CHANNELS), POOL, SHORT)
     flagged = NOBODY.copy()
