@@ -22,7 +22,7 @@ from monitor.detector.blocks import Blocks
 from monitor.judging.settings import MonitorSettings
 from monitor.reference.channel_constants import ChannelConstants, certified, learnt, square_var
 from monitor.reference.expectation import of_reference
-from monitor.reference.live import GROWTH
+from monitor.reference.live_channels import GROWTH
 from monitor.sequential.bank import Bank
 from monitor.sequential.budget import DAY, Allowance
 from monitor.sequential.channel_streams import WEIGHTS

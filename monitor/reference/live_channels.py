@@ -14,7 +14,7 @@ import numpy as np
 
 from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.reference.channel_constants import ChannelConstants, certified, learnt
-from monitor.reference.live import GROWTH, MARGIN_S
+from monitor.reference.live import MARGIN_S
 from monitor.reference.quarantine import CHUNK_S
 from monitor.windows import packing
 from monitor.windows.channel_sums import NO_CHANNELS, ChannelSums
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from monitor.reference.live import LiveSettings
+
+GROWTH = 1.25
+"""Constants are taken up when what is accepted has grown by this factor."""
 
 KEPT = 8
 """Conditions whose constants are kept; beyond, those that were set aside first are forgotten."""
@@ -132,8 +135,8 @@ class LiveChannels:
                 self._count(chunk.sums, good)
                 chunk.counted |= good
                 accepted = True
-        keep = quarantine + settings.horizon_s
-        while self._chunks and self._chunks[0].start + CHUNK_S + keep < now:
+        kept_since = now - quarantine - settings.horizon_s
+        while self._chunks and self._chunks[0].start + CHUNK_S < kept_since:
             self._chunks.popleft()
         return accepted
 
@@ -161,9 +164,7 @@ class LiveChannels:
 
     def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
         removed = False
-        for chunk in self._chunks:
-            if chunk.start + CHUNK_S <= since:
-                continue
+        for chunk in (c for c in self._chunks if c.start + CHUNK_S > since):
             chunk.flagged |= rows
             bad = rows & chunk.counted
             if bad.any():
