@@ -52,7 +52,7 @@ class FluxEvaluation:
         self.hidden: list[Masked] = []
         for layer in hidden:
             units = unit_places(max(shape.order) + 1, layer.out_features)
-            self.hidden.append(Masked(layer, units, places, strictly=not self.hidden))
+            self.hidden.append(Masked(layer, units, places))
             places = units
         # zuko interleaves shift and log scale of the dimensions.
         self.shift, self.log_scale = (

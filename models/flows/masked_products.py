@@ -6,7 +6,6 @@ they see, and each group of them is multiplied with the inputs that its last one
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,8 +33,6 @@ class Masked:
         With `mask`, as zuko's are.
     places, inputs
         Place of each output and of each input.
-    strictly
-        Whether outputs see the inputs before their place, not those of it.
     of
         Which rows of the layer are the outputs.
     given
@@ -50,7 +47,6 @@ class Masked:
         places: Sequence[int],
         inputs: Sequence[int],
         *,
-        strictly: bool = False,
         of: slice | Tensor = slice(None),
         given: Tensor | None = None,
         bias: bool = True,
@@ -60,16 +56,17 @@ class Masked:
         assert isinstance(mask, Tensor)  # noqa: S101  what zuko's masked layers hold
         rows, columns = (by_place(each).to(layer.bias.device) for each in (places, inputs))
         columns = columns if given is None else given.to(columns.device)[columns]
-        whole = (layer.weight.detach()[of] * mask[of])[rows][:, columns]
+        seen = mask[of][rows][:, columns] != 0
+        whole = layer.weight.detach()[of][rows][:, columns] * seen
         if bias:
             whole = torch.cat([layer.bias.detach()[of][rows, None], whole], 1)
-        ordered, before = sorted(places), sorted(inputs)
-        sees = bisect_left if strictly else bisect_right
         count = -(-self.width // max(1, self.width // GROUP))
         self.parts: list[tuple[slice, int, Tensor]] = []
         for start in range(0, self.width, count):
             part = slice(start, min(start + count, self.width))
-            last = int(bias) + sees(before, ordered[part.stop - 1])
+            # By the mask: units of models of earlier releases are in another order.
+            columns_seen = seen[part].any(0).nonzero()
+            last = int(bias) + (int(columns_seen[-1]) + 1 if len(columns_seen) else 0)
             self.parts.append((part, last, whole[part, :last].contiguous()))
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:

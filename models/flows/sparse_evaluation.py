@@ -86,8 +86,8 @@ class SparseEvaluation:
         seen = torch.cat([torch.arange(width), width + len(of_sparse) + torch.arange(c)])
         places = [*self.shape.order, *[BEFORE_ALL] * c]
         units = unit_places(last_place + 1, hidden[0].out_features)
-        self.first = Masked(hidden[0], units, places, strictly=True, given=seen)
-        self.of_lit = Masked(hidden[0], units, of_sparse, strictly=True, given=lit, bias=False)
+        self.first = Masked(hidden[0], units, places, given=seen)
+        self.of_lit = Masked(hidden[0], units, of_sparse, given=lit, bias=False)
         self.hidden: list[Masked] = []
         for layer in hidden[1:]:
             before, units = units, unit_places(last_place + 1, layer.out_features)

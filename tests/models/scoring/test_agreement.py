@@ -1,5 +1,7 @@
 """Agreement of engines: what is off by more than a thousandth of a spread is refused in words."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tiny
@@ -10,6 +12,8 @@ from models.fitting.generation import anywhere
 from models.scoring import agreement
 from models.scoring.agreement import EngineError
 from models.scoring.artefact import Artefact
+
+RELEASES = Path(__file__).parents[2] / "releases"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,14 @@ def test_ten_bits_are_refused_and_single_precision_is_not(name):
             weight.copy_(tf32(weight))
     with pytest.raises(EngineError, match=r"are off by .* does not compute"):
         agreement.check_plain(rounded.scorer("cpu").examine, artefact.flow, made)
+
+
+@pytest.mark.parametrize("folder", sorted(RELEASES.glob("*/artefact")), ids=lambda f: f.parent.name)
+def test_models_of_releases_are_evaluated_as_they_were_trained(folder):
+    artefact = Artefact.load(folder)
+    agreement.check_plain(
+        artefact.scorer("cpu").examine, artefact.flow, anywhere(artefact, 64, seed=1)
+    )
 
 
 @pytest.mark.parametrize("off", [0.01, np.nan, np.inf])
