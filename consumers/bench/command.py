@@ -64,9 +64,9 @@ PARTS: dict[str, tuple[ModuleType, str]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calodqm bench`."""
     parser.add_argument("--repeats", type=int, default=3, help="the median of so many is told")
-    parser.add_argument("--showers", type=int, default=120_000, help="in each run of the service")
+    parser.add_argument("--showers", type=int, default=240_000, help="in each run of the service")
     parser.add_argument(
-        "--rate", type=float, default=20_000.0, metavar="HZ", help="at which they are produced"
+        "--rate", type=float, default=50_000.0, metavar="HZ", help="at which they are produced"
     )
     parser.add_argument("--plain-showers", type=int, default=400, help="in the plain loop")
     parser.add_argument("--workers", type=int, default=2, help="processes that score")

@@ -32,7 +32,7 @@ EVERY_S = 0.004
 LOOKS = 250
 """After which what was seen is written."""
 
-SHOWERS, RATE_HZ = 240_000, 40_000.0
+SHOWERS, RATE_HZ = 240_000, 50_000.0
 """Of the stream that is scored meanwhile: more than is taken in."""
 
 WORKERS = 2
