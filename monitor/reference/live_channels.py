@@ -7,12 +7,13 @@ an alarm's channels are not believed from its onset on, those beside it are.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monitor.quality.reference_acts import Order, ReferenceAct
+from monitor.reference.channel_chunk import ChannelChunk
 from monitor.reference.channel_constants import ChannelConstants, certified, learnt
 from monitor.reference.live import MARGIN_S
 from monitor.reference.quarantine import CHUNK_S
@@ -32,19 +33,6 @@ GROWTH = 1.25
 
 KEPT = 8
 """Conditions whose constants are kept; beyond, those that were set aside first are forgotten."""
-
-
-@dataclass(slots=True)
-class ChannelChunk:
-    """A stretch of the stream that is in quarantine, or that can still be taken out."""
-
-    start: int
-    sums: ChannelSums
-    flagged: NDArray[np.bool_]
-    """Channels that are not believed, shape (C,)."""
-
-    counted: NDArray[np.bool_]
-    """Channels that have been accepted, shape (C,)."""
 
 
 class LiveChannels:
