@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ lines. There are 2^7 in an octave, evenly: the first bits of a number are its pl
 A line is off by 1.4e-5 of an upper quantile and 6e-7 of the mean at most, and from 11 on it is wide."""
 
 
-@cache
+@lru_cache(maxsize=32)  # each epoch of a live reference asks for probabilities of its own
 def _lines(probability: float, kind: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the lines between the quantiles at `SHAPES`: their values at 0, and their slopes."""
     upper = probability > 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import gammainccinv, gammaincinv
 
-from monitor.reference.gammas import SHAPES, Gammas
+from monitor.reference.gammas import SHAPES, Gammas, _lines, gamma_quantile
 
 
 @pytest.mark.parametrize("probability", [1e-9, 1e-6, 0.02, 0.5])
@@ -28,3 +28,9 @@ def test_half_way_between_known_shapes_quantiles_are_right_to_a_part_in_fifty_th
     safe = middle > 11
     assert (above >= true_above * (1 - 1e-12))[safe].all()
     assert (below <= true_below * (1 + 1e-12))[safe].all()
+
+
+def test_lines_of_probabilities_of_long_ago_are_given_up() -> None:
+    for i in range(40):
+        gamma_quantile(np.ones(1), 1e-6 / (i + 1))
+    assert _lines.cache_info().currsize < 40
