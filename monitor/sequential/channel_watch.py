@@ -208,12 +208,11 @@ class ChannelWatch:
     def suspected(self) -> NDArray[np.int64]:
         """Return the data-second since which each channel may be at fault, (C,); or `NEVER`.
 
-        That is where a stream says more than `SUSPICION`, of a channel or a group that has it.
+        That is where the first stream that says more than `SUSPICION` of a channel, or of a group
+        that has it, begins.
         """
-        units, path = np.arange(self.units.n), self._bank.path
-        best = path.argmax(1)
-        begun = self._bank.onset[units, best].astype(np.int64)
-        onset = np.where(path[units, best] > SUSPICION, begun, NEVER)
+        begun = self._bank.onset.astype(np.int64)
+        onset: NDArray[np.int64] = np.where(self._bank.path > SUSPICION, begun, NEVER).min(1)
         out = onset[: self.units.n_channels].copy()
         for unit in np.flatnonzero(onset < NEVER):
             members = self.units.members(int(unit))

@@ -176,6 +176,19 @@ def test_a_small_fault_is_suspected_long_before_it_is_found_in_a_channel_and_in_
     assert (abs(watch.suspected()[members] - 30) <= 6).mean() > 0.9
 
 
+def test_suspicion_begins_with_the_first_stream_and_reaches_the_members_of_a_group() -> None:
+    watch = watching()
+    bank, group = watch._bank, len(CHANNELS) + 5
+    bank.path[37, [3, 13]], bank.onset[37, [3, 13]] = (9.1, 9.0), (900, 100)
+    bank.path[group, [3, 13]], bank.onset[group, [3, 13]] = (1.9, 2.1), (300, 400)
+    members = watch.units.members(group).tolist()
+    bank.path[members[0], 1], bank.onset[members[0], 1] = 4.0, 350
+    since = watch.suspected()
+    assert since[37] == 100
+    assert since[members].tolist() == [350] + [400] * (len(members) - 1)
+    assert (np.delete(since, [37, *members]) == NEVER).all()
+
+
 @pytest.mark.slow
 def test_a_gain_that_is_far_off_is_found_before_anything_is_learnt() -> None:
     after, unit = crossed_after(watching(), Stream(CHANNELS), weak(-0.1, 37))
