@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri
 
-from monitor.sequential.channel_streams import SCOPES
+from monitor.sequential.channel_streams import LAYER, SCOPES, STREAMS, streams_of
 from monitor.sequential.moment_bounds import Bounded
+from monitor.sequential.rates import Test
 from monitor.windows.channel_sums import N_RINGS
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from monitor.reference.channel_constants import ChannelConstants
     from monitor.sequential.channel_units import ChannelUnits
 
-BOUNDS = 8
-"""Bounds from the live reference that have to hold together, of each unit; as many from what bounds
-it, where that has been learnt too."""
+BOUNDS = len(
+    {(s.test, s.scope, s.size > (s.test in {Test.OCCUPANCY, Test.SEEDS})) for s in STREAMS}
+    # The mean square bounds what a bet on the mean wins, in its scope.
+    | {(Test.LATENT_SPREAD, s, True) for _, (_, s, _) in streams_of(Test.LATENT_MEAN) if s != LAYER}
+)
+"""Bounds from the live reference that have to hold together, of each unit: of a test and scope, upper
+or lower; as many from what bounds it, where that has been learnt too."""
 
 
 @dataclass(frozen=True)

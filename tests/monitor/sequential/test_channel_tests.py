@@ -1,6 +1,7 @@
 """Tests by channel and by group: e-values under good data, and faults that they find."""
 
 from dataclasses import replace
+from itertools import count, product
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from monitor.detector.blocks import Blocks
 from monitor.reference.channel_constants import certified, learnt
 from monitor.sequential import channel_tests
 from monitor.sequential.budget import CHANNELS_SHARE, Allowance
-from monitor.sequential.channel_streams import STREAMS, WEIGHTS
+from monitor.sequential.channel_bounds import BOUNDS, ChannelBounds
+from monitor.sequential.channel_streams import SCOPES, STREAMS, WEIGHTS
 from monitor.sequential.channel_tests import ChannelTests
 from monitor.sequential.channel_units import ChannelUnits
 from monitor.sequential.channel_watch import NEVER, ChannelWatch
@@ -187,6 +189,29 @@ def test_suspicion_begins_with_the_first_stream_and_reaches_the_members_of_a_gro
     assert since[37] == 100
     assert since[members].tolist() == [350] + [400] * (len(members) - 1)
     assert (np.delete(since, [37, *members]) == NEVER).all()
+
+
+def test_every_bound_from_what_is_learnt_has_its_part_of_the_miscoverage(monkeypatch) -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 300)
+    table, everyone = ChannelTable(len(CHANNELS)), np.ones(len(CHANNELS), bool)
+    table.add(Stream(CHANNELS).second())
+    usual, bounded = watch.tests.log_e(table, everyone), ChannelBounds.bounded
+    read = 0
+    for call, side, scope in product(range(4), ("upper", "lower"), range(len(SCOPES))):
+        calls = count()
+
+        def moved(self, *args, call=call, side=side, scope=scope, calls=calls):
+            out = bounded(self, *args)
+            if next(calls) == call and scope < out.n.shape[1]:
+                getattr(out, side)[:, scope] *= 1.5
+                getattr(out, side)[:, scope] += 0.1
+            return out
+
+        monkeypatch.setattr(ChannelBounds, "bounded", moved)
+        read += not np.array_equal(watch.tests.log_e(table, everyone), usual)
+    # Those on showers and on energy are made where they are used: upper and lower, and lower.
+    assert read + 3 == BOUNDS
 
 
 @pytest.mark.slow
