@@ -73,7 +73,7 @@ class ChannelReporter:
     ) -> Alarm:
         """Return the record of a case as it stands."""
         table = watch.since(case.onset)
-        signs = channel_signs.signs(table, constants, watch.tests.pool)
+        signs = channel_signs.signs(table, constants, watch.tests.pool, watch.ignored)
         rows = np.array(case.channels)
         kind, margin = channel_signs.likely(signs, rows, case.test)
         observed, expected, error = self._numbers(case, signs, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.quality.alarms import Kind
+from monitor.reference.channel_constants import centred
 from monitor.sequential.channel_streams import ALL, INNER, SCOPES
 from monitor.sequential.rates import Test
 
@@ -69,9 +70,12 @@ class ChannelSigns:
 
 
 def signs(
-    table: ChannelTable, constants: ChannelConstants, pool: NDArray[np.int64]
+    table: ChannelTable,
+    constants: ChannelConstants,
+    pool: NDArray[np.int64],
+    ignored: NDArray[np.bool_],
 ) -> ChannelSigns:
-    """Return what every channel has shown, shape (C,) each."""
+    """Return what every channel has shown, shape (C,) each; what is ignored draws no showers."""
     showers = table["showers"]
     inner = showers @ SCOPES[INNER]
     some = np.maximum(inner, 1)
@@ -83,7 +87,7 @@ def signs(
     far_square = table["z_square"][:, 2] / far - np.square(far_shift)
     expected = table["lit_expected"] * constants.lit
     core = showers[:, 0]
-    of_pool = np.bincount(pool, core)[pool] * constants.seeds
+    of_pool = centred(core, np.where(ignored, 0.0, constants.seeds), pool)
     return ChannelSigns(
         showers=inner,
         shift=np.where(inner > 0, shift, 0.0),
@@ -93,7 +97,7 @@ def signs(
         far_shift=np.where(showers[:, 2] > 0, far_shift, 0.0),
         lit=_ratio(table["lit"] @ SCOPES[INNER], expected @ SCOPES[INNER]),
         far_lit=_ratio((table["lit"] @ SCOPES[ALL]) - table["lit"] @ SCOPES[INNER], expected[:, 2]),
-        seeds=np.where(constants.seeds > 0, _ratio(core, of_pool), 1.0),
+        seeds=_ratio(core, of_pool),
         energy=table["energy"][:, 0] / np.maximum(core, 1),
         core=core,
         layer=np.where(core > 0, table["layer"][:, 0] / np.maximum(core, 1) - constants.layer, 0.0),

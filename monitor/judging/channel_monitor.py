@@ -213,7 +213,7 @@ class ChannelMonitor:
 
     def obey(self, act: ReferenceAct) -> None:
         """Carry out an order about references."""
-        self.live.obey(act)
+        self.live.obey(act, self.watch.suspected())
         self._adopt()
 
     def anchor(self, since: int) -> list[Change[ChannelCase]]:
@@ -227,7 +227,7 @@ class ChannelMonitor:
     def change(self, key: str) -> None:
         """Put the constants of other conditions in force."""
         if key != self.live.key:
-            self.live.change(key)
+            self.live.change(key, self.watch.suspected())
             self._adopt()
 
     def new_run(self) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from monitor.verdicts.lumisections import Lumisections
     from monitor.windows.window import Window
 
-STATE_FORM = 10
+STATE_FORM = 11
 """Raised whenever what `Monitor.state` returns changes: a snapshot of another form is left alone."""
 
 

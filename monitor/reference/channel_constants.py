@@ -43,7 +43,9 @@ class ChannelConstants:
     """Times that the channel is lit, over the expected times."""
 
     seeds: NDArray[np.float64]
-    """Share of the showers of its pool that are centred on it, shape (C,); 0 where not known."""
+    """Share of the showers of its pool that are centred on it, shape (C,); 0 where not known.
+
+    They add up to 1 about: each was learnt while others of its pool were not."""
 
     energy: NDArray[np.float64]
     """Mean energy as the core of a shower over the mean of its pool, shape (C,)."""
@@ -61,10 +63,7 @@ class ChannelConstants:
         return known
 
     def but(self, channels: NDArray[np.bool_], other: ChannelConstants) -> ChannelConstants:
-        """Return these with some channels', shape (C,), as in others.
-
-        Shares stay: a channel that nothing is learnt of was still hit as often as it is.
-        """
+        """Return these with some channels', shape (C,), as in others."""
         by_ring = ("showers", "mean", "square", "lit")
         moved = {
             name: np.where(channels[:, None], getattr(other, name), getattr(self, name))
@@ -72,7 +71,7 @@ class ChannelConstants:
         }
         moved |= {
             name: np.where(channels, getattr(other, name), getattr(self, name))
-            for name in ("energy", "layer")
+            for name in ("seeds", "energy", "layer")
         }
         return replace(self, **moved)
 
@@ -102,8 +101,8 @@ def learnt(
     pool
         Channels of one pool are exposed alike: those of a layer in a region, shape (C,).
     exposure
-        Showers that its pool had while each channel was accepted, shape (C,): without it all of
-        the table are of the same time.
+        Showers of a whole pool while each channel was accepted, shape (C,): without it all of the
+        table are of the same time.
     """
     showers = table["showers"]
     known = showers >= LEAST
@@ -133,6 +132,17 @@ def pooled(values: NDArray[np.float64], pool: NDArray[np.int64]) -> NDArray[np.f
     """Return the sum over its pool for each channel, shape (C,)."""
     total: NDArray[np.float64] = np.bincount(pool, values).astype(np.float64)
     return total[pool]
+
+
+def centred(
+    core: NDArray[np.float64], shares: NDArray[np.float64], pool: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the showers that are centred on each channel by its share, of those of its pool, (C,).
+
+    Those of channels without a share count nowhere.
+    """
+    known = pooled(np.where(shares > 0, core, 0.0), pool)
+    return shares * known / np.maximum(pooled(shares, pool), 1e-12)
 
 
 def square_var(certified: Expectation, rings: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ class LiveChannels:
         """All that is accepted; the constants in force may be of less."""
 
         self.exposure = np.zeros(n_channels, np.int64)
-        """Showers that its pool had in what is accepted of each channel, shape (C,)."""
+        """Showers of a whole pool, by those of its channels that were accepted with each, shape (C,)."""
 
         self._open = ChannelTable(n_channels)
         self.frozen = False
@@ -70,7 +70,10 @@ class LiveChannels:
         self._open.clear()
         self._start: int | None = None
         self._flagged = np.zeros(self._n, bool)
-        self.epoch, self._taken, self._until = 0, 0, 0
+        self.epoch, self._taken = 0, 0
+        self._until = np.zeros(self._n, np.int64)
+        """Data-second at which what is in force of each channel ends, shape (C,)."""
+
         self.constants = certified(self._n)
         self.centre = certified(self._n)
         """What bounds the constants; moved by order."""
@@ -97,7 +100,7 @@ class LiveChannels:
         """Go on at an earlier data-second; what is in quarantine and lies beyond it is not believed."""
         while self._chunks and self._chunks[-1].start + CHUNK_S > second:
             gone = self._chunks.pop()
-            self._count(gone.sums, gone.counted, -1)
+            self._count(gone, np.zeros(self._n, bool))
         self._open.clear()
         self._start = None
 
@@ -116,12 +119,9 @@ class LiveChannels:
         for chunk in self._chunks:
             if chunk.start + CHUNK_S + quarantine > now:
                 break
-            good = ~chunk.counted
-            if settings.guarded:
-                good &= ~chunk.flagged
-            if good.any():
-                self._count(chunk.sums, good)
-                chunk.counted |= good
+            good = ~chunk.flagged if settings.guarded else np.ones(self._n, bool)
+            if (good & ~chunk.counted).any():
+                self._count(chunk, good | chunk.counted)
                 accepted = True
         kept_since = now - quarantine - settings.horizon_s
         while self._chunks and self._chunks[0].start + CHUNK_S < kept_since:
@@ -135,29 +135,27 @@ class LiveChannels:
         rows = np.zeros(self._n, bool)
         rows[list(channels)] = True
         self._flagged |= rows
-        # What was taken up before the onset holds nothing of the fault, and stays.
-        if self._take_out(rows, onset - MARGIN_S) and self._until > onset - MARGIN_S:
+        # What ends before the onset holds nothing of the fault, and stays.
+        fresh = rows & (self._until > onset - MARGIN_S)
+        if self._take_out(rows, onset - MARGIN_S) and fresh.any():
             self.epoch += 1
-            self.constants = self.constants.but(rows, self._learnt())
+            self._until[fresh] = onset - MARGIN_S
+            self.constants = self.constants.but(fresh, self._learnt())
 
     def _learnt(self) -> ChannelConstants:
         return learnt(self.total, self._pool, self.exposure)
 
-    def _count(self, sums: ChannelSums, channels: NDArray[np.bool_], sign: int = 1) -> None:
-        """Add what came of some channels, shape (C,), to what is accepted, or subtract it."""
-        self.total.add(sums.of(channels[sums.channel]), sign)
-        core, pool = sums.ring == 0, self._pool
-        showers = np.bincount(pool[sums.channel[core]], sums.showers[core], pool.max() + 1)
-        self.exposure += sign * channels * showers.astype(np.int64)[pool]
+    def _count(self, chunk: ChannelChunk, channels: NDArray[np.bool_]) -> None:
+        """Let what came of some channels in a chunk, shape (C,), and no more, be accepted."""
+        chunk.move(channels, self._pool, self.total, self.exposure)
+        chunk.counted = channels
 
     def _take_out(self, rows: NDArray[np.bool_], since: int) -> bool:
         removed = False
         for chunk in (c for c in self._chunks if c.start + CHUNK_S > since):
             chunk.flagged |= rows
-            bad = rows & chunk.counted
-            if bad.any():
-                self._count(chunk.sums, bad, -1)
-                chunk.counted &= ~bad
+            if (rows & chunk.counted).any():
+                self._count(chunk, chunk.counted & ~rows)
                 removed = True
         return removed
 
@@ -172,53 +170,57 @@ class LiveChannels:
         """
         self.epoch += 1
         self._taken = self.total.n
-        self._until = max((c.start + CHUNK_S for c in self._chunks if c.counted.any()), default=0)
-        self.constants = self._learnt()
-        if suspected is not None:
-            self._unlearn(suspected)
+        total, exposure, self._until = self._ended(suspected)
+        self.constants = learnt(total, self._pool, exposure)
 
-    def _unlearn(self, suspected: NDArray[np.int64]) -> None:
-        before, touched = self.total.copy(), np.zeros(self._n, bool)
+    def _ended(
+        self, suspected: NDArray[np.int64] | None
+    ) -> tuple[ChannelTable, NDArray[np.int64], NDArray[np.int64]]:
+        """Return what is accepted of each channel before it is suspected: sums, exposure, end."""
+        total, exposure, until = self.total.copy(), self.exposure.copy(), np.zeros_like(self._until)
         for chunk in self._chunks:
-            rows = chunk.counted & (suspected - MARGIN_S < chunk.start + CHUNK_S)
-            touched |= rows
-            before.add(chunk.sums.of(rows[chunk.sums.channel]), -1)
-        if touched.any():
-            self.constants = self.constants.but(touched, learnt(before, self._pool))
+            end, kept = chunk.start + CHUNK_S, chunk.counted
+            if suspected is not None:
+                kept = kept & (end <= suspected - MARGIN_S)
+                chunk.move(kept, self._pool, total, exposure)
+            until[kept] = end
+        return total, exposure, until
 
     def anchor(self, since: int) -> None:
         """Let what has come since a data-second, and is not flagged, be what bounds the constants."""
         self.total.clear()
         self.exposure = np.zeros(self._n, np.int64)
         for chunk in self._chunks:
-            chunk.counted = ~chunk.flagged & (chunk.start >= since)
-            self._count(chunk.sums, chunk.counted)
+            chunk.counted = np.zeros(self._n, bool)
+            self._count(chunk, ~chunk.flagged & (chunk.start >= since))
         self.centre, self.epoch = self._learnt(), 0
         self.take_up()
 
-    def obey(self, act: ReferenceAct) -> None:
-        """Carry out an order."""
+    def obey(self, act: ReferenceAct, suspected: NDArray[np.int64] | None = None) -> None:
+        """Carry out an order; what is suspected is as in `take_up`."""
         if act.order is Order.RESET:
             self.reset()
         elif act.order is Order.ROLLBACK and act.since_ns is not None:
-            self.forget(act.since_ns // 10**9)
+            self.forget(act.since_ns // 10**9, suspected)
         elif act.order in {Order.FREEZE, Order.THAW}:
             self.frozen = act.order is Order.FREEZE
 
-    def forget(self, since: int) -> None:
+    def forget(self, since: int, suspected: NDArray[np.int64] | None = None) -> None:
         """Take out what came since a data-second; all of it, where that cannot be subtracted."""
         if self.total.n and not (self._chunks and self._chunks[0].start <= since):
             self.reset()
             return
         self._take_out(np.ones(self._n, bool), since)
         self._open.clear()
-        self.take_up()
+        self.take_up(suspected)
 
-    def change(self, key: str) -> None:
+    def change(self, key: str, suspected: NDArray[np.int64] | None = None) -> None:
         """Set aside what is known under the conditions so far; take up what is of these."""
         if key == self.key:
             return
-        self._aside[self.key] = self.total.sparse(), self.exposure
+        # Its chunks go, and what is suspected cannot be taken out of it later.
+        total, exposure, _ = self._ended(suspected)
+        self._aside[self.key] = total.sparse(), exposure
         while len(self._aside) > KEPT:
             del self._aside[next(iter(self._aside))]
         self.reset()
@@ -233,10 +235,11 @@ class LiveChannels:
         """Return all that changes, as arrays."""
         chunks = [*self._chunks]
         start = -1 if self._start is None else self._start
-        words = [self.frozen, self.epoch, self._taken, self._until, start]
+        words = [self.frozen, self.epoch, self._taken, start]
         keys = "\0".join([*self._aside, self.key]).encode()
         out: dict[str, NDArray[Any]] = {
             "words": np.array(words, np.int64),
+            "until": self._until.copy(),
             "keys": np.frombuffer(keys, np.uint8),
             "exposure": np.array([*(some for _, some in self._aside.values()), self.exposure]),
             "start": np.array([chunk.start for chunk in chunks], np.int64),
@@ -256,8 +259,9 @@ class LiveChannels:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Take up what `state` returned."""
         self.reset()
-        frozen, self.epoch, self._taken, self._until, start = state["words"].tolist()
+        frozen, self.epoch, self._taken, start = state["words"].tolist()
         self.frozen, self._start = bool(frozen), None if start < 0 else start
+        self._until = state["until"].astype(np.int64)
         *aside, self.key = state["keys"].astype(np.uint8).tobytes().decode().split("\0")
         bits = {
             name: np.unpackbits(state[name].astype(np.uint8), axis=1, count=self._n).astype(bool)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitor.reference.channel_constants import centred
 from monitor.sequential.cells import INFLATION, STEP_CAP
 from monitor.sequential.channel_bounds import ChannelBounds
 from monitor.sequential.channel_streams import CORE, LAYER, SCOPES, STREAMS, streams_of
@@ -215,16 +216,11 @@ class ChannelTests:
 
         Of channels that do not count, none are expected, and the others share what the pool has.
         """
-        core, seeds = count[:, 0], self.constants.seeds
-        here = np.where(counts, seeds, 0.0)
-        left = np.bincount(self.pool, here) / np.maximum(np.bincount(self.pool, seeds), 1e-12)
-        pool = np.bincount(self.pool, core) / np.maximum(left, 1e-12)
-        expected = np.where(left[self.pool] > 0, pool[self.pool], 0.0) * here
-        known = here > 0
+        shares = np.where(counts, self.constants.seeds, 0.0)
+        core = np.where(shares > 0, count[:, 0], 0.0)
+        expected = centred(core, shares, self.pool)
         error = expected**2 / np.maximum(self.constants.showers[:, 0], 1.0)
-        mean, seen, variance = (
-            self.units.sums(np.where(known, x, 0.0)) for x in (expected, core, error)
-        )
+        mean, seen, variance = (self.units.sums(x) for x in (expected, core, error))
         slack = self.floors.share * mean + self._bounds.sigma * np.sqrt(variance)
         for i, stream in streams_of(Test.SEEDS):
             bound = mean + slack if stream.size > 1 else np.maximum(mean - slack, 0.0)

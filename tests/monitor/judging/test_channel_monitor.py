@@ -12,6 +12,7 @@ from channel_stream import barrel, dead, noisy, shifted, weak
 from streams import GEOMETRY, START, Stream, expectation
 
 from models.detector.known_bad import NEVER_NS, Entry, KnownBad
+from monitor.alarms.channel_signs import signs
 from monitor.detector.places import Places
 from monitor.detector.tree import Level, grid
 from monitor.judging.channel_monitor import ChannelMonitor
@@ -20,6 +21,7 @@ from monitor.judging.settings import MonitorSettings
 from monitor.quality.acknowledgements import Acknowledgement, parse_masks
 from monitor.quality.alarms import Alarm, Kind, ReferenceSummary, State
 from monitor.quality.quality import Quality
+from monitor.quality.reference_acts import Order, ReferenceAct
 from monitor.quality.verdicts import Verdict
 from monitor.reference.live import LiveSettings
 from monitor.sequential import channel_watch
@@ -193,10 +195,60 @@ def test_a_channel_that_is_repaired_after_long_is_good_as_soon_as_its_mask_is_li
     few.watch.mask([])
     few.showers.dead = ()
     assert few.play(300) == set()
-    assert few.watch.live.constants.seeds[14] == pytest.approx(1 / 36, rel=0.1)
+    shares = few.watch.live.constants.seeds
+    assert shares[14] == pytest.approx(1 / 36, rel=0.1)
+    assert shares.sum() == pytest.approx(1, rel=0.01)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", [0.6, 0.9])
+def test_a_masked_channel_that_draws_most_showers_says_nothing_against_the_others(
+    part: float,
+) -> None:
+    few = Few(rate=40)
+    few.watch.mask([14])
+    few.showers.hot = {14: part}
+    assert few.play(1300) == set()
+    shares = few.watch.live.constants.seeds
+    assert shares[14] == 0
+    assert shares.sum() == pytest.approx(35 / 36, rel=0.01)
+    few.watch.mask([])
+    few.showers.hot = {}
+    assert few.play(700) == set()
+    shares = few.watch.live.constants.seeds
+    assert shares[14] == pytest.approx(1 / 36, rel=0.2)
+    assert shares.sum() == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.slow
+def test_signs_of_a_channel_are_not_those_of_a_masked_one_that_draws_most_showers() -> None:
+    few = Few(rate=40)
+    few.play(400)
+    few.watch.mask([14])
+    few.showers.hot = {14: 0.9}
+    assert few.play(120) == set()
+    watch, constants = few.watch.watch, few.watch.live.constants
+    assert constants.seeds[14] > 0
+    found = signs(watch.since(few.clock.now - 90), constants, watch.tests.pool, watch.ignored)
+    assert np.delete(found.seeds, 14).mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.slow
+def test_orders_and_conditions_put_in_force_what_came_before_suspicion() -> None:
+    few = Few(rate=20)
+    few.play(1300)
+    known = few.watch.live.constants.showers[:, 0].copy()
+    bank = few.watch.watch._bank
+    bank.path[14, 0], bank.onset[14, 0] = 3.0, START + 700
+    few.watch.obey(ReferenceAct(Order.ROLLBACK, "expert", 1, since_ns=(START + 1000) * 10**9))
+    after = few.watch.live.constants.showers[:, 0]
+    assert after[14] < 0.7 * known[14]
+    assert (after[:14] > 0.7 * known[:14]).mean() > 0.8
+    few.watch.change("1200 V")
+    few.watch.change("")
+    assert np.array_equal(few.watch.live.constants.showers[:, 0], after)
+
+
 def beside(channels, n_out):
     """Return the channels in a patch with some, that are not of these."""
     patch = CHANNELS.patches(np.array(sorted(channels), np.uint32))

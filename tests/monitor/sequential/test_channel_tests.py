@@ -191,6 +191,18 @@ def test_suspicion_begins_with_the_first_stream_and_reaches_the_members_of_a_gro
     assert (np.delete(since, [37, *members]) == NEVER).all()
 
 
+def test_shares_of_showers_are_held_against_one_another() -> None:
+    watch = watching()
+    taught(watch, Stream(CHANNELS, seed=9), 300)
+    table, everyone = ChannelTable(len(CHANNELS)), np.ones(len(CHANNELS), bool)
+    table.add(Stream(CHANNELS).second())
+    constants = watch.tests.constants
+    # Shares that were learnt while a tenth only of the pool's showers was believed.
+    scaled = replace(watch.tests, constants=replace(constants, seeds=constants.seeds / 10))
+    log_e = [tests.log_e(table, everyone) for tests in (watch.tests, scaled)]
+    assert np.allclose(*log_e, rtol=1e-4, atol=1e-5)
+
+
 def test_every_bound_from_what_is_learnt_has_its_part_of_the_miscoverage(monkeypatch) -> None:
     watch = watching()
     taught(watch, Stream(CHANNELS, seed=9), 300)
