@@ -5,7 +5,8 @@ that the whole asks for are alike, and so many of them over so many days are as 
 whose evidence has grown are made many of little weight (see `weighted_ensemble`), so that the rate of
 pages is measured though none would come in years.
 
-A step is minutes; a coarser one leaves the bound on the run length as it is.
+A step is minutes; a coarser one leaves the bound on the run length as it is. Constants are of all that
+has come: nothing waits in quarantine, and no channel ends where it is suspected, as in the monitor.
 """
 
 from __future__ import annotations
