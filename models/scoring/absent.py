@@ -36,6 +36,11 @@ LEAST_VAR = 1e-6
 """A latent whose variance without the absent cells is below this is not scaled up to 1."""
 
 
+LEAST_KNOWN = 1800
+"""Good showers of known incident energy that what is expected of the response is learnt from, and not
+fewer than half of all: else it is as if none were known."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Absent:
     """Which cells the showers of a batch lack."""
@@ -99,8 +104,8 @@ class Without:
     """Mean of each latent in whole showers, shape (K, D)."""
 
     response: bool
-    """Whether the incident energies of those it was learnt of were known: else nothing is expected of
-    the response."""
+    """Whether incident energies of enough of those it was learnt of were known: else nothing is
+    expected of the response."""
 
     left: Left | None
     """What the other cells say of the response; None where it is as in whole showers, or unknown."""
@@ -115,11 +120,12 @@ class Without:
         hidden
             Further cells that they lack, shape (N, V): of what these do to the response nothing is known.
         """
-        mask, response = mask_of(self.cells, examine.feature_map.n_cells), self.response
-        if hidden is None:
-            seen = examine(showers, mask, response=response)
+        mask = mask_of(self.cells, examine.feature_map.n_cells)
+        if hidden is not None:
+            seen = examine(showers, hidden | mask, response=None if self.response else False)
         else:
-            seen = examine(showers, hidden | mask, response=None if response else False)
+            told = self.response if self.left is None else self.left.knows(showers)
+            seen = examine(showers, mask, response=told)
         return seen if self.left is None else self.left(showers, seen, examine.response)
 
     def restored(
@@ -201,7 +207,8 @@ def _seen_without(
     examine: Examiner, good: Showers, whole: Seen, mask: NDArray[np.bool_]
 ) -> tuple[Seen, bool, Left | None]:
     """Return what is seen of good showers without cells, and `response` and `left` of `Without`."""
-    told = bool(whole.response.any())
+    known = whole.response & ~whole.outside
+    told = bool(known.sum() >= max(LEAST_KNOWN, np.sum(~whole.outside) / 2))
     seen = examine(good, mask, response=told)
     if not (told and examine.feature_map.core[:, mask].any()):
         return seen, told, None

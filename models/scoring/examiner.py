@@ -141,7 +141,7 @@ class Examiner:
         showers: Showers,
         mask: NDArray[np.bool_] | None = None,
         *,
-        response: bool | None = None,
+        response: NDArray[np.bool_] | bool | None = None,
     ) -> Seen:
         """Return raw scores and latents of N >= 1 showers.
 
@@ -150,15 +150,18 @@ class Examiner:
         mask
             True for cells that must not count, shape (V,) or (N, V).
         response
-            Whether the incident energies of showers without some cells are looked at. If not given,
-            where no masked cell is in a layer's core: what it says of the response would be a guess.
+            Whether the incident energies of showers without some cells are looked at, of all or each,
+            shape (N,). If not given, where no masked cell is in a layer's core: what it says of the
+            response would be a guess.
         """
         if mask is None or not mask.any():
             return self.whole(showers, self.compiled)
         full = np.broadcast_to(mask, showers.cells.shape)
+        guessed = full[:, self.feature_map.core.any(axis=0)].any(axis=1)
+        told = np.broadcast_to(~guessed if response is None else response, showers.n)
         parts = []
         for chunk in _chunks(showers.n, self.device.type):
-            found = self._masked(showers[chunk.rows], full[chunk.rows], response=response)
+            found = self._masked(showers[chunk.rows], full[chunk.rows], told[chunk.rows])
             parts.append([column[: chunk.n] for column in found])
         columns = _Masked(*(np.concatenate(one) for one in zip(*parts, strict=True)))
         return self._seen(showers, *columns)
@@ -239,16 +242,14 @@ class Examiner:
         return Features(cells, layers, conditions), latents
 
     def _masked(
-        self, showers: Showers, mask: NDArray[np.bool_], *, response: bool | None
+        self, showers: Showers, mask: NDArray[np.bool_], response: NDArray[np.bool_]
     ) -> _Masked:
         """Return what is seen with masked cells where the flow expects them: latent 0.
 
         The place is found by two secant steps, all cells at once: a later cell moves with an
         earlier one, but little. Each masked cell then counts as much as it does on average.
         """
-        guessed = mask[:, self.feature_map.core.any(axis=0)].any(axis=1)
-        known = ~guessed if response is None else np.full(showers.n, response)
-        e_inc = np.where(known, showers.e_inc, np.float32(np.nan))
+        e_inc = np.where(response, showers.e_inc, np.float32(np.nan))
         filled = self._filling(replace(showers, e_inc=e_inc), mask)
         on_cpu, e_rec = self.feature_map(filled)
         # What breaks ties, too, is drawn from what is left of a shower.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from models.scoring.examiner import Seen
     from models.showers.batch import Showers
 
-MOST_CELLS = 24
-"""Cells that are looked at, the brightest of those that are left."""
+MOST_CELLS, SHOWERS_A_CELL = 24, 200
+"""Cells that are looked at, the brightest of those that are left, and showers learnt from for each."""
 
 SHARES = (0.0, 2.0)
 """What a cell holds of the reconstructed energy is taken to lie in this range."""
@@ -33,6 +33,9 @@ NEAR_ZERO = 1e-4
 
 MOST_SPREAD = 0.2
 """Where what remains of the log response spreads by more, what is left says next to nothing of it."""
+
+BESIDE = 0.01
+"""Incident energies may lie by this beside those learnt from, of their range: polynomials end there."""
 
 RIDGE = 3.0
 """Slopes of standardised terms are paid for like so many showers that are off by as much."""
@@ -58,6 +61,9 @@ class Left:
     log_scale: NDArray[np.float32]
     """The same of its log deviation, shape (P, 1)."""
 
+    limits: tuple[float, float] = (-np.inf, np.inf)
+    """Standardised log incident energies of which it is known."""
+
     @classmethod
     def of(
         cls, showers: Showers, seen: Seen, feature_map: FeatureMap, hidden: NDArray[np.bool_]
@@ -72,7 +78,8 @@ class Left:
             Of the showers without those cells.
         """
         energy = np.where(hidden, -np.inf, showers.cells.mean(axis=0, dtype=np.float64))
-        bright = np.argsort(-energy, kind="stable")[: min(MOST_CELLS, int((~hidden).sum()))]
+        most = min(MOST_CELLS, showers.n // SHOWERS_A_CELL, int((~hidden).sum()))
+        bright = np.argsort(-energy, kind="stable")[:most]
         terms = _terms(showers, seen, bright)
         centre, spread = terms.mean(axis=0), np.maximum(terms.std(axis=0), 1e-6)
         off = (terms - centre) / spread
@@ -86,7 +93,15 @@ class Left:
             return None
         at = feature_map.at_energy(showers.e_inc.astype(np.float64))
         mean, log_scale = polynomials(remains[:, None], at)
-        return replace(found, mean=mean, log_scale=log_scale)
+        beside = BESIDE * float(np.ptp(at))
+        limits = (float(at.min()) - beside, float(at.max()) + beside)
+        return replace(found, mean=mean, log_scale=log_scale, limits=limits)
+
+    def knows(self, showers: Showers) -> NDArray[np.bool_]:
+        """Return which showers have an incident energy like those that were learnt from, shape (N,)."""
+        at = self.feature_map.at_energy(showers.e_inc.astype(np.float64))
+        known: NDArray[np.bool_] = (at >= self.limits[0]) & (at <= self.limits[1])
+        return known
 
     def remains(self, showers: Showers, seen: Seen) -> NDArray[np.float64]:
         """Return the log response less what the cells that are left expect of it, shape (N,)."""

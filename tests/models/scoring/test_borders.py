@@ -72,14 +72,21 @@ def many(request):
     return request.param, channels, made, at, inside
 
 
+def p_of_all(scorer, showers, hidden):
+    """Return the p-values of the valid showers, which next to all must be."""
+    scored = scorer.score(showers, hidden=hidden)
+    assert scored.valid.mean() > 0.99
+    return scored.p_combined[scored.valid]
+
+
 def test_p_values_hold_at_the_borders_of_both_examples(many):
     """Learnt from showers that the sampling model generates, 0.3 and 0.1 of these shares were found."""
     _, _, scorer, (showers, hidden), _ = many
     for e_inc in (showers.e_inc, np.full_like(showers.e_inc, np.nan)):
-        p = scorer.score(replace(showers, e_inc=e_inc), hidden=hidden).p_combined
+        p = p_of_all(scorer, replace(showers, e_inc=e_inc), hidden)
         for level in (0.1, 0.01):
             error = np.sqrt(level * (1 - level) / len(p))
-            share = np.nanmean(p <= level)
+            share = np.mean(p <= level)
             assert level / 1.5 - 2 * error <= share <= 1.5 * level + 2 * error, (level, share)
 
 
@@ -87,6 +94,7 @@ def response(scorer, showers, hidden):
     """Return the standardised response of showers, clipped as sums by channel are."""
     table, v = scorer.reference, scorer.geometry.n_cells
     scored = scorer.score(showers, hidden=hidden if hidden.any() else None)
+    assert scored.valid.mean() > 0.99
     k = scored.condition_cell
     z = (scored.latents[:, v] - table.latent_mean[k, v]) / np.sqrt(table.latent_var[k, v])
     return np.clip(z, -4, 4)
@@ -115,6 +123,40 @@ def test_a_lower_gain_is_seen_in_the_energy_at_a_border(many):
     assert share > (0.25 if name == "barrel-10" else 0.5)
 
 
+def learnt_of(many, known):
+    """Return the scorer of `many`, had it been learnt from 6,000 showers of which some energies are known.
+
+    Parameters
+    ----------
+    known
+        Which of them, shape (6000,).
+    """
+    name, channels, *_ = many
+    artefact, _ = load(name.partition("-")[0])
+    good, made = artefact.good[slice(0, LEARNT_FROM)], artefact.scorer("cpu")
+    e_inc = np.where(known(good), good.e_inc, np.float32(np.nan))
+    assert made.learn_all(channels.absences, replace(good, e_inc=e_inc)) == []
+    return made
+
+
+@pytest.mark.parametrize("n", [24, 60, 300, 2000])
+def test_p_values_hold_however_few_energies_were_known(many, n):
+    """Of 60, 0.03 to 0.30 of good showers of known energy had p at most 0.01; of 24, nothing was learnt."""
+    at = np.random.default_rng(1).permutation(LEARNT_FROM)
+    scorer = learnt_of(many, lambda _: at < n)
+    assert 0.005 <= np.mean(p_of_all(scorer, *many[3]) <= 0.01) <= 0.016
+
+
+def test_of_energies_far_from_those_that_were_known_nothing_is_said(many):
+    """Cubics that are followed further put all of them into one place."""
+    scorer = learnt_of(many, lambda good: good.e_inc > 2e4)
+    showers, hidden = many[3]
+    low = showers.e_inc < 3e3
+    z = response(scorer, showers[low], hidden[low])
+    assert np.nanvar(z) > 0.5
+    assert np.mean(p_of_all(scorer, *many[3]) <= 0.01) < 0.016
+
+
 @pytest.mark.parametrize("n_absent", [5, 10])
 def test_a_model_without_showers_of_its_own_learns_from_those_that_it_generates(
     artefact, channels, n_absent
@@ -129,12 +171,11 @@ def test_a_model_without_showers_of_its_own_learns_from_those_that_it_generates(
 
 def test_latents_at_a_border_are_standard(scorer, at_border):
     showers, hidden = at_border
-    latents = scorer.score(showers, hidden=hidden).latents[:, :25]
-    there = ~hidden[0]
-    assert np.abs(np.nanmean(latents[:, there], axis=0)).max() < 0.2
-    scored = np.isfinite(latents[:, there]).all(axis=1)
-    assert scored.mean() > 0.99
-    assert (latents[scored][hidden[scored]] == 0).all()
+    scored = scorer.score(showers, hidden=hidden)
+    assert scored.valid.mean() > 0.99
+    latents, hidden = scored.latents[scored.valid, :25], hidden[scored.valid]
+    assert np.abs(latents[:, ~hidden[0]].mean(axis=0)).max() < 0.2
+    assert (latents[hidden] == 0).all()
 
 
 def test_a_shower_is_scored_alike_beside_any_others(scorer, at_border):
