@@ -19,6 +19,7 @@ from models.scoring.population import Population, build
 from models.scoring.scales import LEVELS
 from models.scoring.scorer import Scorer
 from models.scoring.sums import Sums
+from models.showers import compact
 from models.showers.batch import Showers, concatenate
 from models.showers.symmetries import Symmetry
 
@@ -46,12 +47,6 @@ FINER = 3
 
 CHECKED = 6000
 """Showers that it is looked at with, at most."""
-
-KEPT, KEPT_CELLS = 12_000, 1_500_000
-"""Showers that an artefact keeps at most, and cells of them."""
-
-LEAST_KEPT = 2000
-"""With fewer it keeps none: what a model generates teaches more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +189,8 @@ def _by_energy(scorer: Scorer, pool: Pool, options: CertificationOptions) -> lis
 
 def kept(pool: Pool, geometry: Geometry, options: CertificationOptions) -> Showers | None:
     """Return some showers of a pool as the detector reads them, for an artefact to keep."""
-    n = min(pool.n, KEPT, KEPT_CELLS // geometry.n_cells)
-    if n < LEAST_KEPT:
+    n = min(pool.n, compact.most(geometry.n_cells))
+    if n < compact.least(options.condition_cells):
         return None
     rng = np.random.default_rng([options.seed, 9])
     some = np.sort(rng.permutation(pool.n)[:n])

@@ -17,7 +17,7 @@ from safetensors.numpy import save as save_tensors
 from models.flows.interface import tuples
 from models.scoring import description, scores
 from models.scoring.description import FORMAT, HASH_FILE, part
-from models.showers.compact import compact, whole
+from models.showers.compact import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from models.flows.features import FeatureMap
     from models.flows.interface import Flow, Shape
     from models.scoring.classifier import Classifier
-    from models.scoring.description import Description
     from models.scoring.reference import ReferenceTable
     from models.scoring.scorer import Scorer
     from models.scoring.scores import ScoreMap
@@ -62,7 +61,8 @@ class Artefact:
 
     good: Showers | None = None
     """Some of the showers that it was certified with, as the detector reads them: what to expect of
-    showers without some of their cells is learnt from them. None in artefacts of before."""
+    showers without some of their cells is learnt from them. None where they were too few, and in
+    artefacts of before."""
 
     @property
     def family(self) -> str:
@@ -218,7 +218,7 @@ def _parse(contents: Mapping[str, bytes], digest: str) -> Artefact:
         digest,
         told.version,
         known,
-        _good(part(weights, "good"), told),
+        told.good,
     )
 
 
@@ -267,15 +267,6 @@ def _classifier(
     known = Classifier(shape)
     known.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in state.items()})
     return known
-
-
-def _good(arrays: dict[str, NDArray[Any]], told: Description) -> Showers | None:
-    if not arrays:
-        return None
-    good = whole(arrays, told.geometry.least_count_mev)
-    if good.cells.shape[1] != told.geometry.n_cells:
-        raise ValueError(f"its showers are of {good.cells.shape[1]} cells")
-    return good
 
 
 def families() -> dict[str, tuple[Callable[..., Shape], Callable[[Any], Flow]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.detector.geometry import Geometry
 from models.detector.geometry import parse as parse_geometry
 from models.flows import features
 from models.scoring import reference
+from models.showers import compact
 
 Made = TypeVar("Made")
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from models.flows.features import FeatureMap
     from models.scoring.reference import ReferenceTable
+    from models.showers.batch import Showers
 
 FORMAT = "calodqm.artefact/3"
 """Of what is written: 2 may hold floors of cells that may be unlit, which 1 does not know; since 3
@@ -104,7 +106,10 @@ class Description:
     """What the file of that name holds, not checked beyond what stands above."""
 
     weights: dict[str, NDArray[Any]] = field(repr=False)
-    """Arrays of the network, the features and the scores, all finite."""
+    """Arrays of the network, the features and the scores, all finite; none once it is described."""
+
+    good: Showers | None = field(repr=False)
+    """See `models.scoring.artefact.Artefact.good`; none once it is described."""
 
     @classmethod
     def load(cls, path: Path) -> Description:
@@ -115,7 +120,8 @@ class Description:
     @classmethod
     def of_files(cls, contents: Mapping[str, bytes], stated: str, path: str) -> Description:
         """Return the description of the bytes of an artefact's `FILES`; see `Artefact.of_files`."""
-        return checked(parse, contents, stated, path)
+        # What is checked here is not refused by a worker; a judge holds nothing that it does not need.
+        return replace(checked(parse, contents, stated, path), weights={}, good=None)
 
 
 def read(path: Path) -> tuple[dict[str, bytes], str]:
@@ -177,10 +183,10 @@ def parse(contents: Mapping[str, bytes], digest: str) -> Description:
     found = (table.n_scores, table.lit_rate.shape[-1], table.layer_mean.shape[-1])
     if found != (len(score_names), geometry.n_cells, geometry.n_layers):
         raise ValueError("the reference is of another model")
+    good = _good(part(weights, "good"), feature_map, table, geometry)
     family, version = str(config["family"]), str(config["version"])
-    return Description(
-        geometry, feature_map, score_names, table, card, family, digest, version, config, weights
-    )
+    of = (geometry, feature_map, score_names, table, card)
+    return Description(*of, family, digest, version, config, weights, good)
 
 
 def digest_of(contents: Mapping[str, bytes]) -> str:
@@ -225,6 +231,18 @@ def _reference(config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Refer
     if type(showers) is not int or showers < 1:
         raise ValueError(f"the reference is of {showers!r} showers, which is no count")
     return reference.from_arrays(arrays, showers=showers, origin=config["origin"])
+
+
+def _good(
+    arrays: dict[str, NDArray[Any]], of: FeatureMap, table: ReferenceTable, geometry: Geometry
+) -> Showers | None:
+    """Return the showers that are kept; None if they are too few to teach anything."""
+    if not arrays:
+        return None
+    good = compact.whole(arrays, geometry.n_cells, geometry.least_count_mev)
+    if missing := sorted(set(of.condition_names) - set(good.conditions)):
+        raise ValueError(f"its showers have no {', '.join(missing)}, which the model needs")
+    return good if good.n >= compact.least(table.n_cells) else None
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from models.detector.geometry import Geometry, GeometryError, Layer
 from models.fitting import certification
 from models.fitting.certification import CertificationOptions, examiner
 from models.scoring.artefact import Artefact
+from models.showers import compact
 from models.showers.pool import Pool
 from models.showers.symmetries import Symmetry
 
@@ -149,5 +150,7 @@ def test_of_many_showers_some_are_kept_in_the_artefact_and_of_few_none():
     assert certification.recertified(made, Pool(few), CertificationOptions(), {}).good is None
     many = Pool(few[rng.integers(700, size=4000)])
     good = certification.kept(many, made.geometry, CertificationOptions())
-    assert good.n == certification.KEPT_CELLS // made.geometry.n_cells >= certification.LEAST_KEPT
+    assert good.n == compact.most(made.geometry.n_cells) >= compact.least(6)
+    of_many_cells = CertificationOptions(condition_cells=40)
+    assert certification.kept(many, made.geometry, of_many_cells) is None
     assert {row.tobytes() for row in good.cells} <= {row.tobytes() for row in few.cells}

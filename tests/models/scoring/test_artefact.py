@@ -14,9 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 from models.flows.flux import Flux
 from models.scoring.artefact import Artefact, signed
-from models.scoring.description import FILES, ArtefactError
+from models.scoring.description import FILES, ArtefactError, Description
 from models.scoring.fitness import misfits
-from models.showers.batch import Showers
 
 SHIPPED = Path(__file__).parents[3] / "models" / "artefacts"
 
@@ -247,19 +246,61 @@ def test_features_of_no_showers_are_refused(copy, name, change):
     refused(copy)
 
 
-def test_an_artefact_keeps_good_showers_and_refuses_those_of_other_cells(tmp_path):
-    good = tiny.showers("gamma_test", 40)
-    keeps = signed(replace(tiny.artefact(), good=good))
-    keeps.save(tmp_path)
+def keeping(path, good):
+    """Save the tiny artefact with some showers, and return it."""
+    made = signed(replace(tiny.artefact(), good=good))
+    made.save(path)
+    return made
+
+
+def test_an_artefact_keeps_good_showers_that_no_judge_holds(tmp_path):
+    good = tiny.showers("gamma_test", 2000)
+    keeps = keeping(tmp_path, good)
     again = Artefact.load(tmp_path)
     assert again.hash == keeps.hash != tiny.artefact().hash
     assert np.array_equal(again.good.cells, good.cells)
     assert np.array_equal(again.good.e_inc, good.e_inc)
     assert tiny.artefact().good is None
-    other = Showers(good.cells[:, :9], good.e_inc)
-    signed(replace(tiny.artefact(), good=other)).save(tmp_path)
-    with pytest.raises(ArtefactError, match="9 cells"):
-        Artefact.load(tmp_path)
+    described = Description.load(tmp_path)
+    assert described.good is None
+    assert not described.weights
+
+
+def test_kept_showers_too_few_to_teach_are_as_if_there_were_none(tmp_path):
+    keeping(tmp_path, tiny.showers("gamma_test", 1999))
+    assert Artefact.load(tmp_path).good is None
+
+
+@pytest.mark.parametrize("load", [Artefact.load, Description.load])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda good: replace(good, cells=good.cells[:, :9]), "9"),
+        (lambda good: good[np.arange(9000) % good.n], "up to 2976"),
+    ],
+)
+def test_showers_that_it_cannot_have_kept_are_refused_by_workers_and_judges(
+    tmp_path, load, change, says
+):
+    keeping(tmp_path, change(tiny.showers("gamma_test", 40)))
+    with pytest.raises(ArtefactError, match=says):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("load", [Artefact.load, Description.load])
+def test_kept_showers_without_a_condition_that_the_model_needs_are_refused(tmp_path, load):
+    made = Artefact.load(SHIPPED / "barrel-flux")
+    made.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"conditions": ["eta"]}))
+    weights = load_file(tmp_path / "weights.safetensors")
+    for name in ("scale", "limits"):
+        one = weights[f"features.{name}"]
+        weights[f"features.{name}"] = np.concatenate([one, one], axis=1)
+    save_file(weights, tmp_path / "weights.safetensors")
+    sign(tmp_path)
+    with pytest.raises(ArtefactError, match="its showers have no eta, which the model needs"):
+        load(tmp_path)
 
 
 def test_the_shipped_models_load_and_fit():
