@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.alarms import wording
 from monitor.detector.tree import Level
 from monitor.quality import records
 from monitor.quality.alarms import Alarm, Severity, State
 from monitor.quality.quality import Quality
+from monitor.sequential.rates import Test
 from monitor.verdicts.claims import OPEN, Span
+from monitor.windows.clock import SECOND_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 MOST_OF_REGION = 0.25
 """A fault in more than this share of a region's channels makes the verdict on the region."""
+
+UNSEEN = " No shower has come near it since "
+"""Begins what is added to the text of an alarm where there is nothing new to see."""
 
 
 class ChannelStatements:
@@ -49,23 +55,37 @@ class ChannelStatements:
     def tell(self, change: Change[ChannelCase]) -> Alarm:
         """Return the alarm of a change."""
         case = change.case
-        alarm = self._reporter.alarm(case, change.state, self._watch, self._live.constants)
         known = self.alarms.get(case.id)
-        # Where no shower came near for long, nothing is left to see of what was told before.
-        blind = known is not None and alarm.showers == 0 and alarm.place == known.place
-        if known is not None and (change.state is State.CLEARED or blind):
-            alarm = replace(
-                known,
-                version=case.version,
-                state=change.state,
-                severity=case.severity,
-                now_ns=self._clock.now_ns,
-                children=tuple(case.children),
-            )
+        if known is not None and change.state is State.CLEARED:
+            alarm = self._again(known, change)
+        else:
+            alarm = self._reporter.alarm(case, change.state, self._watch, self._live.constants)
+            # Where no shower came near for long, nothing is left to see of what was told before.
+            if known is not None and alarm.showers == 0 and alarm.place == known.place:
+                told = known.text.partition(UNSEEN)[0] + self._unseen(case)
+                alarm = replace(self._again(known, change), text=told)
         self.alarms[case.id] = alarm
         kept = {known.id for known in (case, *self._cases.open, *self._cases.closed)}
         self.alarms = {id_: known for id_, known in self.alarms.items() if id_ in kept}
         return alarm
+
+    def _again(self, known: Alarm, change: Change[ChannelCase]) -> Alarm:
+        """Return an alarm that says of a case what was said before."""
+        return replace(
+            known,
+            version=change.case.version,
+            state=change.state,
+            severity=change.case.severity,
+            now_ns=self._clock.now_ns,
+            children=tuple(change.case.children),
+        )
+
+    def _unseen(self, case: ChannelCase) -> str:
+        """Return the words for a case that nothing has been seen of for some time."""
+        begin = self._watch.begin(case.onset)
+        since = wording.clock(self._clock.now_ns // SECOND_NS if begin is None else begin)
+        goes_on = "" if case.test is Test.SEEDS else " The alarm stays open as long as none comes."
+        return f"{UNSEEN}{since}: the above is of before.{goes_on}"
 
     def spans(self, change: Change[ChannelCase], alarm: Alarm) -> dict[int, Span]:
         """Return what a case claims of the verdicts on its regions, by row."""

@@ -221,9 +221,16 @@ class ChannelWatch:
 
     def since(self, second: int) -> ChannelTable:
         """Return the sums of what has come since a data-second, or of the newest part of it."""
+        return self._reaching(second).table()
+
+    def begin(self, second: int) -> int | None:
+        """Return the data-second at which what `since` sums up begins; None if nothing has come."""
+        return self._reaching(second).start
+
+    def _reaching(self, second: int) -> Lately:
         early = second - self._step_s
         reaching = [one for one in self.lately if one.start is not None and one.start >= early]
-        return (reaching or self.lately[:1])[-1].table()
+        return (reaching or self.lately[:1])[-1]
 
     def scores(self, onset: int, without: Sequence[int] = ()) -> NDArray[np.float64]:
         """Return the log likelihood ratios of each unit's streams by what came since, (U, F).

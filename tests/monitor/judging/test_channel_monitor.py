@@ -13,6 +13,7 @@ from streams import GEOMETRY, START, Stream, expectation
 
 from models.detector.known_bad import NEVER_NS, Entry, KnownBad
 from monitor.alarms.channel_signs import signs
+from monitor.alarms.wording import clock
 from monitor.detector.places import Places
 from monitor.detector.tree import Level, grid
 from monitor.judging.channel_monitor import ChannelMonitor
@@ -113,8 +114,13 @@ def test_a_fault_stays_what_it_was_while_no_shower_comes_near() -> None:
     assert alarms(play(judge, stream, 90))[-1].kind is Kind.DEAD
     patch = CHANNELS.patches(np.array([137], np.uint32))
     stream.dead = tuple(patch[patch >= 0].tolist())  # nothing is centred on those around it either
+    begun = stream._windows.second
     later = alarms(play(judge, stream, 400))
     assert later
+    (*_, unseen) = later[-1].text.split(" No shower has come near it since ")
+    assert clock(begun) <= unseen[:23] <= clock(stream._windows.second)
+    assert unseen[23:] == ": the above is of before. The alarm stays open as long as none comes."
+    assert later[-1].text.count("No shower has come") == 1
     assert {alarm.kind for alarm in later} == {Kind.DEAD}, [(a.showers, a.summary) for a in later]
     assert all("in 0 showers" not in alarm.text for alarm in later)
 
