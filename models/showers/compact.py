@@ -75,6 +75,8 @@ def whole(arrays: Mapping[str, NDArray[Any]], n_cells: int, least_count_mev: flo
         if name != "cells" and not fits:
             raise ValueError(f"{name} of its showers is {values.dtype} of {values.shape}")
     if cells.dtype.kind == "i":
+        if not least_count_mev > 0:
+            raise ValueError("its showers are whole counts, and the geometry has no least count")
         cells = cells.astype(np.float32) * np.float32(least_count_mev)
     e_inc = np.where(arrays["e_inc"] == UNKNOWN, np.float32(np.nan), arrays["e_inc"])
     conditions = {

@@ -211,8 +211,10 @@ class ChannelMonitor:
         self.masks.put(channels)
         return self._ignore(self._clock.now)
 
-    def obey(self, act: ReferenceAct) -> None:
-        """Carry out an order about references."""
+    def obey(self, act: ReferenceAct, others_since: int | None = None) -> None:
+        """Carry out an order about references; what came since then was of other conditions."""
+        if others_since is not None:
+            self.live.forget(others_since, self.watch.suspected())
         self.live.obey(act, self.watch.suspected())
         self._adopt()
 

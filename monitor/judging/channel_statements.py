@@ -57,7 +57,7 @@ class ChannelStatements:
         case = change.case
         known = self.alarms.get(case.id)
         if known is not None and change.state is State.CLEARED:
-            alarm = self._again(known, change)
+            alarm = replace(self._again(known, change), text=known.text.partition(UNSEEN)[0])
         else:
             alarm = self._reporter.alarm(case, change.state, self._watch, self._live.constants)
             # Where no shower came near for long, nothing is left to see of what was told before.

@@ -129,7 +129,7 @@ class Monitor:
         """Take in an order about references and conditions; return what it changes at once."""
         told = self._parts.belief.obey(act)
         if self.channels is not None:
-            self.channels.obey(act)
+            self.channels.obey(act, None if told is None else self._parts.clock.run_since)
         self._parts.put_in_force()
         if told is not None:
             self._parts.scores.forget()

@@ -121,12 +121,12 @@ class Observer:
         if run != clock.run:
             if self.run_now is RunNow.BETWEEN:
                 self.run_now = RunNow.ON
-            of.start_anew()
             clock.run_since = clock.now
-            if of.belief.changes_with(run):
+            if of.belief.changes_with(run):  # while it is known what is suspected
                 of.scores.forget()
                 changed.append(of.belief.change(run))
                 of.put_in_force()
+            of.start_anew()
         return [*changed, *self._decider.mask()] if of.crew.dismiss(clock.now_ns) else changed
 
     def _anchor(self) -> list[Statement]:

@@ -67,3 +67,8 @@ def test_what_are_no_such_showers_is_refused_in_one_line_before_any_is_made(
 def test_of_showers_of_many_cells_a_file_holds_fewer():
     assert most(25) == 12_000
     assert most(504) * 504 <= MOST_CELLS < (most(504) + 1) * 504
+
+
+def test_counts_of_no_least_count_are_refused():
+    with pytest.raises(ValueError, match="no least count"):
+        whole(arrays_of(np.ones((3, 2), np.int16)), 2, 0.0)

@@ -123,6 +123,39 @@ def test_a_fault_stays_what_it_was_while_no_shower_comes_near() -> None:
     assert later[-1].text.count("No shower has come") == 1
     assert {alarm.kind for alarm in later} == {Kind.DEAD}, [(a.showers, a.summary) for a in later]
     assert all("in 0 showers" not in alarm.text for alarm in later)
+    stream.change, stream.dead = None, ()
+    cleared = [a for a in alarms(play(judge, stream, 400)) if a.state is State.CLEARED]
+    assert cleared
+    assert all("No shower has come" not in alarm.text for alarm in cleared)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True])
+def test_conditions_set_aside_what_was_known_before_suspicion(late: bool) -> None:
+    judge, stream = monitor(), Both()
+    play(judge, stream, 20)
+    assert judge.channels is not None
+    bank, live, told = judge.channels.watch._bank, judge.channels.live, []
+    change, forget = live.change, live.forget
+    bank.path[14, 0], bank.onset[14, 0] = 3.0, stream._windows.second - 10
+
+    def changed(key, suspected=None):
+        if key != live.key:
+            told.append(("change", suspected[14]))
+        change(key, suspected)
+
+    def forgotten(since, suspected=None):
+        told.append(("forget", suspected[14]))
+        forget(since, suspected)
+
+    live.change, live.forget = changed, forgotten
+    window = stream.next()
+    run = window.key.run if late else window.key.run + 1
+    judge.act(ReferenceAct(Order.CONDITIONS, "expert", 1, run=run, key="1200 V"))
+    judge.observe(replace(window, key=window.key._replace(run=run)))
+    assert [word for word, _ in told] == (["forget", "change"] if late else ["change"])
+    assert all(since < channel_watch.NEVER for _, since in told)
+    assert live.key == "1200 V"
 
 
 @pytest.mark.slow
