@@ -20,7 +20,7 @@ from models.flows.networks import Autoregressive, calm
 from models.flows.sparse_evaluation import SparseEvaluation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from models.flows.interface import FlowOutput
     from models.flows.shapes import FluxConfig
@@ -47,7 +47,7 @@ class Flux(nn.Module):
 
     def __init__(self, config: FluxConfig) -> None:
         super().__init__()
-        self.shape = config
+        self.shape, self.dense = config, False
         c, v, m, h = config.n_context, config.n_cells, config.latents, config.coder_hidden
         self.encoder = nn.Sequential(nn.Linear(v + c, h), nn.SiLU(), nn.Linear(h, m))
         self.decoder = nn.Sequential(nn.Linear(m + c, h), nn.SiLU(), nn.Linear(h, v))
@@ -67,6 +67,13 @@ class Flux(nn.Module):
                 buffer=True,
             ),
         )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Take weights: those of 0.1.0 have masks of their own, whose units are in another order."""
+        masks = {name: old for name, old in self.named_buffers() if name.endswith(".mask")}
+        pairs = [(old, state_dict[name]) for name, old in masks.items() if name in state_dict]
+        self.dense = not all(torch.equal(old, new.to(old.device)) for old, new in pairs)
+        return super().load_state_dict(state_dict, *args, **kwargs)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -192,4 +199,5 @@ class Flux(nn.Module):
             network = self.hurdle.network
             return SparseEvaluation(self.shape, self.encoder, self.decoder, standard, network)
         (affine,) = self.flow.transform.transforms
-        return FluxEvaluation(self.shape, self.encoder, self.decoder, standard, affine.hyper)
+        coders = self.encoder, self.decoder
+        return FluxEvaluation(self.shape, *coders, standard, affine.hyper, dense=self.dense)

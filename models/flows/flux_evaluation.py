@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from models.flows.flux_ends import Ends
 from models.flows.hurdle import HALF_LOG_2PI, SLOPE
 from models.flows.interface import FlowOutput
-from models.flows.masked_products import BEFORE_ALL, Masked
+from models.flows.masked_products import BEFORE_ALL, Masked, everything
 from models.flows.networks import unit_places
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class FluxEvaluation:
         decoder: nn.Sequential,
         standard: tuple[Tensor, Tensor],
         masked: nn.Sequential,
+        *,
+        dense: bool = False,
     ) -> None:
         """Take the weights.
 
@@ -40,6 +43,8 @@ class FluxEvaluation:
             Mean and scale of the code, shape (M,) each.
         masked
             The network of the flow, shift and log scale of each dimension side by side.
+        dense
+            Whether its masks are not those of `models.flows.networks.masked`.
         """
         self.ends = ends = Ends(shape, encoder, decoder, standard)
         self.cuts = (
@@ -49,14 +54,16 @@ class FluxEvaluation:
         )
         *hidden, last = (layer for layer in masked if isinstance(layer, nn.Linear))
         places = [*shape.order, *[BEFORE_ALL] * shape.n_context]
+        before, up_to = (everything, everything) if dense else (bisect_left, bisect_right)
         self.hidden: list[Masked] = []
         for layer in hidden:
             units = unit_places(max(shape.order) + 1, layer.out_features)
-            self.hidden.append(Masked(layer, units, places))
+            sees = before if not self.hidden else up_to
+            self.hidden.append(Masked(layer, units, places, sees=sees))
             places = units
         # zuko interleaves shift and log scale of the dimensions.
         self.shift, self.log_scale = (
-            Masked(last, shape.order, places, of=slice(of, None, 2)) for of in (0, 1)
+            Masked(last, shape.order, places, of=slice(of, None, 2), sees=up_to) for of in (0, 1)
         )
         self._rooms = _Rooms()
 

@@ -6,13 +6,14 @@ they see, and each group of them is multiplied with the inputs that its last one
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 GROUP = 64
 """Outputs of a masked layer that are multiplied together: with fewer, products are too small to be
@@ -20,6 +21,11 @@ fast; with more, they hold more zeros."""
 
 BEFORE_ALL = -1
 """Place of what every output may depend on."""
+
+
+def everything(inputs: Sequence[int], _: int) -> int:
+    """Return how many inputs there are: what sees everything leaves nothing out."""
+    return len(inputs)
 
 
 class Masked:
@@ -33,6 +39,9 @@ class Masked:
         With `mask`, as zuko's are.
     places, inputs
         Place of each output and of each input.
+    sees
+        Returns how many of the inputs, sorted by place, an output of a place may see: those up to it
+        (`bisect_right`), those before it (`bisect_left`), or `everything`.
     of
         Which rows of the layer are the outputs.
     given
@@ -47,6 +56,7 @@ class Masked:
         places: Sequence[int],
         inputs: Sequence[int],
         *,
+        sees: Callable[[Sequence[int], int], int] = bisect_right,
         of: slice | Tensor = slice(None),
         given: Tensor | None = None,
         bias: bool = True,
@@ -56,17 +66,15 @@ class Masked:
         assert isinstance(mask, Tensor)  # noqa: S101  what zuko's masked layers hold
         rows, columns = (by_place(each).to(layer.bias.device) for each in (places, inputs))
         columns = columns if given is None else given.to(columns.device)[columns]
-        seen = mask[of][rows][:, columns] != 0
-        whole = layer.weight.detach()[of][rows][:, columns] * seen
+        whole = (layer.weight.detach()[of] * mask[of])[rows][:, columns]
         if bias:
             whole = torch.cat([layer.bias.detach()[of][rows, None], whole], 1)
+        ordered, before = sorted(places), sorted(inputs)
         count = -(-self.width // max(1, self.width // GROUP))
         self.parts: list[tuple[slice, int, Tensor]] = []
         for start in range(0, self.width, count):
             part = slice(start, min(start + count, self.width))
-            # By the mask: units of models of earlier releases are in another order.
-            columns_seen = seen[part].any(0).nonzero()
-            last = int(bias) + (int(columns_seen[-1]) + 1 if len(columns_seen) else 0)
+            last = int(bias) + sees(before, ordered[part.stop - 1])
             self.parts.append((part, last, whole[part, :last].contiguous()))
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ of these stay in the cache of a core, and that a detector of very many cells nee
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,8 +87,8 @@ class SparseEvaluation:
         seen = torch.cat([torch.arange(width), width + len(of_sparse) + torch.arange(c)])
         places = [*self.shape.order, *[BEFORE_ALL] * c]
         units = unit_places(last_place + 1, hidden[0].out_features)
-        self.first = Masked(hidden[0], units, places, given=seen)
-        self.of_lit = Masked(hidden[0], units, of_sparse, given=lit, bias=False)
+        self.first = Masked(hidden[0], units, places, sees=bisect_left, given=seen)
+        self.of_lit = Masked(hidden[0], units, of_sparse, sees=bisect_left, given=lit, bias=False)
         self.hidden: list[Masked] = []
         for layer in hidden[1:]:
             before, units = units, unit_places(last_place + 1, layer.out_features)
