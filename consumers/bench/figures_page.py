@@ -242,8 +242,10 @@ def _parts(shown: dict[str, Any]) -> Sheet:
         ("part", "cost"),
         rows,
         f"{shown['showers']:,} showers at once; the judge is itself tested. Medians of five, turn and "
-        f"turn about, the judge's a mean; load {shown['load']} before. *`calodqm bench parts`: "
-        "[parts.json](parts.json).*",
+        f"turn about, the judge's a mean; load {shown['load']} before. Where the CPU time of a service "
+        "under load goes: [flame.svg](flame.svg) (`calodqm bench flame`), and as it went while NumPy's "
+        "idle threads spun (*native thread*) and nothing was compiled: "
+        "[flame-before.svg](flame-before.svg). *`calodqm bench parts`: [parts.json](parts.json).*",
     )
 
 

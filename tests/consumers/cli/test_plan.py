@@ -41,7 +41,7 @@ def test_more_of_anything_needs_no_less():
         assert more["GiB on disk"] >= less["GiB on disk"]
         assert more["MB/s in"] >= less["MB/s in"]
         assert more["workers"] >= less["workers"]
-    assert planning.workers(Site(16, 20_000.0, 4, 1)) == 5
+    assert planning.workers(Site(16, 20_000.0, 4, 1)) == 3
 
 
 def test_a_shower_costs_no_less_than_was_measured_with_any_number_of_workers():
