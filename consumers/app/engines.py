@@ -85,7 +85,6 @@ def compiled(artefact: Artefact, examine: Examiner) -> Evaluated:
 
     folder = cache()
     path = folder / program.file_name(artefact.hash)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
         _compile(artefact, path)
     for each in (folder, path):  # what it holds is run
@@ -125,6 +124,7 @@ def _compile(artefact: Artefact, path: Path) -> None:
     """Write the compiled program of a model; a process of its own, which yields to all others."""
     if not can_compile():
         raise NoCompilerError("there is no g++")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         artefact.save(model)

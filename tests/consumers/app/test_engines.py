@@ -69,6 +69,8 @@ def test_without_a_compiler_it_goes_on_as_it_is(tmp_path, monkeypatch, said):
     assert not gone_over(tiny.artefact().scorer("cpu"))
     assert "is evaluated as it is" in said.text
     assert "there is no g++" in said.text
+    assert not list(tmp_path.iterdir())  # where nothing can be written, nothing is
+    assert all(record.levelno < logging.WARNING for record in said.records)
 
 
 def test_without_room_for_it_too(tmp_path, monkeypatch, said):
