@@ -108,7 +108,8 @@ class Settings(Judgement):
     """With `live`, a record that has waited this long on the broker is not scored, s."""
 
     earliest: AwareDatetime = datetime(2000, 1, 1, tzinfo=UTC)
-    """Earliest data time that can be true, with an offset: before it a clock counts in another unit."""
+    """Earliest data time that can be true, ISO 8601 with an offset: before it, a clock counts in
+    another unit."""
 
     batch: int = Field(default=2048, ge=1, le=131_072)
     """Most showers scored at once."""
